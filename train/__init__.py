@@ -1,0 +1,1 @@
+"""Everything needed to make the model: data, augmentation, training and evaluation."""

@@ -1,0 +1,56 @@
+"""Random variations of training faces, made afresh for every batch."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from train.config import AugmentationConfig
+
+
+def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
+    """Vary each face at random.
+
+    Args:
+        faces: uint8 grey `(n, height, width)`.
+        config: what may change, and how far.
+        rng: source of every random choice; the same state gives the same result.
+
+    Returns:
+        uint8 grey `(n, height, width)`, a new array.
+    """
+    count, height, width = faces.shape
+    angles = rng.uniform(-config.rotation, config.rotation, count)
+    zooms = rng.uniform(1 - config.zoom, 1 + config.zoom, count)
+    shifts = rng.uniform(-config.shift, config.shift, (count, 2)) * (width, height)
+    mirrored = rng.random(count) < (0.5 if config.flip else 0.0)
+    gains = rng.uniform(1 - config.contrast, 1 + config.contrast, count)
+    offsets = rng.uniform(-config.brightness, config.brightness, count) * 255
+    erased = rng.random(count) < config.erasing
+    centre = ((width - 1) / 2, (height - 1) / 2)
+
+    varied = np.empty_like(faces)
+    for i, face in enumerate(faces):
+        matrix = cv2.getRotationMatrix2D(centre, angles[i], zooms[i])
+        matrix[:, 2] += shifts[i]
+        if mirrored[i]:  # mirror first: x becomes width - 1 - x
+            matrix[:, 2] += matrix[:, 0] * (width - 1)
+            matrix[:, 0] *= -1
+        # The edge is repeated, not blackened: a black rim never appears around a face that our own pipeline crops.
+        varied[i] = cv2.warpAffine(face, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if config.contrast or config.brightness:
+        means = varied.mean(axis=(1, 2), keepdims=True)
+        toned = (varied - means) * gains[:, None, None] + means + offsets[:, None, None]
+        varied = np.clip(toned, 0, 255).astype(np.uint8)
+    for i in np.flatnonzero(erased):
+        _erase(varied[i], rng)
+    return varied
+
+
+def _erase(face: np.ndarray, rng: np.random.Generator) -> None:
+    """Cover 2 to 20 % of the face, in place, with one grey level (random erasing, Zhong et al., 2020)."""
+    height, width = face.shape
+    area, aspect = rng.uniform(0.02, 0.2) * height * width, np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
+    h, w = min(height, max(1, round((area * aspect) ** 0.5))), min(width, max(1, round((area / aspect) ** 0.5)))
+    top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+    face[top : top + h, left : left + w] = rng.integers(0, 256)

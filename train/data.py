@@ -1,0 +1,252 @@
+"""FER2013 in the three forms people have it: Parquet, the original CSV, image folders.
+
+Source: FER2013 (Goodfellow et al., "Challenges in Representation Learning", 2013) with its official splits:
+train ("Training"), validation ("PublicTest") and test ("PrivateTest"). FER+ votes: Barsoum et al., 2016.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from emotion_model.labels import EMOTIONS
+
+SPLITS = ("train", "validation", "test")
+IMAGE_SIZE = 48  # pixels, as FER2013 has it
+
+_CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
+_CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # numeric labels of the CSV
+_CSV_USAGE = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
+# FER+ name of each emotion, in label order. Contempt, "unknown" and "not a face" have no FER2013 class.
+_VOTE_COLUMNS = tuple(
+    f"votes_{name}" for name in ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+)
+_OTHER_VOTE_COLUMNS = ("votes_contempt", "votes_unknown", "votes_not_a_face")
+_FOLDER_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_HELD_OUT = 0.1  # share of the training folder used for validation where there is no validation folder
+
+
+class DataError(ValueError):
+    """The data set cannot be used; the message names what is wrong and where."""
+
+
+@dataclass(frozen=True)
+class FaceDataset:
+    """Faces of one split.
+
+    Attributes:
+        images: uint8 grey `(n, 48, 48)`.
+        labels: int64 `(n,)`, indices into `emotions`.
+        votes: float32 `(n, 7)`, FER+ votes per emotion in label order; None where the data set has none.
+        other_votes: float32 `(n, 3)`, FER+ votes for contempt, unknown and not a face; None likewise.
+        emotions: names of the classes, in label order.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    votes: np.ndarray | None = None
+    other_votes: np.ndarray | None = None
+    emotions: tuple[str, ...] = EMOTIONS
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: np.ndarray | slice) -> FaceDataset:
+        """The faces chosen by an index array, a mask or a slice."""
+        pick = {name: getattr(self, name) for name in ("images", "labels", "votes", "other_votes")}
+        return replace(self, **{name: None if value is None else value[index] for name, value in pick.items()})
+
+
+def load_split(data_dir: str | Path, split: str) -> FaceDataset:
+    """Load one split of FER2013, whichever of its three forms lies in `data_dir`.
+
+    Parquet: `train.parquet`, `validation.parquet`, `test.parquet`. CSV: `fer2013.csv` or `icml_face_data.csv`.
+    Folders: `train/<emotion>/*.jpg`, `test/<emotion>/*.jpg` and, if there is one, `validation/<emotion>/*.jpg`;
+    without it every tenth training image of each class is held out for validation.
+
+    Raises:
+        DataError: nothing usable there, or a missing column, class or file, or a broken image.
+        ValueError: unknown split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: choose one of {', '.join(SPLITS)}")
+    data_dir = Path(data_dir)
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder; give the folder that holds FER2013")
+    if any((data_dir / f"{name}.parquet").exists() for name in SPLITS):
+        return _load_parquet(data_dir / f"{split}.parquet")
+    for name in _CSV_NAMES:
+        if (data_dir / name).exists():
+            return _load_csv(data_dir / name, split)
+    if (data_dir / "train").is_dir():
+        return _load_folders(data_dir, split)
+    raise DataError(
+        f"{data_dir}: found no FER2013 here; expected train.parquet, {' or '.join(_CSV_NAMES)}, or a train/ folder"
+    )
+
+
+def image_keys(images: np.ndarray) -> list[bytes]:
+    """A key per image of uint8 `(n, height, width)`; two images have the same key exactly if all pixels are equal."""
+    return [image.tobytes() for image in images]
+
+
+def without_images_of(dataset: FaceDataset, others: Iterable[FaceDataset]) -> tuple[FaceDataset, int]:
+    """Drop the faces that also stand, pixel for pixel, in `others`; returns the rest and how many were dropped."""
+    seen = {key for other in others for key in image_keys(other.images)}
+    keep = np.array([key not in seen for key in image_keys(dataset.images)], dtype=bool)
+    return dataset[keep], int((~keep).sum())
+
+
+def soft_targets(dataset: FaceDataset, ferplus_weight: float, label_smoothing: float) -> np.ndarray:
+    """Training targets, float32 `(n, classes)`, each row summing to 1.
+
+    The label, mixed with the share `ferplus_weight` of the FER+ vote distribution where a face has votes, then
+    smoothed towards uniform (Szegedy et al., 2016).
+
+    Raises:
+        DataError: FER+ votes are asked for and the data set has none.
+    """
+    classes = len(dataset.emotions)
+    targets = np.eye(classes, dtype=np.float32)[dataset.labels]
+    if ferplus_weight:
+        if dataset.votes is None:
+            raise DataError(f"ferplus_weight={ferplus_weight} needs FER+ votes, and this data set has none: use 0")
+        totals = dataset.votes.sum(axis=1, keepdims=True)
+        voted = np.divide(dataset.votes, totals, out=targets.copy(), where=totals > 0)
+        targets = (1 - ferplus_weight) * targets + ferplus_weight * voted
+    return (1 - label_smoothing) * targets + label_smoothing / classes
+
+
+def class_weights(labels: np.ndarray, classes: int, power: float) -> np.ndarray:
+    """Weight per class, float32 `(classes,)`: inverse frequency to `power`, scaled so that a mean face weighs 1."""
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    weights = (1.0 / counts) ** power
+    return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)
+
+
+def _load_parquet(path: Path) -> FaceDataset:
+    import pyarrow.parquet  # only this form needs it
+
+    if not path.exists():
+        raise DataError(f"{path}: missing; the Parquet form has one file per split")
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from error
+    _require_columns(path, ("image", "emotion"), table.column_names)
+    names = table["emotion"].to_pylist()
+    labels = _label_indices(path, names)
+    encoded = (row["bytes"] for row in table["image"].to_pylist())
+    images = _decode_all(((f"{path.name} row {i}", data) for i, data in enumerate(encoded)), len(names))
+    votes = other_votes = None
+    if all(column in table.column_names for column in _VOTE_COLUMNS):
+        votes = _stack_columns(table, _VOTE_COLUMNS)
+        other_votes = _stack_columns(table, [c for c in _OTHER_VOTE_COLUMNS if c in table.column_names])
+    return FaceDataset(images, labels, votes, other_votes)
+
+
+def _stack_columns(table: object, columns: Sequence[str]) -> np.ndarray:
+    return np.stack([table[column].to_numpy() for column in columns], axis=1).astype(np.float32)  # type: ignore[index]
+
+
+def _load_csv(path: Path, split: str) -> FaceDataset:
+    images, labels, broken = [], [], []
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        header = tuple(name.strip() for name in reader.fieldnames or ())
+        reader.fieldnames = header
+        _require_columns(path, ("emotion", "pixels", "Usage"), header)
+        for line, row in enumerate(reader, start=2):
+            if row["Usage"] != _CSV_USAGE[split]:
+                continue
+            try:
+                image = np.array(row["pixels"].split(), dtype=np.uint8).reshape(IMAGE_SIZE, IMAGE_SIZE)
+                label = EMOTIONS.index(_CSV_ORDER[int(row["emotion"])])
+            except (ValueError, IndexError, OverflowError, AttributeError, TypeError):
+                broken.append(f"line {line}")
+                continue
+            images.append(image)
+            labels.append(label)
+    _refuse_broken(path, broken)
+    if not images:
+        raise DataError(f"{path}: no row with Usage={_CSV_USAGE[split]!r}")
+    labels_array = np.array(labels, dtype=np.int64)
+    _require_all_classes(path, labels_array)
+    return FaceDataset(np.stack(images), labels_array)
+
+
+def _load_folders(data_dir: Path, split: str) -> FaceDataset:
+    own = data_dir / split
+    held_out = split == "validation" and not own.is_dir()
+    root = data_dir / "train" if held_out else own
+    if not root.is_dir():
+        raise DataError(f"{root}: missing; the folder form has one folder per split with a folder per emotion")
+    skip_held_out = split == "train" and not (data_dir / "validation").is_dir()
+    files: list[Path] = []
+    labels: list[int] = []
+    for index, emotion in enumerate(EMOTIONS):
+        folder = root / emotion
+        if not folder.is_dir():
+            raise DataError(f"{folder}: missing; each of {', '.join(EMOTIONS)} needs a folder")
+        found = sorted(f for f in folder.iterdir() if f.suffix.lower() in _FOLDER_SUFFIXES)
+        step = round(1 / _HELD_OUT)
+        if held_out:
+            found = found[::step]
+        elif skip_held_out:
+            found = [f for i, f in enumerate(found) if i % step]
+        if not found:
+            raise DataError(f"{folder}: holds no image ({', '.join(sorted(_FOLDER_SUFFIXES))})")
+        files += found
+        labels += [index] * len(found)
+    images = _decode_all(((str(f.relative_to(data_dir)), f.read_bytes()) for f in files), len(files))
+    return FaceDataset(images, np.array(labels, dtype=np.int64))
+
+
+def _decode_all(encoded: Iterable[tuple[str, bytes | None]], count: int) -> np.ndarray:
+    images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
+    broken = []
+    for i, (name, data) in enumerate(encoded):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+        if image is None:
+            broken.append(name)
+        else:
+            images[i] = image if image.shape == (IMAGE_SIZE, IMAGE_SIZE) else _resize(image)
+    _refuse_broken(None, broken)
+    return images
+
+
+def _resize(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+
+
+def _refuse_broken(path: Path | None, broken: list[str]) -> None:
+    if broken:
+        named = ", ".join(broken[:10]) + (f" and {len(broken) - 10} more" if len(broken) > 10 else "")
+        where = f"{path}: " if path else ""
+        raise DataError(f"{where}{len(broken)} broken image{'s' * (len(broken) > 1)}: {named}; mend or remove them")
+
+
+def _require_columns(path: Path, wanted: Sequence[str], found: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise DataError(f"{path}: column {', '.join(missing)} missing; found {', '.join(found) or 'none'}")
+
+
+def _label_indices(path: Path, names: list[str]) -> np.ndarray:
+    unknown = sorted({str(name) for name in names} - set(EMOTIONS))
+    if unknown:
+        raise DataError(f"{path}: unknown emotion {', '.join(unknown)}; expected {', '.join(EMOTIONS)}")
+    labels = np.array([EMOTIONS.index(name) for name in names], dtype=np.int64)
+    _require_all_classes(path, labels)
+    return labels
+
+
+def _require_all_classes(path: Path, labels: np.ndarray) -> None:
+    missing = [emotion for i, emotion in enumerate(EMOTIONS) if not (labels == i).any()]
+    if missing:
+        raise DataError(f"{path}: no image of class {', '.join(missing)}")

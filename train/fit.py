@@ -1,0 +1,357 @@
+"""Fit a network: the loop, its checkpoints and the files a run leaves behind.
+
+A run directory holds `config.json`, `environment.json`, `history.json` (one entry per epoch), `model.keras` (the best
+epoch on validation, without optimizer state), `metrics.json` and, until the run is complete, `checkpoint/`.
+The loop drives `train_on_batch` itself, so that a run can stop after any batch and go on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+
+from emotion_model.architecture import ArchitectureConfig, build_model, count_multiply_adds
+from emotion_model.preprocessing import network_input
+from train.augment import augment
+from train.config import Preset, TrainingConfig
+from train.data import FaceDataset, class_weights, soft_targets
+from train.evaluate import classification_metrics
+
+CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
+EMA_INTERVAL = 8  # steps between updates of the averaged weights; every step would cost more and change nothing
+# What Keras' callbacks keep between epochs and forget at a restart.
+_CALLBACK_STATE = ("best", "wait", "cooldown_counter")
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its checkpoint is written and the same command goes on from there."""
+
+
+def fit(
+    preset: Preset, train: FaceDataset, validation: FaceDataset, run_dir: Path, dropped_duplicates: int
+) -> dict[str, Any]:
+    """Train a network, or go on with the run in `run_dir`; returns what `metrics.json` says.
+
+    Args:
+        preset: the network and its recipe.
+        train: faces to fit on, without any that stand in another split.
+        validation: faces to choose the epoch on.
+        run_dir: where everything is written; a checkpoint found there is resumed.
+        dropped_duplicates: how many training faces were left out, for the record.
+
+    Raises:
+        Stopped: on SIGINT or SIGTERM, after the checkpoint is written.
+        ValueError: `run_dir` holds a run of another configuration.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    config = {"architecture": preset.architecture.to_dict(), "training": preset.training.to_dict()}
+    config |= {"emotions": list(train.emotions), "data": {"train": len(train), "validation": len(validation)}}
+    config["data"]["train_duplicates_dropped"] = dropped_duplicates
+    config_path = run_dir / "config.json"
+    if config_path.exists() and json.loads(config_path.read_text()) != json.loads(json.dumps(config)):
+        raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
+    write_json(config_path, config)
+    write_json(run_dir / "environment.json", environment())
+
+    run = _Run(preset, train, validation, run_dir)
+    if run.complete:
+        print(f"{run_dir}: already complete")
+    else:
+        run.resume()
+        with _stop_on_signal() as stop:
+            run.train(stop)
+        run.finish()
+    return json.loads((run_dir / "metrics.json").read_text())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader never sees half a file."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def environment() -> dict[str, Any]:
+    """What a result depends on besides config and data: versions, hardware, commit."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    backend = keras.backend.backend()
+    return {
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": backend,
+        "backend_version": sys.modules[backend].__version__ if backend in sys.modules else None,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu_count": os.cpu_count(),
+        "commit": commit.stdout.strip() or None,
+    }
+
+
+class _Run:
+    """One training run: model, averaged weights, position, history."""
+
+    def __init__(self, preset: Preset, train: FaceDataset, validation: FaceDataset, run_dir: Path) -> None:
+        self.config: TrainingConfig = preset.training
+        self.architecture: ArchitectureConfig = preset.architecture
+        self.train_faces, self.validation, self.dir = train, validation, run_dir
+        self.batches = -(-len(train) // self.config.batch_size)
+        keras.utils.set_random_seed(self.config.seed)
+        self.targets = soft_targets(train, self.config.ferplus_weight, self.config.label_smoothing)
+        weights = class_weights(train.labels, len(train.emotions), self.config.class_weight_power)
+        self.sample_weights = weights[train.labels] if self.config.class_weight_power else None
+        self.model = build_model(self.architecture)
+        self.model.compile(optimizer=self._optimizer(), loss=_loss(self.config), metrics=["accuracy"])
+        self.averaged: keras.Model | None = None
+        if self.config.ema_momentum:
+            self.averaged = build_model(self.architecture)
+            self.averaged.set_weights(self.model.get_weights())
+        self.epoch, self.batch, self.seconds = 0, 0, 0.0
+        self.history: list[dict[str, float]] = []
+        self.best_accuracy = -1.0
+
+    @property
+    def complete(self) -> bool:
+        return (self.dir / "metrics.json").exists()
+
+    @property
+    def kept(self) -> keras.Model:
+        """The model that is validated and saved."""
+        return self.averaged or self.model
+
+    def train(self, stop: dict[str, bool]) -> None:
+        callbacks = self._callbacks()
+        self._restore(callbacks)
+        while self.epoch < self.config.epochs and not self.model.stop_training:
+            logs = self._train_epoch(stop, callbacks)
+            logs |= self._validate()
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            for callback in callbacks:
+                callback.on_epoch_end(self.epoch, logs)
+            if logs["val_accuracy"] > self.best_accuracy:  # what ModelCheckpoint(val_accuracy) keeps
+                self.best_accuracy = logs["val_accuracy"]
+                _save_weights_only(self.kept, self.architecture, self.dir / "model.keras")
+            self.epoch, self.batch = self.epoch + 1, 0
+            self.history.append({"epoch": self.epoch, **{k: round(v, 6) for k, v in logs.items()}})
+            write_json(self.dir / "history.json", self.history)
+            left = (self.config.epochs - self.epoch) * logs["seconds"]
+            print(
+                f"epoch {self.epoch}/{self.config.epochs}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, "
+                f"val_loss {logs['val_loss']:.4f}, val_accuracy {logs['val_accuracy']:.4f} "
+                f"(best {self.best_accuracy:.4f}), learning rate {logs['learning_rate']:.2e}, "
+                f"{logs['seconds']:.0f} s, at most {_duration(left)} left",
+                flush=True,
+            )
+            self._save_checkpoint(callbacks)
+
+    def _train_epoch(self, stop: dict[str, bool], callbacks: list[keras.callbacks.Callback]) -> dict[str, float]:
+        rng = np.random.default_rng([self.config.seed, self.epoch])
+        order = rng.permutation(len(self.train_faces))
+        print(f"epoch {self.epoch + 1}/{self.config.epochs}", flush=True)
+        # Keras reports running means over the epoch already: shown as they are, not averaged once more.
+        progress = keras.utils.Progbar(
+            self.batches, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "accuracy"]
+        )
+        started = last_saved = time.monotonic()
+        self.model.reset_metrics()
+        logs: dict[str, float] = {}
+        while self.batch < self.batches:
+            start = self.batch * self.config.batch_size
+            chosen = order[start : start + self.config.batch_size]
+            # Seeded by position, so that a resumed run sees exactly the faces an unbroken one would have seen.
+            batch_rng = np.random.default_rng([self.config.seed, self.epoch, self.batch])
+            faces = augment(self.train_faces.images[chosen], self.config.augmentation, batch_rng)
+            weights = None if self.sample_weights is None else self.sample_weights[chosen]
+            values = self.model.train_on_batch(
+                network_input(faces, self.architecture.image_size), self.targets[chosen], weights, return_dict=True
+            )
+            self.batch += 1
+            if self.averaged is not None and self.batch % EMA_INTERVAL == 0:
+                self._update_average()
+            logs = {name: float(value) for name, value in values.items()}
+            progress.update(self.batch, list(logs.items()), finalize=self.batch == self.batches)
+            now = time.monotonic()
+            if stop["asked"] or now - last_saved > CHECKPOINT_SECONDS:
+                self.seconds += now - started
+                started = last_saved = now
+                self._save_checkpoint(callbacks)
+            if stop["asked"]:
+                raise Stopped(f"stopped in epoch {self.epoch + 1} after batch {self.batch}; run again to go on")
+        logs["seconds"] = self.seconds + time.monotonic() - started
+        self.seconds = 0.0
+        return logs
+
+    def _update_average(self) -> None:
+        assert self.averaged is not None
+        steps = self.epoch * self.batches + self.batch
+        # A young average follows quickly, or the random start would linger in it for epochs.
+        momentum = min(self.config.ema_momentum, (1 + steps) / (10 + steps)) ** EMA_INTERVAL
+        for average, weight in zip(self.averaged.weights, self.model.weights, strict=True):
+            average.assign(average * momentum + weight * (1 - momentum))
+
+    def _validate(self) -> dict[str, float]:
+        inputs = network_input(self.validation.images, self.architecture.image_size)
+        probabilities = self.kept.predict(inputs, batch_size=256, verbose=0)
+        targets = np.eye(len(self.validation.emotions), dtype=np.float32)[self.validation.labels]
+        loss = float(keras.ops.convert_to_numpy(_loss(self.config)(targets, probabilities)))
+        return {"val_loss": loss, "val_accuracy": float((probabilities.argmax(1) == self.validation.labels).mean())}
+
+    def finish(self) -> None:
+        model = keras.saving.load_model(self.dir / "model.keras", safe_mode=True)
+        inputs = network_input(self.validation.images, self.architecture.image_size)
+        probabilities = model.predict(inputs, batch_size=256, verbose=0)
+        best = max(self.history, key=lambda entry: entry["val_accuracy"])
+        metrics = {
+            "best_epoch": best["epoch"],
+            "epochs": len(self.history),
+            "minutes": round(sum(entry["seconds"] for entry in self.history) / 60, 1),
+            "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+            "multiply_adds": count_multiply_adds(model),
+            "validation": classification_metrics(self.validation.labels, probabilities, self.validation.emotions),
+        }
+        write_json(self.dir / "metrics.json", metrics)
+        shutil.rmtree(self.dir / "checkpoint", ignore_errors=True)
+
+    def _optimizer(self) -> keras.optimizers.Optimizer:
+        config = self.config
+        rate: Any = config.learning_rate
+        if config.schedule == "one_cycle":  # Smith & Topin, 2018, its second half as a cosine
+            steps = config.epochs * self.batches
+            warmup = int(steps * config.warmup)
+            rate = keras.optimizers.schedules.CosineDecay(
+                config.learning_rate / 25, max(1, steps - warmup), 0.0, "one_cycle", config.learning_rate, warmup
+            )
+        if config.optimizer == "adamw":
+            optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            return optimizer
+        return keras.optimizers.Adam(rate)
+
+    def _callbacks(self) -> list[keras.callbacks.Callback]:
+        config, callbacks = self.config, []
+        if config.schedule == "plateau":
+            callbacks.append(
+                keras.callbacks.ReduceLROnPlateau(
+                    "val_loss",
+                    config.plateau_factor,
+                    config.plateau_patience,
+                    verbose=1,
+                    mode="min",
+                    min_lr=config.minimum_learning_rate,
+                )
+            )
+        if config.early_stopping_patience:
+            callbacks.append(
+                keras.callbacks.EarlyStopping(
+                    "val_loss", patience=config.early_stopping_patience, verbose=1, mode="min"
+                )
+            )
+        for callback in callbacks:
+            callback.set_model(self.model)
+            callback.on_train_begin()
+        self.model.stop_training = False
+        return callbacks
+
+    def _save_checkpoint(self, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Write everything a resume needs into a new folder, then swap it in: a crash leaves the old or the new one."""
+        new, current, old = (self.dir / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old"))
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        self.model.save(new / "model.keras")
+        if self.averaged is not None:
+            self.averaged.save(new / "averaged.keras")
+        state = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds, "best_accuracy": self.best_accuracy}
+        state["history"] = self.history
+        state["stop_training"] = bool(self.model.stop_training)
+        state["callbacks"] = [
+            {name: _plain(getattr(callback, name)) for name in _CALLBACK_STATE if hasattr(callback, name)}
+            for callback in callbacks
+        ]
+        write_json(new / "state.json", state)
+        shutil.rmtree(old, ignore_errors=True)
+        if current.exists():
+            current.rename(old)
+        new.rename(current)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def resume(self) -> None:
+        """Take up the checkpoint, if there is one."""
+        current = self.dir / "checkpoint"
+        if not current.exists():
+            current = self.dir / "checkpoint.old"
+        self.callback_state: list[dict[str, Any]] = []
+        self.stopped_early = False
+        if not current.exists():
+            return
+        state = json.loads((current / "state.json").read_text())
+        self.model = keras.saving.load_model(current / "model.keras", safe_mode=True)
+        if self.averaged is not None:
+            self.averaged = keras.saving.load_model(current / "averaged.keras", safe_mode=True)
+        self.epoch, self.batch, self.seconds = state["epoch"], state["batch"], state["seconds"]
+        self.best_accuracy, self.history = state["best_accuracy"], state["history"]
+        self.callback_state, self.stopped_early = state["callbacks"], state["stop_training"]
+        print(f"going on with {self.dir} at epoch {self.epoch + 1}, batch {self.batch + 1}", flush=True)
+
+    def _restore(self, callbacks: list[keras.callbacks.Callback]) -> None:
+        for callback, state in zip(callbacks, self.callback_state, strict=False):
+            for name, value in state.items():
+                setattr(callback, name, value)
+        self.model.stop_training = self.stopped_early
+
+
+def _loss(config: TrainingConfig) -> keras.losses.Loss:
+    if config.loss == "focal":
+        return keras.losses.CategoricalFocalCrossentropy(gamma=config.focal_gamma)
+    return keras.losses.CategoricalCrossentropy()
+
+
+def _save_weights_only(model: keras.Model, architecture: ArchitectureConfig, path: Path) -> None:
+    """Save an uncompiled copy: no optimizer state, a third of the size."""
+    copy = build_model(architecture)
+    copy.set_weights(model.get_weights())
+    partial = path.with_name(f"partial-{path.name}")
+    copy.save(partial)
+    os.replace(partial, path)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[dict[str, bool]]:
+    """Turn SIGINT and SIGTERM into a flag, so that a run ends between two batches."""
+    stop = {"asked": False}
+
+    def ask(*_: object) -> None:
+        stop["asked"] = True
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
