@@ -50,7 +50,7 @@ class ArchitectureConfig:
             )
         if len(self.kernel_sizes) != blocks or any(not kernels for kernels in self.kernel_sizes):
             raise ValueError(
-                f"kernel_sizes={self.kernel_sizes!r}: give one non-empty tuple for each of the {blocks} blocks, e.g. (3, 3)"
+                f"kernel_sizes={self.kernel_sizes!r}: give one non-empty tuple per block ({blocks}), e.g. (3, 3)"
             )
         if any(k < 1 or k % 2 == 0 for kernels in self.kernel_sizes for k in kernels):
             raise ValueError(f"kernel_sizes={self.kernel_sizes!r}: kernel sizes are odd and positive, such as 3 or 5")

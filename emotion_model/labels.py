@@ -19,16 +19,16 @@ class Label:
         return tuple(int(self.colour[i : i + 2], 16) for i in (1, 3, 5))  # type: ignore[return-value]
 
 
-# Paul Tol's "bright" palette (https://personal.sron.nl/~pault/) made for colour-blind readers, its yellow, cyan and
-# grey darkened until each colour stands at 3:1 or more against white and against the page's dark background.
+# Found by search, not by taste: any two stay at least 25 CIELAB units apart for normal, protan, deutan and tritan
+# vision (simulated after Machado et al., 2009), and each has a contrast of 3:1 or more on white and on the dark page.
 LABELS: tuple[Label, ...] = (
-    Label("angry", "😠", "#e0455a"),
-    Label("disgust", "🤢", "#228833"),
-    Label("fear", "😨", "#aa3377"),
-    Label("happy", "😄", "#a8871b"),
-    Label("neutral", "😐", "#7c7c84"),
-    Label("sad", "😢", "#4477aa"),
-    Label("surprise", "😲", "#1c93ad"),
+    Label("angry", "😠", "#b8392e"),
+    Label("disgust", "🤢", "#12a46f"),
+    Label("fear", "😨", "#a428b0"),
+    Label("happy", "😄", "#c68803"),
+    Label("neutral", "😐", "#60636d"),
+    Label("sad", "😢", "#265cf6"),
+    Label("surprise", "😲", "#ea5dbf"),
 )
 
 EMOTIONS: tuple[str, ...] = tuple(label.name for label in LABELS)

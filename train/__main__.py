@@ -1,7 +1,7 @@
 """Train a network.
 
-    python -m train --data DIR --preset compact --out RUN_DIR     train, or go on with a stopped run
-    python -m train --preset seed --summary                       print its size as JSON, train nothing
+python -m train --data DIR --preset compact --out RUN_DIR     train, or go on with a stopped run
+python -m train --preset seed --summary                       print its size as JSON, train nothing
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.data is None or options.out is None:
             parser.error("--data and --out are needed to train")
 
-        from train.fit import Stopped, fit
+        from train.fit import StoppedError, fit
 
         validation, test = load_split(options.data, "validation"), load_split(options.data, "test")
         train, dropped = without_images_of(load_split(options.data, "train"), [validation, test])
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.limit:
             train = train[: options.limit]
         metrics = fit(preset, train, validation, options.out, dropped)
-    except Stopped as stopped:
+    except StoppedError as stopped:
         print(stopped)
         return 130
     except (DataError, ValueError, OSError) as error:

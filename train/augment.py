@@ -37,7 +37,9 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
             matrix[:, 2] += matrix[:, 0] * (width - 1)
             matrix[:, 0] *= -1
         # The edge is repeated, not blackened: a black rim never appears around a face that our own pipeline crops.
-        varied[i] = cv2.warpAffine(face, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        varied[i] = cv2.warpAffine(
+            face, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
     if config.contrast or config.brightness:
         means = varied.mean(axis=(1, 2), keepdims=True)
         toned = (varied - means) * gains[:, None, None] + means + offsets[:, None, None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from emotion_model.architecture import ArchitectureConfig
@@ -134,3 +136,10 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
 }
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader never sees half a file."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1) + "\n")
+    partial.replace(path)

@@ -1,14 +1,74 @@
 """Measure a model on one split of FER2013.
 
-    python -m train.evaluate --model bundled --data DIR --split test --json
+python -m train.evaluate --model bundled --data DIR --split test --json
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from emotion_model.classifier import EmotionClassifier, ModelError
+from train.data import SPLITS, DataError, FaceDataset, load_split, without_images_of
+
+
+def evaluate(classifier: EmotionClassifier, data_dir: str | Path, split: str) -> dict[str, Any]:
+    """Scores of a model on one split, JSON-ready.
+
+    Single-view scores stand at the top level; `flip` has those with flip averaging, `deduplicated` those without the
+    images that also stand in another split, `ferplus_majority_accuracy` the agreement with the FER+ taggers' majority
+    where they have a clear one.
+
+    Raises:
+        DataError: the data cannot be used, or has other classes than the model.
+    """
+    dataset = load_split(data_dir, split)
+    if not set(dataset.emotions) <= set(classifier.emotions):
+        raise DataError(f"the data has the classes {dataset.emotions}, the model {classifier.emotions}")
+    # Label indices of the data set in the model's order, which may differ.
+    order = np.array([classifier.emotions.index(emotion) for emotion in dataset.emotions])
+    labels = order[dataset.labels]
+    single = classifier.predict(dataset.images)
+    flipped = classifier.predict(dataset.images, flip=True)
+    keep = _only_here(dataset, data_dir, split)
+    result = {"split": split, **classification_metrics(labels, single, classifier.emotions)}
+    result["flip"] = _brief(labels, flipped, classifier.emotions)
+    result["deduplicated"] = _brief(labels[keep], single[keep], classifier.emotions)
+    result["deduplicated"]["flip_accuracy"] = _brief(labels[keep], flipped[keep], classifier.emotions)["accuracy"]
+    majority = ferplus_majority(dataset)
+    clear = majority >= 0
+    result["ferplus_majority_images"] = int(clear.sum())
+    result["ferplus_majority_accuracy"] = (
+        round(float((single.argmax(axis=1)[clear] == order[majority[clear]]).mean()), 4) if clear.any() else None
+    )
+    return result
+
+
+def ferplus_majority(dataset: FaceDataset) -> np.ndarray:
+    """The emotion that over half of the FER+ taggers chose, int `(n,)`; -1 where there is none among the classes."""
+    if dataset.votes is None:
+        return np.full(len(dataset), -1)
+    everybody = dataset.votes.sum(axis=1)
+    if dataset.other_votes is not None:
+        everybody = everybody + dataset.other_votes.sum(axis=1)
+    return np.where(dataset.votes.max(axis=1) > everybody / 2, dataset.votes.argmax(axis=1), -1)
+
+
+def _only_here(dataset: FaceDataset, data_dir: str | Path, split: str) -> np.ndarray:
+    others = [load_split(data_dir, other) for other in SPLITS if other != split]
+    indexed = FaceDataset(dataset.images, np.arange(len(dataset)))
+    return without_images_of(indexed, others)[0].labels
+
+
+def _brief(labels: np.ndarray, probabilities: np.ndarray, emotions: Sequence[str]) -> dict[str, Any]:
+    scores = classification_metrics(labels, probabilities, emotions)
+    return {name: scores[name] for name in ("images", "accuracy", "macro_f1", "ece")}
 
 
 def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, emotions: Sequence[str]) -> dict[str, Any]:
@@ -60,3 +120,53 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bi
         if (bin_of == b).any()
     ]
     return float(sum(gaps))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m train.evaluate", description="Measure a model on FER2013.")
+    parser.add_argument("--model", default="bundled", help="`bundled`, a .keras file or its folder (default: bundled)")
+    parser.add_argument("--data", type=Path, required=True, help="folder with FER2013")
+    parser.add_argument("--split", choices=("validation", "test"), default="validation")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args(arguments)
+    try:
+        model = options.model
+        classifier = EmotionClassifier() if model == "bundled" else EmotionClassifier.load(model)
+        result = evaluate(classifier, options.data, options.split)
+    except (DataError, ModelError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result) if options.json else _table(result, classifier.emotions))
+    return 0
+
+
+def _table(result: dict[str, Any], emotions: Sequence[str]) -> str:
+    width = max(map(len, emotions))
+    lines = [
+        f"{result['split']}, {result['images']:,} images: accuracy {result['accuracy']:.4f}, "
+        f"macro-F1 {result['macro_f1']:.4f}, calibration error {result['ece']:.4f}",
+        f"with flip averaging: accuracy {result['flip']['accuracy']:.4f}, macro-F1 {result['flip']['macro_f1']:.4f}",
+        f"without the images of other splits ({result['deduplicated']['images']:,}): "
+        f"accuracy {result['deduplicated']['accuracy']:.4f}",
+    ]
+    if result["ferplus_majority_accuracy"] is not None:
+        lines.append(
+            f"agreement with the FER+ majority ({result['ferplus_majority_images']:,} images): "
+            f"{result['ferplus_majority_accuracy']:.4f}"
+        )
+    lines += ["", f"{'':{width}}  precision  recall      f1  images"]
+    for name, scores in result["per_class"].items():
+        numbers = f"{scores['precision']:9.4f}  {scores['recall']:6.4f}  {scores['f1']:6.4f}  {scores['images']:6}"
+        lines.append(f"{name:{width}}  {numbers}")
+    lines += ["", "confusion matrix, rows true, columns predicted:"]
+    lines.append(" " * width + "".join(f"{name[:8]:>9}" for name in emotions))
+    lines += [
+        f"{name:{width}}" + "".join(f"{n:9}" for n in row)
+        for name, row in zip(emotions, result["confusion"], strict=True)
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,7 +28,7 @@ import numpy as np
 from emotion_model.architecture import ArchitectureConfig, build_model, count_multiply_adds
 from emotion_model.preprocessing import network_input
 from train.augment import augment
-from train.config import Preset, TrainingConfig
+from train.config import Preset, TrainingConfig, write_json
 from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
 
@@ -38,7 +38,7 @@ EMA_INTERVAL = 8  # steps between updates of the averaged weights; every step wo
 _CALLBACK_STATE = ("best", "wait", "cooldown_counter")
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The run was asked to stop; its checkpoint is written and the same command goes on from there."""
 
 
@@ -55,7 +55,7 @@ def fit(
         dropped_duplicates: how many training faces were left out, for the record.
 
     Raises:
-        Stopped: on SIGINT or SIGTERM, after the checkpoint is written.
+        StoppedError: on SIGINT or SIGTERM, after the checkpoint is written.
         ValueError: `run_dir` holds a run of another configuration.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -77,13 +77,6 @@ def fit(
             run.train(stop)
         run.finish()
     return json.loads((run_dir / "metrics.json").read_text())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader never sees half a file."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(partial, path)
 
 
 def environment() -> dict[str, Any]:
@@ -184,7 +177,7 @@ class _Run:
             )
             self.batch += 1
             if self.averaged is not None and self.batch % EMA_INTERVAL == 0:
-                self._update_average()
+                self._update_average(self.averaged)
             logs = {name: float(value) for name, value in values.items()}
             progress.update(self.batch, list(logs.items()), finalize=self.batch == self.batches)
             now = time.monotonic()
@@ -193,17 +186,16 @@ class _Run:
                 started = last_saved = now
                 self._save_checkpoint(callbacks)
             if stop["asked"]:
-                raise Stopped(f"stopped in epoch {self.epoch + 1} after batch {self.batch}; run again to go on")
+                raise StoppedError(f"stopped in epoch {self.epoch + 1} after batch {self.batch}; run again to go on")
         logs["seconds"] = self.seconds + time.monotonic() - started
         self.seconds = 0.0
         return logs
 
-    def _update_average(self) -> None:
-        assert self.averaged is not None
+    def _update_average(self, averaged: keras.Model) -> None:
         steps = self.epoch * self.batches + self.batch
         # A young average follows quickly, or the random start would linger in it for epochs.
         momentum = min(self.config.ema_momentum, (1 + steps) / (10 + steps)) ** EMA_INTERVAL
-        for average, weight in zip(self.averaged.weights, self.model.weights, strict=True):
+        for average, weight in zip(averaged.weights, self.model.weights, strict=True):
             average.assign(average * momentum + weight * (1 - momentum))
 
     def _validate(self) -> dict[str, float]:
@@ -328,7 +320,7 @@ def _save_weights_only(model: keras.Model, architecture: ArchitectureConfig, pat
     copy.set_weights(model.get_weights())
     partial = path.with_name(f"partial-{path.name}")
     copy.save(partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,209 @@
+"""The page and its API: wiring between Gradio and `emotion_model`.
+
+python app.py        starts both on http://127.0.0.1:7860
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_base64_image, read_image
+from ui import render
+from ui.theme import STYLE_SHEET, page_theme
+
+KEEP_SECONDS = 300  # a visitor's files are deleted from the server when they are this old
+SWEEP_SECONDS = 60  # and looked for this often
+MAX_UPLOAD = "32mb"  # above the reader's own limit, so that its clear sentence is what people see
+QUEUE_LENGTH = 64
+
+# Results are announced to screen readers; the page says its language.
+ON_LOAD = """() => {
+  document.documentElement.lang = 'en';
+  const status = document.getElementById('status');
+  if (status) { status.setAttribute('role', 'status'); status.setAttribute('aria-live', 'polite'); }
+}"""
+
+
+class Photo(gr.Image):
+    """A `gr.Image` that hands over the uploaded file as it came, so that one reader judges it behind every door."""
+
+    is_template = True  # tells Gradio to draw it as its parent
+
+    def preprocess(self, payload: Any) -> str | None:
+        """Path of the uploaded file; None when the picture was removed."""
+        return payload.path if payload else None
+
+
+def build_page(detector: EmotionDetector) -> gr.Blocks:
+    """The whole page, and the endpoints `/detect_image`, `/predict` and `/model_info`, around one detector."""
+    config = detector.classifier.config
+
+    def show_photo(path: str | None) -> tuple[np.ndarray | None, str, str, list[dict[str, Any]] | None]:
+        if path is None:
+            return None, render.invitation(), "", None
+        started = time.perf_counter()
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            return None, render.problem(str(error)), "", None
+        faces = detector.detect(image)
+        milliseconds = (time.perf_counter() - started) * 1000
+        return (
+            draw_faces(image, faces, config.labels),
+            render.summary(faces, milliseconds, detector.faces.name),
+            render.face_cards(image, faces, config.labels),
+            [face.to_dict() for face in faces],
+        )
+
+    def detect_image(image: str | None) -> dict[str, Any]:
+        try:
+            if image is None:
+                raise ImageError("empty", "No picture was sent: give a file.")
+            pixels = read_image(image)
+        except ImageError as error:
+            raise _api_error(error) from None
+        return detection_result(detector, pixels)
+
+    def predict(image: str) -> dict[str, Any]:
+        """The emotion of the largest face in a picture given as base64 text or a data URL.
+
+        Args:
+            image: base64 of a JPEG, PNG, WebP, GIF, BMP or TIFF file of up to 10 MB, with or without a data URL's head.
+
+        Returns:
+            {"face": true, "emotion", "confidence" (0-100), "probabilities" ({label: 0-1}), "box" ([x, y, w, h])} or
+            {"face": false, "message"}.
+        """
+        try:
+            faces = detector.detect(read_base64_image(image))
+        except ImageError as error:
+            raise _api_error(error) from None
+        return prediction(faces)
+
+    def model_info() -> dict[str, Any]:
+        """Labels, source, size and scores of the model that serves, and which face detector works before it."""
+        return {
+            "source": detector.classifier.source,
+            "labels": [vars(label) for label in config.labels],
+            "detector": detector.faces.name,
+            "notice": detector.faces.notice,
+            "weights": config.weights,
+            "temperature": config.temperature,
+            "metrics": config.metrics,
+        }
+
+    with gr.Blocks(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
+        gr.HTML(render.masthead())
+        if detector.faces.notice:
+            gr.HTML(render.notice(detector.faces.notice), elem_id="notice")
+        with gr.Tab("Photo"):
+            with gr.Row(equal_height=True):
+                photo = Photo(
+                    label="Your photo",
+                    sources=["upload", "webcam", "clipboard"],
+                    image_mode=None,
+                    type="filepath",
+                    height=420,
+                    min_width=300,
+                    buttons=[],
+                    webcam_options=gr.WebcamOptions(
+                        mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}}
+                    ),
+                    placeholder="Drop a photo here, or click to choose one",
+                    elem_id="photo",
+                )
+                annotated = gr.Image(
+                    label="What the network sees",
+                    format="jpeg",
+                    height=420,
+                    min_width=300,
+                    interactive=False,
+                    buttons=["download", "fullscreen"],
+                    elem_id="annotated",
+                )
+            status = gr.HTML(render.invitation(), elem_id="status")
+            cards = gr.HTML("", elem_id="cards")
+            with gr.Accordion("The same numbers as JSON", open=False):
+                numbers = gr.JSON(label="Faces", show_label=False, elem_id="numbers")
+        with gr.Tab("Model"):
+            gr.HTML(
+                render.model_page(config, detector.classifier.source, detector.faces.name),
+                elem_id="model",
+            )
+        gr.HTML(render.fine_print(config, (KEEP_SECONDS + SWEEP_SECONDS) // 60))
+
+        photo.change(
+            show_photo,
+            photo,
+            [annotated, status, cards, numbers],
+            trigger_mode="always_last",
+            api_visibility="private",
+            show_progress="minimal",
+            show_progress_on=[annotated],
+        )
+        # An endpoint over a file needs a component that takes files; these two are never shown.
+        api_photo, api_result = Photo(visible=False), gr.JSON(visible=False)
+        gr.Button(visible=False).click(
+            detect_image,
+            api_photo,
+            api_result,
+            api_name="detect_image",
+            api_description="Every face in a picture file: width, height, detector and, per face, box, emotion, "
+            "confidence, intensity, valence, arousal and all probabilities. No face gives an empty list.",
+        )
+        gr.api(predict, api_name="predict")
+        gr.api(model_info, api_name="model_info")
+    return page
+
+
+def detection_result(detector: EmotionDetector, image: np.ndarray) -> dict[str, Any]:
+    """What `/detect_image` answers for uint8 RGB `(height, width, 3)`."""
+    height, width = image.shape[:2]
+    faces = [face.to_dict() for face in detector.detect(image)]
+    return {"width": width, "height": height, "detector": detector.faces.name, "faces": faces}
+
+
+def prediction(faces: list[Face]) -> dict[str, Any]:
+    """What `/predict` answers: the largest face, or a friendly no."""
+    if not faces:
+        return {"face": False, "message": "No face was found in the picture."}
+    values = faces[0].to_dict()
+    return {
+        "face": True,
+        "emotion": values["emotion"],
+        "confidence": round(faces[0].confidence * 100, 2),
+        "probabilities": values["probabilities"],
+        "box": values["box"],
+    }
+
+
+def _api_error(error: ImageError) -> gr.Error:
+    return gr.Error(str(error), title=error.code, print_exception=False)
+
+
+def main() -> None:
+    """Load the models and serve the page until stopped."""
+    detector = EmotionDetector()
+    detector.classifier.warm_up()
+    if detector.faces.notice:
+        print(detector.faces.notice)
+    page = build_page(detector)
+    page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=2)
+    page.launch(
+        theme=page_theme(),
+        css_paths=STYLE_SHEET,
+        js=ON_LOAD,
+        max_file_size=MAX_UPLOAD,
+        footer_links=["api", "gradio"],
+        run_history=False,
+        ssr_mode=False,
+        show_error=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

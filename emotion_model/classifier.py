@@ -1,0 +1,225 @@
+"""The classifier: cropped faces in, probabilities out; and the `config.json` that travels with its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emotion_model.labels import LABELS, Label
+from emotion_model.preprocessing import Framing, network_input
+
+BUNDLED_DIR = Path(__file__).parent / "bundled"
+WEIGHTS_FILE = "emotion_cnn.keras"
+CONFIG_FILE = "config.json"
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)  # batches are padded up to one of these: each is compiled once
+
+
+class ModelError(RuntimeError):
+    """A model cannot be loaded; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What has to be known about a model besides its weights; stored as `config.json` beside them.
+
+    Attributes:
+        labels: the classes, in output order.
+        image_size: side of the network's input in pixels.
+        framing: crop geometry per detector name.
+        temperature: divides the logits (Guo et al., 2017); 1 leaves the network's confidence as it is.
+        weights: `file`, `sha256` and `bytes` of the weights file.
+        architecture: the values of the network's `ArchitectureConfig`.
+        training: config, environment and length of the run that made it.
+        metrics: scores per split, as `train.evaluate` prints them.
+    """
+
+    labels: tuple[Label, ...] = LABELS
+    image_size: int = 48
+    framing: dict[str, Framing] = field(default_factory=dict)
+    temperature: float = 1.0
+    weights: dict[str, Any] = field(default_factory=dict)
+    architecture: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len({label.name for label in self.labels}) != len(self.labels):
+            raise ValueError(
+                f"labels {[label.name for label in self.labels]}: give at least two, each with its own name"
+            )
+        if not self.temperature > 0:
+            raise ValueError(f"temperature={self.temperature}: must be above 0; 1 changes nothing")
+        if self.image_size < 8:
+            raise ValueError(f"image_size={self.image_size}: use at least 8 pixels")
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Names of the classes, in output order."""
+        return tuple(label.name for label in self.labels)
+
+    def to_json(self) -> str:
+        """The text of `config.json`."""
+        values = asdict(self)
+        preprocessing = {
+            "image_size": values.pop("image_size"),
+            "colour": "grey",
+            "input_range": [0, 255],
+            "framing": values.pop("framing"),
+        }
+        return json.dumps({"format": 1, "preprocessing": preprocessing} | values, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Read the text of a `config.json`.
+
+        Raises:
+            ModelError: not such a file, or a value in it is missing or invalid.
+        """
+        try:
+            values = json.loads(text)
+            if values.pop("format") != 1:
+                raise ModelError("config.json is of a newer format: update this package.")
+            preprocessing = values.pop("preprocessing")
+            return cls(
+                labels=tuple(Label(**label) for label in values.pop("labels")),
+                image_size=preprocessing["image_size"],
+                framing={name: Framing(**framing) for name, framing in preprocessing["framing"].items()},
+                **values,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"config.json is not the config of an emotion model ({error}).") from error
+
+
+class EmotionClassifier:
+    """Tells which emotion ready-cropped faces show.
+
+    Attributes:
+        config: labels, preprocessing, temperature and metrics of the loaded model.
+        source: where the weights came from, for people to read.
+    """
+
+    def __init__(self) -> None:
+        """Load the bundled model.
+
+        Raises:
+            ModelError: its files are missing or damaged.
+        """
+        self._load(BUNDLED_DIR / WEIGHTS_FILE)
+        self.source = "bundled"
+
+    @classmethod
+    def load(cls, path: str | Path) -> EmotionClassifier:
+        """Load a `.keras` file, or a folder with one, and the `config.json` beside it.
+
+        Raises:
+            ModelError: a file is missing, damaged, unsafe, or not what its config says.
+        """
+        path = Path(path)
+        if path.is_dir():
+            found = sorted(path.glob("*.keras"))
+            if len(found) != 1:
+                raise ModelError(f"{path}: expected one .keras file, found {len(found)}; give the file itself.")
+            path = found[0]
+        classifier = cls.__new__(cls)
+        classifier._load(path)
+        classifier.source = str(path)
+        return classifier
+
+    def _load(self, path: Path) -> None:
+        if path.suffix != ".keras":
+            raise ModelError(f"{path}: only .keras files are loaded; other formats can carry code.")
+        if not path.is_file():
+            raise ModelError(
+                f"{path}: no such model; train one with `python -m train`, or reinstall for the bundled one."
+            )
+        config_path = path.with_name(CONFIG_FILE)
+        if not config_path.is_file():
+            raise ModelError(f"{config_path}: missing; `python -m train.export` writes it beside the weights.")
+        self.config = ModelConfig.from_json(config_path.read_text(encoding="utf-8"))
+        expected = self.config.weights.get("sha256")
+        if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise ModelError(f"{path}: its sha256 is not the one in {CONFIG_FILE}; get both files anew.")
+        import keras  # seconds to import; detectors, image reading and --help do without
+
+        try:
+            self._model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises many kinds for damaged and unsafe files
+            raise ModelError(f"{path}: cannot be loaded as a Keras model ({error}).") from error
+        size = self.config.image_size
+        expected_shapes = ((None, size, size, 1), (None, len(self.config.labels)))
+        shapes = (self._model.input_shape, self._model.output_shape)
+        if shapes != expected_shapes:
+            raise ModelError(f"{path}: input and output shapes are {shapes}, config.json says {expected_shapes}.")
+        self._lock = threading.Lock()
+        self._forward = _compiled(self._model)
+
+    @property
+    def model(self) -> Any:
+        """The `keras.Model`: float32 `(n, size, size, 1)` grey 0..255 -> float32 `(n, classes)`, not calibrated."""
+        return self._model
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.config.emotions
+
+    def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
+        """Classify cropped faces.
+
+        Args:
+            images: uint8 faces, grey `(h, w)`, RGB `(h, w, 3)` or RGBA, each of any size.
+            flip: average with the mirrored faces: a little better, twice the time.
+
+        Returns:
+            Calibrated probabilities, float32 `(n, classes)`, each row summing to 1; `(0, classes)` for no images.
+
+        Raises:
+            ImageError: an item is not an image.
+        """
+        inputs = network_input(images, self.config.image_size)
+        probabilities = self._probabilities(inputs)
+        if flip:
+            probabilities = (probabilities + self._probabilities(inputs[:, :, ::-1])) / 2
+        return probabilities
+
+    def warm_up(self, batch_sizes: Sequence[int] = BATCH_SIZES[:4]) -> None:
+        """Compile the forward pass for these batch sizes now, so that no visitor waits for it."""
+        for size in batch_sizes:
+            self.predict(np.zeros((size, self.config.image_size, self.config.image_size), np.uint8))
+
+    def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        raw = np.empty((len(inputs), len(self.emotions)), dtype=np.float32)
+        for start in range(0, len(inputs), BATCH_SIZES[-1]):
+            batch = inputs[start : start + BATCH_SIZES[-1]]
+            bucket = next(size for size in BATCH_SIZES if size >= len(batch))
+            padded = np.zeros((bucket, *batch.shape[1:]), dtype=np.float32)
+            padded[: len(batch)] = batch
+            with self._lock:
+                raw[start : start + len(batch)] = self._forward(padded)[: len(batch)]
+        return _calibrated(raw, self.config.temperature)
+
+
+def _calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Temperature scaling of softmax outputs: dividing logits by T raises probabilities to the power 1 / T."""
+    scaled = np.maximum(probabilities, 1e-12).astype(np.float64) ** (1 / temperature)
+    return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _compiled(model: Any) -> Any:
+    """`numpy batch -> numpy probabilities`, traced once per batch size: a fifth of the time of `model.predict`."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return model.predict_on_batch
+    import tensorflow as tf
+
+    function = tf.function(lambda batch: model(batch, training=False), reduce_retracing=False)
+    return lambda batch: function(tf.constant(batch)).numpy()

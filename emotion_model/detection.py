@@ -1,0 +1,188 @@
+"""Finding faces: YuNet where its model file can be had, OpenCV's Haar cascade otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+DETECTORS = ("auto", "yunet", "haar")
+YUNET_REPO = "opencv/face_detection_yunet"
+YUNET_FILE = "face_detection_yunet_2023mar.onnx"
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+HUB_TIMEOUT_SECONDS = 5.0  # a dead network must not hold up the start
+
+MINIMUM_SIDE = 192  # pixels; smaller pictures are enlarged: YuNet misses faces of under 10 pixels
+COARSE_SIDE = 480  # pixels; longest side of the first look, quick and good for faces of any larger size
+FINE_SIDE = 1280  # pixels; longest side of the second look at large pictures, for small faces
+FINE_FROM = 960  # pixels; longest side from which the second look pays
+OVERLAP = 0.3  # boxes that overlap by more (intersection over union) are one face
+
+
+class DetectorError(RuntimeError):
+    """The face detector that was asked for cannot be had; the message says why and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A face as the detector gives it: not clipped to the picture.
+
+    Attributes:
+        box: (x, y, w, h) in pixels.
+        landmarks: float32 `(5, 2)` pixel positions, or None.
+        score: 0..1.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: np.ndarray | None
+    score: float
+
+
+class FaceDetector:
+    """Finds every face in a picture.
+
+    Attributes:
+        name: `yunet` or `haar`, whichever serves.
+        notice: a sentence for the user when a lesser detector serves than was hoped for, else "".
+    """
+
+    def __init__(self, name: str | None = None, score_threshold: float = 0.7, fine: bool = True) -> None:
+        """Choose and load a detector.
+
+        Args:
+            name: `auto` (YuNet, else Haar), `yunet` or `haar`; by default the environment's EMOTION_DETECTOR, or auto.
+            score_threshold: YuNet keeps faces it is at least this sure of, 0..1.
+            fine: look twice at large pictures, which finds smaller faces; live video leaves it off for speed.
+
+        Raises:
+            DetectorError: that detector cannot be had.
+            ValueError: no such detector, or a threshold out of range.
+        """
+        name = name or os.environ.get("EMOTION_DETECTOR") or "auto"
+        if name not in DETECTORS:
+            raise ValueError(f"detector {name!r}: choose one of {', '.join(DETECTORS)}")
+        if not 0 < score_threshold <= 1:
+            raise ValueError(f"score_threshold={score_threshold}: use a value above 0, up to 1")
+        self.fine, self.notice = fine, ""
+        self._lock = threading.Lock()  # OpenCV's detectors keep state between calls
+        if name != "haar":
+            try:
+                model = find_yunet()
+                self._yunet = cv2.FaceDetectorYN.create(str(model), "", (320, 320), score_threshold, OVERLAP, 5000)
+                self.name = "yunet"
+                return
+            except DetectorError as error:
+                if name == "yunet":
+                    raise
+                self.notice = f"Using the Haar cascade, which finds fewer faces and no landmarks: {error}"
+        self._haar = _load_haar()
+        self.name = "haar"
+
+    def detect(self, image_rgb: np.ndarray) -> list[Detection]:
+        """Find the faces in uint8 RGB `(height, width, 3)`, the largest first; none gives an empty list."""
+        longest = max(image_rgb.shape[:2])
+        sides = [min(max(longest, MINIMUM_SIDE), COARSE_SIDE)]
+        if self.fine and longest >= FINE_FROM:
+            sides.append(min(longest, FINE_SIDE))
+        found = [detection for side in sides for detection in self._detect_at(image_rgb, side / longest)]
+        if len(sides) > 1:
+            found = _merge(found)
+        return sorted(found, key=lambda detection: -detection.box[2] * detection.box[3])
+
+    def _detect_at(self, image_rgb: np.ndarray, scale: float) -> list[Detection]:
+        height, width = image_rgb.shape[:2]
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if size != (width, height):
+            interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            image_rgb = cv2.resize(image_rgb, size, interpolation=interpolation)
+        scale_xy = np.array([width / size[0], height / size[1]], dtype=np.float32)
+        find = self._find_yunet if self.name == "yunet" else self._find_haar
+        return [
+            Detection((*(box[:2] * scale_xy).tolist(), *(box[2:] * scale_xy).tolist()), landmarks, score)
+            for box, landmarks, score in (
+                (box, None if points is None else points * scale_xy, score) for box, points, score in find(image_rgb)
+            )
+        ]
+
+    def _find_yunet(self, image_rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None, float]]:
+        with self._lock:
+            self._yunet.setInputSize(image_rgb.shape[1::-1])
+            _, rows = self._yunet.detect(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
+        return [(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in ([] if rows is None else rows)]
+
+    def _find_haar(self, image_rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None, float]]:
+        grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+        with self._lock:
+            boxes = self._haar.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
+        # The cascade gives no probability; what passed its neighbour test counts as found.
+        return [(np.array(box, dtype=np.float32), None, 1.0) for box in boxes]
+
+
+def find_yunet() -> Path:
+    """Path of the YuNet model file: EMOTION_YUNET_PATH, the Hub's cache, or the Hub.
+
+    Raises:
+        DetectorError: it is in none of them, or its content is not the expected one.
+    """
+    given = os.environ.get("EMOTION_YUNET_PATH")
+    if given:
+        path = Path(given)
+        if not path.is_file():
+            raise DetectorError(f"EMOTION_YUNET_PATH={given} is no file.")
+    else:
+        path = _yunet_from_hub()
+    if hashlib.sha256(path.read_bytes()).hexdigest() != YUNET_SHA256:
+        raise DetectorError(f"{path} is not the expected {YUNET_FILE} (its sha256 differs): remove it and try again.")
+    return path
+
+
+def _yunet_from_hub() -> Path:
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache  # slow to import, and often not needed
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()  # our own notice says it in one sentence
+
+    cached = try_to_load_from_cache(YUNET_REPO, YUNET_FILE)
+    if isinstance(cached, str):
+        return Path(cached)
+    path: list[str] = []
+    problem: list[Exception] = []
+
+    def download() -> None:
+        try:
+            path.append(hf_hub_download(YUNET_REPO, YUNET_FILE, etag_timeout=HUB_TIMEOUT_SECONDS))
+        except Exception as error:  # whatever the network does, the answer is the fallback
+            problem.append(error)
+
+    # In a thread of its own, because without DNS the client retries for longer than anybody waits for a page; what
+    # arrives late is in the cache at the next start.
+    worker = threading.Thread(target=download, daemon=True)
+    worker.start()
+    worker.join(HUB_TIMEOUT_SECONDS)
+    if path:
+        return Path(path[0])
+    reason = type(problem[0]).__name__ if problem else f"no answer within {HUB_TIMEOUT_SECONDS:.0f} s"
+    raise DetectorError(f"YuNet could not be fetched from the Hub ({reason}); set EMOTION_YUNET_PATH to a copy of it.")
+
+
+def _load_haar() -> cv2.CascadeClassifier:
+    if not hasattr(cv2, "CascadeClassifier"):
+        raise DetectorError(f"OpenCV {cv2.__version__} has no Haar cascade: install opencv-python-headless below 5.")
+    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"))
+    if cascade.empty():
+        raise DetectorError("OpenCV's Haar cascade file is missing: install opencv-python-headless anew.")
+    return cascade
+
+
+def _merge(found: list[Detection]) -> list[Detection]:
+    """Keep the surest of the boxes that show the same face."""
+    if not found:
+        return found
+    boxes = [detection.box for detection in found]
+    kept = cv2.dnn.NMSBoxes(boxes, [detection.score for detection in found], 0.0, OVERLAP)
+    return [found[i] for i in np.asarray(kept).ravel()]

@@ -1,0 +1,94 @@
+"""The result type of every door: one face and what it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emotion_model.labels import EMOTIONS
+
+# (valence, arousal) of each emotion, -1..1, from Russell & Mehrabian, "Evidence for a three-factor theory of
+# emotions", 1977 (their pleasure and arousal means); neutral is the origin by definition.
+VALENCE_AROUSAL: dict[str, tuple[float, float]] = {
+    "angry": (-0.51, 0.59),
+    "disgust": (-0.60, 0.35),
+    "fear": (-0.64, 0.60),
+    "happy": (0.81, 0.51),
+    "neutral": (0.0, 0.0),
+    "sad": (-0.63, -0.27),
+    "surprise": (0.40, 0.67),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face in a picture.
+
+    Attributes:
+        box: (x, y, w, h) in pixels of the original picture, inside it.
+        probabilities: float32 `(classes,)` in the order of `emotions`, summing to 1.
+        landmarks: float32 `(5, 2)` pixel positions (eye, eye, nose, mouth corner, mouth corner; the picture's left
+            first), or None where the detector finds none.
+        track_id: the same number for the same person over the frames of a clip; None in a photo.
+        detection_score: how sure the detector is that this is a face, 0..1.
+        emotions: class names, in the order of `probabilities`.
+    """
+
+    box: tuple[int, int, int, int]
+    probabilities: np.ndarray
+    landmarks: np.ndarray | None = None
+    track_id: int | None = None
+    detection_score: float = 1.0
+    emotions: tuple[str, ...] = EMOTIONS
+
+    @property
+    def emotion(self) -> str:
+        """The most probable emotion."""
+        return self.emotions[int(np.argmax(self.probabilities))]
+
+    @property
+    def confidence(self) -> float:
+        """Probability of that emotion, 0..1."""
+        return float(np.max(self.probabilities))
+
+    @property
+    def intensity(self) -> float:
+        """How far the face is from neutral, 0..1: 1 - P(neutral); 0 where there is no such class."""
+        return 1.0 - self._probability("neutral") if "neutral" in self.emotions else 0.0
+
+    @property
+    def valence(self) -> float:
+        """Unpleasant to pleasant, -1..1: mean of the emotions' valence, weighted by their probabilities."""
+        return self._expected(0)
+
+    @property
+    def arousal(self) -> float:
+        """Calm to excited, -1..1: mean of the emotions' arousal, weighted by their probabilities."""
+        return self._expected(1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values, rounded to 4 digits."""
+        return {
+            "box": list(self.box),
+            "emotion": self.emotion,
+            "confidence": round(self.confidence, 4),
+            "intensity": round(self.intensity, 4),
+            "valence": round(self.valence, 4),
+            "arousal": round(self.arousal, 4),
+            "probabilities": {
+                name: round(float(p), 4) for name, p in zip(self.emotions, self.probabilities, strict=True)
+            },
+        }
+
+    def _probability(self, emotion: str) -> float:
+        return float(self.probabilities[self.emotions.index(emotion)])
+
+    def _expected(self, axis: int) -> float:
+        return float(
+            sum(
+                p * VALENCE_AROUSAL.get(name, (0.0, 0.0))[axis]
+                for name, p in zip(self.emotions, self.probabilities, strict=True)
+            )
+        )

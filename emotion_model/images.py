@@ -1,0 +1,167 @@
+"""Reading pictures: every common form in, uint8 RGB out, and a clear sentence for what cannot be read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_FILE_BYTES = 10 * 1024 * 1024
+MAX_PIXELS = 50_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "AVIF")
+
+_DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
+
+
+class ImageError(ValueError):
+    """A picture cannot be used.
+
+    Attributes:
+        code: what is wrong, for programs: `empty`, `too_large`, `too_many_pixels`, `not_an_image`, `damaged`,
+            `bad_base64`, `unreadable` or `bad_array`.
+
+    The message is one sentence for the person who sent the picture.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def read_image(source: str | Path | bytes) -> np.ndarray:
+    """Decode a picture file, or its bytes, to uint8 RGB `(height, width, 3)`, turned upright by its EXIF orientation.
+
+    JPEG, PNG, WebP, GIF (first frame), BMP, TIFF and AVIF; colour, grey, palette, 8 or 16 bits. Transparent parts
+    become white.
+
+    Raises:
+        ImageError: no such file, empty, over 10 MB, over 50 megapixels, not a picture, or damaged.
+    """
+    data = source if isinstance(source, bytes) else _read_file(Path(source))
+    if not data:
+        raise ImageError("empty", "The file is empty (0 bytes): choose another picture.")
+    _check_size(len(data))
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            # Checked on the header, before a small file can unfold into gigabytes.
+            if picture.width * picture.height > MAX_PIXELS:
+                megapixels = picture.width * picture.height / 1e6
+                raise ImageError(
+                    "too_many_pixels",
+                    f"The picture has {megapixels:.0f} megapixels, and the limit is {MAX_PIXELS // 1_000_000}: "
+                    "make it smaller and try again.",
+                )
+            picture.load()
+            return _to_rgb(ImageOps.exif_transpose(picture))
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            "not_an_image", "This is not a picture that can be read: use a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            "too_many_pixels", f"The picture has over {MAX_PIXELS // 1_000_000} megapixels: make it smaller."
+        ) from error
+    except ImageError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageError("damaged", "The picture is damaged or cut off: save or send it once more.") from error
+
+
+def read_base64_image(text: str) -> np.ndarray:
+    """Decode a picture given as base64 or as a data URL to uint8 RGB `(height, width, 3)`.
+
+    Raises:
+        ImageError: not base64, or the picture in it cannot be read.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ImageError("empty", "No picture was sent: give it as base64 text or as a data URL.")
+    _check_size(len(text) * 3 // 4)
+    text = text.strip()
+    match = _DATA_URL.match(text)
+    try:
+        data = base64.b64decode("".join((text[match.end() :] if match else text).split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError(
+            "bad_base64", "The text is not valid base64: send base64 or a data:image/...;base64,... URL."
+        ) from error
+    return read_image(data)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """An image array, grey, RGB or RGBA, uint8 or uint16, as uint8 RGB `(height, width, 3)`.
+
+    Raises:
+        ImageError: another dtype or shape, or no pixels.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ImageError(
+            "bad_array", f"Expected an image array, got {type(image).__name__}; read files with read_image()."
+        )
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise ImageError(
+            "bad_array",
+            f"Expected a uint8 or uint16 image, got {image.dtype}; scale pixel values to 0..255 and convert.",
+        )
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or image.size == 0:
+        raise ImageError("bad_array", f"Expected an image of shape (height, width[, 1, 3 or 4]), got {image.shape}.")
+    if channels == 1:
+        return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)
+    if channels == 4:
+        return _over_white(image)
+    return image
+
+
+def to_grey(image: np.ndarray) -> np.ndarray:
+    """Grey version of an image array as `as_rgb` takes it: uint8 `(height, width)`.
+
+    Raises:
+        ImageError: not an image.
+    """
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 2 and image.size:
+        return image
+    return cv2.cvtColor(as_rgb(image), cv2.COLOR_RGB2GRAY)
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        _check_size(path.stat().st_size)
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError("unreadable", f"{path}: no such file.") from error
+    except OSError as error:
+        raise ImageError("unreadable", f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise ImageError(
+            "too_large",
+            f"The picture is {size / 2**20:.1f} MB, and the limit is {MAX_FILE_BYTES // 2**20} MB: "
+            "make it smaller and try again.",
+        )
+
+
+def _to_rgb(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I;16"):
+        return as_rgb(np.asarray(picture).astype(np.uint16))
+    if picture.mode in ("I", "F"):  # 32-bit grey has no fixed white: stretch what is there
+        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+        low, high = float(values.min()), float(values.max())
+        return as_rgb(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
+    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
+        return _over_white(np.asarray(picture.convert("RGBA")))
+    return np.asarray(picture.convert("RGB"))
+
+
+def _over_white(rgba: np.ndarray) -> np.ndarray:
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)

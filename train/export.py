@@ -1,0 +1,130 @@
+"""Turn a finished run into a model that can be used: weights, and the `config.json` that travels with them.
+
+    python -m train.export --run RUN_DIR --data DIR [--out DIR]
+
+The temperature is fitted on validation and both splits are measured, so `config.json` says what the model is worth.
+Without `--out` the model becomes the bundled one; the run's own records go to `train/results/` beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig
+from emotion_model.labels import LABELS, Label
+from emotion_model.preprocessing import Framing
+from train.config import write_json
+from train.data import DataError, load_split
+from train.evaluate import evaluate
+from train.framing import RESULT as FRAMING_RESULT
+
+MAX_BYTES = 10_000_000  # a Space takes files of up to this size without LFS
+RECORDS = ("config.json", "environment.json", "history.json", "metrics.json")
+
+
+def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Temperature with the least negative log-likelihood (Guo et al., 2017), searched over 0.25..4.
+
+    Args:
+        labels: int `(n,)`.
+        probabilities: float32 `(n, classes)`, not calibrated.
+    """
+    logits = np.log(np.maximum(probabilities, 1e-12)).astype(np.float64)
+    candidates = np.geomspace(0.25, 4, 401)
+
+    def loss(temperature: float) -> float:
+        scaled = logits / temperature
+        scaled -= scaled.max(axis=1, keepdims=True)
+        true = scaled[np.arange(len(labels)), labels]
+        return float((np.log(np.exp(scaled).sum(axis=1)) - true).mean())
+
+    return round(float(min(candidates, key=loss)), 4)
+
+
+def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = True) -> ModelConfig:
+    """Write weights and config of a finished run to `out_dir`.
+
+    Raises:
+        DataError: the data cannot be used.
+        ValueError: the run is not finished, or its weights are too large.
+    """
+    weights = run_dir / "model.keras"
+    if not (run_dir / "metrics.json").exists():
+        raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
+    if weights.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
+    run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in ("config", "environment", "metrics")}
+    validation = load_split(data_dir, "validation")
+    framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
+    known = {label.name: label for label in LABELS}
+    out_dir.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(weights, out_dir / WEIGHTS_FILE)
+    config = ModelConfig(
+        labels=tuple(known.get(name, Label(name, "🙂", "#60636d")) for name in run["config"]["emotions"]),
+        image_size=run["config"]["architecture"]["image_size"],
+        framing=framing,
+        weights={
+            "file": WEIGHTS_FILE,
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "bytes": weights.stat().st_size,
+            "parameters": run["metrics"]["parameters"],
+            "multiply_adds": run["metrics"]["multiply_adds"],
+        },
+        architecture=run["config"]["architecture"],
+        training={
+            "config": run["config"]["training"],
+            "data": run["config"]["data"],
+            "environment": run["environment"],
+            "epochs": run["metrics"]["epochs"],
+            "best_epoch": run["metrics"]["best_epoch"],
+            "minutes": run["metrics"]["minutes"],
+        },
+    )
+    _write_config(out_dir, config)
+    uncalibrated = EmotionClassifier.load(out_dir).predict(validation.images)
+    config = replace(config, temperature=fit_temperature(validation.labels, uncalibrated))
+    _write_config(out_dir, config)
+    classifier = EmotionClassifier.load(out_dir)
+    splits = ("validation", "test") if measure_test else ("validation",)
+    config = replace(config, metrics={split: evaluate(classifier, data_dir, split) for split in splits})
+    _write_config(out_dir, config)
+    return config
+
+
+def _write_config(out_dir: Path, config: ModelConfig) -> None:
+    (out_dir / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m train.export", description="Make a finished run usable.")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
+    parser.add_argument("--data", type=Path, required=True, help="folder with FER2013")
+    parser.add_argument("--out", type=Path, help="where the model goes; default: the bundled model is replaced")
+    parser.add_argument("--no-test", action="store_true", help="leave the test split alone (while choosing a model)")
+    options = parser.parse_args(arguments)
+    try:
+        config = export(options.run, options.data, options.out or BUNDLED_DIR, not options.no_test)
+    except (DataError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.out is None:
+        records = FRAMING_RESULT.parent / "bundled"
+        records.mkdir(parents=True, exist_ok=True)
+        for name in RECORDS:
+            shutil.copyfile(options.run / name, records / name)
+        write_json(records / "scores.json", config.metrics)
+    print(json.dumps({"temperature": config.temperature, "metrics": config.metrics}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
