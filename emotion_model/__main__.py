@@ -62,13 +62,16 @@ def _info(detector: EmotionDetector) -> int:
 
 def _image(detector: EmotionDetector, options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
+    written: set[Path] = set()
     failed = 0
     for path in options.paths:
         try:
             image = read_image(path)
             faces = detector.detect(image)
             if options.save:
-                _save(draw_faces(image, faces, detector.classifier.config.labels), _target(path, options))
+                target = _target(path, options, written)
+                _save(draw_faces(image, faces, detector.classifier.config.labels), target)
+                written.add(target)
         except (ImageError, OSError) as error:
             failed += 1
             message = str(error) if str(path) in str(error) else f"{path}: {error}"
@@ -85,14 +88,18 @@ def _image(detector: EmotionDetector, options: argparse.Namespace) -> int:
     return EXIT_OK if not failed else EXIT_UNUSABLE if failed == len(options.paths) else EXIT_SOME_FAILED
 
 
-def _target(path: Path, options: argparse.Namespace) -> Path:
+def _target(path: Path, options: argparse.Namespace, written: set[Path]) -> Path:
     """Where the annotated picture goes: OUT itself, or a file in the folder OUT."""
     out: Path = options.save
     if len(options.paths) > 1 or out.is_dir() or not out.suffix:
         out.mkdir(parents=True, exist_ok=True)
-        return (
-            out / f"{path.stem}_emotions{path.suffix if path.suffix.lower() in ('.jpg', '.jpeg', '.webp') else '.png'}"
-        )
+        suffix = path.suffix if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else ".png"
+        target = out / f"{path.stem}_emotions{suffix}"
+        number = 2
+        while target in written:  # a/face.jpg and b/face.jpg both want the same name
+            target = out / f"{path.stem}_emotions_{number}{suffix}"
+            number += 1
+        return target
     return out
 
 

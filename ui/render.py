@@ -85,11 +85,11 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
 def fine_print(config: ModelConfig, keep_minutes: int) -> str:
     """Privacy and limits, on every page."""
     accuracy = config.metrics.get("test", {}).get("accuracy")
-    measured = f"it names {accuracy:.0%} of the FER2013 test pictures as their labels do" if accuracy else "it errs"
+    measured = f"it names {accuracy:.0%} of the FER2013 test pictures as their labels do," if accuracy else "it errs,"
     return (
         '<div class="fineprint"><p><strong>Privacy.</strong> Pictures are processed in memory and not kept: the copy '
         f"that your page shows is deleted from the server within {keep_minutes} minutes, and nothing is logged.</p>"
-        f"<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; {measured}, "
+        f"<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; {measured} "
         "and is wrong more often for some groups of people, poses and lights than for others. Not for decisions about "
         "people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"
     )
