@@ -92,7 +92,8 @@ class FaceDetector:
         found = [detection for side in sides for detection in self._detect_at(image_rgb, side / longest)]
         if len(sides) > 1:
             found = _merge(found)
-        return sorted(found, key=lambda detection: -detection.box[2] * detection.box[3])
+        # Position breaks ties, so that the order does not depend on the detector's threads.
+        return sorted(found, key=lambda one: (-one.box[2] * one.box[3], one.box[1], one.box[0]))
 
     def _detect_at(self, image_rgb: np.ndarray, scale: float) -> list[Detection]:
         height, width = image_rgb.shape[:2]

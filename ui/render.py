@@ -89,9 +89,9 @@ def fine_print(config: ModelConfig, keep_minutes: int) -> str:
     return (
         '<div class="fineprint"><p><strong>Privacy.</strong> Pictures are processed in memory and not kept: the copy '
         f"that your page shows is deleted from the server within {keep_minutes} minutes, and nothing is logged.</p>"
-        f"<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; {measured} "
-        "and is wrong more often for some groups of people, poses and lights than for others. Not for decisions about "
-        "people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"
+        "<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; "
+        f"{measured} and is wrong more often for some groups of people, poses and lights than for others. "
+        "Not for decisions about people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"
     )
 
 

@@ -1,0 +1,144 @@
+"""Shared parts: test photos, a tiny real model, the running app."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_model import EmotionDetector, ModelConfig
+from emotion_model.architecture import ArchitectureConfig, build_model
+from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ArchitectureConfig(
+    filters=(4, 8), kernel_sizes=((3,), (3,)), attention_blocks=(), dense_units=(8,), dense_dropout=(0.1,)
+)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """A public-domain portrait with one smiling face: uint8 RGB (512, 512, 3)."""
+    import skimage.data
+
+    return skimage.data.astronaut()
+
+
+ASTRONAUT_FACE = (175, 70, 100, 125)  # x, y, w, h, read off the picture by eye
+
+
+@pytest.fixture(scope="session")
+def photo(astronaut: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "photo.jpg"
+    Image.fromarray(astronaut).save(path, quality=95)
+    return path
+
+
+@pytest.fixture(scope="session")
+def crowd(astronaut: np.ndarray) -> np.ndarray:
+    """The same face twenty times: uint8 RGB (800, 1000, 3)."""
+    face = np.asarray(Image.fromarray(astronaut[0:260, 100:360]).resize((200, 200)))
+    return np.tile(face, (4, 5, 1))
+
+
+@pytest.fixture(scope="session")
+def landscape() -> np.ndarray:
+    """A picture without a face: uint8 RGB (240, 320, 3), a smooth gradient."""
+    y, x = np.mgrid[0:240, 0:320]
+    return np.stack([x * 255 // 319, y * 255 // 239, np.full_like(x, 120)], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a real but untrained model."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("tiny")
+    keras.utils.set_random_seed(1)
+    build_model(TINY).save(folder / WEIGHTS_FILE)
+    (folder / CONFIG_FILE).write_text(ModelConfig().to_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def detector() -> EmotionDetector:
+    """The bundled model behind whichever face detector this machine has."""
+    return EmotionDetector()
+
+
+def media(name: str) -> Path:
+    """A real photo or clip; the test is skipped where EMOTION_TEST_MEDIA does not give it."""
+    folder = os.environ.get("EMOTION_TEST_MEDIA")
+    if not folder or not (Path(folder) / name).is_file():
+        pytest.skip(f"EMOTION_TEST_MEDIA names no folder with {name}")
+    return Path(folder) / name
+
+
+def fer2013() -> Path:
+    """The data set's folder; the test is skipped where EMOTION_TEST_DATA does not give it."""
+    folder = os.environ.get("EMOTION_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("EMOTION_TEST_DATA names no folder with FER2013")
+    return Path(folder)
+
+
+@dataclass(frozen=True)
+class RunningApp:
+    """The app as `python app.py` starts it."""
+
+    url: str
+    log: Path
+    files: Path  # where it keeps uploads
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    folder = tmp_path_factory.mktemp("app")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    files, log = folder / "files", folder / "log"
+    environment = os.environ | {
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(files),
+    }
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                pytest.fail(f"app.py ended by itself:\n{log.read_text()}")
+            try:
+                urllib.request.urlopen(url, timeout=5)
+                break
+            except OSError:
+                time.sleep(0.2)
+        else:
+            pytest.fail(f"app.py did not answer:\n{log.read_text()}")
+        yield RunningApp(url, log, files)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    path = shutil.which("chromium")
+    if not path:
+        pytest.skip("no chromium on this machine")
+    return path

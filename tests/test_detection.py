@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+from conftest import ASTRONAUT_FACE, media
+from PIL import Image
+
+from emotion_model import DetectorError, FaceDetector, read_image
+from emotion_model.detection import find_yunet
+
+
+@pytest.fixture(scope="module", params=["yunet", "haar"])
+def detector(request):
+    try:
+        return FaceDetector(request.param)
+    except DetectorError as error:
+        pytest.skip(f"no {request.param} here: {error}")
+
+
+def overlap(a, b):
+    """Intersection over union of two (x, y, w, h)."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    both = max(width, 0) * max(height, 0)
+    return both / (a[2] * a[3] + b[2] * b[3] - both)
+
+
+def scaled(image, factor):
+    size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
+    return np.asarray(Image.fromarray(image).resize(size))
+
+
+def best(found):
+    assert found, "no face found"
+    return max(found, key=lambda detection: detection.box[2] * detection.box[3])
+
+
+@pytest.mark.parametrize("factor", [0.4, 1, 2.5, 6])
+def test_the_face_is_found_at_every_size_in_pixels_of_the_picture(detector, astronaut, factor):
+    box = best(detector.detect(scaled(astronaut, factor))).box
+    assert overlap([value / factor for value in box], ASTRONAUT_FACE) > 0.5
+
+
+def test_a_picture_without_a_face_gives_an_empty_list(detector, landscape):
+    assert detector.detect(landscape) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 500, 3), (500, 2, 3)])
+def test_odd_shapes_give_an_empty_list(detector, shape):
+    assert detector.detect(np.zeros(shape, np.uint8)) == []
+
+
+def test_twenty_faces_are_found(detector, crowd):
+    assert len(detector.detect(crowd)) == 20
+
+
+def test_yunet_gives_eyes_above_the_mouth(detector, astronaut):
+    found = best(detector.detect(astronaut))
+    if detector.name == "haar":
+        assert found.landmarks is None
+        return
+    left_eye, right_eye, nose, left_mouth, right_mouth = found.landmarks
+    assert left_eye[0] < right_eye[0] and left_mouth[0] < right_mouth[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "faces"), [("group_seven_faces.jpg", 7), ("group_five_faces.jpg", 5), ("no_face.jpg", 0)]
+)
+def test_real_photos(detector, name, faces):
+    found = detector.detect(read_image(media(name)))
+    if detector.name == "yunet":
+        assert len(found) == faces
+    else:
+        assert len(found) <= faces
+
+
+def test_the_environment_chooses_the_detector(monkeypatch):
+    monkeypatch.setenv("EMOTION_DETECTOR", "haar")
+    detector = FaceDetector()
+    assert detector.name == "haar" and detector.notice == ""
+
+
+def test_without_yunet_auto_falls_back_and_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("EMOTION_DETECTOR", "auto")
+    monkeypatch.setenv("EMOTION_YUNET_PATH", str(tmp_path / "nothing.onnx"))
+    detector = FaceDetector()
+    assert detector.name == "haar"
+    assert "Haar" in detector.notice and "nothing.onnx" in detector.notice
+
+
+def test_without_yunet_asking_for_it_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("EMOTION_YUNET_PATH", str(tmp_path / "nothing.onnx"))
+    with pytest.raises(DetectorError, match=r"nothing\.onnx"):
+        FaceDetector("yunet")
+
+
+def test_a_file_that_is_not_yunet_is_refused(monkeypatch, tmp_path):
+    fake = tmp_path / "fake.onnx"
+    fake.write_text("<html>404</html>")
+    monkeypatch.setenv("EMOTION_YUNET_PATH", str(fake))
+    with pytest.raises(DetectorError, match="sha256"):
+        find_yunet()
+
+
+def test_without_network_and_cache_the_hub_is_given_up_quickly(monkeypatch, tmp_path):
+    monkeypatch.delenv("EMOTION_YUNET_PATH", raising=False)
+    # Nothing listens on this port, and the cache is empty.
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(DetectorError, match="EMOTION_YUNET_PATH"):
+        find_yunet()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"name": "mtcnn"}, "mtcnn"), ({"score_threshold": 0}, "score_threshold=0")]
+)
+def test_invalid_settings_are_quoted(options, said):
+    with pytest.raises(ValueError, match=said):
+        FaceDetector(**options)

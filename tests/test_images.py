@@ -1,0 +1,150 @@
+import base64
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_model import ImageError, read_base64_image, read_image
+from emotion_model.images import MAX_FILE_BYTES, as_rgb, to_grey
+
+
+def encoded(picture, kind="PNG", **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def gradient():
+    return np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG"])
+def test_every_common_format_is_read(astronaut, kind):
+    image = read_image(encoded(Image.fromarray(astronaut), kind))
+    assert image.shape == astronaut.shape and image.dtype == np.uint8
+    assert np.abs(image.astype(int) - astronaut).mean() < 20
+
+
+def test_grey_becomes_three_equal_channels(gradient):
+    image = read_image(encoded(Image.fromarray(gradient)))
+    assert (image == gradient[..., None]).all()
+
+
+def test_sixteen_bits_keep_their_brightness(gradient):
+    deep = Image.fromarray(gradient.astype(np.uint16) * 257)
+    assert np.abs(read_image(encoded(deep))[..., 0].astype(int) - gradient).max() <= 1
+
+
+def test_transparent_parts_become_white():
+    rgba = np.zeros((4, 4, 4), np.uint8)
+    rgba[:2] = (10, 20, 30, 255)
+    image = read_image(encoded(Image.fromarray(rgba)))
+    assert (image[:2] == (10, 20, 30)).all() and (image[2:] == 255).all()
+
+
+def test_palette_pictures_are_read(astronaut):
+    assert read_image(encoded(Image.fromarray(astronaut).quantize(64))).shape == astronaut.shape
+
+
+def test_exif_orientation_turns_the_picture_upright(astronaut):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held turned by 90 degrees
+    sideways = np.ascontiguousarray(np.rot90(astronaut[:400], 1))
+    upright = read_image(encoded(Image.fromarray(sideways), "JPEG", exif=exif, quality=95))
+    assert upright.shape == (400, 512, 3)
+    assert np.abs(upright.astype(int) - astronaut[:400]).mean() < 10
+
+
+def test_a_picture_of_one_pixel_is_read():
+    assert read_image(encoded(Image.new("RGB", (1, 1), "red"))).tolist() == [[[255, 0, 0]]]
+
+
+def bomb():
+    return encoded(Image.new("1", (9000, 6000)))
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "said"),
+    [
+        (b"", "empty", "0 bytes"),
+        (b"just some text", "not_an_image", "not a picture"),
+        (b"%PDF-1.7 ...", "not_an_image", "not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image", "not a picture"),
+        (b"\x00" * (MAX_FILE_BYTES + 1), "too_large", "10.0 MB"),
+        (bomb(), "too_many_pixels", "54 megapixels"),
+    ],
+    ids=["empty", "text", "pdf", "svg", "over 10 MB", "over 50 megapixels"],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(data, code, said):
+    with pytest.raises(ImageError, match=said) as refusal:
+        read_image(data)
+    assert refusal.value.code == code
+    assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_a_truncated_picture_is_refused(astronaut, kind):
+    data = encoded(Image.fromarray(astronaut), kind)
+    with pytest.raises(ImageError) as refusal:
+        read_image(data[: len(data) // 2])
+    assert refusal.value.code in ("damaged", "not_an_image")
+
+
+def test_random_damage_never_raises_anything_else(astronaut):
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(astronaut).resize((64, 64))
+    for kind in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"):
+        whole = np.frombuffer(encoded(small, kind), np.uint8)
+        for _ in range(60):
+            broken = whole.copy()
+            broken[rng.integers(0, len(broken), 8)] = rng.integers(0, 256, 8)
+            with contextlib.suppress(ImageError):
+                assert read_image(broken.tobytes()).dtype == np.uint8
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
+        read_image(tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize(
+    "head", ["", "data:image/png;base64,", "data:image/png;charset=utf-8;base64,", "DATA:;base64,"]
+)
+def test_base64_is_read_with_and_without_the_head_of_a_data_url(gradient, head):
+    text = base64.b64encode(encoded(Image.fromarray(gradient))).decode()
+    assert read_base64_image(head + text[:60] + "\n" + text[60:]).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "empty"),
+        ("   ", "empty"),
+        ("not base64!", "bad_base64"),
+        ("data:image/png;base64,%%%%", "bad_base64"),
+        ("abc", "bad_base64"),
+        (base64.b64encode(b"hello").decode(), "not_an_image"),
+        ("A" * (MAX_FILE_BYTES * 4 // 3 + 8), "too_large"),
+    ],
+)
+def test_malformed_base64_is_refused(text, code):
+    with pytest.raises(ImageError) as refusal:
+        read_base64_image(text)
+    assert refusal.value.code == code
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1), (5, 4, 3), (5, 4, 4)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_arrays_of_any_common_kind_become_rgb_and_grey(shape, dtype):
+    image = np.full(shape, np.iinfo(dtype).max, dtype)
+    assert as_rgb(image).shape == (5, 4, 3) and (as_rgb(image) == 255).all()
+    assert to_grey(image).shape == (5, 4) and (to_grey(image) == 255).all()
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 2), np.uint8), "x"])
+def test_other_arrays_are_refused(image):
+    with pytest.raises(ImageError, match="Expected"):
+        as_rgb(image)

@@ -1,0 +1,47 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from emotion_model import EMOTIONS, LABELS, Label
+
+# Machado, Oliveira & Fernandes, 2009, severity 1.0, on linear RGB.
+VISION = {
+    "normal": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def linear(rgb):
+    rgb = np.array(rgb) / 255
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def cielab(linear_rgb):
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ np.clip(linear_rgb, 0, 1) / np.array([0.9505, 1, 1.089])
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def test_the_order_of_the_seven_emotions_is_fixed():
+    assert EMOTIONS == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+
+def test_a_colour_is_read_as_red_green_blue():
+    assert Label("x", "x", "#ff8001").rgb == (255, 128, 1)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_stay_apart_for_every_kind_of_colour_vision(vision):
+    seen = [cielab(np.array(VISION[vision]) @ linear(label.rgb)) for label in LABELS]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 20
+
+
+@pytest.mark.parametrize("background", [(255, 255, 255), (0x14, 0x16, 0x1B)], ids=["light", "dark"])
+@pytest.mark.parametrize("label", LABELS, ids=EMOTIONS)
+def test_colours_are_legible_on_light_and_dark(label, background):
+    luminances = sorted(linear(rgb) @ [0.2126, 0.7152, 0.0722] for rgb in (label.rgb, background))
+    assert (luminances[1] + 0.05) / (luminances[0] + 0.05) >= 3  # WCAG 2.2, graphical objects
