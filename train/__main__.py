@@ -16,6 +16,7 @@ from pathlib import Path
 from emotion_model.architecture import build_model, count_multiply_adds
 from train.config import PRESETS
 from train.data import DataError, load_split, without_images_of
+from train.fit import StoppedError, fit
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,8 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.data is None or options.out is None:
             parser.error("--data and --out are needed to train")
-
-        from train.fit import StoppedError, fit
 
         validation, test = load_split(options.data, "validation"), load_split(options.data, "test")
         train, dropped = without_images_of(load_split(options.data, "train"), [validation, test])

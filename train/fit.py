@@ -135,7 +135,7 @@ class _Run:
         while self.epoch < self.config.epochs and not self.model.stop_training:
             logs = self._train_epoch(stop, callbacks)
             logs |= self._validate()
-            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            logs["learning_rate"] = float(_numpy(self.model.optimizer.learning_rate))
             for callback in callbacks:
                 callback.on_epoch_end(self.epoch, logs)
             if logs["val_accuracy"] > self.best_accuracy:  # what ModelCheckpoint(val_accuracy) keeps
@@ -202,7 +202,7 @@ class _Run:
         inputs = network_input(self.validation.images, self.architecture.image_size)
         probabilities = self.kept.predict(inputs, batch_size=256, verbose=0)
         targets = np.eye(len(self.validation.emotions), dtype=np.float32)[self.validation.labels]
-        loss = float(keras.ops.convert_to_numpy(_loss(self.config)(targets, probabilities)))
+        loss = float(_numpy(_loss(self.config)(targets, probabilities)))
         return {"val_loss": loss, "val_accuracy": float((probabilities.argmax(1) == self.validation.labels).mean())}
 
     def finish(self) -> None:
@@ -272,6 +272,8 @@ class _Run:
         state = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds, "best_accuracy": self.best_accuracy}
         state["history"] = self.history
         state["stop_training"] = bool(self.model.stop_training)
+        # Keras does not save where the dropout layers stand in their random sequences.
+        state["dropout"] = {layer.name: _numpy(layer.seed_generator.state).tolist() for layer in self._dropouts()}
         state["callbacks"] = [
             {name: _plain(getattr(callback, name)) for name in _CALLBACK_STATE if hasattr(callback, name)}
             for callback in callbacks
@@ -296,10 +298,15 @@ class _Run:
         self.model = keras.saving.load_model(current / "model.keras", safe_mode=True)
         if self.averaged is not None:
             self.averaged = keras.saving.load_model(current / "averaged.keras", safe_mode=True)
+        for layer in self._dropouts():
+            layer.seed_generator.state.assign(state["dropout"][layer.name])
         self.epoch, self.batch, self.seconds = state["epoch"], state["batch"], state["seconds"]
         self.best_accuracy, self.history = state["best_accuracy"], state["history"]
         self.callback_state, self.stopped_early = state["callbacks"], state["stop_training"]
         print(f"going on with {self.dir} at epoch {self.epoch + 1}, batch {self.batch + 1}", flush=True)
+
+    def _dropouts(self) -> list[keras.layers.Layer]:
+        return [layer for layer in self.model.layers if hasattr(layer, "seed_generator")]
 
     def _restore(self, callbacks: list[keras.callbacks.Callback]) -> None:
         for callback, state in zip(callbacks, self.callback_state, strict=False):
@@ -321,6 +328,10 @@ def _save_weights_only(model: keras.Model, architecture: ArchitectureConfig, pat
     partial = path.with_name(f"partial-{path.name}")
     copy.save(partial)
     partial.replace(path)
+
+
+def _numpy(value: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(value)
 
 
 def _plain(value: Any) -> Any:

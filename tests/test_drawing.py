@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from emotion_model import EMOTIONS, LABELS, Face, Label, draw_emoji, draw_faces
+
+
+def face(box, emotion="happy", emotions=EMOTIONS):
+    probabilities = np.full(len(emotions), 0.01, np.float32)
+    probabilities[emotions.index(emotion)] = 1 - 0.01 * (len(emotions) - 1)
+    return Face(box, probabilities, emotions=emotions)
+
+
+@pytest.fixture
+def grey():
+    return np.full((300, 400, 3), 120, np.uint8)
+
+
+def test_no_faces_leave_the_picture_as_it_is(grey):
+    assert (draw_faces(grey, []) == grey).all()
+
+
+def test_the_given_picture_is_not_changed(grey):
+    draw_faces(grey, [face((100, 100, 80, 80))])
+    assert (grey == 120).all()
+
+
+@pytest.mark.parametrize("label", LABELS, ids=EMOTIONS)
+def test_the_box_has_the_colour_of_the_emotion(grey, label):
+    drawn = draw_faces(grey, [face((100, 100, 80, 80), label.name)])
+    assert tuple(drawn[140, 100]) == label.rgb and tuple(drawn[179, 140]) == label.rgb
+    assert (drawn[120:160, 120:160] == 120).all(), "the face itself stays visible"
+
+
+@pytest.mark.parametrize("box", [(0, 0, 40, 40), (360, 260, 40, 40), (0, 0, 400, 300), (395, 295, 5, 5), (0, 0, 1, 1)])
+def test_faces_at_the_edge_are_drawn(grey, box):
+    drawn = draw_faces(grey, [face(box)])
+    assert drawn.shape == grey.shape and (drawn != grey).any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 500), (3000, 4000)])
+def test_pictures_of_any_size_can_be_drawn_on(size):
+    picture = np.zeros((*size, 3), np.uint8)
+    assert draw_faces(picture, [face((0, 0, 1, 1))]).shape == picture.shape
+
+
+def test_twenty_labels_stay_readable(grey):
+    faces = [face((20 + 75 * (i % 5), 30 + 65 * (i // 5), 30, 35)) for i in range(20)]
+    drawn = draw_faces(grey, faces)
+    for one in faces:
+        x, y, width, height = one.box
+        around = drawn[max(0, y - 22) : y + height + 22, max(0, x - 25) : x + width + 25]
+        assert (around.min(axis=2) > 240).any(), "no white text near a face"
+
+
+def test_a_class_without_colour_or_emoji_of_its_own_is_drawn(grey):
+    labels = (*LABELS, Label("contempt", "😏", "#0000ff"))
+    one = face((100, 100, 80, 80), "contempt", (*EMOTIONS, "contempt"))
+    assert tuple(draw_faces(grey, [one], labels)[140, 100]) == (0, 0, 255)
+    assert draw_faces(grey, [one]).shape == grey.shape
+
+
+@pytest.mark.parametrize("emotion", [*EMOTIONS, "contempt"])
+def test_each_emoji_is_a_round_head_of_its_own(emotion):
+    emoji = draw_emoji(emotion, 64)
+    assert emoji.shape == (64, 64, 4) and emoji.dtype == np.uint8
+    assert emoji[0, 0, 3] == 0 and emoji[32, 32, 3] == 255
+    others = [draw_emoji(other, 64) for other in EMOTIONS if other != emotion]
+    assert all((other != emoji).any(axis=2).mean() > 0.05 for other in others)
+
+
+def test_an_emoji_of_no_size_is_refused():
+    with pytest.raises(ValueError, match="size=0"):
+        draw_emoji("happy", 0)

@@ -1,0 +1,298 @@
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, TINY
+from test_train_data import faces, names, write_parquet
+
+from emotion_model import EMOTIONS, EmotionClassifier
+from emotion_model.preprocessing import network_input
+from train import __main__ as command
+from train import export as export_module
+from train.config import PRESETS, AugmentationConfig, Preset, TrainingConfig
+from train.data import FaceDataset, load_split
+from train.evaluate import classification_metrics, evaluate, expected_calibration_error, ferplus_majority
+from train.evaluate import main as evaluate_main
+from train.export import export, fit_temperature
+from train.fit import StoppedError, fit
+from train.fit import _Run as Run
+
+RECIPE = TrainingConfig(
+    epochs=3, batch_size=8, learning_rate=3e-3, augmentation=AugmentationConfig(rotation=5, shift=0.02)
+)
+
+
+def separable(count, seed):
+    """Faces that are easily told apart: each class has a brightness of its own."""
+    labels = np.arange(count) % 7
+    return FaceDataset(faces(count, seed) // 8 + (labels * 32).astype(np.uint8)[:, None, None], labels)
+
+
+def preset(**changes):
+    return Preset(TINY, replace(RECIPE, **changes))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return separable(56, 0), separable(28, 1)
+
+
+def weights_of(path):
+    return keras.saving.load_model(path / "model.keras").get_weights()
+
+
+def same(a, b):
+    return all(np.allclose(x, y, atol=1e-6) for x, y in zip(a, b, strict=True))
+
+
+def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_path):
+    metrics = fit(preset(), *data, tmp_path, 5)
+    assert sorted(f.name for f in tmp_path.iterdir()) == [
+        "config.json", "environment.json", "history.json", "metrics.json", "model.keras"
+    ]  # fmt: skip
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert TrainingConfig(**config["training"]) == RECIPE and config["data"]["train_duplicates_dropped"] == 5
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert [entry["epoch"] for entry in history] == [1, 2, 3]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"} <= set(history[0])
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["keras"] == keras.__version__ and environment["backend"] == keras.backend.backend()
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    assert getattr(model, "optimizer", None) is None
+    probabilities = model.predict(network_input(data[1].images, 48), verbose=0)
+    assert metrics["validation"]["accuracy"] == pytest.approx(
+        (probabilities.argmax(1) == data[1].labels).mean(), abs=1e-4
+    )
+    assert metrics["validation"]["accuracy"] == pytest.approx(max(e["val_accuracy"] for e in history), abs=1e-4)
+
+
+def test_a_network_learns_what_can_be_learned(data, tmp_path):
+    metrics = fit(preset(epochs=40, batch_size=7, learning_rate=1e-2, ema_momentum=0.9), *data, tmp_path, 0)
+    assert metrics["validation"]["accuracy"] > 0.8
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(data, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        fit(preset(epochs=1, seed=seed), *data, tmp_path / name, 0)
+    a, b, c = (weights_of(tmp_path / name) for name in "abc")
+    assert same(a, b) and not same(a, c)
+
+
+@pytest.mark.parametrize("changes", [{}, {"schedule": "one_cycle", "optimizer": "adamw", "ema_momentum": 0.9}])
+@pytest.mark.parametrize("stop_after", [3, 9])
+def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_never_had(
+    data, tmp_path, monkeypatch, changes, stop_after
+):
+    fit(preset(**changes), *data, tmp_path / "whole", 0)
+
+    class Impatient(dict):
+        """Asks to stop after some batches, as a signal would."""
+
+        asked = 0
+
+        def __getitem__(self, key):
+            self.asked += 1
+            return self.asked >= 2 * stop_after - 1
+
+    run = Run(preset(**changes), *data, tmp_path / "broken")
+    (tmp_path / "broken").mkdir()
+    run.resume()
+    with pytest.raises(StoppedError):
+        run.train(Impatient())
+    assert (tmp_path / "broken" / "checkpoint" / "state.json").exists()
+    fit(preset(**changes), *data, tmp_path / "broken", 0)
+    assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken"))
+    whole, broken = (json.loads((tmp_path / n / "history.json").read_text()) for n in ("whole", "broken"))
+    assert [e["val_accuracy"] for e in whole] == [e["val_accuracy"] for e in broken]
+
+
+def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path):
+    changes = {"plateau_patience": 1, "early_stopping_patience": 3, "epochs": 60, "learning_rate": 0.5}
+    fit(preset(**changes), *data, tmp_path / "whole", 0)
+    whole = json.loads((tmp_path / "whole" / "history.json").read_text())
+    assert len(whole) < 60, "early stopping did not happen"
+    assert whole[-1]["learning_rate"] < whole[0]["learning_rate"], "the rate was not halved"
+
+    class AfterEpoch(dict):
+        asked = 0
+
+        def __getitem__(self, key):
+            self.asked += 1
+            return self.asked >= 2 * 16
+
+    run = Run(preset(**changes), *data, tmp_path / "broken")
+    (tmp_path / "broken").mkdir()
+    run.resume()
+    with pytest.raises(StoppedError):
+        run.train(AfterEpoch())
+    fit(preset(**changes), *data, tmp_path / "broken", 0)
+    broken = json.loads((tmp_path / "broken" / "history.json").read_text())
+    assert [e["learning_rate"] for e in broken] == [e["learning_rate"] for e in whole]
+
+
+def test_a_finished_run_is_not_trained_again(data, tmp_path, capsys):
+    first = fit(preset(epochs=1), *data, tmp_path, 0)
+    assert fit(preset(epochs=1), *data, tmp_path, 0) == first
+    assert "already complete" in capsys.readouterr().out
+
+
+def test_another_configuration_in_the_same_folder_is_refused(data, tmp_path):
+    fit(preset(epochs=1), *data, tmp_path, 0)
+    with pytest.raises(ValueError, match="another configuration"):
+        fit(preset(epochs=2), *data, tmp_path, 0)
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    train, validation, test = (faces(21, seed) for seed in range(3))
+    train[:2] = test[:2]  # two images stand in two splits
+    for split, images in (("train", train), ("validation", validation), ("test", test)):
+        write_parquet(folder, split, images, names(21))
+    return folder
+
+
+def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes_on(parquet, tmp_path):
+    arguments = [sys.executable, "-u", "-m", "train", "--data", str(parquet), "--out", str(tmp_path / "run")]
+    arguments += ["--preset", "compact", "--epochs", "400", "--seed", "3"]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if line.startswith("epoch 2/400:"):
+            process.send_signal(signal.SIGTERM)
+            break
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, printed + rest
+    assert "2 dropped" in printed and "run again to go on" in rest
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in process.stdout:
+        if line.startswith("going on with"):
+            break
+    else:
+        pytest.fail("the run did not go on")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+
+
+def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
+    run, model = tmp_path / "run", tmp_path / "model"
+    assert command.main(["--data", str(parquet), "--out", str(run)]) == 0
+    assert "19 training faces (2 dropped" in capsys.readouterr().out
+    config = export(run, parquet, model)
+    assert set(config.metrics) == {"validation", "test"} and set(config.framing) == {"yunet", "haar"}
+    classifier = EmotionClassifier.load(model)
+    assert classifier.emotions == EMOTIONS and classifier.config == config
+    assert evaluate_main(["--model", str(model), "--data", str(parquet), "--split", "test", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"split", "images", "accuracy", "macro_f1", "per_class", "confusion", "ece", "flip", "deduplicated"} <= set(
+        result
+    )
+    assert result["images"] == 21 and result["deduplicated"]["images"] == 19
+    labels, probabilities = load_split(parquet, "test").labels, classifier.predict(load_split(parquet, "test").images)
+    assert result["accuracy"] == pytest.approx((probabilities.argmax(1) == labels).mean(), abs=1e-4)
+    assert np.array(result["confusion"]).sum() == 21
+    assert evaluate_main(["--model", str(model), "--data", str(parquet)]) == 0
+    assert "confusion matrix" in capsys.readouterr().out
+
+
+def test_an_unfinished_or_oversized_run_is_not_exported(data, parquet, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="no finished run"):
+        export(tmp_path, parquet, tmp_path / "model")
+    fit(preset(epochs=1), *data, tmp_path / "run", 0)
+    monkeypatch.setattr(export_module, "MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match="limit is 1,000"):
+        export(tmp_path / "run", parquet, tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--data", "nowhere", "--out", "x"], 2, "nowhere: no such folder"),
+        (["--preset", "compact", "--epochs", "0", "--summary"], 2, "epochs=0"),
+    ],
+)
+def test_mistakes_on_the_command_line_end_with_a_sentence(arguments, status, said, capsys):
+    assert command.main(arguments) == status
+    assert said in capsys.readouterr().err
+
+
+def test_summary_prints_the_size_of_the_reference_as_json(capsys):
+    assert command.main(["--preset", "seed", "--summary"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["trainable_parameters"] == 5_347_784 and summary["multiply_adds"] == 469_161_728
+
+
+def test_the_seed_preset_is_the_reference_recipe():
+    training = PRESETS["seed"].training
+    assert (training.loss, training.optimizer, training.learning_rate, training.batch_size) == (
+        "focal",
+        "adam",
+        3e-4,
+        32,
+    )
+    assert (training.plateau_factor, training.plateau_patience, training.minimum_learning_rate) == (0.5, 6, 1e-6)
+    assert (training.early_stopping_patience, training.epochs) == (20, 100)
+    assert (training.augmentation.rotation, training.augmentation.zoom, training.augmentation.flip) == (25, 0.2, True)
+
+
+def test_metrics_of_a_known_confusion():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    predicted = np.array([0, 0, 1, 1, 1, 0])
+    scores = classification_metrics(labels, np.eye(3, dtype=np.float32)[predicted], ("a", "b", "c"))
+    assert scores["confusion"] == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
+    assert scores["accuracy"] == pytest.approx(4 / 6, abs=1e-4)
+    assert scores["per_class"]["a"] == {"precision": 0.6667, "recall": 0.6667, "f1": 0.6667, "images": 3}
+    assert scores["per_class"]["b"] == {"precision": 0.6667, "recall": 1.0, "f1": 0.8, "images": 2}
+    assert scores["per_class"]["c"]["f1"] == 0
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 3, abs=1e-4)
+
+
+def test_metrics_agree_with_scikit_learn_where_it_is_installed():
+    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.integers(0, 7, 500), rng.dirichlet(np.ones(7), 500).astype(np.float32)
+    scores = classification_metrics(labels, probabilities, EMOTIONS)
+    assert scores["macro_f1"] == pytest.approx(
+        sklearn.f1_score(labels, probabilities.argmax(1), average="macro"), abs=1e-4
+    )
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    sure = np.tile(np.array([0.9, 0.1], np.float32), (100, 1))
+    assert expected_calibration_error(np.zeros(100, int), sure) == pytest.approx(0.1, abs=1e-5)
+    assert expected_calibration_error(np.array([0] * 90 + [1] * 10), sure) == pytest.approx(0, abs=1e-5)
+
+
+def test_the_fitted_temperature_recovers_a_known_overconfidence():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (20000, 7))
+    true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([rng.choice(7, p=p) for p in true])
+    overconfident = np.exp(2 * logits) / np.exp(2 * logits).sum(1, keepdims=True)
+    assert fit_temperature(labels, overconfident.astype(np.float32)) == pytest.approx(2, abs=0.1)
+
+
+def test_the_ferplus_majority_needs_over_half_of_all_taggers():
+    votes = np.zeros((3, 7), np.float32)
+    votes[0, 2], votes[1, 2], votes[2, 1] = 6, 5, 4
+    others = np.array([[4, 0, 0], [5, 0, 0], [0, 1, 1]], np.float32)
+    dataset = FaceDataset(faces(3, 0), np.zeros(3, int), votes, others)
+    assert ferplus_majority(dataset).tolist() == [2, -1, 1]
+    assert ferplus_majority(FaceDataset(faces(2, 0), np.zeros(2, int))).tolist() == [-1, -1]
+
+
+def test_labels_are_matched_by_name_where_a_model_orders_them_otherwise(parquet, tmp_path, tiny_model):
+    straight = EmotionClassifier.load(tiny_model)
+    turned = EmotionClassifier.load(tiny_model)
+    turned.config = replace(straight.config, labels=straight.config.labels[::-1])
+    a, b = (evaluate(classifier, parquet, "test") for classifier in (straight, turned))
+    assert sum(map(sum, b["confusion"])) == 21
+    assert [row[::-1] for row in a["confusion"]] != b["confusion"] or a["accuracy"] != b["accuracy"]
