@@ -1,0 +1,72 @@
+"""How long does one frame take, from pixels to probabilities, and how long the network alone?
+
+Method: a 640x480 frame with one face is given to the whole pipeline, once with each face detector, and ready-cropped
+faces to the classifier alone in batches of 1 and 16. Each case is warmed up and then timed RUNS times; the median and
+the 90th percentile count. Run it on an otherwise idle machine. The last line is JSON.
+
+    python benchmarks/frame.py [PHOTO]       default: scikit-image's portrait of an astronaut
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from emotion_model import DetectorError, EmotionClassifier, EmotionDetector, FaceDetector, read_image
+
+RUNS = 100
+
+
+def milliseconds(call: Callable[[], object]) -> dict[str, float]:
+    """Median and 90th percentile of a call's duration."""
+    for _ in range(5):
+        call()
+    times = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - started) * 1000)
+    return {"median_ms": round(float(np.median(times)), 2), "p90_ms": round(float(np.percentile(times, 90)), 2)}
+
+
+def main() -> None:
+    """Measure and print."""
+    if len(sys.argv) > 1:
+        picture = read_image(sys.argv[1])
+    else:
+        import skimage.data
+
+        picture = skimage.data.astronaut()[:384]
+    frame = cv2.resize(picture, (640, 480), interpolation=cv2.INTER_AREA)
+    classifier = EmotionClassifier()
+    result: dict[str, object] = {"cpu_count": os.cpu_count()}
+    for name in ("yunet", "haar"):
+        try:
+            detector = EmotionDetector(classifier, FaceDetector(name))
+        except DetectorError as error:
+            print(f"{name}: {error}")
+            continue
+        result[f"frame_640x480_{name}"] = {"faces": len(detector.detect(frame))} | milliseconds(
+            lambda detector=detector: detector.detect(frame)
+        )
+        result[f"face_detection_{name}"] = milliseconds(lambda detector=detector: detector.faces.detect(frame))
+        print(name, result[f"frame_640x480_{name}"])
+    face = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    for size in (1, 16):
+        timed = milliseconds(lambda size=size: classifier.predict([face] * size))
+        result[f"classifier_batch_{size}"] = timed | {"median_ms_per_face": round(timed["median_ms"] / size, 2)}
+        print("batch", size, result[f"classifier_batch_{size}"])
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

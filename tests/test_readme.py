@@ -1,0 +1,85 @@
+"""The README's snippets, run as they stand; only the address of the page is that of the app under test."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def snippets(section, language):
+    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    assert found, f"no {language} snippet in section {section}"
+    return found
+
+
+@pytest.fixture
+def run(app, photo, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
+
+    def run_snippet(command, text):
+        text = text.replace("http://127.0.0.1:7860", app.url)
+        done = subprocess.run([*command, text], cwd=tmp_path, capture_output=True, text=True, env=environment())
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run_snippet
+
+
+def environment():
+    import os
+
+    return os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("text", snippets("API", "python"), ids=["detect_image", "predict"])
+def test_the_python_calls_of_the_api(run, text):
+    assert "happy" in run([sys.executable, "-c"], text)
+
+
+def test_the_curl_calls_of_the_api(run):
+    (text,) = snippets("API", "bash")
+    printed = run(["bash", "-euo", "pipefail", "-c"], text)
+    assert printed.count("event: complete") == 3
+    assert printed.count('"happy"') >= 2 and '"colour"' in printed
+
+
+@pytest.mark.parametrize("text", snippets("Python", "python"))
+def test_the_python_example(run, text):
+    assert run([sys.executable, "-c"], text).startswith("happy ")
+
+
+def test_the_command_line_example(run, tmp_path):
+    (text,) = snippets("Command line", "bash")
+    printed = run(["bash", "-euo", "pipefail", "-c"], text)
+    assert printed.startswith("photo.jpg: happy ") and (tmp_path / "out.png").exists()
+
+
+def test_the_two_commands_stand_first():
+    first = README.split("```bash\n")[1].split("```")[0]
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make app", "make test"]
+
+
+def test_the_presets_table_states_the_real_sizes():
+    from emotion_model.architecture import build_model, count_multiply_adds
+    from train.config import PRESETS
+
+    for name, preset in PRESETS.items():
+        model = build_model(preset.architecture)
+        parameters = sum(weight.value.numpy().size for weight in model.trainable_weights)
+        size = f"| `{name}` | {parameters:,} parameters, {count_multiply_adds(model) / 1e6:.0f} million multiply-adds |"
+        assert size in README
+
+
+def test_every_path_in_the_table_exists():
+    table = README.split("\n## What is where\n")[1].split("\n## ")[0]
+    for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        folder = ROOT
+        for name in re.findall(r"`([^`]+)`", row):
+            path = ROOT / name if "/" in name or (ROOT / name).exists() else folder / name
+            assert path.exists(), name
+            folder = path.parent if path.is_file() else path
