@@ -194,7 +194,7 @@ _EMOJI: dict[str, Callable[[_Pen], None]] = {
 def _text_size(canvas: tuple[int, int], face_width: int) -> int:
     """Readable at the picture's usual size on screen, smaller on small faces in a crowd."""
     usual = max(canvas) / 42
-    return round(min(max(face_width / 6, usual * 0.7, 10), max(usual * 1.4, 12)))
+    return round(min(max(face_width / 6, usual * 0.85, 10), max(usual * 1.4, 12)))
 
 
 @lru_cache(maxsize=256)

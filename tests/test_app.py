@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -123,6 +124,28 @@ def test_many_callers_at_once_are_all_answered(app, files):
     names = ["photo.jpg", "landscape.png", "crowd.png"] * 4
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(call, names)) == [1, 0, 20] * 4
+
+
+def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, detector, tmp_path, monkeypatch):
+    import app as page_module
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
+    monkeypatch.setattr(page_module, "KEEP_SECONDS", 2)
+    monkeypatch.setattr(page_module, "SWEEP_SECONDS", 1)
+    page = page_module.build_page(detector)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    try:
+        assert Client(url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
+        deadline = time.monotonic() + 30
+        while list_files(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert list_files(tmp_path) == []
+    finally:
+        page.close()
+
+
+def list_files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_an_upload_over_the_servers_limit_is_refused(app):

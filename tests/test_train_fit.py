@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import ROOT, TINY
-from test_train_data import faces, names, write_parquet
+from test_train_data import faces, names, nothing, write_parquet
 
 from emotion_model import EMOTIONS, EmotionClassifier
 from emotion_model.preprocessing import network_input
@@ -108,7 +108,8 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_never_had(
     fit(preset(**changes), *data, tmp_path / "broken", 0)
     assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken"))
     whole, broken = (json.loads((tmp_path / n / "history.json").read_text()) for n in ("whole", "broken"))
-    assert [e["val_accuracy"] for e in whole] == [e["val_accuracy"] for e in broken]
+    for name in ("val_accuracy", "accuracy", "loss"):
+        assert [e[name] for e in whole] == pytest.approx([e[name] for e in broken], abs=1e-5)
 
 
 def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path):
@@ -139,6 +140,18 @@ def test_a_finished_run_is_not_trained_again(data, tmp_path, capsys):
     first = fit(preset(epochs=1), *data, tmp_path, 0)
     assert fit(preset(epochs=1), *data, tmp_path, 0) == first
     assert "already complete" in capsys.readouterr().out
+
+
+def test_the_accuracy_of_an_epoch_is_the_mean_over_its_faces(data, tmp_path, monkeypatch):
+    """The network is frozen, so that its accuracy on the epoch's faces can be computed afterwards."""
+    frozen = preset(epochs=1, batch_size=10, learning_rate=1e-7, augmentation=nothing())
+    monkeypatch.setattr(Run, "_optimizer", lambda self: keras.optimizers.SGD(0.0))
+    recipe = replace(frozen, architecture=replace(TINY, batch_norm=False, spatial_dropout=0.0, dense_dropout=(0.0,)))
+    fit(recipe, *data, tmp_path, 0)
+    (entry,) = json.loads((tmp_path / "history.json").read_text())
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    probabilities = model.predict(network_input(data[0].images, 48), verbose=0)
+    assert entry["accuracy"] == pytest.approx((probabilities.argmax(1) == data[0].labels).mean(), abs=1e-4)
 
 
 def test_another_configuration_in_the_same_folder_is_refused(data, tmp_path):

@@ -117,6 +117,7 @@ class _Run:
             self.averaged = build_model(self.architecture)
             self.averaged.set_weights(self.model.get_weights())
         self.epoch, self.batch, self.seconds = 0, 0, 0.0
+        self.sums: dict[str, float] = {}  # loss and metrics of this epoch's faces so far, added up
         self.history: list[dict[str, float]] = []
         self.best_accuracy = -1.0
 
@@ -158,13 +159,11 @@ class _Run:
         rng = np.random.default_rng([self.config.seed, self.epoch])
         order = rng.permutation(len(self.train_faces))
         print(f"epoch {self.epoch + 1}/{self.config.epochs}", flush=True)
-        # Keras reports running means over the epoch already: shown as they are, not averaged once more.
+        # The values shown are running means over the epoch already: not to be averaged once more.
         progress = keras.utils.Progbar(
             self.batches, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "accuracy"]
         )
         started = last_saved = time.monotonic()
-        self.model.reset_metrics()
-        logs: dict[str, float] = {}
         while self.batch < self.batches:
             start = self.batch * self.config.batch_size
             chosen = order[start : start + self.config.batch_size]
@@ -178,7 +177,9 @@ class _Run:
             self.batch += 1
             if self.averaged is not None and self.batch % EMA_INTERVAL == 0:
                 self._update_average(self.averaged)
-            logs = {name: float(value) for name, value in values.items()}
+            for name, value in values.items():  # each batch's own; Keras starts its metrics anew at every call
+                self.sums[name] = self.sums.get(name, 0.0) + float(value) * len(chosen)
+            logs = {name: total / (start + len(chosen)) for name, total in self.sums.items()}
             progress.update(self.batch, list(logs.items()), finalize=self.batch == self.batches)
             now = time.monotonic()
             if stop["asked"] or now - last_saved > CHECKPOINT_SECONDS:
@@ -188,7 +189,7 @@ class _Run:
             if stop["asked"]:
                 raise StoppedError(f"stopped in epoch {self.epoch + 1} after batch {self.batch}; run again to go on")
         logs["seconds"] = self.seconds + time.monotonic() - started
-        self.seconds = 0.0
+        self.seconds, self.sums = 0.0, {}
         return logs
 
     def _update_average(self, averaged: keras.Model) -> None:
@@ -269,8 +270,8 @@ class _Run:
         self.model.save(new / "model.keras")
         if self.averaged is not None:
             self.averaged.save(new / "averaged.keras")
-        state = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds, "best_accuracy": self.best_accuracy}
-        state["history"] = self.history
+        state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds, "sums": self.sums}
+        state |= {"best_accuracy": self.best_accuracy, "history": self.history}
         state["stop_training"] = bool(self.model.stop_training)
         # Keras does not save where the dropout layers stand in their random sequences.
         state["dropout"] = {layer.name: _numpy(layer.seed_generator.state).tolist() for layer in self._dropouts()}
@@ -301,6 +302,7 @@ class _Run:
         for layer in self._dropouts():
             layer.seed_generator.state.assign(state["dropout"][layer.name])
         self.epoch, self.batch, self.seconds = state["epoch"], state["batch"], state["seconds"]
+        self.sums = state["sums"]
         self.best_accuracy, self.history = state["best_accuracy"], state["history"]
         self.callback_state, self.stopped_early = state["callbacks"], state["stop_training"]
         print(f"going on with {self.dir} at epoch {self.epoch + 1}, batch {self.batch + 1}", flush=True)
