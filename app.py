@@ -5,6 +5,10 @@ python app.py        starts both on http://127.0.0.1:7860
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import tempfile
 import time
 from typing import Any
 
@@ -50,7 +54,8 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
         try:
             image = read_image(path)
         except ImageError as error:
-            return None, render.problem(str(error)), "", None
+            said = str(error) if error.code != "unreadable" else "The picture is no longer here: add it once more."
+            return None, render.problem(said), "", None
         faces = detector.detect(image)
         milliseconds = (time.perf_counter() - started) * 1000
         return (
@@ -181,15 +186,25 @@ def prediction(faces: list[Face]) -> dict[str, Any]:
 
 
 def _api_error(error: ImageError) -> gr.Error:
-    return gr.Error(str(error), title=error.code, print_exception=False)
+    # Paths on this machine are nobody else's business.
+    said = str(error) if error.code != "unreadable" else "The file is no longer on the server: send it once more."
+    return gr.Error(said, title=error.code, print_exception=False)
 
 
 def main() -> None:
+    """Serve the page, and leave no file of a visitor behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C does: clean up, then end
+    with tempfile.TemporaryDirectory(prefix="emotion-lens-") as files:
+        os.environ.setdefault("GRADIO_TEMP_DIR", files)  # visitors' files go when the server does
+        serve()
+
+
+def serve() -> None:
     """Load the models and serve the page until stopped."""
     detector = EmotionDetector()
     detector.classifier.warm_up()
     if detector.faces.notice:
-        print(detector.faces.notice)
+        print(detector.faces.notice, detector.faces.fallback_reason)
     page = build_page(detector)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=2)
     page.launch(
@@ -200,7 +215,6 @@ def main() -> None:
         footer_links=["api", "gradio"],
         run_history=False,
         ssr_mode=False,
-        show_error=True,
     )
 
 

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
     if detector.faces.notice:
-        print(detector.faces.notice, file=sys.stderr)
+        print(detector.faces.notice, detector.faces.fallback_reason, file=sys.stderr)
     return _info(detector) if options.command == "info" else _image(detector, options)
 
 
@@ -70,6 +70,8 @@ def _image(detector: EmotionDetector, options: argparse.Namespace) -> int:
             faces = detector.detect(image)
             if options.save:
                 target = _target(path, options, written)
+                if target.exists() and target.samefile(path):
+                    raise ImageError("unreadable", f"{target} is the picture itself: save under another name.")
                 _save(draw_faces(image, faces, detector.classifier.config.labels), target)
                 written.add(target)
         except (ImageError, OSError) as error:
@@ -107,9 +109,11 @@ def _save(image: Any, target: Path) -> None:
     partial = target.with_name(f".partial-{target.name}")  # an interrupted run leaves no broken file under the name
     try:
         Image.fromarray(image).save(partial)
+        partial.replace(target)
     except ValueError as error:
         raise ImageError("unreadable", f"{target}: unknown picture format; use .png, .jpg or .webp.") from error
-    partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _sentence(result: dict[str, Any]) -> str:

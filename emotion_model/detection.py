@@ -17,10 +17,11 @@ YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 HUB_TIMEOUT_SECONDS = 5.0  # a dead network must not hold up the start
 
-MINIMUM_SIDE = 192  # pixels; smaller pictures are enlarged: YuNet misses faces of under 10 pixels
-COARSE_SIDE = 480  # pixels; longest side of the first look, quick and good for faces of any larger size
-FINE_SIDE = 1280  # pixels; longest side of the second look at large pictures, for small faces
-FINE_FROM = 960  # pixels; longest side from which the second look pays
+ENLARGED_SIDE = 192  # pixels; longest side that smaller pictures are enlarged to: YuNet misses faces under 10 pixels
+COARSE_SIDE = 480  # pixels; longest side of a quick look
+NATIVE_SIDE = 960  # pixels; up to this longest side one look finds small and large faces alike
+FINE_SIDE = 1280  # pixels; longest side of the fine look at larger pictures, which misses faces that fill them
+PADDED_SIDE = 64  # pixels; below 33 in either direction YuNet reads memory that is not the picture's
 OVERLAP = 0.3  # boxes that overlap by more (intersection over union) are one face
 
 
@@ -48,7 +49,8 @@ class FaceDetector:
 
     Attributes:
         name: `yunet` or `haar`, whichever serves.
-        notice: a sentence for the user when a lesser detector serves than was hoped for, else "".
+        notice: a sentence for visitors when a lesser detector serves than was hoped for, else "".
+        fallback_reason: why that is so, for whoever runs the server; may name files.
     """
 
     def __init__(self, name: str | None = None, score_threshold: float = 0.7, fine: bool = True) -> None:
@@ -57,7 +59,7 @@ class FaceDetector:
         Args:
             name: `auto` (YuNet, else Haar), `yunet` or `haar`; by default the environment's EMOTION_DETECTOR, or auto.
             score_threshold: YuNet keeps faces it is at least this sure of, 0..1.
-            fine: look twice at large pictures, which finds smaller faces; live video leaves it off for speed.
+            fine: look for small faces too, at full or nearly full size; without, at 480 pixels only, for live video.
 
         Raises:
             DetectorError: that detector cannot be had.
@@ -68,7 +70,7 @@ class FaceDetector:
             raise ValueError(f"detector {name!r}: choose one of {', '.join(DETECTORS)}")
         if not 0 < score_threshold <= 1:
             raise ValueError(f"score_threshold={score_threshold}: use a value above 0, up to 1")
-        self.fine, self.notice = fine, ""
+        self.fine, self.notice, self.fallback_reason = fine, "", ""
         self._lock = threading.Lock()  # OpenCV's detectors keep state between calls
         if name != "haar":
             try:
@@ -79,16 +81,20 @@ class FaceDetector:
             except DetectorError as error:
                 if name == "yunet":
                     raise
-                self.notice = f"Using the Haar cascade, which finds fewer faces and no landmarks: {error}"
+                self.notice = (
+                    "The YuNet detector is not available here, so the Haar cascade looks for faces: it misses more."
+                )
+                self.fallback_reason = str(error)
         self._haar = _load_haar()
         self.name = "haar"
 
     def detect(self, image_rgb: np.ndarray) -> list[Detection]:
         """Find the faces in uint8 RGB `(height, width, 3)`, the largest first; none gives an empty list."""
         longest = max(image_rgb.shape[:2])
-        sides = [min(max(longest, MINIMUM_SIDE), COARSE_SIDE)]
-        if self.fine and longest >= FINE_FROM:
-            sides.append(min(longest, FINE_SIDE))
+        if longest <= COARSE_SIDE or (self.fine and longest <= NATIVE_SIDE):
+            sides = [max(longest, ENLARGED_SIDE)]
+        else:
+            sides = [COARSE_SIDE, min(longest, FINE_SIDE)] if self.fine else [COARSE_SIDE]
         found = [detection for side in sides for detection in self._detect_at(image_rgb, side / longest)]
         if len(sides) > 1:
             found = _merge(found)
@@ -101,14 +107,19 @@ class FaceDetector:
         if size != (width, height):
             interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             image_rgb = cv2.resize(image_rgb, size, interpolation=interpolation)
+        right, bottom = (max(0, PADDED_SIDE - side) for side in size)
+        if right or bottom:
+            image_rgb = cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
         scale_xy = np.array([width / size[0], height / size[1]], dtype=np.float32)
         find = self._find_yunet if self.name == "yunet" else self._find_haar
-        return [
-            Detection((*(box[:2] * scale_xy).tolist(), *(box[2:] * scale_xy).tolist()), landmarks, score)
-            for box, landmarks, score in (
-                (box, None if points is None else points * scale_xy, score) for box, points, score in find(image_rgb)
-            )
-        ]
+        found = []
+        for box, landmarks, score in find(image_rgb):
+            left, top, wide, high = box
+            # A box wholly in the padding is no face of this picture.
+            if wide > 0 and high > 0 and left + wide > 0 and top + high > 0 and left < size[0] and top < size[1]:
+                points = None if landmarks is None else landmarks * scale_xy
+                found.append(Detection(tuple((box * np.tile(scale_xy, 2)).tolist()), points, score))
+        return found
 
     def _find_yunet(self, image_rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None, float]]:
         with self._lock:
@@ -131,13 +142,13 @@ def find_yunet() -> Path:
         DetectorError: it is in none of them, or its content is not the expected one.
     """
     given = os.environ.get("EMOTION_YUNET_PATH")
-    if given:
-        path = Path(given)
-        if not path.is_file():
-            raise DetectorError(f"EMOTION_YUNET_PATH={given} is no file.")
-    else:
-        path = _yunet_from_hub()
-    if hashlib.sha256(path.read_bytes()).hexdigest() != YUNET_SHA256:
+    path = Path(given) if given else _yunet_from_hub()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DetectorError(f"{path} cannot be read ({error.strerror}): set EMOTION_YUNET_PATH to a copy.") from error
+    # The digest pins the content more strictly than a revision of the repository would.
+    if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
         raise DetectorError(f"{path} is not the expected {YUNET_FILE} (its sha256 differs): remove it and try again.")
     return path
 

@@ -19,16 +19,17 @@ class Label:
         return tuple(int(self.colour[i : i + 2], 16) for i in (1, 3, 5))  # type: ignore[return-value]
 
 
-# Found by search, not by taste: any two stay at least 25 CIELAB units apart for normal, protan, deutan and tritan
-# vision (simulated after Machado et al., 2009), and each has a contrast of 3:1 or more on white and on the dark page.
+# Found by search, not by taste: any two stay at least 22 CIELAB units apart for normal, protan, deutan and tritan
+# vision (simulated after Machado et al., 2009), and each has a contrast of 3:1 or more on the page and
+# its cards, light and dark.
 LABELS: tuple[Label, ...] = (
-    Label("angry", "😠", "#b8392e"),
-    Label("disgust", "🤢", "#12a46f"),
-    Label("fear", "😨", "#a428b0"),
-    Label("happy", "😄", "#c68803"),
-    Label("neutral", "😐", "#60636d"),
-    Label("sad", "😢", "#265cf6"),
-    Label("surprise", "😲", "#ea5dbf"),
+    Label("angry", "😠", "#ff1852"),
+    Label("disgust", "🤢", "#36a168"),
+    Label("fear", "😨", "#af369b"),
+    Label("happy", "😄", "#b78300"),
+    Label("neutral", "😐", "#8d909a"),
+    Label("sad", "😢", "#0e5cff"),
+    Label("surprise", "😲", "#ba6fe2"),
 )
 
 EMOTIONS: tuple[str, ...] = tuple(label.name for label in LABELS)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from emotion_model.images import to_grey
+from emotion_model.images import ImageError, to_grey
+
+_MAX_SUPERSAMPLING = 32  # times the crop's side; enough for a face of 1,500 pixels, and a bound on the work beyond
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,12 @@ def crop_face(
     cos, sin = math.cos(angle), math.sin(angle)
     centre_x = x + width / 2 + height * (framing.dx * cos - framing.dy * sin)
     centre_y = y + height / 2 + height * (framing.dx * sin + framing.dy * cos)
-    step = max(framing.side * height, 1.0) / image_size  # source pixels per crop pixel
-    if step > 2:  # shrink smoothly first: sampling every few pixels of a sharp photo gives noise, not a face
-        image, centre_x, centre_y, step = _shrunk(image, centre_x, centre_y, step, image_size)
-    half = (image_size - 1) / 2
-    # Maps crop pixels to image pixels (WARP_INVERSE_MAP).
+    side = max(framing.side * height, 1.0)  # of the crop, in picture pixels
+    # Sampled finely, then averaged down: picking every few pixels of a sharp photo would give noise, not a face.
+    samples = image_size * min(math.ceil(side / image_size), _MAX_SUPERSAMPLING)
+    step = side / samples  # picture pixels per sample
+    half = (samples - 1) / 2
+    # Maps samples to picture pixels (WARP_INVERSE_MAP); the centre of the first pixel is (0, 0).
     matrix = np.array(
         [
             [step * cos, -step * sin, centre_x - 0.5 - step * half * (cos - sin)],
@@ -69,30 +72,20 @@ def crop_face(
         ]
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, (image_size, image_size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _shrunk(
-    image: np.ndarray, centre_x: float, centre_y: float, step: float, image_size: int
-) -> tuple[np.ndarray, float, float, float]:
-    """The surroundings of a crop, averaged down so that one crop pixel is about one picture pixel."""
-    reach = step * image_size  # over half the crop's diagonal, whatever its rotation
-    left, right = (int(np.clip(centre_x + sign * reach, 0, image.shape[1])) for sign in (-1, 1))
-    top, bottom = (int(np.clip(centre_y + sign * reach, 0, image.shape[0])) for sign in (-1, 1))
-    if right - left < 2 or bottom - top < 2:  # the box lies outside the picture: only its edge can be repeated
-        return image, centre_x, centre_y, step
-    size = (max(1, round((right - left) / step)), max(1, round((bottom - top) / step)))
-    scale_x, scale_y = size[0] / (right - left), size[1] / (bottom - top)
-    small = cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
-    return small, (centre_x - left) * scale_x, (centre_y - top) * scale_y, step * (scale_x + scale_y) / 2
+    crop = cv2.warpAffine(image, matrix, (samples, samples), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(crop, (image_size, image_size), interpolation=cv2.INTER_AREA)
 
 
 def network_input(faces: Sequence[np.ndarray] | np.ndarray, image_size: int) -> np.ndarray:
     """Cropped faces, uint8 grey, RGB or RGBA of any sizes -> float32 `(n, image_size, image_size, 1)` in 0..255.
 
     Raises:
-        ValueError: a face is not a uint8 image.
+        ImageError: an item is not an image, or a single image was given instead of a list.
     """
+    if isinstance(faces, np.ndarray) and faces.ndim == 3 and faces.shape[2] in (3, 4):
+        raise ImageError(
+            "bad_array", f"Expected a list of faces, got one image of shape {faces.shape}: put it in a list."
+        )
     batch = np.empty((len(faces), image_size, image_size, 1), dtype=np.float32)
     for i, face in enumerate(faces):
         grey = to_grey(face)

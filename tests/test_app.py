@@ -8,6 +8,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import start_app
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -94,7 +95,7 @@ def test_detect_image_refuses_bad_files_with_a_typed_error_and_goes_on(client, f
         ("%%%", "bad_base64"),
         ("data:image/png;base64,AAA", "bad_base64"),
         (base64.b64encode(b"hello").decode(), "not_an_image"),
-        ("A" * (MAX_FILE_BYTES * 4 // 3 + 8), "too_large"),
+        ("A" * (MAX_FILE_BYTES * 8 // 5), "too_large"),
     ],
 )
 def test_predict_refuses_bad_text_with_a_typed_error(client, text, code):
@@ -144,8 +145,29 @@ def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, det
         page.close()
 
 
+def test_no_file_of_a_visitor_outlives_the_server(files, tmp_path):
+    with start_app(tmp_path, TMPDIR=str(tmp_path)) as app:
+        Client(app.url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")
+        assert any(path.name == "photo.jpg" for path in list_files(tmp_path))
+    assert [path for path in list_files(tmp_path) if path != app.log] == []
+
+
 def list_files(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_damage_that_nobody_thought_of_shows_no_inner_workings(files, detector, monkeypatch):
+    import app as page_module
+
+    monkeypatch.setattr(detector.faces, "detect", lambda image: 1 / 0)
+    page = page_module.build_page(detector)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    try:
+        with pytest.raises(AppError) as refusal:
+            Client(url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")
+        assert "division" not in str(refusal.value)
+    finally:
+        page.close()
 
 
 def test_an_upload_over_the_servers_limit_is_refused(app):

@@ -4,8 +4,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from emotion_model import EMOTIONS, ModelConfig, ModelError
-from emotion_model.card import main, model_card
 from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE
+from train.card import main, model_card
 
 
 @pytest.fixture

@@ -71,6 +71,14 @@ def test_an_unknown_format_to_save_in_is_named(photo, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_picture_itself_is_never_overwritten(photo, tmp_path, capsys):
+    own = tmp_path / "own.jpg"
+    own.write_bytes(photo.read_bytes())
+    assert main(["image", str(own), "--save", str(own)]) == 2
+    assert "another name" in capsys.readouterr().err
+    assert own.read_bytes() == photo.read_bytes()
+
+
 def test_a_missing_model_ends_with_2(photo, tmp_path, capsys):
     assert main(["image", str(photo), "--model", str(tmp_path / "none.keras")]) == 2
     assert "no such model" in capsys.readouterr().err

@@ -35,6 +35,27 @@ def test_eyes_are_level_and_in_their_place_whatever_the_roll_and_size(degrees, s
     np.testing.assert_allclose(spots, [[0.3, 0.38], [0.7, 0.38]], atol=0.03)
 
 
+@pytest.mark.parametrize("side", [20, 47, 91])
+@pytest.mark.parametrize("corner", [10.0, 10.2, 17.4])
+def test_the_crop_lies_where_it_should_to_a_fraction_of_a_pixel(side, corner):
+    """In a picture whose pixel x has the value 2 x, the values of a crop tell where it was taken."""
+    ramp = np.tile(np.arange(125, dtype=np.uint8) * 2, (125, 1))
+    expected = 2 * (corner + (np.arange(48) + 0.5) * side / 48 - 0.5)
+    box = (corner, corner, side, side)
+    across = crop_face(ramp, box, None, Framing(), 48).mean(axis=0) - expected
+    down = crop_face(np.ascontiguousarray(ramp.T), box, None, Framing(), 48).mean(axis=1) - expected
+    for error in (across, down):
+        assert abs(error.mean()) < 0.6  # rounding gives up to 0.5, a shift by half a pixel 1.0
+
+
+@pytest.mark.parametrize("side", [60, 90, 100, 150, 400])
+def test_sharpness_does_not_depend_on_the_size_of_the_face(side):
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    picture = cv2.resize(noise, (side, side), interpolation=cv2.INTER_LINEAR)
+    crop = crop_face(picture, (0, 0, side, side), None, Framing(), 48)
+    assert 0.45 < crop.astype(float).std() / noise.astype(float).std() < 1.05
+
+
 def test_framing_scales_and_shifts_the_crop():
     image, box, landmarks = drawn_face(1000, np.array([500.0, 500.0]), 200, 0)
     spots = bright_spots(crop_face(image, box, landmarks, Framing(side=2.0, dx=0.2, dy=-0.1), 96))
@@ -84,6 +105,11 @@ def test_a_face_of_48_by_48_passes_unchanged():
 def test_what_is_not_an_image_is_refused():
     with pytest.raises(ImageError, match="float64"):
         network_input([np.zeros((48, 48))], 48)
+
+
+def test_one_image_instead_of_a_list_is_refused():
+    with pytest.raises(ImageError, match="put it in a list"):
+        network_input(np.zeros((60, 60, 3), np.uint8), 48)
 
 
 @pytest.mark.parametrize("values", [{"side": 0}, {"side": 9}, {"dx": 1.5}, {"dy": -2}])

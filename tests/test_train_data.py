@@ -106,9 +106,13 @@ def test_training_faces_of_other_splits_are_dropped_and_counted():
 def broken_csv(folder):
     good = " ".join(["7"] * 2304)
     rows = [(i, good, "Training") for i in range(7)]
-    write_csv(
-        folder, [*rows, (0, "1 2 3", "Training"), (9, good, "Training"), (1, good.replace("7", "999", 1), "Training")]
-    )
+    rows += [(0, "1 2 3", "Training"), (9, good, "Training"), (1, good.replace("7", "999", 1), "Training")]
+    rows += [(-1, good, "Training"), (1, good, "Trainning")]
+    write_csv(folder, rows)
+
+
+def unknown_class_folder(folder):
+    write_folders(folder, "train", faces(80, 0), [*names(70), *["joy"] * 10])
 
 
 def broken_folder(folder):
@@ -122,6 +126,7 @@ def broken_parquet(folder):
     write_parquet(folder, "train", faces(7, 0), names(7))
     table = pq.read_table(folder / "train.parquet").to_pydict()
     table["image"][3] = {"bytes": b"no picture", "path": None}
+    table["image"][5] = None
     pq.write_table(pa.table(table), folder / "train.parquet")
 
 
@@ -146,11 +151,12 @@ def cut_parquet(folder):
         ),
         (lambda folder: write_parquet(folder, "train", faces(6, 0), names(6)), "no image of class surprise"),
         (lambda folder: write_parquet(folder, "train", faces(7, 0), ["joy", *names(6)]), "unknown emotion joy"),
-        (broken_parquet, r"1 broken image: train\.parquet row 3"),
+        (broken_parquet, r"2 broken images: train\.parquet row 3, train\.parquet row 5"),
         (cut_parquet, "not a readable Parquet"),
         (lambda folder: write_csv(folder, [], ("emotion", "pixels")), "column Usage missing"),
         (lambda folder: write_csv(folder, []), "no row with Usage='Training'"),
-        (broken_csv, "3 broken images: line 9, line 10, line 11"),
+        (broken_csv, "5 broken images: line 9, line 10, line 11, line 12, line 13"),
+        (unknown_class_folder, "unknown class joy"),
         (broken_folder, r"2 broken images: train/fear/zz\.png, train/sad/zz\.jpg"),
         (no_folder_for_a_class, "surprise: missing"),
     ],

@@ -53,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{len(validation):,} validation faces", flush=True)
         if options.limit:
             train = train[: options.limit]
+        if train.votes is None and preset.training.ferplus_weight:
+            print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
+            preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
         metrics = fit(preset, train, validation, options.out, dropped)
     except StoppedError as stopped:
         print(stopped)

@@ -109,7 +109,7 @@ PRESETS: dict[str, Preset] = {
     # The reference network and recipe, value for value.
     "seed": Preset(ArchitectureConfig(), TrainingConfig()),
     # Sized for two CPU cores: the reference's half width, with one convolution instead of two at full resolution,
-    # where most of the time went; 95 million multiply-adds a face.
+    # where most of the time went; 98 million multiply-adds a face.
     "compact": Preset(
         ArchitectureConfig(
             filters=(32, 64, 128, 256),

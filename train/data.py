@@ -21,13 +21,13 @@ IMAGE_SIZE = 48  # pixels, as FER2013 has it
 
 _CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 _CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # numeric labels of the CSV
+_CSV_LABELS = {str(number): EMOTIONS.index(emotion) for number, emotion in enumerate(_CSV_ORDER)}
 _CSV_USAGE = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 # FER+ name of each emotion, in label order. Contempt, "unknown" and "not a face" have no FER2013 class.
 _VOTE_COLUMNS = tuple(
     f"votes_{name}" for name in ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 )
 _OTHER_VOTE_COLUMNS = ("votes_contempt", "votes_unknown", "votes_not_a_face")
-_FOLDER_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _HELD_OUT = 0.1  # share of the training folder used for validation where there is no validation folder
 
 
@@ -141,12 +141,14 @@ def _load_parquet(path: Path) -> FaceDataset:
     _require_columns(path, ("image", "emotion"), table.column_names)
     names = table["emotion"].to_pylist()
     labels = _label_indices(path, names)
-    encoded = (row["bytes"] for row in table["image"].to_pylist())
+    # Either a struct with the encoded picture in `bytes`, as the Hub's data sets have it, or the bytes themselves.
+    encoded = (row.get("bytes") if isinstance(row, dict) else row for row in table["image"].to_pylist())
     images = _decode_all(((f"{path.name} row {i}", data) for i, data in enumerate(encoded)), len(names))
     votes = other_votes = None
     if all(column in table.column_names for column in _VOTE_COLUMNS):
         votes = _stack_columns(table, _VOTE_COLUMNS)
-        other_votes = _stack_columns(table, [c for c in _OTHER_VOTE_COLUMNS if c in table.column_names])
+        others = [column for column in _OTHER_VOTE_COLUMNS if column in table.column_names]
+        other_votes = _stack_columns(table, others) if others else None
     return FaceDataset(images, labels, votes, other_votes)
 
 
@@ -156,18 +158,21 @@ def _stack_columns(table: object, columns: Sequence[str]) -> np.ndarray:
 
 def _load_csv(path: Path, split: str) -> FaceDataset:
     images, labels, broken = [], [], []
+    others = set(_CSV_USAGE.values()) - {_CSV_USAGE[split]}
     with path.open(newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         header = tuple(name.strip() for name in reader.fieldnames or ())
         reader.fieldnames = header
         _require_columns(path, ("emotion", "pixels", "Usage"), header)
         for line, row in enumerate(reader, start=2):
-            if row["Usage"] != _CSV_USAGE[split]:
+            if row["Usage"] in others:
                 continue
             try:
+                if row["Usage"] != _CSV_USAGE[split]:
+                    raise ValueError(f"Usage {row['Usage']!r} names no split")
                 image = np.array(row["pixels"].split(), dtype=np.uint8).reshape(IMAGE_SIZE, IMAGE_SIZE)
-                label = EMOTIONS.index(_CSV_ORDER[int(row["emotion"])])
-            except (ValueError, IndexError, OverflowError, AttributeError, TypeError):
+                label = _CSV_LABELS[row["emotion"].strip()]
+            except (ValueError, KeyError, OverflowError, AttributeError):
                 broken.append(f"line {line}")
                 continue
             images.append(image)
@@ -186,6 +191,9 @@ def _load_folders(data_dir: Path, split: str) -> FaceDataset:
     root = data_dir / "train" if held_out else own
     if not root.is_dir():
         raise DataError(f"{root}: missing; the folder form has one folder per split with a folder per emotion")
+    unknown = sorted(f.name for f in root.iterdir() if f.is_dir() and f.name not in EMOTIONS)
+    if unknown:
+        raise DataError(f"{root}: unknown class {', '.join(unknown)}; expected {', '.join(EMOTIONS)}")
     skip_held_out = split == "train" and not (data_dir / "validation").is_dir()
     files: list[Path] = []
     labels: list[int] = []
@@ -193,17 +201,18 @@ def _load_folders(data_dir: Path, split: str) -> FaceDataset:
         folder = root / emotion
         if not folder.is_dir():
             raise DataError(f"{folder}: missing; each of {', '.join(EMOTIONS)} needs a folder")
-        found = sorted(f for f in folder.iterdir() if f.suffix.lower() in _FOLDER_SUFFIXES)
+        found = sorted(f for f in folder.iterdir() if not f.name.startswith("."))
         step = round(1 / _HELD_OUT)
         if held_out:
             found = found[::step]
         elif skip_held_out:
             found = [f for i, f in enumerate(found) if i % step]
         if not found:
-            raise DataError(f"{folder}: holds no image ({', '.join(sorted(_FOLDER_SUFFIXES))})")
+            raise DataError(f"{folder}: holds no image")
         files += found
         labels += [index] * len(found)
-    images = _decode_all(((str(f.relative_to(data_dir)), f.read_bytes()) for f in files), len(files))
+    encoded = ((str(f.relative_to(data_dir)), f.read_bytes() if f.is_file() else None) for f in files)
+    images = _decode_all(encoded, len(files))
     return FaceDataset(images, np.array(labels, dtype=np.int64))
 
 
@@ -211,7 +220,8 @@ def _decode_all(encoded: Iterable[tuple[str, bytes | None]], count: int) -> np.n
     images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     broken = []
     for i, (name, data) in enumerate(encoded):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+        usable = isinstance(data, bytes) and data
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if usable else None
         if image is None:
             broken.append(name)
         else:

@@ -26,7 +26,8 @@ def evaluate(classifier: EmotionClassifier, data_dir: str | Path, split: str) ->
     where they have a clear one.
 
     Raises:
-        DataError: the data cannot be used, or has other classes than the model.
+        DataError: the data cannot be used (all three splits are needed to find the duplicates), or has other classes
+            than the model.
     """
     dataset = load_split(data_dir, split)
     if not set(dataset.emotions) <= set(classifier.emotions):
@@ -36,9 +37,9 @@ def evaluate(classifier: EmotionClassifier, data_dir: str | Path, split: str) ->
     labels = order[dataset.labels]
     single = classifier.predict(dataset.images)
     flipped = classifier.predict(dataset.images, flip=True)
-    keep = _only_here(dataset, data_dir, split)
     result = {"split": split, **classification_metrics(labels, single, classifier.emotions)}
     result["flip"] = _brief(labels, flipped, classifier.emotions)
+    keep = _only_here(dataset, data_dir, split)
     result["deduplicated"] = _brief(labels[keep], single[keep], classifier.emotions)
     result["deduplicated"]["flip_accuracy"] = _brief(labels[keep], flipped[keep], classifier.emotions)["accuracy"]
     majority = ferplus_majority(dataset)

@@ -13,12 +13,13 @@ import hashlib
 import json
 import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig
+from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig, ModelError
 from emotion_model.labels import LABELS, Label
 from emotion_model.preprocessing import Framing
 from train.config import write_json
@@ -65,10 +66,8 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
     validation = load_split(data_dir, "validation")
     framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
     known = {label.name: label for label in LABELS}
-    out_dir.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(weights, out_dir / WEIGHTS_FILE)
     config = ModelConfig(
-        labels=tuple(known.get(name, Label(name, "🙂", "#60636d")) for name in run["config"]["emotions"]),
+        labels=tuple(known.get(name, Label(name, "🙂", "#8d909a")) for name in run["config"]["emotions"]),
         image_size=run["config"]["architecture"]["image_size"],
         framing=framing,
         weights={
@@ -88,19 +87,25 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
             "minutes": run["metrics"]["minutes"],
         },
     )
-    _write_config(out_dir, config)
-    uncalibrated = EmotionClassifier.load(out_dir).predict(validation.images)
-    config = replace(config, temperature=fit_temperature(validation.labels, uncalibrated))
-    _write_config(out_dir, config)
-    classifier = EmotionClassifier.load(out_dir)
     splits = ("validation", "test") if measure_test else ("validation",)
-    config = replace(config, metrics={split: evaluate(classifier, data_dir, split) for split in splits})
-    _write_config(out_dir, config)
+    # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        shutil.copyfile(weights, made / WEIGHTS_FILE)
+        uncalibrated = _load_with(made, config).predict(validation.images)
+        config = replace(config, temperature=fit_temperature(validation.labels, uncalibrated))
+        classifier = _load_with(made, config)
+        config = replace(config, metrics={split: evaluate(classifier, data_dir, split) for split in splits})
+        _load_with(made, config)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for name in (WEIGHTS_FILE, CONFIG_FILE):
+            shutil.copyfile(made / name, out_dir / name)
     return config
 
 
-def _write_config(out_dir: Path, config: ModelConfig) -> None:
-    (out_dir / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+def _load_with(folder: Path, config: ModelConfig) -> EmotionClassifier:
+    (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+    return EmotionClassifier.load(folder)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -113,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = export(options.run, options.data, options.out or BUNDLED_DIR, not options.no_test)
-    except (DataError, ValueError, OSError) as error:
+    except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.out is None:

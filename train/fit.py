@@ -33,7 +33,7 @@ from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
-EMA_INTERVAL = 8  # steps between updates of the averaged weights; every step would cost more and change nothing
+EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
 # What Keras' callbacks keep between epochs and forget at a restart.
 _CALLBACK_STATE = ("best", "wait", "cooldown_counter")
 
@@ -65,13 +65,12 @@ def fit(
     config_path = run_dir / "config.json"
     if config_path.exists() and json.loads(config_path.read_text()) != json.loads(json.dumps(config)):
         raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
-    write_json(config_path, config)
-    write_json(run_dir / "environment.json", environment())
-
     run = _Run(preset, train, validation, run_dir)
     if run.complete:
         print(f"{run_dir}: already complete")
     else:
+        write_json(config_path, config)
+        _record_environment(run_dir / "environment.json")
         run.resume()
         with _stop_on_signal() as stop:
             run.train(stop)
@@ -84,6 +83,9 @@ def environment() -> dict[str, Any]:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
+    changes = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
     backend = keras.backend.backend()
     return {
         "python": platform.python_version(),
@@ -95,7 +97,21 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu_count": os.cpu_count(),
         "commit": commit.stdout.strip() or None,
+        "uncommitted_changes": bool(changes.stdout.strip()),
     }
+
+
+def _record_environment(path: Path) -> None:
+    """Write where a run begins; where it goes on elsewhere, add that to the list `resumed`."""
+    now = environment()
+    if not path.exists():
+        write_json(path, now)
+        return
+    record = json.loads(path.read_text())
+    resumed = record.pop("resumed", [])
+    if now != (resumed or [record])[-1]:
+        resumed.append(now)
+    write_json(path, record | ({"resumed": resumed} if resumed else {}))
 
 
 class _Run:
@@ -117,6 +133,7 @@ class _Run:
             self.averaged = build_model(self.architecture)
             self.averaged.set_weights(self.model.get_weights())
         self.epoch, self.batch, self.seconds = 0, 0, 0.0
+        self.averaged_at = 0  # step of the last update of the averaged weights
         self.sums: dict[str, float] = {}  # loss and metrics of this epoch's faces so far, added up
         self.history: list[dict[str, float]] = []
         self.best_accuracy = -1.0
@@ -175,12 +192,13 @@ class _Run:
                 network_input(faces, self.architecture.image_size), self.targets[chosen], weights, return_dict=True
             )
             self.batch += 1
-            if self.averaged is not None and self.batch % EMA_INTERVAL == 0:
-                self._update_average(self.averaged)
+            step = self.epoch * self.batches + self.batch
+            if self.averaged is not None and (step % EMA_INTERVAL == 0 or self.batch == self.batches):
+                self._update_average(self.averaged, step)
             for name, value in values.items():  # each batch's own; Keras starts its metrics anew at every call
                 self.sums[name] = self.sums.get(name, 0.0) + float(value) * len(chosen)
-            logs = {name: total / (start + len(chosen)) for name, total in self.sums.items()}
-            progress.update(self.batch, list(logs.items()), finalize=self.batch == self.batches)
+            seen = start + len(chosen)
+            progress.update(self.batch, [(name, total / seen) for name, total in self.sums.items()])
             now = time.monotonic()
             if stop["asked"] or now - last_saved > CHECKPOINT_SECONDS:
                 self.seconds += now - started
@@ -188,14 +206,15 @@ class _Run:
                 self._save_checkpoint(callbacks)
             if stop["asked"]:
                 raise StoppedError(f"stopped in epoch {self.epoch + 1} after batch {self.batch}; run again to go on")
+        logs = {name: total / len(order) for name, total in self.sums.items()}
         logs["seconds"] = self.seconds + time.monotonic() - started
         self.seconds, self.sums = 0.0, {}
         return logs
 
-    def _update_average(self, averaged: keras.Model) -> None:
-        steps = self.epoch * self.batches + self.batch
+    def _update_average(self, averaged: keras.Model, step: int) -> None:
         # A young average follows quickly, or the random start would linger in it for epochs.
-        momentum = min(self.config.ema_momentum, (1 + steps) / (10 + steps)) ** EMA_INTERVAL
+        momentum = min(self.config.ema_momentum, (1 + step) / (10 + step)) ** (step - self.averaged_at)
+        self.averaged_at = step
         for average, weight in zip(averaged.weights, self.model.weights, strict=True):
             average.assign(average * momentum + weight * (1 - momentum))
 
@@ -271,6 +290,7 @@ class _Run:
         if self.averaged is not None:
             self.averaged.save(new / "averaged.keras")
         state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds, "sums": self.sums}
+        state["averaged_at"] = self.averaged_at
         state |= {"best_accuracy": self.best_accuracy, "history": self.history}
         state["stop_training"] = bool(self.model.stop_training)
         # Keras does not save where the dropout layers stand in their random sequences.
@@ -296,13 +316,18 @@ class _Run:
         if not current.exists():
             return
         state = json.loads((current / "state.json").read_text())
-        self.model = keras.saving.load_model(current / "model.keras", safe_mode=True)
+        # Values only, into the optimizer that is here: its list of undecayed weights is not saved with it.
+        saved = keras.saving.load_model(current / "model.keras", safe_mode=True)
+        self.model.set_weights(saved.get_weights())
+        self.model.optimizer.build(self.model.trainable_variables)
+        for variable, value in zip(self.model.optimizer.variables, saved.optimizer.variables, strict=True):
+            variable.assign(value)
         if self.averaged is not None:
-            self.averaged = keras.saving.load_model(current / "averaged.keras", safe_mode=True)
+            self.averaged.set_weights(keras.saving.load_model(current / "averaged.keras", safe_mode=True).get_weights())
         for layer in self._dropouts():
             layer.seed_generator.state.assign(state["dropout"][layer.name])
         self.epoch, self.batch, self.seconds = state["epoch"], state["batch"], state["seconds"]
-        self.sums = state["sums"]
+        self.sums, self.averaged_at = state["sums"], state["averaged_at"]
         self.best_accuracy, self.history = state["best_accuracy"], state["history"]
         self.callback_state, self.stopped_early = state["callbacks"], state["stop_training"]
         print(f"going on with {self.dir} at epoch {self.epoch + 1}, batch {self.batch + 1}", flush=True)

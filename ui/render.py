@@ -75,7 +75,7 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
         '<section class="panel"><h2>What it is not</h2><ul>'
         "<li>It names the expression that a face shows, not what a person feels.</li>"
         "<li>It learned from FER2013: small grey web pictures whose labels people agree on about 65 % of the time. "
-        "It is wrong often, and not equally often for every age, skin colour, pose or light.</li>"
+        "It is wrong often, and how often for which age, skin colour or pose has not been measured.</li>"
         "<li>Do not use it to judge people, and not at work or in education: the EU AI Act (Article 5) forbids that."
         "</li></ul></section>"
     )
@@ -87,11 +87,12 @@ def fine_print(config: ModelConfig, keep_minutes: int) -> str:
     accuracy = config.metrics.get("test", {}).get("accuracy")
     measured = f"it names {accuracy:.0%} of the FER2013 test pictures as their labels do," if accuracy else "it errs,"
     return (
-        '<div class="fineprint"><p><strong>Privacy.</strong> Pictures are processed in memory and not kept: the copy '
-        f"that your page shows is deleted from the server within {keep_minutes} minutes, and nothing is logged.</p>"
+        '<div class="fineprint"><p><strong>Privacy.</strong> Pictures are processed in memory and not kept: the '
+        f"temporary copy that your page shows is deleted from the server within {keep_minutes} minutes, and nothing "
+        "of it is logged.</p>"
         "<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; "
-        f"{measured} and is wrong more often for some groups of people, poses and lights than for others. "
-        "Not for decisions about people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"
+        f"{measured} and how well it does for different groups of people has not been measured. Not for decisions "
+        "about people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"
     )
 
 
@@ -115,7 +116,7 @@ def _bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
     items = "".join(
         f"<li{' class=top' if name == top else ''}><span>{escape(name.capitalize())}</span>"
         f'<span class="track" aria-hidden="true"><span class="fill" '
-        f'style="width:{value:.1%};--tone:{escape(colours.get(name, "#60636d"))}"></span></span>'
+        f'style="width:{value:.1%};--tone:{escape(colours.get(name, "#8d909a"))}"></span></span>'
         f'<span class="value">{value:.0%}</span></li>'
         for name, value in rows
     )
@@ -124,11 +125,11 @@ def _bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
 
 def _crop_url(image_rgb: np.ndarray, face: Face) -> str:
     x, y, width, height = face.box
-    side = max(width, height)
-    left, top = max(0, x + (width - side) // 2), max(0, y + (height - side) // 2)
-    crop = cv2.resize(
-        image_rgb[top : top + side, left : left + side], (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA
-    )
+    side = min(max(width, height), *image_rgb.shape[:2])  # a square that fits, moved inside at the picture's edges
+    left = min(max(0, x + (width - side) // 2), image_rgb.shape[1] - side)
+    top = min(max(0, y + (height - side) // 2), image_rgb.shape[0] - side)
+    square = image_rgb[top : top + side, left : left + side]
+    crop = cv2.resize(square, (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA)
     return _data_url(".jpg", crop[..., ::-1])
 
 

@@ -1,6 +1,6 @@
 """The model card, filled from a model's `config.json`, never by hand.
 
-python -m emotion_model.card [--model PATH] [--out FILE]
+python -m train.card [--model PATH] [--out FILE]
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def model_card(config: ModelConfig, template: Path = TEMPLATE) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m emotion_model.card", description="Fill the model card.")
+    parser = argparse.ArgumentParser(prog="python -m train.card", description="Fill the model card.")
     parser.add_argument("--model", type=Path, default=BUNDLED_DIR, help="a model's folder (default: the bundled one)")
     parser.add_argument("--out", type=Path, help="where it goes (default: printed)")
     options = parser.parse_args(arguments)
