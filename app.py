@@ -47,18 +47,19 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
     """The whole page, and the endpoints `/detect_image`, `/predict` and `/model_info`, around one detector."""
     config = detector.classifier.config
 
-    def show_photo(path: str | None) -> tuple[np.ndarray | None, str, str, list[dict[str, Any]] | None]:
+    def show_photo(path: str | None) -> tuple[Any, np.ndarray | None, str, str, list[dict[str, Any]] | None]:
         if path is None:
-            return None, render.invitation(), "", None
+            return gr.skip(), None, render.invitation(), "", None
         started = time.perf_counter()
         try:
             image = read_image(path)
         except ImageError as error:
             said = str(error) if error.code != "unreadable" else "The picture is no longer here: add it once more."
-            return None, render.problem(said), "", None
+            return None, None, render.problem(said), "", None  # an empty frame, not a broken picture
         faces = detector.detect(image)
         milliseconds = (time.perf_counter() - started) * 1000
         return (
+            gr.skip(),
             draw_faces(image, faces, config.labels),
             render.summary(faces, milliseconds, detector.faces.name),
             render.face_cards(image, faces, config.labels),
@@ -140,10 +141,12 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             )
         gr.HTML(render.fine_print(config, (KEEP_SECONDS + SWEEP_SECONDS) // 60))
 
-        photo.change(
+        # Not `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
+        gr.on(
+            [photo.input, photo.clear],
             show_photo,
             photo,
-            [annotated, status, cards, numbers],
+            [photo, annotated, status, cards, numbers],
             trigger_mode="always_last",
             api_visibility="private",
             show_progress="minimal",
