@@ -24,6 +24,20 @@ SWEEP_SECONDS = 60  # and looked for this often
 MAX_UPLOAD = "32mb"  # above the reader's own limit, so that its clear sentence is what people see
 QUEUE_LENGTH = 64
 
+# What the API's own documentation says of each endpoint.
+ENDPOINTS = {
+    "detect_image": "Every face in a picture file (JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, up to 10 MB). Returns "
+    '{"width": int, "height": int, "detector": "yunet" or "haar", "faces": [{"box": [x, y, w, h] in pixels, '
+    '"emotion": str, "confidence": 0..1, "intensity": 0..1, "valence": -1..1, "arousal": -1..1, "probabilities": '
+    "{label: 0..1}}]}, the largest face first; no face gives an empty list.",
+    "predict": "The largest face in a picture given as base64 text or as a data URL. Returns "
+    '{"face": true, "emotion": str, "confidence": 0..100, "probabilities": {label: 0..1}, "box": [x, y, w, h] in '
+    'pixels}, or {"face": false, "message": str}.',
+    "model_info": 'The model that serves. Returns {"source": str, "labels": [{"name", "emoji", "colour": "#rrggbb"}], '
+    '"detector": "yunet" or "haar", "notice": str, "weights": {"file", "sha256", "bytes", "parameters", '
+    '"multiply_adds"}, "temperature": float, "metrics": {split: scores}}.',
+}
+
 # Results are announced to screen readers; the page says its language.
 ON_LOAD = """() => {
   document.documentElement.lang = 'en';
@@ -76,15 +90,6 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
         return detection_result(detector, pixels)
 
     def predict(image: str) -> dict[str, Any]:
-        """The emotion of the largest face in a picture given as base64 text or a data URL.
-
-        Args:
-            image: base64 of a JPEG, PNG, WebP, GIF, BMP or TIFF file of up to 10 MB, with or without a data URL's head.
-
-        Returns:
-            {"face": true, "emotion", "confidence" (0-100), "probabilities" ({label: 0-1}), "box" ([x, y, w, h])} or
-            {"face": false, "message"}.
-        """
         try:
             faces = detector.detect(read_base64_image(image))
         except ImageError as error:
@@ -92,7 +97,6 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
         return prediction(faces)
 
     def model_info() -> dict[str, Any]:
-        """Labels, source, size and scores of the model that serves, and which face detector works before it."""
         return {
             "source": detector.classifier.source,
             "labels": [vars(label) for label in config.labels],
@@ -152,18 +156,20 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             show_progress="minimal",
             show_progress_on=[annotated],
         )
-        # An endpoint over a file needs a component that takes files; these two are never shown.
-        api_photo, api_result = photo_input(visible=False), gr.JSON(visible=False)
-        gr.Button(visible=False).click(
-            detect_image,
-            api_photo,
-            api_result,
-            api_name="detect_image",
-            api_description="Every face in a picture file: width, height, detector and, per face, box, emotion, "
-            "confidence, intensity, valence, arousal and all probabilities. No face gives an empty list.",
-        )
-        gr.api(predict, api_name="predict")
-        gr.api(model_info, api_name="model_info")
+        # An endpoint takes and gives what components hold; these are never shown.
+        for function, source, answer in (
+            (detect_image, photo_input(label="Picture file", visible=False), "Faces"),
+            (predict, gr.Textbox(label="Picture as base64 text or data URL", visible=False), "Largest face"),
+            (model_info, None, "Model"),
+        ):
+            name = function.__name__
+            gr.Button(visible=False).click(
+                function,
+                source,
+                gr.JSON(label=answer, visible=False),
+                api_name=name,
+                api_description=ENDPOINTS[name],
+            )
     return page
 
 

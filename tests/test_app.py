@@ -118,6 +118,19 @@ def test_the_api_documents_exactly_its_three_endpoints(client):
     assert "filepath" in str(endpoints["/detect_image"]["parameters"][0]["python_type"])
 
 
+def test_the_documentation_names_the_fields_of_every_answer(app, client, files):
+    info = json.loads(urllib.request.urlopen(f"{app.url}/gradio_api/info").read())["named_endpoints"]
+    answers = {
+        "/detect_image": client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image"),
+        "/predict": client.predict(encoded(files / "photo.jpg"), api_name="/predict"),
+        "/model_info": client.predict(api_name="/model_info"),
+    }
+    fields = {name: set(answer) for name, answer in answers.items()}
+    fields["/detect_image"] |= set(answers["/detect_image"]["faces"][0])
+    for name, wanted in fields.items():
+        assert all(f'"{field}"' in info[name]["description"] for field in wanted)
+
+
 def test_many_callers_at_once_are_all_answered(app, files):
     def call(name):
         return len(Client(app.url, verbose=False).predict(handle_file(files / name), api_name="/detect_image")["faces"])
