@@ -68,8 +68,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
         try:
             image = read_image(path)
         except ImageError as error:
-            said = str(error) if error.code != "unreadable" else "The picture is no longer here: add it once more."
-            return None, None, render.problem(said), "", None  # an empty frame, not a broken picture
+            return None, None, render.problem(_for_visitors(error)), "", None  # an empty frame, not a broken picture
         faces = detector.detect(image)
         milliseconds = (time.perf_counter() - started) * 1000
         return (
@@ -195,9 +194,12 @@ def prediction(faces: list[Face]) -> dict[str, Any]:
 
 
 def _api_error(error: ImageError) -> gr.Error:
-    # Paths on this machine are nobody else's business.
-    said = str(error) if error.code != "unreadable" else "The file is no longer on the server: send it once more."
-    return gr.Error(said, title=error.code, print_exception=False)
+    return gr.Error(_for_visitors(error), title=error.code, print_exception=False)
+
+
+def _for_visitors(error: ImageError) -> str:
+    """The error's sentence, but for one that would name a path on this machine."""
+    return str(error) if error.code != "unreadable" else "The picture is no longer on the server: send it once more."
 
 
 def main() -> None:
