@@ -86,7 +86,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             pixels = read_image(image)
         except ImageError as error:
             raise _api_error(error) from None
-        return detection_result(detector, pixels)
+        return detector.to_dict(pixels, detector.detect(pixels))
 
     def predict(image: str) -> dict[str, Any]:
         try:
@@ -170,13 +170,6 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
                 api_description=ENDPOINTS[name],
             )
     return page
-
-
-def detection_result(detector: EmotionDetector, image: np.ndarray) -> dict[str, Any]:
-    """What `/detect_image` answers for uint8 RGB `(height, width, 3)`."""
-    height, width = image.shape[:2]
-    faces = [face.to_dict() for face in detector.detect(image)]
-    return {"width": width, "height": height, "detector": detector.faces.name, "faces": faces}
 
 
 def prediction(faces: list[Face]) -> dict[str, Any]:

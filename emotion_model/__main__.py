@@ -79,9 +79,7 @@ def _image(detector: EmotionDetector, options: argparse.Namespace) -> int:
             message = str(error) if str(path) in str(error) else f"{path}: {error}"
             print(f"error: {message}", file=sys.stderr)
             continue
-        height, width = image.shape[:2]
-        result = {"file": str(path), "width": width, "height": height, "detector": detector.faces.name}
-        result["faces"] = [face.to_dict() for face in faces]
+        result = {"file": str(path)} | detector.to_dict(image, faces)
         results.append(result)
         if not options.json:
             print(f"{path}: {_sentence(result)}")

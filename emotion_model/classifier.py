@@ -204,11 +204,14 @@ class EmotionClassifier:
             padded[: len(batch)] = batch
             with self._lock:
                 raw[start : start + len(batch)] = self._forward(padded)[: len(batch)]
-        return _calibrated(raw, self.config.temperature)
+        return scale_confidence(raw, self.config.temperature)
 
 
-def _calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Temperature scaling of softmax outputs: dividing logits by T raises probabilities to the power 1 / T."""
+def scale_confidence(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Temperature scaling (Guo et al., 2017) of softmax outputs, float32 `(n, classes)`, rows summing to 1.
+
+    Dividing the logits by T is the same as raising the probabilities to the power 1 / T.
+    """
     scaled = np.maximum(probabilities, 1e-12).astype(np.float64) ** (1 / temperature)
     return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
 

@@ -32,22 +32,21 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     """
     canvas = Image.fromarray(np.ascontiguousarray(image_rgb))
     draw = ImageDraw.Draw(canvas)
-    colours = {label.name: label.rgb for label in labels}
+    known = {label.name: label.rgb for label in labels}
+    colours = [known.get(face.emotion, Label(face.emotion).rgb) for face in faces]
     line = max(2, round(min(canvas.size) / 180))
     taken: list[tuple[int, int, int, int]] = []
-    for face in faces:
+    for face, colour in zip(faces, colours, strict=True):
         x, y, width, height = face.box
         # A dark rim keeps the colour visible on any picture.
         draw.rectangle((x - 1, y - 1, x + width, y + height), outline=_PILL, width=line + 2)
-        draw.rectangle(
-            (x, y, x + width - 1, y + height - 1), outline=colours.get(face.emotion, (128, 128, 128)), width=line
-        )
-    for number, face in enumerate(faces, start=1):
+        draw.rectangle((x, y, x + width - 1, y + height - 1), outline=colour, width=line)
+    for number, (face, colour) in enumerate(zip(faces, colours, strict=True), start=1):
         prefix = f"{number}  " if len(faces) > 1 else ""
         sprite = _label_sprite(
             f"{prefix}{face.emotion} {face.confidence:.0%}",
             face.emotion,
-            colours.get(face.emotion, (128, 128, 128)),
+            colour,
             _text_size(canvas.size, face.box[2]),
         )
         place = _label_place(sprite.size, face.box, canvas.size, taken)
@@ -100,9 +99,9 @@ class _Pen:
         self.ellipse(0.5, 0.5, 0.49, 0.49, (*(round(c * 0.82) for c in fill[:3]), 255))
         self.ellipse(0.5, 0.49, 0.465, 0.465, fill)
 
-    def eyes(self, y: float = 0.42, rx: float = 0.055, ry: float = 0.08) -> None:
+    def eyes(self, y: float = 0.42) -> None:
         for x in (0.33, 0.67):
-            self.ellipse(x, y, rx, ry, _INK)
+            self.ellipse(x, y, 0.055, 0.08, _INK)
 
     def letter(self, text: str) -> None:
         font = ImageFont.load_default(self.side * 0.55)

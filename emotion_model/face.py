@@ -56,7 +56,9 @@ class Face:
     @property
     def intensity(self) -> float:
         """How far the face is from neutral, 0..1: 1 - P(neutral); 0 where there is no such class."""
-        return 1.0 - self._probability("neutral") if "neutral" in self.emotions else 0.0
+        if "neutral" not in self.emotions:
+            return 0.0
+        return 1.0 - float(self.probabilities[self.emotions.index("neutral")])
 
     @property
     def valence(self) -> float:
@@ -81,9 +83,6 @@ class Face:
                 name: round(float(p), 4) for name, p in zip(self.emotions, self.probabilities, strict=True)
             },
         }
-
-    def _probability(self, emotion: str) -> float:
-        return float(self.probabilities[self.emotions.index(emotion)])
 
     def _expected(self, axis: int) -> float:
         return float(

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Label:
-    """One class of a model: its name, the emoji that stands for it and its colour as `#rrggbb`."""
+    """One class of a model: its name, the emoji that stands for it and its colour as `#rrggbb`.
+
+    The defaults serve classes without an emoji or a colour of their own.
+    """
 
     name: str
-    emoji: str
-    colour: str
+    emoji: str = "🙂"
+    colour: str = "#8d909a"
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -20,8 +23,8 @@ class Label:
 
 
 # Found by search, not by taste: any two stay at least 22 CIELAB units apart for normal, protan, deutan and tritan
-# vision (simulated after Machado et al., 2009), and each has a contrast of 3:1 or more on the page and
-# its cards, light and dark.
+# vision (simulated after Machado et al., 2009), and each has a contrast of 3:1 or more on the page and its cards, light
+# and dark.
 LABELS: tuple[Label, ...] = (
     Label("angry", "😠", "#ff1852"),
     Label("disgust", "🤢", "#36a168"),

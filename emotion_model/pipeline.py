@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from emotion_model.classifier import EmotionClassifier
@@ -46,6 +49,12 @@ class EmotionDetector:
             Face(_clipped(one, image.shape), p, one.landmarks, None, one.score, config.emotions)
             for one, p in zip(found, probabilities, strict=True)
         ]
+
+    def to_dict(self, image_rgb: np.ndarray, faces: Sequence[Face]) -> dict[str, Any]:
+        """JSON-ready result for a picture: its width and height, the detector's name and the faces found in it."""
+        height, width = image_rgb.shape[:2]
+        found = [face.to_dict() for face in faces]
+        return {"width": width, "height": height, "detector": self.faces.name, "faces": found}
 
 
 def _clipped(found: Detection, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -158,18 +158,18 @@ def _stack_columns(table: object, columns: Sequence[str]) -> np.ndarray:
 
 def _load_csv(path: Path, split: str) -> FaceDataset:
     images, labels, broken = [], [], []
-    others = set(_CSV_USAGE.values()) - {_CSV_USAGE[split]}
     with path.open(newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         header = tuple(name.strip() for name in reader.fieldnames or ())
         reader.fieldnames = header
         _require_columns(path, ("emotion", "pixels", "Usage"), header)
         for line, row in enumerate(reader, start=2):
-            if row["Usage"] in others:
+            if row["Usage"] not in _CSV_USAGE.values():
+                broken.append(f"line {line}")
+                continue
+            if row["Usage"] != _CSV_USAGE[split]:
                 continue
             try:
-                if row["Usage"] != _CSV_USAGE[split]:
-                    raise ValueError(f"Usage {row['Usage']!r} names no split")
                 image = np.array(row["pixels"].split(), dtype=np.uint8).reshape(IMAGE_SIZE, IMAGE_SIZE)
                 label = _CSV_LABELS[row["emotion"].strip()]
             except (ValueError, KeyError, OverflowError, AttributeError):

@@ -19,7 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig, ModelError
+from emotion_model.classifier import (
+    BUNDLED_DIR,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    EmotionClassifier,
+    ModelConfig,
+    ModelError,
+    scale_confidence,
+)
 from emotion_model.labels import LABELS, Label
 from emotion_model.preprocessing import Framing
 from train.config import write_json
@@ -38,16 +46,12 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
         labels: int `(n,)`.
         probabilities: float32 `(n, classes)`, not calibrated.
     """
-    logits = np.log(np.maximum(probabilities, 1e-12)).astype(np.float64)
-    candidates = np.geomspace(0.25, 4, 401)
 
     def loss(temperature: float) -> float:
-        scaled = logits / temperature
-        scaled -= scaled.max(axis=1, keepdims=True)
-        true = scaled[np.arange(len(labels)), labels]
-        return float((np.log(np.exp(scaled).sum(axis=1)) - true).mean())
+        true = scale_confidence(probabilities, temperature)[np.arange(len(labels)), labels]
+        return -float(np.log(np.maximum(true, 1e-12), dtype=np.float64).mean())
 
-    return round(float(min(candidates, key=loss)), 4)
+    return round(float(min(np.geomspace(0.25, 4, 401), key=loss)), 4)
 
 
 def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = True) -> ModelConfig:
@@ -67,7 +71,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
     framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
     known = {label.name: label for label in LABELS}
     config = ModelConfig(
-        labels=tuple(known.get(name, Label(name, "🙂", "#8d909a")) for name in run["config"]["emotions"]),
+        labels=tuple(known.get(name, Label(name)) for name in run["config"]["emotions"]),
         image_size=run["config"]["architecture"]["image_size"],
         framing=framing,
         weights={
@@ -96,7 +100,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         config = replace(config, temperature=fit_temperature(validation.labels, uncalibrated))
         classifier = _load_with(made, config)
         config = replace(config, metrics={split: evaluate(classifier, data_dir, split) for split in splits})
-        _load_with(made, config)
+        _write_config(made, config)
         out_dir.mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS_FILE, CONFIG_FILE):
             shutil.copyfile(made / name, out_dir / name)
@@ -104,8 +108,12 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
 
 
 def _load_with(folder: Path, config: ModelConfig) -> EmotionClassifier:
-    (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+    _write_config(folder, config)
     return EmotionClassifier.load(folder)
+
+
+def _write_config(folder: Path, config: ModelConfig) -> None:
+    (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -80,12 +80,6 @@ def fit(
 
 def environment() -> dict[str, Any]:
     """What a result depends on besides config and data: versions, hardware, commit."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    changes = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
     backend = keras.backend.backend()
     return {
         "python": platform.python_version(),
@@ -96,9 +90,17 @@ def environment() -> dict[str, Any]:
         "opencv": cv2.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu_count": os.cpu_count(),
-        "commit": commit.stdout.strip() or None,
-        "uncommitted_changes": bool(changes.stdout.strip()),
+        "commit": _git("rev-parse", "HEAD") or None,
+        "uncommitted_changes": bool(_git("status", "--porcelain")),
     }
+
+
+def _git(*arguments: str) -> str:
+    """What git prints about this checkout; nothing where there is none."""
+    command = ["git", *arguments]
+    return subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def _record_environment(path: Path) -> None:
@@ -123,6 +125,7 @@ class _Run:
         self.train_faces, self.validation, self.dir = train, validation, run_dir
         self.batches = -(-len(train) // self.config.batch_size)
         keras.utils.set_random_seed(self.config.seed)
+        self.validation_inputs = network_input(validation.images, self.architecture.image_size)
         self.targets = soft_targets(train, self.config.ferplus_weight, self.config.label_smoothing)
         weights = class_weights(train.labels, len(train.emotions), self.config.class_weight_power)
         self.sample_weights = weights[train.labels] if self.config.class_weight_power else None
@@ -137,6 +140,8 @@ class _Run:
         self.sums: dict[str, float] = {}  # loss and metrics of this epoch's faces so far, added up
         self.history: list[dict[str, float]] = []
         self.best_accuracy = -1.0
+        self.callback_state: list[dict[str, Any]] = []  # as the checkpoint has it
+        self.stopped_early = False
 
     @property
     def complete(self) -> bool:
@@ -219,16 +224,14 @@ class _Run:
             average.assign(average * momentum + weight * (1 - momentum))
 
     def _validate(self) -> dict[str, float]:
-        inputs = network_input(self.validation.images, self.architecture.image_size)
-        probabilities = self.kept.predict(inputs, batch_size=256, verbose=0)
+        probabilities = self.kept.predict(self.validation_inputs, batch_size=256, verbose=0)
         targets = np.eye(len(self.validation.emotions), dtype=np.float32)[self.validation.labels]
         loss = float(_numpy(_loss(self.config)(targets, probabilities)))
         return {"val_loss": loss, "val_accuracy": float((probabilities.argmax(1) == self.validation.labels).mean())}
 
     def finish(self) -> None:
         model = keras.saving.load_model(self.dir / "model.keras", safe_mode=True)
-        inputs = network_input(self.validation.images, self.architecture.image_size)
-        probabilities = model.predict(inputs, batch_size=256, verbose=0)
+        probabilities = model.predict(self.validation_inputs, batch_size=256, verbose=0)
         best = max(self.history, key=lambda entry: entry["val_accuracy"])
         metrics = {
             "best_epoch": best["epoch"],
@@ -311,8 +314,6 @@ class _Run:
         current = self.dir / "checkpoint"
         if not current.exists():
             current = self.dir / "checkpoint.old"
-        self.callback_state: list[dict[str, Any]] = []
-        self.stopped_early = False
         if not current.exists():
             return
         state = json.loads((current / "state.json").read_text())

@@ -14,6 +14,7 @@ import numpy as np
 from emotion_model import Face, Label, ModelConfig, draw_emoji
 
 _CROP_SIDE = 116  # pixels, shown at half that on dense screens
+_DETECTOR_NAMES = {"yunet": "YuNet", "haar": "Haar cascade"}
 
 
 def masthead() -> str:
@@ -43,7 +44,7 @@ def problem(message: str) -> str:
 
 def summary(faces: Sequence[Face], milliseconds: float, detector: str) -> str:
     """One line on what was found."""
-    how = f"{milliseconds:.0f} ms, faces found with {'YuNet' if detector == 'yunet' else 'the Haar cascade'}"
+    how = f"{milliseconds:.0f} ms, face detector: {_DETECTOR_NAMES[detector]}"
     if not faces:
         return _status("No face found.", "Try a picture with a larger, brighter or more frontal face.", "quiet")
     return _status("1 face found." if len(faces) == 1 else f"{len(faces)} faces found, largest first.", how)
@@ -58,7 +59,7 @@ def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
 def model_page(config: ModelConfig, source: str, detector: str) -> str:
     """What serves here, how good it is and where its limits are."""
     weights, test = config.weights, config.metrics.get("test", {})
-    facts = [("Model", source), ("Face detector", "YuNet" if detector == "yunet" else "Haar cascade")]
+    facts = [("Model", source), ("Face detector", _DETECTOR_NAMES[detector])]
     if test:
         facts += [("Accuracy on the FER2013 test", f"{test['accuracy']:.1%}"), ("Macro-F1", f"{test['macro_f1']:.3f}")]
     if weights.get("parameters"):
@@ -116,7 +117,7 @@ def _bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
     items = "".join(
         f"<li{' class=top' if name == top else ''}><span>{escape(name.capitalize())}</span>"
         f'<span class="track" aria-hidden="true"><span class="fill" '
-        f'style="width:{value:.1%};--tone:{escape(colours.get(name, "#8d909a"))}"></span></span>'
+        f'style="width:{value:.1%};--tone:{escape(colours.get(name, Label(name).colour))}"></span></span>'
         f'<span class="value">{value:.0%}</span></li>'
         for name, value in rows
     )
