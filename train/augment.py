@@ -27,6 +27,7 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
     gains = rng.uniform(1 - config.contrast, 1 + config.contrast, count)
     offsets = rng.uniform(-config.brightness, config.brightness, count) * 255
     erased = rng.random(count) < config.erasing
+    degraded = rng.random(count) < config.degradation
     centre = ((width - 1) / 2, (height - 1) / 2)
 
     varied = np.empty_like(faces)
@@ -44,9 +45,38 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
         means = varied.mean(axis=(1, 2), keepdims=True)
         toned = (varied - means) * gains[:, None, None] + means + offsets[:, None, None]
         varied = np.clip(toned, 0, 255).astype(np.uint8)
+    for i in np.flatnonzero(degraded):
+        varied[i] = DEGRADATIONS[rng.integers(len(DEGRADATIONS))](varied[i], rng.random(), rng)
     for i in np.flatnonzero(erased):
         _erase(varied[i], rng)
     return varied
+
+
+def lower_resolution(face: np.ndarray, strength: float, _: np.random.Generator) -> np.ndarray:
+    """The face as if it had been 40 (strength 0) to 12 (strength 1) pixels wide; uint8 grey in and out, like the rest."""
+    height, width = face.shape
+    small = cv2.resize(face, (round(40 - 28 * strength),) * 2, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def blur(face: np.ndarray, strength: float, _: np.random.Generator) -> np.ndarray:
+    """Gaussian blur with a standard deviation of 0.4 to 2 pixels."""
+    return cv2.GaussianBlur(face, (0, 0), 0.4 + 1.6 * strength)
+
+
+def add_noise(face: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise with a standard deviation of 2 to 24 grey levels."""
+    noisy = face + rng.normal(0, 2 + 22 * strength, face.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def compress(face: np.ndarray, strength: float, _: np.random.Generator) -> np.ndarray:
+    """JPEG at a quality of 70 to 10."""
+    _, data = cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, round(70 - 60 * strength)])
+    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+
+DEGRADATIONS = (lower_resolution, blur, add_noise, compress)
 
 
 def _erase(face: np.ndarray, rng: np.random.Generator) -> None:

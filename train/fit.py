@@ -31,6 +31,7 @@ from train.augment import augment
 from train.config import Preset, TrainingConfig, write_json
 from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
+from train.fast import with_fast_layers
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
 EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
@@ -129,7 +130,8 @@ class _Run:
         self.targets = soft_targets(train, self.config.ferplus_weight, self.config.label_smoothing)
         weights = class_weights(train.labels, len(train.emotions), self.config.class_weight_power)
         self.sample_weights = weights[train.labels] if self.config.class_weight_power else None
-        self.model = build_model(self.architecture)
+        with _dtype_policy(self.config.precision):
+            self.model = with_fast_layers(build_model(self.architecture))
         self.model.compile(optimizer=self._optimizer(), loss=_loss(self.config), metrics=["accuracy"])
         self.averaged: keras.Model | None = None
         if self.config.ema_momentum:
@@ -200,6 +202,11 @@ class _Run:
             step = self.epoch * self.batches + self.batch
             if self.averaged is not None and (step % EMA_INTERVAL == 0 or self.batch == self.batches):
                 self._update_average(self.averaged, step)
+            if not math.isfinite(float(values["loss"])):
+                raise ValueError(
+                    f"the loss became {float(values['loss'])} in epoch {self.epoch + 1}, batch {self.batch}: start anew "
+                    f"with a learning_rate below {self.config.learning_rate:g}, or with batch norm"
+                )
             for name, value in values.items():  # each batch's own; Keras starts its metrics anew at every call
                 self.sums[name] = self.sums.get(name, 0.0) + float(value) * len(chosen)
             seen = start + len(chosen)
@@ -289,9 +296,11 @@ class _Run:
         new, current, old = (self.dir / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old"))
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
-        self.model.save(new / "model.keras")
+        # Values alone: the network and its optimizer are built anew from the config.
+        np.savez(new / "model.npz", *self.model.get_weights())
+        np.savez(new / "optimizer.npz", *(_numpy(variable) for variable in self.model.optimizer.variables))
         if self.averaged is not None:
-            self.averaged.save(new / "averaged.keras")
+            np.savez(new / "averaged.npz", *self.averaged.get_weights())
         state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds, "sums": self.sums}
         state["averaged_at"] = self.averaged_at
         state |= {"best_accuracy": self.best_accuracy, "history": self.history}
@@ -317,14 +326,12 @@ class _Run:
         if not current.exists():
             return
         state = json.loads((current / "state.json").read_text())
-        # Values only, into the optimizer that is here: its list of undecayed weights is not saved with it.
-        saved = keras.saving.load_model(current / "model.keras", safe_mode=True)
-        self.model.set_weights(saved.get_weights())
+        self.model.set_weights(_arrays(current / "model.npz"))
         self.model.optimizer.build(self.model.trainable_variables)
-        for variable, value in zip(self.model.optimizer.variables, saved.optimizer.variables, strict=True):
+        for variable, value in zip(self.model.optimizer.variables, _arrays(current / "optimizer.npz"), strict=True):
             variable.assign(value)
         if self.averaged is not None:
-            self.averaged.set_weights(keras.saving.load_model(current / "averaged.keras", safe_mode=True).get_weights())
+            self.averaged.set_weights(_arrays(current / "averaged.npz"))
         for layer in self._dropouts():
             layer.seed_generator.state.assign(state["dropout"][layer.name])
         self.epoch, self.batch, self.seconds = state["epoch"], state["batch"], state["seconds"]
@@ -356,6 +363,22 @@ def _save_weights_only(model: keras.Model, architecture: ArchitectureConfig, pat
     partial = path.with_name(f"partial-{path.name}")
     copy.save(partial)
     partial.replace(path)
+
+
+def _arrays(path: Path) -> list[np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return [file[name] for name in file.files]
+
+
+@contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Layers made inside compute by this policy."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
 
 
 def _numpy(value: Any) -> np.ndarray:
