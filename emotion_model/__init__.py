@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from emotion_model.classifier import EmotionClassifier, ModelConfig, ModelError
 from emotion_model.detection import DetectorError, FaceDetector
 from emotion_model.drawing import draw_emoji, draw_faces
+from emotion_model.ensemble import EmotionEnsemble, TransformersClassifier
 from emotion_model.face import Face
 from emotion_model.images import ImageError, read_base64_image, read_image
 from emotion_model.labels import EMOTIONS, LABELS, Label
@@ -19,12 +20,14 @@ __all__ = [
     "DetectorError",
     "EmotionClassifier",
     "EmotionDetector",
+    "EmotionEnsemble",
     "Face",
     "FaceDetector",
     "ImageError",
     "Label",
     "ModelConfig",
     "ModelError",
+    "TransformersClassifier",
     "draw_emoji",
     "draw_faces",
     "read_base64_image",

@@ -18,6 +18,7 @@ from emotion_model import (
     DetectorError,
     EmotionClassifier,
     EmotionDetector,
+    EmotionEnsemble,
     FaceDetector,
     ImageError,
     ModelError,
@@ -39,18 +40,30 @@ def main(arguments: list[str] | None = None) -> int:
     image.add_argument("--save", type=Path, metavar="OUT", help="write the annotated picture; a folder for several")
     info = commands.add_parser("info", help="describe model and face detector as JSON")
     for command in (image, info):
-        command.add_argument("--model", help="a .keras file or its folder (default: the bundled model)")
+        command.add_argument(
+            "--model", nargs="+", help="a .keras file or its folder; several are averaged (default: the bundled model)"
+        )
         command.add_argument("--detector", choices=DETECTORS, help="face detector (default: EMOTION_DETECTOR or auto)")
     options = parser.parse_args(arguments)
     try:
-        classifier = EmotionClassifier.load(options.model) if options.model else EmotionClassifier()
+        classifier = _load(options.model)
         detector = EmotionDetector(classifier, FaceDetector(options.detector))
     except (ModelError, DetectorError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
+    if detector.classifier.notice:
+        print(detector.classifier.notice, file=sys.stderr)
     if detector.faces.notice:
         print(detector.faces.notice, detector.faces.fallback_reason, file=sys.stderr)
     return _info(detector) if options.command == "info" else _image(detector, options)
+
+
+def _load(paths: list[str] | None) -> EmotionClassifier | EmotionEnsemble:
+    """The model at these paths, their mean if there are several; without any, the one of the environment."""
+    if not paths:
+        return EmotionClassifier.from_environment()
+    members = [EmotionClassifier.load(path) for path in paths]
+    return members[0] if len(members) == 1 else EmotionEnsemble(members)
 
 
 def _info(detector: EmotionDetector) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -104,7 +105,10 @@ class EmotionClassifier:
     Attributes:
         config: labels, preprocessing, temperature and metrics of the loaded model.
         source: where the weights came from, for people to read.
+        notice: why the bundled model serves although another was asked for; empty otherwise.
     """
+
+    notice = ""
 
     def __init__(self) -> None:
         """Load the bundled model.
@@ -132,6 +136,22 @@ class EmotionClassifier:
         classifier._load(path)
         classifier.source = str(path)
         return classifier
+
+    @classmethod
+    def from_environment(cls) -> EmotionClassifier:
+        """The model in the folder that EMOTION_MODEL_REPO names, or the bundled one.
+
+        Where the folder's model cannot be loaded, the bundled one serves and its `notice` says why.
+        """
+        folder = os.environ.get("EMOTION_MODEL_REPO")
+        if not folder:
+            return cls()
+        try:
+            return cls.load(folder)
+        except ModelError as error:
+            classifier = cls()
+            classifier.notice = f"The model that was asked for is not in use, the bundled one is: {error}"
+            return classifier
 
     def _load(self, path: Path) -> None:
         if path.suffix != ".keras":

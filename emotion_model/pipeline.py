@@ -9,6 +9,7 @@ import numpy as np
 
 from emotion_model.classifier import EmotionClassifier
 from emotion_model.detection import Detection, FaceDetector
+from emotion_model.ensemble import Classifier
 from emotion_model.face import Face
 from emotion_model.images import as_rgb, to_grey
 from emotion_model.preprocessing import Framing, crop_face
@@ -22,7 +23,7 @@ class EmotionDetector:
         faces: the face detector in use.
     """
 
-    def __init__(self, classifier: EmotionClassifier | None = None, faces: FaceDetector | None = None) -> None:
+    def __init__(self, classifier: Classifier | None = None, faces: FaceDetector | None = None) -> None:
         """Combine a classifier (the bundled model by default) and a face detector (chosen by the environment)."""
         self.classifier = classifier or EmotionClassifier()
         self.faces = faces or FaceDetector()

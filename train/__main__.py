@@ -2,6 +2,9 @@
 
 python -m train --data DIR --preset compact --out RUN_DIR     train, or go on with a stopped run
 python -m train --preset seed --summary                       print its size as JSON, train nothing
+
+Every setting of network, recipe and augmentation has a flag of its own, such as --learning-rate, --no-batch-norm,
+--attention-blocks or --rotation.
 """
 
 from __future__ import annotations
@@ -12,29 +15,37 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from emotion_model.architecture import build_model, count_multiply_adds
-from train.config import PRESETS
+from emotion_model.architecture import POOLINGS, build_model, count_multiply_adds
+from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, settings, with_settings
 from train.data import DataError, load_split, without_images_of
-from train.fit import StoppedError, fit
+from train.fit import Start, StoppedError, fit
+
+CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
+DERIVED = ("classes",)  # follows from the data
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m train", description="Train an emotion network on FER2013.")
+    parser = argparse.ArgumentParser(
+        prog="python -m train",
+        description="Train an emotion network on FER2013.",
+        epilog="The settings' meanings, units and defaults stand in train/config.py and emotion_model/architecture.py.",
+    )
     parser.add_argument("--data", type=Path, help="folder with FER2013 as Parquet, CSV or image folders")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compact", help="network and recipe")
     parser.add_argument("--out", type=Path, help="run folder; a stopped run found there goes on")
-    parser.add_argument("--epochs", type=int, help="instead of the preset's")
-    parser.add_argument("--seed", type=int, help="instead of the preset's")
+    parser.add_argument("--start", type=Path, metavar="RUN_DIR", help="begin with the weights of this finished run")
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
+    parser.add_argument("--track", action="store_true", help="show the curves live: `trackio show` opens them")
     parser.add_argument("--summary", action="store_true", help="print parameters and multiply-adds as JSON and end")
+    add_setting_flags(parser)
     options = parser.parse_args(arguments)
 
-    preset = PRESETS[options.preset]
     try:
-        changes = {name: getattr(options, name) for name in ("epochs", "seed") if getattr(options, name) is not None}
-        preset = replace(preset, training=replace(preset.training, **changes))
+        changes = {name: getattr(options, name) for name in settings() if getattr(options, name, None) is not None}
+        preset = with_settings(PRESETS[options.preset], changes)
         if options.summary:
             model = build_model(preset.architecture)
             summary = {
@@ -56,7 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         if train.votes is None and preset.training.ferplus_weight:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
-        metrics = fit(preset, train, validation, options.out, dropped)
+        start = Start.of_run(options.start, preset) if options.start else None
+        metrics = fit(preset, train, validation, options.out, dropped, options.track, start)
     except StoppedError as stopped:
         print(stopped)
         return 130
@@ -66,6 +78,33 @@ def main(arguments: list[str] | None = None) -> int:
     score = metrics["validation"]
     print(f"validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f} -> {options.out}")
     return 0
+
+
+def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+    """A flag for every setting; what is not given is None."""
+    group = parser.add_argument_group("settings, instead of the preset's")
+    for name, default in settings().items():
+        if name in DERIVED:
+            continue
+        options: dict[str, Any] = {"dest": name, "default": None}
+        if isinstance(default, bool):
+            options["action"] = argparse.BooleanOptionalAction
+        elif name == "kernel_sizes":
+            options |= {"nargs": "+", "type": _kernels, "metavar": "K,K", "help": "one comma list per block: 5 3,3 3,5"}
+        elif isinstance(default, tuple):
+            options |= {"nargs": "*", "type": type(default[0]), "metavar": name[0].upper()}
+        else:
+            options |= {"type": type(default), "choices": CHOICES.get(name)}
+        group.add_argument(flag(name), **options)
+
+
+def flag(name: str) -> str:
+    """The command line's name of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def _kernels(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 if __name__ == "__main__":

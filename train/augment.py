@@ -46,43 +46,52 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
         toned = (varied - means) * gains[:, None, None] + means + offsets[:, None, None]
         varied = np.clip(toned, 0, 255).astype(np.uint8)
     for i in np.flatnonzero(degraded):
-        varied[i] = DEGRADATIONS[rng.integers(len(DEGRADATIONS))](varied[i], rng.random(), rng)
+        varied[i] = _degrade(varied[i], rng)
     for i in np.flatnonzero(erased):
-        _erase(varied[i], rng)
+        varied[i] = cover(varied[i], rng.uniform(0.02, 0.2), rng)
     return varied
 
 
-def lower_resolution(face: np.ndarray, strength: float, _: np.random.Generator) -> np.ndarray:
-    """The face as if it had been 40 (strength 0) to 12 (strength 1) pixels wide; uint8 grey in and out, like the rest."""
+def _degrade(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    kind, strength = rng.integers(4), rng.random()
+    if kind == 0:
+        return lower_resolution(face, round(40 - 28 * strength))
+    if kind == 1:
+        return blur(face, 0.4 + 1.6 * strength)
+    if kind == 2:
+        return add_noise(face, 2 + 22 * strength, rng)
+    return compress(face, round(70 - 60 * strength))
+
+
+def lower_resolution(face: np.ndarray, pixels: int) -> np.ndarray:
+    """The face, uint8 grey, as if it had been only so many pixels wide."""
     height, width = face.shape
-    small = cv2.resize(face, (round(40 - 28 * strength),) * 2, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(face, (pixels, pixels), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def blur(face: np.ndarray, strength: float, _: np.random.Generator) -> np.ndarray:
-    """Gaussian blur with a standard deviation of 0.4 to 2 pixels."""
-    return cv2.GaussianBlur(face, (0, 0), 0.4 + 1.6 * strength)
+def blur(face: np.ndarray, deviation: float) -> np.ndarray:
+    """The face, uint8 grey, under Gaussian blur; standard deviation in pixels."""
+    return cv2.GaussianBlur(face, (0, 0), deviation)
 
 
-def add_noise(face: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise with a standard deviation of 2 to 24 grey levels."""
-    noisy = face + rng.normal(0, 2 + 22 * strength, face.shape)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+def add_noise(face: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
+    """The face, uint8 grey, with Gaussian noise; standard deviation in grey levels."""
+    return np.clip(np.rint(face + rng.normal(0, deviation, face.shape)), 0, 255).astype(np.uint8)
 
 
-def compress(face: np.ndarray, strength: float, _: np.random.Generator) -> np.ndarray:
-    """JPEG at a quality of 70 to 10."""
-    _, data = cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, round(70 - 60 * strength)])
+def compress(face: np.ndarray, quality: int) -> np.ndarray:
+    """The face, uint8 grey, after JPEG compression with a quality of 1..100."""
+    _, data = cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
 
 
-DEGRADATIONS = (lower_resolution, blur, add_noise, compress)
-
-
-def _erase(face: np.ndarray, rng: np.random.Generator) -> None:
-    """Cover 2 to 20 % of the face, in place, with one grey level (random erasing, Zhong et al., 2020)."""
+def cover(face: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """The face, uint8 grey, with a rectangle of this share of its area in one grey level (random erasing)."""
     height, width = face.shape
-    area, aspect = rng.uniform(0.02, 0.2) * height * width, np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
+    area, aspect = share * height * width, np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
     h, w = min(height, max(1, round((area * aspect) ** 0.5))), min(width, max(1, round((area / aspect) ** 0.5)))
     top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
-    face[top : top + h, left : left + w] = rng.integers(0, 256)
+    covered = face.copy()
+    covered[top : top + h, left : left + w] = rng.integers(0, 256)
+    return covered

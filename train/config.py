@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,49 @@ class Preset:
     training: TrainingConfig
 
 
+def settings() -> dict[str, Any]:
+    """Name and default of everything that can be varied, network, recipe and augmentation alike."""
+    parts = (ArchitectureConfig(), TrainingConfig(), AugmentationConfig())
+    return {f.name: getattr(part, f.name) for part in parts for f in fields(part) if f.name != "augmentation"}
+
+
+def with_settings(preset: Preset, changes: Mapping[str, Any]) -> Preset:
+    """A preset with some settings changed; names as `settings` lists them.
+
+    Raises:
+        ValueError: an unknown name, or a value that is out of range.
+    """
+    unknown = sorted(set(changes) - set(settings()))
+    if unknown:
+        raise ValueError(f"unknown setting {', '.join(unknown)}: choose among {', '.join(settings())}")
+
+    def of(part: Any) -> dict[str, Any]:
+        return {f.name: changes[f.name] for f in fields(part) if f.name in changes}
+
+    augmentation = replace(preset.training.augmentation, **of(AugmentationConfig))
+    training = replace(preset.training, **of(TrainingConfig), augmentation=augmentation)
+    return Preset(replace(preset.architecture, **of(ArchitectureConfig)), training)
+
+
+_REFERENCE = Preset(ArchitectureConfig(), TrainingConfig())
+
 PRESETS: dict[str, Preset] = {
     # The reference network and recipe, value for value.
-    "seed": Preset(ArchitectureConfig(), TrainingConfig()),
-    # The bundled model's: fits a 10 MB file and the time that a live picture has. One convolution instead of two at full
-    # resolution, where most of the reference's time goes, and width where it is cheap; 169 million multiply-adds a face.
+    "seed": _REFERENCE,
+    # Variations of the reference network, each with the reference's recipe. What is a single value has no preset but a
+    # flag, such as --pooling max.
+    "fifth_block": with_settings(_REFERENCE, {"filters": (64, 128, 256, 512, 1024), "kernel_sizes": ((3, 3),) * 5}),
+    "mixed_kernels": with_settings(_REFERENCE, {"kernel_sizes": ((3, 5),) * 4}),
+    "attention_all": with_settings(_REFERENCE, {"attention_blocks": (1, 2, 3, 4)}),
+    "attention_none": with_settings(_REFERENCE, {"attention_blocks": ()}),
+    "resnet": with_settings(_REFERENCE, {"skip_connections": True}),
+    # After VGG-13 (Simonyan & Zisserman, 2015): deeper in the late blocks, average pooling, no attention.
+    "vgg": with_settings(
+        _REFERENCE,
+        {"kernel_sizes": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3)), "attention_blocks": (), "pooling": "avg"},
+    ),
+    # The bundled model's: fits a 10 MB file and the time that a live picture has. One convolution instead of two at
+    # full resolution, where most of the reference's time goes, and width where it is cheap.
     "compact": Preset(
         ArchitectureConfig(
             filters=(32, 96, 160, 320),

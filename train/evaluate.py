@@ -1,6 +1,7 @@
 """Measure a model on one split of FER2013.
 
 python -m train.evaluate --model bundled --data DIR --split test --json
+python -m train.evaluate --model runs/a runs/b --data DIR            the mean of several models
 """
 
 from __future__ import annotations
@@ -15,15 +16,28 @@ from typing import Any
 import numpy as np
 
 from emotion_model.classifier import EmotionClassifier, ModelError
+from emotion_model.ensemble import Classifier, EmotionEnsemble
 from train.data import SPLITS, DataError, FaceDataset, load_split, without_images_of
+from train.robustness import robustness_curves
+
+TEN_CROP_SIDE = 44 / 48  # of the picture's side: four corners and the centre, each also mirrored
 
 
-def evaluate(classifier: EmotionClassifier, data_dir: str | Path, split: str) -> dict[str, Any]:
+def evaluate(
+    classifier: Classifier, data_dir: str | Path, split: str, ten_crop: bool = False, robustness: bool = False
+) -> dict[str, Any]:
     """Scores of a model on one split, JSON-ready.
 
     Single-view scores stand at the top level; `flip` has those with flip averaging, `deduplicated` those without the
     images that also stand in another split, `ferplus_majority_accuracy` the agreement with the FER+ taggers' majority
     where they have a clear one.
+
+    Args:
+        classifier: one model or an ensemble.
+        data_dir: folder with FER2013.
+        split: `validation` or `test`.
+        ten_crop: also average over ten crops (ten times the work).
+        robustness: also measure damaged pictures (44 times the work).
 
     Raises:
         DataError: the data cannot be used (all three splits are needed to find the duplicates), or has other classes
@@ -39,6 +53,8 @@ def evaluate(classifier: EmotionClassifier, data_dir: str | Path, split: str) ->
     flipped = classifier.predict(dataset.images, flip=True)
     result = {"split": split, **classification_metrics(labels, single, classifier.emotions)}
     result["flip"] = _brief(labels, flipped, classifier.emotions)
+    if ten_crop:
+        result["ten_crop"] = _brief(labels, _ten_crop(classifier, dataset.images), classifier.emotions)
     keep = _only_here(dataset, data_dir, split)
     result["deduplicated"] = _brief(labels[keep], single[keep], classifier.emotions)
     result["deduplicated"]["flip_accuracy"] = _brief(labels[keep], flipped[keep], classifier.emotions)["accuracy"]
@@ -48,7 +64,18 @@ def evaluate(classifier: EmotionClassifier, data_dir: str | Path, split: str) ->
     result["ferplus_majority_accuracy"] = (
         round(float((single.argmax(axis=1)[clear] == order[majority[clear]]).mean()), 4) if clear.any() else None
     )
+    if robustness:
+        result["robustness"] = robustness_curves(classifier, dataset.images, labels)
     return result
+
+
+def _ten_crop(classifier: Classifier, images: np.ndarray) -> np.ndarray:
+    """Mean probabilities over four corners and the centre, each also mirrored (Krizhevsky et al., 2012)."""
+    size = images.shape[1]
+    side = round(size * TEN_CROP_SIDE)
+    far = size - side
+    corners = ((0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2))
+    return np.mean([classifier.predict(images[:, y : y + side, x : x + side], flip=True) for y, x in corners], axis=0)
 
 
 def ferplus_majority(dataset: FaceDataset) -> np.ndarray:
@@ -97,6 +124,7 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, emotio
         "accuracy": round(float((predicted == labels).mean()), 4),
         "macro_f1": round(float(f1.mean()), 4),
         "ece": round(expected_calibration_error(labels, probabilities), 4),
+        "reliability": reliability(labels, probabilities),
         "per_class": {
             emotion: {
                 "precision": round(float(precision[i]), 4),
@@ -110,32 +138,54 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, emotio
     }
 
 
-def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
-    """Mean gap between confidence and accuracy over equal-width confidence bins (Guo et al., 2017); 0 is best."""
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> list[dict[str, Any]]:
+    """How often the model is right when it is so sure: equal-width bins of confidence (Guo et al., 2017), JSON-ready.
+
+    Returns:
+        One entry per bin: its edges `low` and `high`, how many `images` fell in it, their mean `confidence` and their
+        `accuracy`; both are None for an empty bin.
+    """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(correct[bin_of == b].mean() - confidence[bin_of == b].mean()) * (bin_of == b).mean()
-        for b in range(bins)
-        if (bin_of == b).any()
-    ]
-    return float(sum(gaps))
+    entries = []
+    for number in range(bins):
+        inside = bin_of == number
+        entry: dict[str, Any] = {"low": round(number / bins, 4), "high": round((number + 1) / bins, 4)}
+        entry |= {"images": int(inside.sum()), "confidence": None, "accuracy": None}
+        if inside.any():
+            entry["confidence"] = round(float(confidence[inside].mean()), 6)
+            entry["accuracy"] = round(float(correct[inside].mean()), 6)
+        entries.append(entry)
+    return entries
+
+
+def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy over the bins of `reliability`, by their images; 0 is best."""
+    filled = [entry for entry in reliability(labels, probabilities, bins) if entry["images"]]
+    return sum(abs(e["accuracy"] - e["confidence"]) * e["images"] for e in filled) / max(1, len(labels))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description="Measure a model on FER2013.")
-    parser.add_argument("--model", default="bundled", help="`bundled`, a .keras file or its folder (default: bundled)")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=["bundled"],
+        help="`bundled`, a .keras file or its folder; several are averaged (default: bundled)",
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with FER2013")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
+    parser.add_argument("--ten-crop", action="store_true", help="also average over ten crops")
+    parser.add_argument("--robustness", action="store_true", help="also measure damaged pictures (takes minutes)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     try:
-        model = options.model
-        classifier = EmotionClassifier() if model == "bundled" else EmotionClassifier.load(model)
-        result = evaluate(classifier, options.data, options.split)
-    except (DataError, ModelError) as error:
+        members = [EmotionClassifier() if m == "bundled" else EmotionClassifier.load(m) for m in options.model]
+        classifier = members[0] if len(members) == 1 else EmotionEnsemble(members)
+        result = evaluate(classifier, options.data, options.split, options.ten_crop, options.robustness)
+    except (DataError, ModelError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(result) if options.json else _table(result, classifier.emotions))
@@ -148,6 +198,14 @@ def _table(result: dict[str, Any], emotions: Sequence[str]) -> str:
         f"{result['split']}, {result['images']:,} images: accuracy {result['accuracy']:.4f}, "
         f"macro-F1 {result['macro_f1']:.4f}, calibration error {result['ece']:.4f}",
         f"with flip averaging: accuracy {result['flip']['accuracy']:.4f}, macro-F1 {result['flip']['macro_f1']:.4f}",
+        *(
+            [
+                f"with ten crops: accuracy {result['ten_crop']['accuracy']:.4f}, "
+                f"macro-F1 {result['ten_crop']['macro_f1']:.4f}"
+            ]
+            if "ten_crop" in result
+            else []
+        ),
         f"without the images of other splits ({result['deduplicated']['images']:,}): "
         f"accuracy {result['deduplicated']['accuracy']:.4f}",
     ]
@@ -160,6 +218,9 @@ def _table(result: dict[str, Any], emotions: Sequence[str]) -> str:
     for name, scores in result["per_class"].items():
         numbers = f"{scores['precision']:9.4f}  {scores['recall']:6.4f}  {scores['f1']:6.4f}  {scores['images']:6}"
         lines.append(f"{name:{width}}  {numbers}")
+    for name, curve in result.get("robustness", {}).items():
+        points = ", ".join(f"{point['value']:g}: {point['accuracy']:.3f}" for point in curve["points"])
+        lines.append(f"{name} ({curve['unit']}): {points}")
     lines += ["", "confusion matrix, rows true, columns predicted:"]
     lines.append(" " * width + "".join(f"{name[:8]:>9}" for name in emotions))
     lines += [

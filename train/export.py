@@ -36,7 +36,7 @@ from train.evaluate import evaluate
 from train.framing import RESULT as FRAMING_RESULT
 
 MAX_BYTES = 10_000_000  # a Space takes files of up to this size without LFS
-RECORDS = ("config.json", "environment.json", "history.json", "metrics.json")
+RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -66,7 +66,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
     if weights.stat().st_size > MAX_BYTES:
         raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
-    run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in ("config", "environment", "metrics")}
+    run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in RECORDS}
     validation = load_split(data_dir, "validation")
     framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
     known = {label.name: label for label in LABELS}
@@ -89,6 +89,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
             "epochs": run["metrics"]["epochs"],
             "best_epoch": run["metrics"]["best_epoch"],
             "minutes": run["metrics"]["minutes"],
+            "history": run["history"],
         },
     )
     splits = ("validation", "test") if measure_test else ("validation",)
@@ -99,7 +100,10 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         uncalibrated = _load_with(made, config).predict(validation.images)
         config = replace(config, temperature=fit_temperature(validation.labels, uncalibrated))
         classifier = _load_with(made, config)
-        config = replace(config, metrics={split: evaluate(classifier, data_dir, split) for split in splits})
+        metrics = {
+            split: evaluate(classifier, data_dir, split, ten_crop=True, robustness=split == "test") for split in splits
+        }
+        config = replace(config, metrics=metrics)
         _write_config(made, config)
         out_dir.mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS_FILE, CONFIG_FILE):
@@ -133,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
         records = FRAMING_RESULT.parent / "bundled"
         records.mkdir(parents=True, exist_ok=True)
         for name in RECORDS:
-            shutil.copyfile(options.run / name, records / name)
+            shutil.copyfile(options.run / f"{name}.json", records / f"{name}.json")
         write_json(records / "scores.json", config.metrics)
     print(json.dumps({"temperature": config.temperature, "metrics": config.metrics}))
     return 0

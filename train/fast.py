@@ -20,7 +20,8 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
 
     class FusedBatchNormalization(keras.layers.BatchNormalization):
         def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-            if not training or inputs.ndim == 2 and len(inputs) == 1:  # one row has no variance: PyTorch refuses it
+            one_row = inputs.ndim == 2 and len(inputs) == 1  # has no variance: PyTorch refuses it
+            if not training or not self.trainable or one_row:
                 return super().call(inputs, training, mask)
             statistics = (self.moving_mean.value, self.moving_variance.value, self.gamma.value, self.beta.value)
             # PyTorch's momentum is the share of the new value. Channels stand second there, but for dense layers' rows.

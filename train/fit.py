@@ -7,6 +7,7 @@ The loop drives `train_on_batch` itself, so that a run can stop after any batch 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -16,8 +17,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ from train.evaluate import classification_metrics
 from train.fast import with_fast_layers
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
+TRACK_SECONDS = 5  # between points of the live curves
+PROJECT = "emotion-cnn"  # of the tracker: all runs stand side by side in it
 EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
 # What Keras' callbacks keep between epochs and forget at a restart.
 _CALLBACK_STATE = ("best", "wait", "cooldown_counter")
@@ -43,8 +47,54 @@ class StoppedError(Exception):
     """The run was asked to stop; its checkpoint is written and the same command goes on from there."""
 
 
+@dataclass(frozen=True)
+class Start:
+    """Weights that a run begins with.
+
+    Attributes:
+        weights: as `keras.Model.get_weights` gives them, for the same architecture.
+        record: where they come from, for `config.json`.
+        trainable: which layers learn; the others keep their weights and statistics. None: all.
+    """
+
+    weights: list[np.ndarray]
+    record: dict[str, Any]
+    trainable: Callable[[keras.layers.Layer], bool] | None = None
+
+    @classmethod
+    def of_run(cls, run_dir: Path, preset: Preset) -> Start:
+        """The kept weights of a finished run of the same network.
+
+        Raises:
+            ValueError: no finished run there, or one of another network.
+        """
+        path = run_dir / "model.keras"
+        if not (run_dir / "metrics.json").exists():
+            raise ValueError(f"{run_dir} holds no finished run to start from: train it to its end first")
+        config = json.loads((run_dir / "config.json").read_text())
+        if ArchitectureConfig(**config["architecture"]) != preset.architecture:
+            raise ValueError(f"{run_dir} holds another network: start from a run of the same architecture")
+        weights = keras.saving.load_model(path, safe_mode=True).get_weights()
+        metrics = json.loads((run_dir / "metrics.json").read_text())
+        record = {
+            "run": run_dir.name,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "epochs": metrics["epochs"] + config.get("start", {}).get("epochs", 0),
+            "minutes": round(metrics["minutes"] + config.get("start", {}).get("minutes", 0), 1),
+            "validation_accuracy": metrics["validation"]["accuracy"],
+        }
+        return cls(weights, record)
+
+
 def fit(
-    preset: Preset, train: FaceDataset, validation: FaceDataset, run_dir: Path, dropped_duplicates: int
+    preset: Preset,
+    train: FaceDataset,
+    validation: FaceDataset,
+    run_dir: Path,
+    dropped_duplicates: int,
+    track: bool = False,
+    start: Start | None = None,
+    draw: Callable[[np.random.Generator], np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Train a network, or go on with the run in `run_dir`; returns what `metrics.json` says.
 
@@ -54,6 +104,9 @@ def fit(
         validation: faces to choose the epoch on.
         run_dir: where everything is written; a checkpoint found there is resumed.
         dropped_duplicates: how many training faces were left out, for the record.
+        track: send loss, accuracy and learning rate to trackio while the run trains.
+        start: weights to begin with instead of random ones.
+        draw: chooses the training faces of an epoch, as indices, always as many; by default each is seen once.
 
     Raises:
         StoppedError: on SIGINT or SIGTERM, after the checkpoint is written.
@@ -63,20 +116,27 @@ def fit(
     config = {"architecture": preset.architecture.to_dict(), "training": preset.training.to_dict()}
     config |= {"emotions": list(train.emotions), "data": {"train": len(train), "validation": len(validation)}}
     config["data"]["train_duplicates_dropped"] = dropped_duplicates
+    if start:
+        config["start"] = start.record
     config_path = run_dir / "config.json"
     if config_path.exists() and json.loads(config_path.read_text()) != json.loads(json.dumps(config)):
         raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
-    run = _Run(preset, train, validation, run_dir)
+    run = _Run(preset, train, validation, run_dir, start, draw)
     if run.complete:
         print(f"{run_dir}: already complete")
     else:
         write_json(config_path, config)
         _record_environment(run_dir / "environment.json")
         run.resume()
-        with _stop_on_signal() as stop:
+        with _tracker(run_dir, config) if track else nullcontext() as run.track, _stop_on_signal() as stop:
             run.train(stop)
         run.finish()
     return json.loads((run_dir / "metrics.json").read_text())
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The epoch with the best accuracy on validation; small sets have many equals, and their loss decides then."""
+    return max(history, key=lambda epoch: (epoch["val_accuracy"], -epoch["val_loss"]))
 
 
 def environment() -> dict[str, Any]:
@@ -120,11 +180,20 @@ def _record_environment(path: Path) -> None:
 class _Run:
     """One training run: model, averaged weights, position, history."""
 
-    def __init__(self, preset: Preset, train: FaceDataset, validation: FaceDataset, run_dir: Path) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        train: FaceDataset,
+        validation: FaceDataset,
+        run_dir: Path,
+        start: Start | None = None,
+        draw: Callable[[np.random.Generator], np.ndarray] | None = None,
+    ) -> None:
         self.config: TrainingConfig = preset.training
         self.architecture: ArchitectureConfig = preset.architecture
         self.train_faces, self.validation, self.dir = train, validation, run_dir
-        self.batches = -(-len(train) // self.config.batch_size)
+        self.draw = draw or (lambda rng: rng.permutation(len(train)))
+        self.batches = -(-len(self.draw(np.random.default_rng(0))) // self.config.batch_size)
         keras.utils.set_random_seed(self.config.seed)
         self.validation_inputs = network_input(validation.images, self.architecture.image_size)
         self.targets = soft_targets(train, self.config.ferplus_weight, self.config.label_smoothing)
@@ -132,6 +201,10 @@ class _Run:
         self.sample_weights = weights[train.labels] if self.config.class_weight_power else None
         with _dtype_policy(self.config.precision):
             self.model = with_fast_layers(build_model(self.architecture))
+        if start:
+            self.model.set_weights(start.weights)
+            for layer in self.model.layers if start.trainable else ():
+                layer.trainable = start.trainable(layer)
         self.model.compile(optimizer=self._optimizer(), loss=_loss(self.config), metrics=["accuracy"])
         self.averaged: keras.Model | None = None
         if self.config.ema_momentum:
@@ -141,13 +214,18 @@ class _Run:
         self.averaged_at = 0  # step of the last update of the averaged weights
         self.sums: dict[str, float] = {}  # loss and metrics of this epoch's faces so far, added up
         self.history: list[dict[str, float]] = []
-        self.best_accuracy = -1.0
+        self.track: Callable[[dict[str, float], int], None] | None = None  # values, step
         self.callback_state: list[dict[str, Any]] = []  # as the checkpoint has it
         self.stopped_early = False
 
     @property
     def complete(self) -> bool:
         return (self.dir / "metrics.json").exists()
+
+    @property
+    def step(self) -> int:
+        """Batches trained since the run began."""
+        return self.epoch * self.batches + self.batch
 
     @property
     def kept(self) -> keras.Model:
@@ -163,17 +241,19 @@ class _Run:
             logs["learning_rate"] = float(_numpy(self.model.optimizer.learning_rate))
             for callback in callbacks:
                 callback.on_epoch_end(self.epoch, logs)
-            if logs["val_accuracy"] > self.best_accuracy:  # what ModelCheckpoint(val_accuracy) keeps
-                self.best_accuracy = logs["val_accuracy"]
-                _save_weights_only(self.kept, self.architecture, self.dir / "model.keras")
             self.epoch, self.batch = self.epoch + 1, 0
             self.history.append({"epoch": self.epoch, **{k: round(v, 6) for k, v in logs.items()}})
+            best = best_epoch(self.history)
+            if best is self.history[-1]:
+                _save_weights_only(self.kept, self.architecture, self.dir / "model.keras")
             write_json(self.dir / "history.json", self.history)
+            if self.track:
+                self.track({name: value for name, value in self.history[-1].items() if name != "epoch"}, self.step)
             left = (self.config.epochs - self.epoch) * logs["seconds"]
             print(
                 f"epoch {self.epoch}/{self.config.epochs}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, "
                 f"val_loss {logs['val_loss']:.4f}, val_accuracy {logs['val_accuracy']:.4f} "
-                f"(best {self.best_accuracy:.4f}), learning rate {logs['learning_rate']:.2e}, "
+                f"(best {best['val_accuracy']:.4f}), learning rate {logs['learning_rate']:.2e}, "
                 f"{logs['seconds']:.0f} s, at most {_duration(left)} left",
                 flush=True,
             )
@@ -181,13 +261,13 @@ class _Run:
 
     def _train_epoch(self, stop: dict[str, bool], callbacks: list[keras.callbacks.Callback]) -> dict[str, float]:
         rng = np.random.default_rng([self.config.seed, self.epoch])
-        order = rng.permutation(len(self.train_faces))
+        order = self.draw(rng)
         print(f"epoch {self.epoch + 1}/{self.config.epochs}", flush=True)
         # The values shown are running means over the epoch already: not to be averaged once more.
         progress = keras.utils.Progbar(
             self.batches, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "accuracy"]
         )
-        started = last_saved = time.monotonic()
+        started = last_saved = last_tracked = time.monotonic()
         while self.batch < self.batches:
             start = self.batch * self.config.batch_size
             chosen = order[start : start + self.config.batch_size]
@@ -199,19 +279,23 @@ class _Run:
                 network_input(faces, self.architecture.image_size), self.targets[chosen], weights, return_dict=True
             )
             self.batch += 1
-            step = self.epoch * self.batches + self.batch
-            if self.averaged is not None and (step % EMA_INTERVAL == 0 or self.batch == self.batches):
-                self._update_average(self.averaged, step)
+            if self.averaged is not None and (self.step % EMA_INTERVAL == 0 or self.batch == self.batches):
+                self._update_average(self.averaged, self.step)
             if not math.isfinite(float(values["loss"])):
                 raise ValueError(
-                    f"the loss became {float(values['loss'])} in epoch {self.epoch + 1}, batch {self.batch}: start anew "
-                    f"with a learning_rate below {self.config.learning_rate:g}, or with batch norm"
+                    f"the loss became {float(values['loss'])} in epoch {self.epoch + 1}, batch {self.batch}: start "
+                    f"anew with a learning_rate below {self.config.learning_rate:g}, or with batch norm"
                 )
             for name, value in values.items():  # each batch's own; Keras starts its metrics anew at every call
                 self.sums[name] = self.sums.get(name, 0.0) + float(value) * len(chosen)
             seen = start + len(chosen)
             progress.update(self.batch, [(name, total / seen) for name, total in self.sums.items()])
             now = time.monotonic()
+            if self.track and now - last_tracked > TRACK_SECONDS:
+                last_tracked = now
+                rate = float(_numpy(self.model.optimizer.learning_rate))
+                means = {f"running_{name}": total / seen for name, total in self.sums.items()}
+                self.track(means | {"learning_rate": rate, "epoch": self.epoch + self.batch / self.batches}, self.step)
             if stop["asked"] or now - last_saved > CHECKPOINT_SECONDS:
                 self.seconds += now - started
                 started = last_saved = now
@@ -239,9 +323,8 @@ class _Run:
     def finish(self) -> None:
         model = keras.saving.load_model(self.dir / "model.keras", safe_mode=True)
         probabilities = model.predict(self.validation_inputs, batch_size=256, verbose=0)
-        best = max(self.history, key=lambda entry: entry["val_accuracy"])
         metrics = {
-            "best_epoch": best["epoch"],
+            "best_epoch": best_epoch(self.history)["epoch"],
             "epochs": len(self.history),
             "minutes": round(sum(entry["seconds"] for entry in self.history) / 60, 1),
             "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
@@ -303,7 +386,7 @@ class _Run:
             np.savez(new / "averaged.npz", *self.averaged.get_weights())
         state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds, "sums": self.sums}
         state["averaged_at"] = self.averaged_at
-        state |= {"best_accuracy": self.best_accuracy, "history": self.history}
+        state["history"] = self.history
         state["stop_training"] = bool(self.model.stop_training)
         # Keras does not save where the dropout layers stand in their random sequences.
         state["dropout"] = {layer.name: _numpy(layer.seed_generator.state).tolist() for layer in self._dropouts()}
@@ -336,7 +419,7 @@ class _Run:
             layer.seed_generator.state.assign(state["dropout"][layer.name])
         self.epoch, self.batch, self.seconds = state["epoch"], state["batch"], state["seconds"]
         self.sums, self.averaged_at = state["sums"], state["averaged_at"]
-        self.best_accuracy, self.history = state["best_accuracy"], state["history"]
+        self.history = state["history"]
         self.callback_state, self.stopped_early = state["callbacks"], state["stop_training"]
         print(f"going on with {self.dir} at epoch {self.epoch + 1}, batch {self.batch + 1}", flush=True)
 
@@ -348,6 +431,23 @@ class _Run:
             for name, value in state.items():
                 setattr(callback, name, value)
         self.model.stop_training = self.stopped_early
+
+
+@contextmanager
+def _tracker(run_dir: Path, config: dict[str, Any]) -> Iterator[Callable[[dict[str, float], int], None]]:
+    """Where the live curves go: trackio, on this machine alone; `trackio show` opens them."""
+    try:
+        import trackio
+    except ImportError as error:
+        raise ValueError("live curves need trackio: pip install -r requirements-train.txt") from error
+    flat = config["architecture"] | config["training"] | config["training"]["augmentation"]
+    trackio.init(
+        PROJECT, name=run_dir.name, config=flat, resume="allow", embed=False, auto_log_cpu=False, auto_log_gpu=False
+    )
+    try:
+        yield lambda values, step: trackio.log(values, step=step)
+    finally:
+        trackio.finish()
 
 
 def _loss(config: TrainingConfig) -> keras.losses.Loss:

@@ -1,0 +1,138 @@
+import csv
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+from PIL import Image
+from test_train_data import faces, names, write_parquet
+
+from train.ablate import PlanError, main, read_plan
+from train.config import PRESETS, settings, with_settings
+
+PLAN = """
+preset = "seed"
+seeds = [0, 1]
+[common]
+filters = [4, 8]
+kernel_sizes = [[3], [3]]
+attention_blocks = []
+dense_units = [8]
+dense_dropout = [0.1]
+epochs = 1
+batch_size = 16
+image_size = 16
+[runs.reference]
+[runs.skips]
+skip_connections = true
+[runs.too_fast]
+batch_norm = false
+learning_rate = 1.0
+loss = "cross_entropy"
+epochs = 12
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for split, seed in (("train", 0), ("validation", 1), ("test", 2)):
+        write_parquet(folder, split, faces(28, seed), names(28))
+    return folder
+
+
+def write_plan(tmp_path, text):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, data, capsys):
+    plan = write_plan(
+        tmp_path, PLAN.replace("[runs.too_fast]\nbatch_norm = false\nlearning_rate = 1.0", "[runs.longer]")
+    )
+    out = tmp_path / "out"
+    assert main([str(plan), "--data", str(data), "--out", str(out)]) == 0
+    with (out / "results.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["reference", "skips", "longer"]
+    assert int(rows["skips"]["parameters"]) > int(rows["reference"]["parameters"])
+    assert rows["reference"]["difference"] == "0.0" and rows["skips"]["changes"] == "skip_connections true"
+    for row in rows.values():
+        assert row["seeds"] == "2" and row["failed"] == "0" and row["accuracy_spread"] != ""
+        assert 0 <= float(row["accuracy"]) <= 1 and float(row["ms_per_face"]) > 0 and int(row["train_faces"]) == 28
+    with Image.open(out / "results.png") as plot:
+        assert plot.width > 600 and len(plot.convert("RGB").getcolors(1 << 20)) > 10
+    capsys.readouterr()
+    again = time.monotonic()
+    assert main([str(plan), "--data", str(data), "--out", str(out)]) == 0
+    assert "[" not in capsys.readouterr().out.split("reference")[0], f"runs were made anew, {time.monotonic() - again}"
+
+
+def test_a_failed_run_does_not_stop_the_rest(tmp_path, data, capsys):
+    text = PLAN.replace("seeds = [0, 1]", "seeds = [0]").replace("[runs.skips]", "[runs.last]")
+    text = text.replace("[runs.reference]", '[runs.reference]\n[runs.broken]\noptimizer = "adamw"\nimage_size = 8')
+    plan = write_plan(tmp_path, text)
+    (tmp_path / "out" / "broken-seed0").mkdir(parents=True)
+    (tmp_path / "out" / "broken-seed0" / "config.json").write_text("{}")  # as if of another configuration
+    assert main([str(plan), "--data", str(data), "--out", str(tmp_path / "out")]) == 1
+    with (tmp_path / "out" / "results.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert rows["broken"]["failed"] == "1" and rows["broken"]["accuracy"] == ""
+    assert rows["last"]["failed"] == "0" and rows["last"]["accuracy"] != ""
+    assert "another configuration" in capsys.readouterr().out
+
+
+def test_a_stopped_plan_stops_its_run_too(tmp_path, data):
+    plan = write_plan(tmp_path, PLAN.replace("epochs = 1\n", "epochs = 5000\n"))
+    command = [sys.executable, "-m", "train.ablate", str(plan), "--data", str(data), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    history = tmp_path / "out" / "reference-seed0" / "history.json"
+    for _ in range(900):
+        if history.exists():
+            break
+        time.sleep(0.1)
+    assert history.exists(), "the run did not begin"
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on from here" in printed
+    assert (tmp_path / "out" / "reference-seed0" / "checkpoint" / "state.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[runs", "cannot be read as TOML"),
+        ("seeds = [0]", "holds no run"),
+        ("presets = 'seed'\n[runs.a]", "unknown entry presets"),
+        ("preset = 'huge'\n[runs.a]", "choose one of"),
+        ("seeds = [1, 1]\n[runs.a]", "different whole numbers"),
+        ("[runs.a]\nlearning_speed = 1", r"\[runs.a\]: unknown setting learning_speed"),
+        ("[runs.a]\nrotation = 400", r"\[runs.a\]: rotation=400"),
+        ("[common]\npooling = 'sum'\n[runs.a]", "pooling='sum'"),
+    ],
+)
+def test_a_plan_that_cannot_work_is_refused_before_anything_runs(tmp_path, text, message):
+    with pytest.raises(PlanError, match=message):
+        read_plan(write_plan(tmp_path, text))
+
+
+def test_the_plans_that_come_along_are_valid():
+    plans = sorted((ROOT / "train" / "plans").glob("*.toml"))
+    assert plans
+    for path in plans:
+        plan = read_plan(path)
+        assert not next(iter(plan.changes.values())), "the first run is the one to compare with"
+
+
+def test_every_setting_can_be_changed_and_an_unknown_one_is_named():
+    assert with_settings(PRESETS["seed"], {}) == PRESETS["seed"]
+    changed = with_settings(PRESETS["seed"], {"pooling": "max", "learning_rate": 1e-3, "rotation": 45.0})
+    assert changed.architecture.pooling == "max" and changed.training.learning_rate == 1e-3
+    assert changed.training.augmentation.rotation == 45 and changed.training.augmentation.zoom == 0.2
+    assert {"filters", "batch_size", "flip", "loss"} <= set(settings())
+    with pytest.raises(ValueError, match="speed"):
+        with_settings(PRESETS["seed"], {"speed": 1})

@@ -1,0 +1,80 @@
+"""The same code trains on every Keras backend, and what one saves another loads."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("torch", reason="needs torch: requirements-torch.txt")
+
+TRAIN = """
+import sys
+from pathlib import Path
+import numpy as np, keras
+sys.path[:0] = ["tests"]
+from conftest import TINY
+from dataclasses import replace
+from emotion_model.preprocessing import network_input
+from test_train_data import faces
+from train.config import Preset, TrainingConfig
+from train.data import FaceDataset
+from train.fit import fit
+labels = np.arange(56) % 7
+data = FaceDataset(faces(56, 0) // 8 + (labels * 32).astype(np.uint8)[:, None, None], labels)
+recipe = TrainingConfig(epochs=6, batch_size=8, learning_rate=1e-2, precision=sys.argv[2], ema_momentum=0.9)
+out = Path(sys.argv[1])
+metrics = fit(Preset(replace(TINY, attention_blocks=(1,)), recipe), data, data, out, 0)
+model = keras.saving.load_model(out / "model.keras")
+inputs = network_input(data.images, 48)
+np.savez(out / "answers.npz", inputs=inputs, probabilities=model.predict(inputs, verbose=0))
+"""
+PREDICT = """
+import sys, numpy as np, keras
+saved = np.load(sys.argv[1] + "/answers.npz")
+probabilities = keras.saving.load_model(sys.argv[1] + "/model.keras").predict(saved["inputs"], verbose=0)
+print(keras.backend.backend(), np.abs(probabilities - saved["probabilities"]).max())
+"""
+
+
+def run(backend, code, *arguments):
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(("trained", "loaded"), [("torch", "tensorflow"), ("tensorflow", "torch")])
+def test_a_model_trained_on_one_backend_answers_the_same_on_another(tmp_path, trained, loaded, precision):
+    run(trained, TRAIN, tmp_path, precision)
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history[-1]["loss"] < history[0]["loss"], "it learned something"
+    assert json.loads((tmp_path / "environment.json").read_text())["backend"] == trained
+    backend, difference = run(loaded, PREDICT, tmp_path).split()[-2:]
+    assert backend == loaded and float(difference) < 1e-4
+
+
+def test_fused_layers_compute_what_keras_own_do():
+    code = """
+import numpy as np, keras
+from emotion_model.architecture import ArchitectureConfig, build_model
+from train.fast import with_fast_layers
+keras.utils.set_random_seed(0)
+config = ArchitectureConfig(filters=(4, 8), kernel_sizes=((3,), (3,)), attention_blocks=(2,), dense_units=(8,),
+    dense_dropout=(0.0,), spatial_dropout=0.0, image_size=16)
+plain = build_model(config)
+fast = with_fast_layers(plain)
+rng = np.random.default_rng(0)
+x, y = rng.uniform(0, 255, (16, 16, 16, 1)).astype("float32"), np.eye(7, dtype="float32")[rng.integers(0, 7, 16)]
+for model in (plain, fast):
+    model.compile(optimizer=keras.optimizers.SGD(0.05), loss="categorical_crossentropy")
+    for _ in range(3):
+        model.train_on_batch(x, y)
+print(type(fast.layers[3]).__name__, max(np.abs(a - b).max() for a, b in zip(plain.get_weights(), fast.get_weights())))
+"""
+    name, difference = run("torch", code).split()[-2:]
+    assert name.startswith("Fused") and float(difference) < 2e-3  # running variances: one divides by n, one by n - 1
