@@ -22,6 +22,9 @@ def test_the_card_carries_the_measured_scores_and_nothing_unfilled(config):
         assert f"| {emotion} | {' | '.join(map(str, row))} |" in text
         assert f"| {emotion} | {test['per_class'][emotion]['precision']:.3f} |" in text
     assert json.dumps(config.training["config"]["learning_rate"]) in text
+    assert f"ten crops: {100 * test['ten_crop']['accuracy']:.2f} %" in text
+    worst = test["robustness"]["blur"]["points"][-1]
+    assert f"{worst['value']:g}: {100 * worst['accuracy']:.1f} %" in text
 
 
 def test_the_metadata_is_what_the_hub_reads(config):

@@ -56,7 +56,7 @@ def same(a, b):
 def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_path):
     metrics = fit(preset(), *data, tmp_path, 5)
     assert sorted(f.name for f in tmp_path.iterdir()) == [
-        "config.json", "environment.json", "history.json", "metrics.json", "model.keras"
+        "config.json", "curves.png", "environment.json", "history.json", "metrics.json", "model.keras"
     ]  # fmt: skip
     config = json.loads((tmp_path / "config.json").read_text())
     assert TrainingConfig(**config["training"]) == RECIPE and config["data"]["train_duplicates_dropped"] == 5

@@ -90,6 +90,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
             "best_epoch": run["metrics"]["best_epoch"],
             "minutes": run["metrics"]["minutes"],
             "history": run["history"],
+            "start": run["config"].get("start"),
         },
     )
     splits = ("validation", "test") if measure_test else ("validation",)

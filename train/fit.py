@@ -1,7 +1,8 @@
 """Fit a network: the loop, its checkpoints and the files a run leaves behind.
 
-A run directory holds `config.json`, `environment.json`, `history.json` (one entry per epoch), `model.keras` (the best
-epoch on validation, without optimizer state), `metrics.json` and, until the run is complete, `checkpoint/`.
+A run directory holds `config.json`, `environment.json`, `history.json` (one entry per epoch), `curves.png`,
+`model.keras` (the best epoch on validation, without optimizer state), `metrics.json` and, until the run is complete,
+`checkpoint/`.
 The loop drives `train_on_batch` itself, so that a run can stop after any batch and go on from there.
 """
 
@@ -34,6 +35,7 @@ from train.config import Preset, TrainingConfig, write_json
 from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
 from train.fast import with_fast_layers
+from train.report import draw_curves
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
 TRACK_SECONDS = 5  # between points of the live curves
@@ -247,6 +249,7 @@ class _Run:
             if best is self.history[-1]:
                 _save_weights_only(self.kept, self.architecture, self.dir / "model.keras")
             write_json(self.dir / "history.json", self.history)
+            draw_curves(self.history, self.dir / "curves.png")
             if self.track:
                 self.track({name: value for name, value in self.history[-1].items() if name != "epoch"}, self.step)
             left = (self.config.epochs - self.epoch) * logs["seconds"]
