@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.architecture import POOLINGS, build_model, count_multiply_adds
-from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, settings, with_settings
+from emotion_model.classifier import EmotionClassifier, ModelError
+from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, Preset, settings, with_settings
 from train.data import DataError, load_split, without_images_of
-from train.fit import Start, StoppedError, fit
+from train.fit import Start, StoppedError, Teacher, fit
 
 CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
 DERIVED = ("classes",)  # follows from the data
@@ -36,7 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder with FER2013 as Parquet, CSV or image folders")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compact", help="network and recipe")
     parser.add_argument("--out", type=Path, help="run folder; a stopped run found there goes on")
-    parser.add_argument("--start", type=Path, metavar="RUN_DIR", help="begin with the weights of this finished run")
+    parser.add_argument(
+        "--start", metavar="MODEL", help="begin with the weights of `bundled`, an exported model or a finished run"
+    )
+    parser.add_argument(
+        "--teacher",
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="`bundled` or exported models whose mean probabilities are learned too, by the share --distillation",
+    )
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
     parser.add_argument("--track", action="store_true", help="show the curves live: `trackio show` opens them")
     parser.add_argument("--summary", action="store_true", help="print parameters and multiply-adds as JSON and end")
@@ -67,17 +77,29 @@ def main(arguments: list[str] | None = None) -> int:
         if train.votes is None and preset.training.ferplus_weight:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
-        start = Start.of_run(options.start, preset) if options.start else None
-        metrics = fit(preset, train, validation, options.out, dropped, options.track, start)
+        start = _start(options.start, preset) if options.start else None
+        teacher = Teacher.of_models([load_model(name) for name in options.teacher], train) if options.teacher else None
+        metrics = fit(preset, train, validation, options.out, dropped, options.track, start, teacher=teacher)
     except StoppedError as stopped:
         print(stopped)
         return 130
-    except (DataError, ValueError, OSError) as error:
+    except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     score = metrics["validation"]
     print(f"validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f} -> {options.out}")
     return 0
+
+
+def load_model(name: str) -> EmotionClassifier:
+    """The model that a command line names: `bundled`, a `.keras` file or its folder."""
+    return EmotionClassifier() if name == "bundled" else EmotionClassifier.load(name)
+
+
+def _start(name: str, preset: Preset) -> Start:
+    if (Path(name) / "metrics.json").exists():
+        return Start.of_run(Path(name), preset)
+    return Start.of_model(load_model(name), preset)
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:

@@ -75,6 +75,7 @@ class TrainingConfig:
     early_stopping_patience: int = 20  # epochs without a better val_loss; 0 turns it off
     label_smoothing: float = 0.0
     ferplus_weight: float = 0.0  # share of the FER+ vote distribution (Barsoum et al., 2016) in the target
+    distillation: float = 0.0  # share of a teacher's probabilities in the target (Hinton et al., 2015)
     class_weight_power: float = 0.0  # weight of a class ~ (1 / its frequency) ** power; 0 none, 1 fully balanced
     ema_momentum: float = 0.0  # per step, of the averaged weights that are validated and kept; 0 turns it off
     precision: str = "float32"  # mixed_bfloat16: weights stay float32; faster where processors or GPUs have bfloat16
@@ -91,7 +92,7 @@ class TrainingConfig:
         _check_range(self, 1, 10_000, "epochs", "batch_size")
         _check_range(self, 1e-7, 1, "learning_rate", "minimum_learning_rate")
         _check_range(self, 0, 10, "focal_gamma")
-        _check_range(self, 0, 1, "weight_decay", "warmup", "ferplus_weight", "class_weight_power")
+        _check_range(self, 0, 1, "weight_decay", "warmup", "ferplus_weight", "distillation", "class_weight_power")
         _check_range(self, 0, 0.9, "label_smoothing")
         _check_range(self, 0, 0.99999, "ema_momentum")
         _check_range(self, 0.01, 0.99, "plateau_factor")

@@ -29,6 +29,8 @@ import keras
 import numpy as np
 
 from emotion_model.architecture import ArchitectureConfig, build_model, count_multiply_adds
+from emotion_model.classifier import EmotionClassifier
+from emotion_model.ensemble import EmotionEnsemble
 from emotion_model.preprocessing import network_input
 from train.augment import augment
 from train.config import Preset, TrainingConfig, write_json
@@ -64,6 +66,26 @@ class Start:
     trainable: Callable[[keras.layers.Layer], bool] | None = None
 
     @classmethod
+    def of_model(cls, model: EmotionClassifier, preset: Preset) -> Start:
+        """The weights of an exported model of the same network.
+
+        Raises:
+            ValueError: it is of another network.
+        """
+        if not _same_network(model.config.architecture, preset):
+            raise ValueError(f"{model.source} is another network: start from a model of the same architecture")
+        training = model.config.training
+        before = training.get("start") or {}
+        record = {
+            "run": Path(model.source).name,
+            "sha256": model.config.weights["sha256"],
+            "epochs": training["epochs"] + before.get("epochs", 0),
+            "minutes": round(training["minutes"] + before.get("minutes", 0), 1),
+            "validation_accuracy": model.config.metrics["validation"]["accuracy"],
+        }
+        return cls(model.model.get_weights(), record)
+
+    @classmethod
     def of_run(cls, run_dir: Path, preset: Preset) -> Start:
         """The kept weights of a finished run of the same network.
 
@@ -74,7 +96,7 @@ class Start:
         if not (run_dir / "metrics.json").exists():
             raise ValueError(f"{run_dir} holds no finished run to start from: train it to its end first")
         config = json.loads((run_dir / "config.json").read_text())
-        if ArchitectureConfig(**config["architecture"]) != preset.architecture:
+        if not _same_network(config["architecture"], preset):
             raise ValueError(f"{run_dir} holds another network: start from a run of the same architecture")
         weights = keras.saving.load_model(path, safe_mode=True).get_weights()
         metrics = json.loads((run_dir / "metrics.json").read_text())
@@ -88,6 +110,35 @@ class Start:
         return cls(weights, record)
 
 
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """What a student learns from besides the labels (Hinton et al., 2015).
+
+    Attributes:
+        probabilities: float32 `(n, classes)`, a row for each training face.
+        record: which models they come from, for `config.json`.
+    """
+
+    probabilities: np.ndarray
+    record: list[dict[str, Any]]
+
+    @classmethod
+    def of_models(cls, models: Sequence[EmotionClassifier], faces: FaceDataset) -> Teacher:
+        """The mean of the models' probabilities over the faces as they are and mirrored.
+
+        Raises:
+            ValueError: a model has other classes than the faces.
+        """
+        ensemble = EmotionEnsemble(models)
+        if set(ensemble.emotions) != set(faces.emotions):
+            raise ValueError(
+                f"the teacher has the classes {', '.join(ensemble.emotions)}, the data {', '.join(faces.emotions)}"
+            )
+        order = [ensemble.emotions.index(emotion) for emotion in faces.emotions]
+        record = [{"source": Path(model.source).name, "sha256": model.config.weights.get("sha256")} for model in models]
+        return cls(ensemble.predict(faces.images, flip=True)[:, order], record)
+
+
 def fit(
     preset: Preset,
     train: FaceDataset,
@@ -97,6 +148,7 @@ def fit(
     track: bool = False,
     start: Start | None = None,
     draw: Callable[[np.random.Generator], np.ndarray] | None = None,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
     """Train a network, or go on with the run in `run_dir`; returns what `metrics.json` says.
 
@@ -109,10 +161,11 @@ def fit(
         track: send loss, accuracy and learning rate to trackio while the run trains.
         start: weights to begin with instead of random ones.
         draw: chooses the training faces of an epoch, as indices, always as many; by default each is seen once.
+        teacher: its probabilities are the share `distillation` of the targets.
 
     Raises:
         StoppedError: on SIGINT or SIGTERM, after the checkpoint is written.
-        ValueError: `run_dir` holds a run of another configuration.
+        ValueError: `run_dir` holds a run of another configuration, or a teacher is missing or not asked for.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     config = {"architecture": preset.architecture.to_dict(), "training": preset.training.to_dict()}
@@ -120,10 +173,17 @@ def fit(
     config["data"]["train_duplicates_dropped"] = dropped_duplicates
     if start:
         config["start"] = start.record
+    if bool(teacher) != bool(preset.training.distillation):
+        raise ValueError(
+            f"distillation={preset.training.distillation:g} and {'a' if teacher else 'no'} teacher: give both, a share "
+            "above 0 and a teacher, or neither"
+        )
+    if teacher:
+        config["teacher"] = teacher.record
     config_path = run_dir / "config.json"
     if config_path.exists() and json.loads(config_path.read_text()) != json.loads(json.dumps(config)):
         raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
-    run = _Run(preset, train, validation, run_dir, start, draw)
+    run = _Run(preset, train, validation, run_dir, start, draw, teacher)
     if run.complete:
         print(f"{run_dir}: already complete")
     else:
@@ -134,6 +194,10 @@ def fit(
             run.train(stop)
         run.finish()
     return json.loads((run_dir / "metrics.json").read_text())
+
+
+def _same_network(architecture: dict[str, Any], preset: Preset) -> bool:
+    return bool(architecture) and ArchitectureConfig(**architecture) == preset.architecture
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -190,6 +254,7 @@ class _Run:
         run_dir: Path,
         start: Start | None = None,
         draw: Callable[[np.random.Generator], np.ndarray] | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.config: TrainingConfig = preset.training
         self.architecture: ArchitectureConfig = preset.architecture
@@ -199,6 +264,9 @@ class _Run:
         keras.utils.set_random_seed(self.config.seed)
         self.validation_inputs = network_input(validation.images, self.architecture.image_size)
         self.targets = soft_targets(train, self.config.ferplus_weight, self.config.label_smoothing)
+        if teacher:
+            share = self.config.distillation
+            self.targets = (1 - share) * self.targets + share * teacher.probabilities
         weights = class_weights(train.labels, len(train.emotions), self.config.class_weight_power)
         self.sample_weights = weights[train.labels] if self.config.class_weight_power else None
         with _dtype_policy(self.config.precision):

@@ -151,10 +151,10 @@ def draw_confusion(confusion: Sequence[Sequence[int]], emotions: Sequence[str], 
     width = max(WIDTH, 1.3 + 0.5 * len(emotions))
     with _figure(path, width * 0.98, description, width) as figure:
         axes = figure.subplots()
-        colours = LinearSegmentedColormap.from_list("shares", ["white", BLUE])
+        colours = LinearSegmentedColormap.from_list("shares", [(0, "white"), (0.8, BLUE), (1, "#0a3ea8")])
         axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
         for (row, column), share in np.ndenumerate(shares):
-            ink = "white" if share > 0.5 else INK
+            ink = "white" if share > 0.65 else INK
             text = {"ha": "center", "color": ink}
             axes.text(column, row - 0.12, f"{100 * share:.0f} %", va="center", fontsize=9, **text)
             axes.text(column, row + 0.24, f"{counts[row, column]:,}", va="center", fontsize=7.5, **text)
@@ -175,7 +175,7 @@ def draw_per_class(per_class: dict[str, dict[str, Any]], labels: Sequence[Label]
     """Bars of precision, recall and F1 per emotion, each in its own colour."""
     from matplotlib.patches import Patch
 
-    metrics = (("precision", 0.3), ("recall", 0.6), ("f1", 1.0))  # and how opaque its bar is
+    metrics = (("precision", 0.3), ("recall", 0.6), ("f1", 1.0))  # and how strong its colour is
     best, worst = (choose(per_class, key=lambda name: per_class[name]["f1"]) for choose in (max, min))
     description = (
         f"Precision, recall and F1 per emotion on {split}. F1 is highest for {best} ({per_class[best]['f1']:.2f}) and "
@@ -185,21 +185,20 @@ def draw_per_class(per_class: dict[str, dict[str, Any]], labels: Sequence[Label]
         axes = figure.subplots()
         colours = {label.name: label.colour for label in labels}
         for place, (name, scores) in enumerate(per_class.items()):
-            for offset, (metric, opacity) in zip((-0.27, 0, 0.27), metrics, strict=True):
+            for offset, (metric, strength) in zip((-0.27, 0, 0.27), metrics, strict=True):
                 value = scores[metric]
-                axes.barh(place + offset, value, 0.25, color=colours.get(name, GREY), alpha=opacity, linewidth=0)
+                axes.barh(place + offset, value, 0.25, color=_tint(colours.get(name, GREY), strength))
                 axes.text(value + 0.01, place + offset, f"{value:.2f}", va="center", fontsize=7.5)
         ticks = [f"{name}\n{scores['images']:,} faces" for name, scores in per_class.items()]
         axes.set_yticks(range(len(per_class)), ticks)
-        axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
         axes.set_xlim(0, 1.06)
+        axes.set_ylim(len(per_class) - 0.5, -0.5)
         axes.set_xlabel("score, 0 to 1")
         names = {"f1": "F1"}
-        handles = [Patch(color=INK, alpha=alpha, linewidth=0, label=names.get(name, name)) for name, alpha in metrics]
-        figure.legend(handles=handles, loc="outside upper left", ncols=3, handlelength=1, fontsize=9)
-        axes.set_title(f"Scores per emotion: {split}")
+        handles = [Patch(color=_tint(INK, strength), label=names.get(name, name)) for name, strength in metrics]
+        _title(axes, f"Scores per emotion: {split}", handles)
 
 
 def draw_reliability(bins: Sequence[dict[str, Any]], split: str, path: Path) -> None:
@@ -260,18 +259,14 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
         f"{100 * history[-1]['val_accuracy']:.2f} %."
     )
     panels = (
-        ("Loss", "loss", (("loss", "training"), ("val_loss", "validation"))),
-        (
-            f"Accuracy: best {100 * best['val_accuracy']:.2f} % on validation, epoch {best['epoch']}",
-            "accuracy in %",
-            (("accuracy", "training"), ("val_accuracy", "validation")),
-        ),
-        ("Learning rate", "per step", (("learning_rate", ""),)),
+        ("loss", (("loss", "training"), ("val_loss", "validation"))),
+        ("accuracy in %", (("accuracy", "training"), ("val_accuracy", "validation"))),
+        ("learning rate", (("learning_rate", ""),)),
     )
-    with _figure(path, 5.8, description) as figure:
+    with _figure(path, 5.4, description) as figure:
         rows = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
-        for axes, (title, unit, series) in zip(rows, panels, strict=True):
-            axes.axvline(best["epoch"], color=LINE, linewidth=1, linestyle="--")
+        for axes, (unit, series) in zip(rows, panels, strict=True):
+            axes.axvline(best["epoch"], color=GREY, linewidth=1, linestyle="--")
             for name, label in series:
                 scale = 100 if name.endswith("accuracy") else 1
                 values = [scale * entry.get(name, math.nan) for entry in history]
@@ -281,13 +276,17 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
                 # A line through one or two points is hardly seen.
                 marker = {"marker": "o", "markersize": 3} if len(history) < 10 else {}
                 axes.plot(epochs, values, color=colour, linewidth=1.6, label=label, **marker)
-            axes.set_title(title)
             axes.set_ylabel(unit)
-        rows[0].legend(loc="upper right", fontsize=9)
+        _title(
+            rows[0],
+            f"Best: {100 * best['val_accuracy']:.2f} % on validation, epoch {best['epoch']}",
+            [line for line in rows[0].lines if not line.get_label().startswith("_")],
+        )
         rows[1].plot(best["epoch"], 100 * best["val_accuracy"], "o", color=BLUE, markersize=5)
         rows[2].set_ylim(bottom=0)
         rows[2].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         rows[2].xaxis.set_major_locator(MaxNLocator(integer=True))
+        rows[2].set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         rows[2].set_xlabel("epoch")
         figure.align_ylabels(rows)
 
@@ -306,7 +305,8 @@ def draw_robustness(curves: dict[str, dict[str, Any]], split: str, path: Path) -
     )
     columns = 2
     rows = -(-len(curves) // columns)
-    with _figure(path, 0.5 + 1.55 * rows, description) as figure:
+    with _figure(path, 0.5 + 1.45 * rows, description) as figure:
+        figure.get_layout_engine().set(h_pad=0.06)
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         top = 100 * max(point["accuracy"] for curve in curves.values() for point in curve["points"])
         for axes, (name, curve) in zip(grid.flat, curves.items(), strict=False):
@@ -314,6 +314,16 @@ def draw_robustness(curves: dict[str, dict[str, Any]], split: str, path: Path) -
             axes.axhline(100 * clean, color=GREY, linewidth=1, linestyle="--")
             accuracies = [100 * point["accuracy"] for point in curve["points"]]
             axes.plot(values, accuracies, "o-", color=BLUE, linewidth=1.6, markersize=3.5)
+            below = accuracies[-1] > top / 3
+            axes.annotate(
+                f"{accuracies[-1]:.0f}",
+                (values[-1], accuracies[-1]),
+                xytext=(0, -6 if below else 6),
+                textcoords="offset points",
+                ha="center",
+                va="top" if below else "bottom",
+                fontsize=8,
+            )
             axes.xaxis.set_major_locator(FixedLocator(values))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -324,12 +334,11 @@ def draw_robustness(curves: dict[str, dict[str, Any]], split: str, path: Path) -
             axes.set_ylim(0, min(104, top + 8))
             axes.tick_params(labelsize=8)
             axes.set_title(damage_name(name).capitalize() if name != "jpeg" else damage_name(name), fontsize=9.5)
-            axes.set_xlabel(textwrap.fill(curve["unit"], 28), fontsize=8)
+            axes.set_xlabel(textwrap.fill(curve["unit"], 34), fontsize=8)
         for axes in list(grid.flat)[len(curves) :]:
             axes.set_visible(False)
-        figure.supylabel("accuracy in %", fontsize=9.5, color=INK)
         figure.suptitle(
-            f"Accuracy on damaged pictures: {split}", x=0.02, ha="left", fontsize=10.5, fontweight="bold", color=INK
+            f"Accuracy in % on damaged pictures: {split}", x=0.02, ha="left", fontsize=10.5, weight="bold", color=INK
         )
 
 
@@ -431,73 +440,95 @@ def draw_mistakes(statistics: dict[str, Any], labels: Sequence[Label], path: Pat
             f" The FER+ majority sides with the network in {100 * confident['ferplus']['with_network']:.0f} % of them."
         )
     filled = {name: group for name, group in groups.items() if group["images"]}
-    heights = [0.7 + 0.22 * max(1, len(pairs)), 1.9 if has_votes else 0, 0.75 + 0.24 * len(filled)]
-    with _figure(path, sum(heights) + 0.4, description) as figure:
-        parts = [part for part, height in zip(("pairs", "votes", "light"), heights, strict=True) if height]
-        folders = figure.subfigures(len(parts), 1, height_ratios=[h for h in heights if h], squeeze=False)[:, 0]
-        places = dict(zip(parts, folders, strict=True))
-        _draw_pairs(places["pairs"].subplots(), pairs, confident["images"], statistics, labels)
+    heights = (0.8 + 0.22 * max(1, len(pairs)), 1.6 if has_votes else 0, 0.8 + 0.22 * len(filled))
+    with _figure(path, sum(heights) + 0.5, description) as figure:
+        rows = [height for height in heights if height]
+        grid = figure.add_gridspec(len(rows), 2, height_ratios=rows)
+        _draw_pairs(figure.add_subplot(grid[0, :]), pairs, confident["images"], statistics, labels)
         if has_votes:
             wrong = {names[name]: group["ferplus"] for name, group in filled.items() if name != "correct"}
-            _draw_votes(places["votes"].subplots(), wrong)
-        for axes, measure in zip(places["light"].subplots(1, 2, sharey=True), ("brightness", "contrast"), strict=True):
-            values = [group[measure] for group in filled.values()]
-            axes.barh(range(len(values)), values, 0.7, color=LINE)
-            for place, value in enumerate(values):
-                axes.text(value, place, f" {value:.0f}", va="center", fontsize=8)
-            axes.set_yticks(range(len(values)), [names[name] for name in filled])
+            _draw_votes(figure.add_subplot(grid[1, :]), wrong)
+        for column, measure in enumerate(("brightness", "contrast")):
+            axes = figure.add_subplot(grid[-1, column])
+            _draw_bars(axes, {names[name]: group[measure] for name, group in filled.items()}, [LINE] * len(filled))
             axes.margins(x=0.2)
-            axes.grid(visible=False, axis="y")
-            axes.spines["left"].set_visible(False)
+            axes.tick_params(labelleft=column == 0)
             axes.set_title(f"Mean {measure}")
             axes.set_xlabel("grey levels of 255")
-        axes.invert_yaxis()
 
 
 def _draw_pairs(
     axes: Axes, pairs: list[dict[str, Any]], images: int, statistics: dict[str, Any], labels: Sequence[Label]
 ) -> None:
     colours = {label.name: label.colour for label in labels}
-    axes.barh(
-        range(len(pairs)), [p["images"] for p in pairs], 0.7, color=[colours.get(p["predicted"], GREY) for p in pairs]
+    _draw_bars(
+        axes,
+        {f"{pair['true']} → {pair['predicted']}": pair["images"] for pair in pairs},
+        [colours.get(pair["predicted"], GREY) for pair in pairs],
     )
-    for place, pair in enumerate(pairs):
-        axes.text(pair["images"], place, f" {pair['images']}", va="center", fontsize=8)
-    axes.set_yticks(range(len(pairs)), [f"{p['true']} → {p['predicted']}" for p in pairs])
+    axes.margins(x=0.1)
+    axes.set_xlabel("faces, true → predicted" if pairs else "no mistake was so confident")
+    sure = f"≥ {100 * statistics['confident']:.0f} %"
+    axes.set_title(f"{images:,} mistakes with confidence {sure}: {statistics['split']}", loc="right")
+
+
+def _draw_bars(axes: Axes, values: dict[str, float], colours: Sequence[str]) -> None:
+    axes.barh(range(len(values)), list(values.values()), 0.7, color=colours)
+    for place, value in enumerate(values.values()):
+        axes.text(value, place, f" {value:.0f}", va="center", fontsize=8)
+    axes.set_yticks(range(len(values)), list(values))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.margins(x=0.1)
-    axes.set_xlabel("faces, true → predicted" if pairs else "no mistake was so confident")
-    axes.set_title(f"{images} mistakes with confidence ≥ {100 * statistics['confident']:.0f} %: {statistics['split']}")
 
 
 def _draw_votes(axes: Axes, shares: dict[str, dict[str, float]]) -> None:
     sides = (
         ("with_network", "the network", BLUE, "white"),
-        ("with_label", "the label", AMBER, "white"),
+        ("with_label", "the label", AMBER, INK),
         ("with_another", "another emotion", LINE, INK),
         ("no_clear_majority", "no clear majority", LIGHT, INK),
     )
-    for place, votes in enumerate(shares.values()):
-        start = 0.0
-        for side, _, colour, ink in sides:
-            width = 100 * votes[side]
-            axes.barh(place, width, 0.7, left=start, color=colour)
+    starts = np.zeros(len(shares))
+    handles = []
+    for side, name, colour, ink in sides:
+        widths = np.array([100 * votes[side] for votes in shares.values()])
+        handles.append(axes.barh(range(len(shares)), widths, 0.7, left=starts, color=colour, label=name))
+        for place, (start, width) in enumerate(zip(starts, widths, strict=True)):
             if width >= 6:
                 axes.text(start + width / 2, place, f"{width:.0f}", ha="center", va="center", fontsize=8, color=ink)
-            start += width
+        starts = starts + widths
     axes.set_yticks(range(len(shares)), list(shares))
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.set_xlim(0, 100)
     axes.set_xlabel("mistakes in %")
-    axes.set_title("With whom the FER+ majority sides")
-    handles = [axes.barh(0, 0, color=colour, label=name) for _, name, colour, _ in sides]
-    axes.figure.legend(
-        handles=handles, loc="outside lower center", ncols=2, fontsize=8.5, handlelength=1, columnspacing=1.2
+    _title(axes, "With whom the FER+ majority sides", handles, columns=2)
+
+
+def _title(axes: Axes, title: str, handles: Sequence[Any], columns: int = 3) -> None:
+    """A title with the legend between it and the axes, where no curve can run through it."""
+    axes.set_title(title, pad=8 + 13 * math.ceil(len(handles) / columns))
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.2,
+        borderpad=0,
+        ncols=columns,
+        handlelength=1,
+        columnspacing=1.4,
+        labelspacing=0.3,
+        fontsize=8.5,
     )
+
+
+def _tint(colour: str, strength: float) -> tuple[float, ...]:
+    """A colour mixed with white; unlike transparency it hides the grid behind it."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
 
 
 @contextmanager
