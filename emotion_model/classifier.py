@@ -19,6 +19,7 @@ from emotion_model.preprocessing import Framing, network_input
 BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
 CONFIG_FILE = "config.json"
+FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)  # batches are padded up to one of these: each is compiled once
 
@@ -105,6 +106,7 @@ class EmotionClassifier:
     Attributes:
         config: labels, preprocessing, temperature and metrics of the loaded model.
         source: where the weights came from, for people to read.
+        folder: where weights, config and figures lie.
         notice: why the bundled model serves although another was asked for; empty otherwise.
     """
 
@@ -121,11 +123,13 @@ class EmotionClassifier:
 
     @classmethod
     def load(cls, path: str | Path) -> EmotionClassifier:
-        """Load a `.keras` file, or a folder with one, and the `config.json` beside it.
+        """Load a `.keras` file, or a folder with one, and the `config.json` beside it; `bundled` is the bundled model.
 
         Raises:
             ModelError: a file is missing, damaged, unsafe, or not what its config says.
         """
+        if path == "bundled":
+            return cls()
         path = Path(path)
         if path.is_dir():
             found = sorted(path.glob("*.keras"))
@@ -178,6 +182,7 @@ class EmotionClassifier:
         shapes = (self._model.input_shape, self._model.output_shape)
         if shapes != expected_shapes:
             raise ModelError(f"{path}: input and output shapes are {shapes}, config.json says {expected_shapes}.")
+        self.folder = path.parent
         self._lock = threading.Lock()
         self._forward = _compiled(self._model)
 

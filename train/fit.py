@@ -123,12 +123,14 @@ class Teacher:
     record: list[dict[str, Any]]
 
     @classmethod
-    def of_models(cls, models: Sequence[EmotionClassifier], faces: FaceDataset) -> Teacher:
+    def of_models(cls, paths: Sequence[str | Path], faces: FaceDataset) -> Teacher:
         """The mean of the models' probabilities over the faces as they are and mirrored.
 
         Raises:
+            ModelError: a model cannot be loaded.
             ValueError: a model has other classes than the faces.
         """
+        models = [EmotionClassifier.load(path) for path in paths]
         ensemble = EmotionEnsemble(models)
         if set(ensemble.emotions) != set(faces.emotions):
             raise ValueError(
