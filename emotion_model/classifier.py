@@ -171,8 +171,14 @@ class EmotionClassifier:
         expected = self.config.weights.get("sha256")
         if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ModelError(f"{path}: its sha256 is not the one in {CONFIG_FILE}; get both files anew.")
-        import keras  # seconds to import; detectors, image reading and --help do without
-
+        try:
+            import keras  # seconds to import; detectors, image reading and --help do without
+        except (ImportError, ValueError) as error:
+            backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+            raise ModelError(
+                f"KERAS_BACKEND={backend}: Keras cannot start with it ({error}); choose tensorflow, torch or jax, and "
+                "install it."
+            ) from error
         try:
             self._model = keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises many kinds for damaged and unsafe files

@@ -10,6 +10,7 @@ Every setting of network, recipe and augmentation has a flag of its own, such as
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
 import sys
@@ -88,7 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(stopped)
         return 130
     except (DataError, ModelError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        mend = ": the disk is full; free some space and run the same line, it goes on from its last checkpoint"
+        print(f"error: {options.out if full else error}{mend if full else ''}", file=sys.stderr)
         return 2
     score = metrics["validation"]
     print(f"validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f} -> {options.out}")

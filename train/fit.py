@@ -534,8 +534,11 @@ def _save_weights_only(model: keras.Model, architecture: ArchitectureConfig, pat
     copy = build_model(architecture)
     copy.set_weights(model.get_weights())
     partial = path.with_name(f"partial-{path.name}")
-    copy.save(partial)
-    partial.replace(path)
+    try:
+        copy.save(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _arrays(path: Path) -> list[np.ndarray]:
