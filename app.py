@@ -71,6 +71,7 @@ def photo_input(**options: Any) -> gr.Image:
 def build_page(detector: EmotionDetector) -> gr.Blocks:
     """The whole page, and the endpoints `/detect_image`, `/predict` and `/model_info`, around one detector."""
     config = detector.classifier.config
+    notices = [part.notice for part in (detector.classifier, detector.faces) if part.notice]
 
     def show_photo(path: str | None) -> tuple[Any, np.ndarray | None, str, str, list[dict[str, Any]] | None]:
         if path is None:
@@ -126,7 +127,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             "source": detector.classifier.source,
             "labels": [vars(label) for label in config.labels],
             "detector": detector.faces.name,
-            "notice": detector.faces.notice,
+            "notice": " ".join(notices),
             "weights": config.weights,
             "temperature": config.temperature,
             "metrics": config.metrics,
@@ -134,8 +135,8 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
 
     with gr.Blocks(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
         gr.HTML(render.masthead())
-        if detector.faces.notice:
-            gr.HTML(render.notice(detector.faces.notice), elem_id="notice")
+        if notices:
+            gr.HTML(render.notice(" ".join(notices)), elem_id="notice")
         with gr.Tab("Photo"):
             with gr.Row(equal_height=True):
                 photo = photo_input(
@@ -250,10 +251,11 @@ def main() -> None:
 
 def serve() -> None:
     """Load the models and serve the page until stopped."""
-    detector = EmotionDetector()
+    detector = EmotionDetector(EmotionClassifier.from_environment())
     detector.classifier.warm_up()
-    if detector.faces.notice:
-        print(detector.faces.notice, detector.faces.fallback_reason)
+    for part in (detector.classifier, detector.faces):
+        if part.notice:
+            print(part.notice, part.fallback_reason, flush=True)
     page = build_page(detector)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=2)
     page.launch(

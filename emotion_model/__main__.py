@@ -51,10 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ModelError, DetectorError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
-    if detector.classifier.notice:
-        print(detector.classifier.notice, file=sys.stderr)
-    if detector.faces.notice:
-        print(detector.faces.notice, detector.faces.fallback_reason, file=sys.stderr)
+    for part in (detector.classifier, detector.faces):
+        if part.notice:
+            print(part.notice, part.fallback_reason, file=sys.stderr)
     return _info(detector) if options.command == "info" else _image(detector, options)
 
 
@@ -68,7 +67,8 @@ def _load(paths: list[str] | None) -> EmotionClassifier | EmotionEnsemble:
 
 def _info(detector: EmotionDetector) -> int:
     classifier = detector.classifier
-    values = {"source": classifier.source, "detector": detector.faces.name, "notice": detector.faces.notice}
+    notice = " ".join(part.notice for part in (classifier, detector.faces) if part.notice)
+    values = {"source": classifier.source, "detector": detector.faces.name, "notice": notice}
     print(json.dumps(values | json.loads(classifier.config.to_json()), indent=1, ensure_ascii=False))
     return EXIT_OK
 

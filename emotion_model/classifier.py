@@ -7,12 +7,13 @@ import json
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emotion_model.download import HubError, download
 from emotion_model.labels import LABELS, Label
 from emotion_model.preprocessing import Framing, network_input
 
@@ -20,6 +21,8 @@ BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
 CONFIG_FILE = "config.json"
 FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
+
+MAX_CONFIG_BYTES = 10_000_000
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)  # batches are padded up to one of these: each is compiled once
 
@@ -90,11 +93,12 @@ class ModelConfig:
             if values.pop("format") != 1:
                 raise ModelError("config.json is of a newer format: update this package.")
             preprocessing = values.pop("preprocessing")
+            known = {field.name for field in fields(cls)}  # a published config.json holds keys of other libraries too
             return cls(
                 labels=tuple(Label(**label) for label in values.pop("labels")),
                 image_size=preprocessing["image_size"],
                 framing={name: Framing(**framing) for name, framing in preprocessing["framing"].items()},
-                **values,
+                **{name: value for name, value in values.items() if name in known},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"config.json is not the config of an emotion model ({error}).") from error
@@ -107,10 +111,11 @@ class EmotionClassifier:
         config: labels, preprocessing, temperature and metrics of the loaded model.
         source: where the weights came from, for people to read.
         folder: where weights, config and figures lie.
-        notice: why the bundled model serves although another was asked for; empty otherwise.
+        notice: a sentence for visitors when the bundled model serves although another was asked for, else "".
+        fallback_reason: why that is so, for whoever runs the server; may name files.
     """
 
-    notice = ""
+    notice = fallback_reason = ""
 
     def __init__(self) -> None:
         """Load the bundled model.
@@ -142,19 +147,47 @@ class EmotionClassifier:
         return classifier
 
     @classmethod
-    def from_environment(cls) -> EmotionClassifier:
-        """The model in the folder that EMOTION_MODEL_REPO names, or the bundled one.
+    def from_pretrained(cls, repo_id: str, revision: str | None = None) -> EmotionClassifier:
+        """Load a model that `python -m emotion_model.hub push` published, through the Hub's cache.
 
-        Where the folder's model cannot be loaded, the bundled one serves and its `notice` says why.
+        Args:
+            repo_id: `USER/NAME`.
+            revision: branch, tag or commit; pin a tag or commit, so that the model stays the same.
+
+        Raises:
+            ModelError: it cannot be had, or it is damaged, unsafe or not what its config says.
         """
-        folder = os.environ.get("EMOTION_MODEL_REPO")
-        if not folder:
+        try:
+            config_path = download(repo_id, CONFIG_FILE, revision, max_bytes=MAX_CONFIG_BYTES)
+            weights = ModelConfig.from_json(config_path.read_text(encoding="utf-8")).weights
+            commit = config_path.parent.name
+            path = download(repo_id, str(weights["file"]), commit, weights["sha256"])
+        except HubError as error:
+            raise ModelError(str(error)) from error
+        except (KeyError, UnicodeDecodeError) as error:
+            raise ModelError(f"{repo_id}: {CONFIG_FILE} is not the config of a published model ({error}).") from error
+        classifier = cls.load(path)
+        classifier.source = f"{repo_id}{f' at {revision}' if revision and revision != commit else ''} ({commit[:8]})"
+        return classifier
+
+    @classmethod
+    def from_environment(cls) -> EmotionClassifier:
+        """The model that EMOTION_MODEL_REPO names, a folder or `USER/NAME` on the Hub, or the bundled one.
+
+        On the Hub EMOTION_MODEL_REVISION pins it. Where it cannot be loaded, the bundled one serves, its `notice` says
+        so and its `fallback_reason` why.
+        """
+        name = os.environ.get("EMOTION_MODEL_REPO")
+        if not name:
             return cls()
         try:
-            return cls.load(folder)
+            if Path(name).exists():
+                return cls.load(name)
+            return cls.from_pretrained(name, os.environ.get("EMOTION_MODEL_REVISION") or None)
         except ModelError as error:
             classifier = cls()
-            classifier.notice = f"The model that was asked for is not in use, the bundled one is: {error}"
+            classifier.notice = "The model that was asked for is not in use: the bundled one is."
+            classifier.fallback_reason = str(error)
             return classifier
 
     def _load(self, path: Path) -> None:

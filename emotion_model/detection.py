@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from emotion_model.download import HubError, download
+
 DETECTORS = ("auto", "yunet", "haar")
 YUNET_REPO = "opencv/face_detection_yunet"
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-HUB_TIMEOUT_SECONDS = 5.0  # a dead network must not hold up the start
 
 ENLARGED_SIDE = 192  # pixels; longest side that smaller pictures are enlarged to: YuNet misses faces under 10 pixels
 COARSE_SIDE = 480  # pixels; longest side of a quick look
@@ -142,44 +143,20 @@ def find_yunet() -> Path:
         DetectorError: it is in none of them, or its content is not the expected one.
     """
     given = os.environ.get("EMOTION_YUNET_PATH")
-    path = Path(given) if given else _yunet_from_hub()
+    if not given:
+        try:
+            # The digest pins the content more strictly than a revision of the repository would.
+            return download(YUNET_REPO, YUNET_FILE, sha256=YUNET_SHA256)
+        except HubError as error:
+            raise DetectorError(f"{error} Or set EMOTION_YUNET_PATH to a copy of {YUNET_FILE}.") from error
+    path = Path(given)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DetectorError(f"{path} cannot be read ({error.strerror}): set EMOTION_YUNET_PATH to a copy.") from error
-    # The digest pins the content more strictly than a revision of the repository would.
     if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
         raise DetectorError(f"{path} is not the expected {YUNET_FILE} (its sha256 differs): remove it and try again.")
     return path
-
-
-def _yunet_from_hub() -> Path:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache  # slow to import, and often not needed
-    from huggingface_hub.utils import logging
-
-    logging.set_verbosity_error()  # our own notice says it in one sentence
-
-    cached = try_to_load_from_cache(YUNET_REPO, YUNET_FILE)
-    if isinstance(cached, str):
-        return Path(cached)
-    path: list[str] = []
-    problem: list[Exception] = []
-
-    def download() -> None:
-        try:
-            path.append(hf_hub_download(YUNET_REPO, YUNET_FILE, etag_timeout=HUB_TIMEOUT_SECONDS))
-        except Exception as error:  # whatever the network does, the answer is the fallback
-            problem.append(error)
-
-    # In a thread of its own, because without DNS the client retries for longer than anybody waits for a page; what
-    # arrives late is in the cache at the next start.
-    worker = threading.Thread(target=download, daemon=True)
-    worker.start()
-    worker.join(HUB_TIMEOUT_SECONDS)
-    if path:
-        return Path(path[0])
-    reason = type(problem[0]).__name__ if problem else f"no answer within {HUB_TIMEOUT_SECONDS:.0f} s"
-    raise DetectorError(f"YuNet could not be fetched from the Hub ({reason}); set EMOTION_YUNET_PATH to a copy of it.")
 
 
 def _load_haar() -> cv2.CascadeClassifier:

@@ -20,6 +20,7 @@ class Classifier(Protocol):
     config: ModelConfig
     source: str
     notice: str
+    fallback_reason: str
 
     @property
     def emotions(self) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ class EmotionEnsemble:
         source: the members' sources.
     """
 
-    notice = ""
+    notice = fallback_reason = ""
 
     def __init__(self, members: Sequence[Classifier]) -> None:
         """Combine models.
@@ -105,7 +106,7 @@ class TransformersClassifier:
         source: name of the model.
     """
 
-    notice = ""
+    notice = fallback_reason = ""
 
     def __init__(
         self,

@@ -28,6 +28,15 @@ class EmotionDetector:
         self.classifier = classifier or EmotionClassifier()
         self.faces = faces or FaceDetector()
 
+    @classmethod
+    def from_pretrained(cls, repo_id: str, revision: str | None = None) -> EmotionDetector:
+        """A detector with a model from the Hub; see `EmotionClassifier.from_pretrained`.
+
+        Raises:
+            ModelError: the model cannot be had.
+        """
+        return cls(EmotionClassifier.from_pretrained(repo_id, revision))
+
     def detect(self, image_rgb: np.ndarray) -> list[Face]:
         """Every face in a picture, the largest first; an empty list where there is none.
 

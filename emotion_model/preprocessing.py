@@ -90,8 +90,8 @@ def network_input(faces: Sequence[np.ndarray] | np.ndarray, image_size: int) -> 
     for i, face in enumerate(faces):
         grey = to_grey(face)
         if grey.shape != (image_size, image_size):
-            shrinking = min(grey.shape) >= image_size
-            size = (image_size, image_size)
-            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+            interpolation = cv2.INTER_AREA if min(grey.shape) >= image_size else cv2.INTER_LINEAR
+            # Not rounded to whole grey levels: other runtimes must be able to give the same pixels.
+            grey = cv2.resize(grey.astype(np.float32), (image_size, image_size), interpolation=interpolation)
         batch[i, ..., 0] = grey
     return batch

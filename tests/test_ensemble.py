@@ -81,7 +81,8 @@ def test_the_environment_chooses_the_model_and_a_bad_choice_is_told(monkeypatch,
     assert EmotionClassifier.from_environment().source == str(folders[0] / WEIGHTS_FILE)
     monkeypatch.setenv("EMOTION_MODEL_REPO", str(tmp_path))
     fallback = EmotionClassifier.from_environment()
-    assert fallback.source == "bundled" and str(tmp_path) in fallback.notice
+    assert fallback.source == "bundled" and "bundled" in fallback.notice
+    assert str(tmp_path) in fallback.fallback_reason and str(tmp_path) not in fallback.notice
 
 
 THEIRS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise", "contempt")

@@ -1,0 +1,172 @@
+"""Files from the Hub, through its standard cache: checked, and without making anybody wait for a dead network."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+SILENCE_SECONDS = 5.0  # without a sign of life the network counts as dead
+DEAD_SECONDS = 60.0  # for so long a dead network is not tried again: several files must not each wait for it
+MAX_BYTES = 500_000_000  # nothing larger is fetched unasked
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_dead_until = 0.0
+
+
+class HubError(RuntimeError):
+    """The Hub did not do what was asked; the message says why and what to do.
+
+    Attributes:
+        final: the answer is about the thing asked for, so an older copy must not stand in for it.
+    """
+
+    def __init__(self, message: str, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+def download(
+    repo_id: str, filename: str, revision: str | None = None, sha256: str | None = None, max_bytes: int = MAX_BYTES
+) -> Path:
+    """A file of a model repository: from the cache if it is there at this commit, else from the Hub.
+
+    Where the Hub cannot be reached or does not answer within SILENCE_SECONDS, what the cache holds of the revision
+    serves. A file that came only in part never gets its name in the cache. A cached file whose sha256 is wrong is
+    fetched once more.
+
+    Args:
+        repo_id: `USER/NAME`.
+        filename: path inside the repository.
+        revision: branch, tag or commit; the main branch by default.
+        sha256: what the file's content must have; unchecked by default.
+        max_bytes: size from which a file is refused.
+
+    Returns:
+        Path inside the cache, `.../snapshots/<commit>/<filename>`.
+
+    Raises:
+        HubError: it cannot be had, or its content is not the expected one.
+    """
+    from huggingface_hub import try_to_load_from_cache  # slow to import, and often not needed
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import logging, validate_repo_id
+
+    logging.set_verbosity_error()  # our own messages say it in one sentence
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise HubError(f"{repo_id!r} is no name of a Hub repository: give USER/NAME.") from error
+    cached = try_to_load_from_cache(repo_id, filename, revision=revision)
+    pinned = revision is not None and _COMMIT.fullmatch(revision)
+    # A commit never changes, and a known digest pins the content as well: no need to ask anybody.
+    if isinstance(cached, str) and (pinned or sha256) and _has_digest(Path(cached), sha256):
+        return Path(cached)
+    try:
+        path = _fetch(repo_id, filename, revision, max_bytes)
+        if not _has_digest(path, sha256):
+            path = _fetch(repo_id, filename, revision, max_bytes, anew=True)
+    except HubError as error:
+        if error.final or not isinstance(cached, str):
+            raise
+        path = Path(cached)
+    if not _has_digest(path, sha256):
+        raise HubError(f"{repo_id}: {filename} is not the expected file, its sha256 differs; remove {path}.")
+    return path
+
+
+def explain(error: Exception, repo_id: str) -> HubError:
+    """One sentence for what the Hub's client raised: what was wrong, and what to do about it."""
+    from huggingface_hub import errors
+
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    final = False
+    if isinstance(error, errors.RevisionNotFoundError):
+        text, final = "there is no such revision: look up its branches, tags and commits on its page.", True
+    elif isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
+        text, final = "the repository lacks this file: was it published with `python -m emotion_model.hub push`?", True
+    elif isinstance(error, errors.OfflineModeIsEnabled):
+        text = "HF_HUB_OFFLINE is set, and the cache has no copy: fetch it once with a network."
+    elif isinstance(error, errors.GatedRepoError):
+        text = "the repository is gated: ask for access on its page, and set HF_TOKEN."
+    elif isinstance(error, errors.RepositoryNotFoundError) and status != 401:
+        text = "there is no such repository, or it is private: check the name, or set HF_TOKEN."
+    elif status == 401:
+        text = "the Hub does not know you: check the name, and log in with `hf auth login` or set a valid HF_TOKEN."
+    elif status == 403:
+        text = "your token has no rights here: use one that may write to this account."
+    elif status == 409:
+        text = "somebody else changed it at the same time, or it exists already: look at its page and try again."
+    elif status == 429:
+        text = "the Hub asks for a pause (too many requests): wait some minutes, and log in for a higher limit."
+    elif status is not None and status >= 500:
+        text = f"the Hub has trouble of its own (status {status}): try again later."
+    elif status is not None:
+        said = getattr(error, "server_message", None) or str(error).splitlines()[0]
+        text = f"the Hub refused it (status {status}): {said}"
+    elif isinstance(error, OSError) and getattr(error, "errno", None) and not isinstance(error, ConnectionError):
+        text = f"it cannot be written ({error.strerror}): make room, or set HF_HOME to a folder that can be written."
+    else:
+        text = f"the Hub cannot be reached ({type(error).__name__}): check the network."
+    return HubError(f"{repo_id}: {text}", final)
+
+
+def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, anew: bool = False) -> Path:
+    """Ask the Hub, and download what the cache lacks, in a thread that can be left behind.
+
+    Without DNS, or with a server that is silent, the client waits and retries for longer than anybody waits for a
+    page. What arrives late is in the cache at the next start.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.utils import tqdm
+
+    global _dead_until
+    if time.monotonic() < _dead_until:
+        raise HubError(f"{repo_id}: the Hub did not answer a moment ago: check the network.")
+    # By default a bar moves every 10 MB, which for a slow line is no sign of life.
+    constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, 2**16)
+    life = time.monotonic()
+    path: list[str] = []
+    problem: list[Exception] = []
+
+    def alive() -> None:
+        nonlocal life
+        life = time.monotonic()
+
+    class Bar(tqdm):
+        def update(self, n: float | None = 1) -> Any:
+            alive()
+            return super().update(n)
+
+    def work() -> None:
+        try:
+            # Asked for by itself, because the download would retry an error that is certain for half a minute.
+            url = hf_hub_url(repo_id, filename, revision=revision)
+            size = get_hf_file_metadata(url, timeout=SILENCE_SECONDS).size
+            if size is not None and size > max_bytes:
+                raise HubError(f"{repo_id}: {filename} has {size:,} bytes, and the limit is {max_bytes:,}.", final=True)
+            alive()
+            options = {"etag_timeout": SILENCE_SECONDS, "force_download": anew, "tqdm_class": Bar}
+            path.append(hf_hub_download(repo_id, filename, revision=revision, **options))
+        except Exception as error:  # whatever the network does, the answer is one sentence
+            problem.append(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    while worker.is_alive() and time.monotonic() - life < SILENCE_SECONDS:
+        worker.join(0.05)
+    if path:
+        return Path(path[0])
+    if not problem:
+        _dead_until = time.monotonic() + DEAD_SECONDS
+        raise HubError(f"{repo_id}: no sign of life from the Hub for {SILENCE_SECONDS:.0f} s: check the network.")
+    error = problem[0]
+    raise error if isinstance(error, HubError) else explain(error, repo_id) from error
+
+
+def _has_digest(path: Path, sha256: str | None) -> bool:
+    return sha256 is None or hashlib.sha256(path.read_bytes()).hexdigest() == sha256

@@ -1,0 +1,61 @@
+"""What an Inference Endpoint runs; published beside the weights."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from typing import Any
+
+from PIL import Image, ImageOps
+from transformers import pipeline
+
+MAX_PICTURES = 64  # in one request
+
+
+class EndpointHandler:
+    """Emotions of ready-cropped faces."""
+
+    def __init__(self, path: str = "") -> None:
+        """Load the model in the folder `path`."""
+        self.classify = pipeline("image-classification", model=path, trust_remote_code=True)
+
+    def __call__(self, data: dict[str, Any]) -> list[Any]:
+        """Classify the picture, or the list of pictures, under `inputs`.
+
+        Args:
+            data: `inputs`: a PIL image (what the endpoint makes of a request with a picture as its body), the bytes
+                of a picture file, or its base64 text; or a list of these. `parameters`: `{"top_k": n}`.
+
+        Returns:
+            For each picture `[{"label", "score"}, ...]`, the likeliest first; not in a list of its own for one alone.
+
+        Raises:
+            ValueError: an input is not a picture.
+        """
+        inputs = data.get("inputs")
+        many = isinstance(inputs, list)
+        if not inputs or (many and len(inputs) > MAX_PICTURES):
+            raise ValueError(f"inputs: give a picture, or a list of 1 to {MAX_PICTURES}")
+        pictures = [_picture(one) for one in (inputs if many else [inputs])]
+        labels = self.classify.model.config.num_labels
+        answers = self.classify(pictures, top_k=(data.get("parameters") or {}).get("top_k", labels))
+        return answers if many else answers[0]
+
+
+def _picture(value: Any) -> Image.Image:
+    # Text is never taken as an address or a path: a caller must not make this machine read what is not the caller's.
+    if isinstance(value, str):
+        try:
+            value = base64.b64decode(value.partition(",")[2] if value.startswith("data:") else value, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValueError("inputs: text must be the base64 of a picture file") from error
+    if isinstance(value, bytes):
+        try:
+            value = Image.open(io.BytesIO(value))
+            value.load()
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise ValueError("inputs: this is not a picture that can be read") from error
+    if not isinstance(value, Image.Image):
+        raise ValueError(f"inputs: expected a picture, got {type(value).__name__}")
+    return ImageOps.exif_transpose(value)

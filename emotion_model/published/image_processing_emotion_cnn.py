@@ -1,0 +1,91 @@
+"""Face crops to the network's input, for `transformers`; published beside the weights.
+
+It needs numpy, Pillow and transformers alone, and gives the same pixels as the Keras side does with OpenCV.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from transformers import BatchFeature
+from transformers.image_processing_utils import BaseImageProcessor
+
+
+class EmotionCNNImageProcessor(BaseImageProcessor):
+    """Pictures of single faces, already cropped, as grey pixels of the network's size."""
+
+    model_input_names = ("pixel_values",)
+
+    def __init__(self, size: dict[str, int] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size or {"height": 48, "width": 48}
+
+    def preprocess(self, images: Any, return_tensors: str | None = None, **_: Any) -> BatchFeature:
+        """One picture or a list: PIL images, or uint8 arrays `(h, w)` grey, `(h, w, 3)` RGB or `(h, w, 4)` RGBA.
+
+        Returns:
+            `pixel_values`, float32 `(n, 1, height, width)` in 0..255.
+
+        Raises:
+            ValueError: not a picture.
+        """
+        if not isinstance(images, (list, tuple)):
+            images = list(images) if isinstance(images, np.ndarray) and images.ndim == 4 else [images]
+        size = (self.size["height"], self.size["width"])
+        pixels = [resize(to_grey(image), size)[np.newaxis] for image in images]
+        return BatchFeature({"pixel_values": np.stack(pixels)}, tensor_type=return_tensors)
+
+
+def to_grey(image: Any) -> np.ndarray:
+    """Grey pixels, uint8 `(h, w)`, weighted as ITU-R BT.601 does; what is transparent lies over white."""
+    if isinstance(image, Image.Image):
+        if image.mode != "L":
+            image = image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")
+        image = np.asarray(image)
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
+        raise ValueError(f"expected a PIL image or a uint8 array (h, w[, 3 or 4]), got {image.dtype} {image.shape}")
+    if image.ndim == 2:
+        return image
+    channels = image.shape[2]
+    if channels not in (1, 3, 4):
+        raise ValueError(f"expected 1, 3 or 4 channels last, got an array of shape {image.shape}")
+    if channels == 1:
+        return image[..., 0]
+    image = image.astype(np.int64)
+    if channels == 4:
+        alpha = image[..., 3:]
+        image = (image[..., :3] * alpha + 255 * (255 - alpha)) // 255
+    # Whole numbers, rounded as OpenCV does it.
+    return ((image @ np.array([9798, 19235, 3735]) + 2**14) >> 15).astype(np.uint8)
+
+
+def resize(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize grey pixels to float32 `size`: averaged over areas where both sides shrink, else interpolated."""
+    if grey.shape == size:
+        return grey.astype(np.float32)
+    shrinking = min(grey.shape) >= max(size)
+    weights = [(_areas if shrinking else _lines)(old, new) for old, new in zip(grey.shape, size, strict=True)]
+    return (weights[0] @ grey.astype(np.float64) @ weights[1].T).astype(np.float32)
+
+
+def _areas(old: int, new: int) -> np.ndarray:
+    """Weights `(new, old)`: each new pixel is the mean of the old ones under it."""
+    edges = np.arange(new + 1) * (old / new)
+    pixels = np.arange(old)
+    covered = np.minimum(edges[1:, np.newaxis], pixels + 1) - np.maximum(edges[:-1, np.newaxis], pixels)
+    covered = np.maximum(covered, 0)
+    return covered / covered.sum(axis=1, keepdims=True)
+
+
+def _lines(old: int, new: int) -> np.ndarray:
+    """Weights `(new, old)`: each new pixel lies on the line between its two neighbours; edges are repeated."""
+    centres = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
+    left = np.minimum(centres.astype(int), old - 1)
+    share = centres - left
+    weights = np.zeros((new, old))
+    weights[np.arange(new), left] = 1 - share
+    weights[np.arange(new), np.minimum(left + 1, old - 1)] += share
+    return weights
