@@ -2,6 +2,7 @@
 
 python -m emotion_model image PATH... [--json] [--save OUT]
 python -m emotion_model info
+python -m emotion_model hub push|deploy|card ...
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ EXIT_OK, EXIT_SOME_FAILED, EXIT_UNUSABLE = 0, 1, 2
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 all well, 1 some pictures failed, 2 nothing could be done."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["hub"]:
+        from emotion_model.hub import main as hub
+
+        return hub(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m emotion_model", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     image = commands.add_parser("image", help="tell the emotion of every face in pictures")
@@ -39,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     image.add_argument("--json", action="store_true", help="print JSON, a list with one entry per picture")
     image.add_argument("--save", type=Path, metavar="OUT", help="write the annotated picture; a folder for several")
     info = commands.add_parser("info", help="describe model and face detector as JSON")
+    commands.add_parser("hub", help="publish the model and the page on the Hugging Face Hub")
     for command in (image, info):
         command.add_argument(
             "--model", nargs="+", help="a .keras file or its folder; several are averaged (default: the bundled model)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import socket
@@ -13,14 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from emotion_model import EmotionDetector, ModelConfig
+from emotion_model import EmotionDetector, Label, ModelConfig
 from emotion_model.architecture import ArchitectureConfig, build_model
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.publish import NEEDS
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ArchitectureConfig(
@@ -76,6 +80,45 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def detector() -> EmotionDetector:
     """The bundled model behind whichever face detector this machine has."""
     return EmotionDetector()
+
+
+@pytest.fixture(scope="session")
+def converters() -> None:
+    """The packages that publishing needs; the test is skipped where one is missing."""
+    for name in NEEDS:
+        pytest.importorskip(name, reason=f"needs {name}: requirements-hub.txt")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained model of three classes with the bundled model's records, so that it has a card."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("small")
+    keras.utils.set_random_seed(2)
+    shape = ArchitectureConfig(**(TINY.to_dict() | {"classes": 3, "image_size": 32}))
+    build_model(shape).save(folder / WEIGHTS_FILE)
+    config = json.loads((BUNDLED_DIR / CONFIG_FILE).read_text(encoding="utf-8"))
+    config["labels"] = [vars(Label(name)) for name in ("calm", "bored", "amused")]
+    config["preprocessing"]["image_size"] = 32
+    config["architecture"] = shape.to_dict()
+    config["temperature"] = 1.5
+    config["weights"] |= {"sha256": None, "bytes": (folder / WEIGHTS_FILE).stat().st_size}
+    scores = {"images": 9, "accuracy": 0.5556, "macro_f1": 0.5, "ece": 0.1}
+    scores["per_class"] = {
+        name: {"precision": 0.5, "recall": 0.5, "f1": 0.5, "images": 3} for name in ("calm", "bored", "amused")
+    }
+    scores["confusion"] = [[2, 1, 0], [1, 2, 0], [2, 0, 1]]
+    config["metrics"] = {"test": scores}
+    write_config(folder, config)
+    return folder
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write `config.json` with the digest of the weights beside it."""
+    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    config["weights"]["sha256"] = digest
+    (folder / CONFIG_FILE).write_text(json.dumps(config))
 
 
 def media(name: str) -> Path:

@@ -1,11 +1,15 @@
+import itertools
 import json
+from dataclasses import replace
 
 import pytest
+from hub_server import check_metadata
 from huggingface_hub import ModelCard
 
-from emotion_model import EMOTIONS, ModelConfig, ModelError
+from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
+from emotion_model.card import model_card, tendencies
 from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE
-from train.card import main, model_card
+from emotion_model.hub import main
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def test_the_card_carries_the_measured_scores_and_nothing_unfilled(config):
         assert f"| {emotion} | {' | '.join(map(str, row))} |" in text
         assert f"| {emotion} | {test['per_class'][emotion]['precision']:.3f} |" in text
     assert json.dumps(config.training["config"]["learning_rate"]) in text
-    assert f"ten crops: {100 * test['ten_crop']['accuracy']:.2f} %" in text
+    assert f"with ten crops: {100 * test['ten_crop']['accuracy']:.2f} %" in text
     worst = test["robustness"]["blur"]["points"][-1]
     assert f"{worst['value']:g}: {100 * worst['accuracy']:.1f} %" in text
 
@@ -32,6 +36,61 @@ def test_the_metadata_is_what_the_hub_reads(config):
     assert (data.library_name, data.pipeline_tag) == ("keras", "image-classification")
     scores = {(result.dataset_split, result.metric_type): result.metric_value for result in data.eval_results}
     assert scores["test", "accuracy"] == config.metrics["test"]["accuracy"]
+    assert check_metadata(model_card(config), "model") == []
+
+
+def test_the_card_says_what_a_reader_must_know(config):
+    text = model_card(config, figures={"confusion": "Every class"})
+    for heading in (
+        "How to use it",
+        "Intended use and misuse",
+        "Results",
+        "Limits and bias",
+        "Input",
+        "Training",
+        "Environmental cost",
+        "Citation",
+    ):
+        assert f"\n## {heading}\n" in text
+    assert "Article 5" in text and "education" in text and "one run with seed" in text
+    assert "![Every class](figures/confusion.png)" in text
+    named = tendencies(config.metrics["test"]["confusion"], config.emotions)["named"]
+    assert f"| {named[0][0]} | {named[0][1]} | {named[0][2]} | {named[0][3]:.2f} |" in text
+
+
+def test_tables_stand_apart_from_the_text_around_them(config):
+    """A heading, a figure or a table without an empty line before it is no such thing for the Hub."""
+    lines = model_card(config, figures={name: name for name in ("per_class", "confusion", "robustness")}).split("\n")
+    fenced = False
+    for before, line in itertools.pairwise(lines):
+        fenced ^= line.startswith("```")
+        begins = line.startswith(("#", "![")) or (line.startswith("|") and not before.startswith("|"))
+        assert fenced or not begins or before == "", line
+
+
+def test_leanings_are_counted_from_the_matrix():
+    found = tendencies([[8, 2, 0], [5, 5, 0], [0, 0, 0]], ["a", "b", "c"])
+    assert found["named"] == [("a", 10, 13, 1.3), ("b", 10, 7, 0.7)]
+    assert found["confusions"] == [("b", "a", 5, 0.5), ("a", "b", 2, 0.2)]
+
+
+def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
+    after = {"images": 12, "accuracy": 0.75, "macro_f1": 0.7, "ece": 0.1, "emotions": ["tired", "awake"]}
+    after["per_class"] = {"tired": {"precision": 0.7, "recall": 0.8, "f1": 0.75, "images": 5}}
+    after["confusion"] = [[4, 1], [2, 5]]
+    report = {"held_out": {"after": after}, "pictures": {"usable": 60}, "notes": ["12 held-out pictures"]}
+    tuned = replace(
+        config,
+        labels=(Label("tired"), Label("awake")),
+        metrics={},
+        training=config.training | {"report": report, "base": config.training, "finetune": {}},
+    )
+    text = model_card(tuned)
+    assert "{{" not in text and "75.00 %" in text and "60 usable" in text and "12 held-out pictures." in text
+    assert ModelCard(text).data.eval_results[0].dataset_type == "other"
+    assert f"{100 * config.metrics['test']['accuracy']:.2f}" not in text, (
+        "scores of the model it began with are not its own"
+    )
 
 
 def test_a_model_without_metrics_has_no_card():
@@ -40,7 +99,8 @@ def test_a_model_without_metrics_has_no_card():
 
 
 def test_the_command_writes_the_card(tmp_path, capsys):
-    assert main(["--out", str(tmp_path / "CARD.md")]) == 0
-    assert (tmp_path / "CARD.md").read_text().startswith("---\n")
-    assert main(["--model", str(tmp_path)]) == 2
+    assert main(["card", "--repo", "maker/own", "--out", str(tmp_path / "CARD.md")]) == 0
+    text = (tmp_path / "CARD.md").read_text()
+    assert text.startswith("---\n") and 'EmotionDetector.from_pretrained("maker/own")' in text
+    assert main(["card", "--model", str(tmp_path)]) == 2
     assert "config.json" in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_one_command_draws_everything(measured, data, tmp_path, capsys):
     assert main(["--model", str(measured), "--data", str(data), "--out", str(tmp_path / "report")]) == 0
     pictures = ["confusion", "curves", "mistakes", "per_class", "reliability", "robustness"]
     assert sorted(p.name for p in (tmp_path / "report").iterdir()) == sorted(
-        [*(f"{p}.png" for p in pictures), "mistakes.json"]
+        [*(f"{p}.png" for p in pictures), "mistakes.json", "figures.json"]
     )
     assert all(is_a_drawing(tmp_path / "report" / f"{name}.png") for name in pictures)
     assert "left out" not in capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_what_was_not_measured_is_left_out_and_said(measured, tmp_path, capsys):
     }
     (tmp_path / CONFIG_FILE).write_text(replace(config, metrics={"test": scores}, training={}).to_json())
     assert main(["--model", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
-    assert sorted(p.name for p in (tmp_path / "report").iterdir()) == ["confusion.png", "per_class.png"]
+    assert sorted(p.name for p in (tmp_path / "report").iterdir()) == ["confusion.png", "figures.json", "per_class.png"]
     printed = capsys.readouterr().err
     for name in ("curves", "reliability", "robustness", "mistakes"):
         assert f"{name}.png left out" in printed

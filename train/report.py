@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from emotion_model.card import FIGURES_RECORD
 from emotion_model.classifier import (
     BUNDLED_DIR,
     CONFIG_FILE,
@@ -138,6 +139,7 @@ def make_report(
         for path in mistakes:
             path.unlink(missing_ok=True)
         left_out["mistakes"] = "they are counted on the data set; give its folder with --data"
+    write_json(out_dir / FIGURES_RECORD, {"weights_sha256": config.weights.get("sha256"), "split": split})
     return out_dir, left_out
 
 

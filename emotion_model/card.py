@@ -1,0 +1,126 @@
+"""The model card, filled from a model's `config.json`, never by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emotion_model.classifier import ModelConfig, ModelError
+
+TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+FIGURES_RECORD = "figures.json"  # in the folder of figures; says which weights they are about
+LICENSE = "mit"  # of code and weights
+OFTENEST = 5  # confusions that the card names
+WATTS_PER_CORE = 15  # assumed for the estimate of energy; nothing was metered
+
+
+def model_card(
+    config: ModelConfig,
+    repo_id: str = "USER/emotion-cnn",
+    figures: Mapping[str, str] | None = None,
+    template: Path = TEMPLATE,
+) -> str:
+    """The text of the card for a model, with the metadata that the Hub reads.
+
+    Args:
+        config: the model's; a model that was trained on FER2013 or fine-tuned on other pictures.
+        repo_id: where it is published; its examples name it.
+        figures: name of each file in the folder `figures` without `.png` -> what it shows.
+        template: Jinja text.
+
+    Raises:
+        ModelError: the config lacks the metrics or the training record that a card must show.
+    """
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+    training = config.training
+    own = training.get("report", {}).get("held_out", {}).get("after") if training else None
+    metrics = config.metrics or ({"held-out": own} if own else {})
+    if not metrics or not training:
+        raise ModelError("config.json has no metrics: make it with `python -m train.export` or `train.finetune`.")
+    if not template.is_file():
+        raise ModelError(f"{template}: missing; publish from a checkout of the project.")
+    split = "test" if "test" in metrics else list(metrics)[-1]
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            task_name="Facial emotion recognition",
+            dataset_type="other" if own else "fer2013",
+            dataset_name="Pictures of its own" if own else "FER2013",
+            dataset_split=name,
+            metric_type=metric,
+            metric_name=title,
+            metric_value=scores[key],
+        )
+        for name, scores in metrics.items()
+        for metric, title, key in (
+            ("accuracy", "Accuracy", "accuracy"),
+            ("f1", "Macro F1", "macro_f1"),
+            ("ece", "Expected calibration error", "ece"),
+        )
+    ]
+    card_data = ModelCardData(
+        model_name=repo_id.split("/")[-1],
+        library_name="keras",
+        pipeline_tag="image-classification",
+        license=LICENSE,
+        datasets=None if own else ["fer2013"],
+        metrics=["accuracy", "f1"],
+        tags=["emotion-recognition", "facial-expression-recognition", "fer2013", "keras", "onnx", "transformers"],
+        eval_results=results,
+    )
+    earlier = [training[name] for name in ("start", "base") if training.get(name)]
+    minutes = sum(one.get("minutes", 0) for one in (training, *earlier))
+    cores = training["environment"]["cpu_count"]
+    card = ModelCard.from_template(
+        card_data,
+        template_path=str(template),
+        repo_id=repo_id,
+        config=config,
+        onnx_file=f"{Path(config.weights['file']).stem}.onnx",
+        labels=list(config.emotions),
+        own=bool(own),
+        metrics=metrics,
+        scores=metrics[split],
+        split=split,
+        tendencies=tendencies(metrics[split]["confusion"], metrics[split].get("emotions", config.emotions)),
+        training=training,
+        recipe=json.dumps(
+            {"architecture": config.architecture, "training": training["config"]}, indent=1, ensure_ascii=False
+        ),
+        hours=minutes / 60,
+        core_hours=minutes / 60 * cores,
+        kilowatt_hours=minutes / 60 * cores * WATTS_PER_CORE / 1000,
+        watts_per_core=WATTS_PER_CORE,
+        framing=config.framing.get("yunet"),
+        figures=dict(figures or {}),
+        license=LICENSE.upper(),
+    )
+    return str(card)
+
+
+def tendencies(confusion: Sequence[Sequence[int]], emotions: Sequence[str]) -> dict[str, Any]:
+    """What a confusion matrix (rows true, columns named) says about a model's leanings.
+
+    Returns:
+        `named`: per class that occurs, `(emotion, images, times named, named / images)`, the most over-named first;
+        `confusions`: the OFTENEST `(true, named, images, share of the true class)`.
+    """
+    named = [sum(column) for column in zip(*confusion, strict=True)]
+    ratios = [
+        (emotion, sum(row), count, count / sum(row))
+        for emotion, row, count in zip(emotions, confusion, named, strict=True)
+        if sum(row)
+    ]
+    errors = [
+        (emotions[i], emotions[j], count, count / sum(row))
+        for i, row in enumerate(confusion)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return {
+        "named": sorted(ratios, key=lambda one: -one[3]),
+        "confusions": sorted(errors, key=lambda one: -one[2])[:OFTENEST],
+    }
