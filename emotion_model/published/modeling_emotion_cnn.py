@@ -35,8 +35,15 @@ class EmotionCNNConfig(PreTrainedConfig):
 
     def __init__(self, architecture: dict[str, Any] | None = None, temperature: float = 1.0, **kwargs: Any) -> None:
         self.architecture = architecture or {}
-        self.temperature = temperature
+        # Under another name, because transformers takes `temperature` for a setting of text generation.
+        self.logit_temperature = temperature
         super().__init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values, under the names that `config.json` has."""
+        values = super().to_dict()
+        values["temperature"] = values.pop("logit_temperature", 1.0)
+        return values
 
 
 class EmotionCNNForImageClassification(PreTrainedModel):
@@ -92,7 +99,7 @@ class EmotionCNNForImageClassification(PreTrainedModel):
         x = torch.cat(pooled, dim=1)
         for number in range(1, len(shape["dense_units"]) + 1):
             x = self._normed(f"dense{number}", x).relu()
-        logits = self.logits(x) / self.config.temperature
+        logits = self.logits(x) / self.config.logit_temperature
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
         return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits)
 
