@@ -13,7 +13,8 @@ import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +133,16 @@ def deploy(
         raise HubError(f"{root} holds no app.py: deploy from a checkout of the project.")
     if not dry_run:
         _check_token()
-    variables, weights, hidden = {}, "", False
+    variables, preload, hidden = {}, [], False
     if model:
         _check_name(model)
-        commit, weights, hidden = _asked(model, lambda: _look_up(model, revision))
+        commit, preload, hidden = _asked(model, lambda: _look_up(model, revision))
         variables = dict(zip(SPACE_VARIABLES, (model, commit), strict=True))
     with tempfile.TemporaryDirectory(prefix="emotion-space-") as name:
         files = _space_files(root)
         readme = Path(name) / CARD_FILE
         text = (root / CARD_FILE).read_text(encoding="utf-8")
-        readme.write_text(space_readme(text, model, variables.get(SPACE_VARIABLES[1]), weights), encoding="utf-8")
+        readme.write_text(space_readme(text, model, variables.get(SPACE_VARIABLES[1]), preload), encoding="utf-8")
         files[CARD_FILE] = readme
         _list(files, say)
         for key, value in variables.items():
@@ -175,8 +176,8 @@ def _deploy(
     return url
 
 
-def space_readme(text: str, model: str | None, commit: str | None, weights: str) -> str:
-    """The README of a Space: its front matter names the model, so that the build puts it into the cache.
+def space_readme(text: str, model: str | None = None, commit: str | None = None, preload: Sequence[str] = ()) -> str:
+    """The README of a Space: its front matter names the model and its files that the build puts into the cache.
 
     Raises:
         HubError: the text has no front matter.
@@ -192,22 +193,23 @@ def space_readme(text: str, model: str | None, commit: str | None, weights: str)
         if model:
             values["models"] = [model, *values.get("models", [])]
             values["preload_from_hub"] = [
-                f"{model} {CONFIG_FILE},{weights} {commit}",
+                f"{model} {','.join(preload)} {commit}",
                 *values.get("preload_from_hub", []),
             ]
             metadata_save(path, values)
         return path.read_text(encoding="utf-8")
 
 
-def _look_up(model: str, revision: str | None) -> tuple[str, str, bool]:
-    """Commit, weights file and privacy of a published model."""
+def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
+    """Commit of a published model, the files that the page uses, and whether it is private."""
     from huggingface_hub import HfApi, hf_hub_download
 
     info = HfApi().repo_info(model, revision=revision)
     config = ModelConfig.from_json(
         Path(hf_hub_download(model, CONFIG_FILE, revision=info.sha)).read_text(encoding="utf-8")
     )
-    return info.sha, config.weights["file"], bool(info.private)
+    figures = sorted(one.rfilename for one in info.siblings or () if fnmatch(one.rfilename, f"{FIGURES_DIR}/*.png"))
+    return info.sha, [CONFIG_FILE, config.weights["file"], *figures], bool(info.private)
 
 
 def _space_files(root: Path) -> dict[str, Path]:
@@ -230,8 +232,6 @@ def _create(api: Any, repo_id: str, kind: str, private: bool, **options: Any) ->
 
 def _commit(api: Any, repo_id: str, kind: str, files: dict[str, Path], ours: tuple[str, ...], message: str) -> str:
     """One commit that makes the repository hold these files; those matching `ours` besides are removed."""
-    from fnmatch import fnmatch
-
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     there = api.list_repo_files(repo_id, repo_type=kind)

@@ -10,6 +10,7 @@ from conftest import ROOT, write_config
 from hub_server import Repo, check_metadata, running_hub
 
 from emotion_model import EmotionClassifier, ModelConfig, ModelError
+from emotion_model.card import LICENSE
 from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.hub import main, space_readme
 from emotion_model.publish import prepare
@@ -157,7 +158,8 @@ def test_a_public_repository_does_not_silently_stay_public(hub, capsys):
 
 def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     model = hub.repos[f"models/{NAME}"] = Repo()
-    model.tags["v1"] = model.commit({path.name: path.read_bytes() for path in small.iterdir()})
+    files = {path.name: path.read_bytes() for path in small.iterdir()} | {"figures/curves.png": b"", "other.png": b""}
+    model.tags["v1"] = model.commit(files)
     model.commit({"later": b""})
     assert main(["deploy", SPACE, "--model", NAME, "--revision", "v1"]) == 0
     space = hub.repo(SPACE, "spaces")
@@ -169,7 +171,7 @@ def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     assert not any(re.search(r"__pycache__|^train/|^tests/|/\.|^\.(?!gitattributes)", name) for name in files)
     values = metadata(space.files["README.md"].decode())
     assert values["models"] == [NAME, "opencv/face_detection_yunet"]
-    assert values["preload_from_hub"][0] == f"{NAME} config.json,{WEIGHTS_FILE} {commit}"
+    assert values["preload_from_hub"][0] == f"{NAME} config.json,{WEIGHTS_FILE},figures/curves.png {commit}"
 
     hub.requests.clear()
     assert main(["deploy", SPACE, "--model", NAME, "--revision", "v1"]) == 0
@@ -205,7 +207,9 @@ def test_the_front_matter_fits_what_is_installed():
     assert isinstance(values["python_version"], str) and values["app_file"] == "app.py"
     required = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
     assert [int(n) for n in values["python_version"].split(".")] >= [int(n) for n in required.split(".")]
-    assert values["license"] == metadata(space_readme(text, "a/b", "c", "d"))["license"]
+    pinned = metadata(space_readme(text, "a/b", "c", ["d"]))
+    assert pinned["preload_from_hub"] == ["a/b d c", *values["preload_from_hub"]] and pinned["license"] == LICENSE
+    assert space_readme(text) == text
 
 
 def test_every_package_the_page_needs_is_in_its_requirements():

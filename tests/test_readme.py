@@ -1,6 +1,7 @@
 """The README's snippets, run as they stand; only the address of the page is that of the app under test."""
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -46,6 +47,15 @@ def test_the_curl_calls_of_the_api(run):
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
     assert printed.count("event: complete") == 3
     assert printed.count('"happy"') >= 2 and '"colour"' in printed
+
+
+def test_the_javascript_example(run, tmp_path):
+    packages = ROOT / "tests" / "node_modules"
+    if not shutil.which("node") or not (packages / "@gradio" / "client").is_dir():
+        pytest.skip("no node, or no @gradio/client: npm install --prefix tests --no-package-lock")
+    (tmp_path / "node_modules").symlink_to(packages)
+    (text,) = snippets("API", "javascript")
+    assert run(["node", "--input-type=module", "-e"], text).startswith("happy ")
 
 
 @pytest.mark.parametrize("text", snippets("Python", "python"))
