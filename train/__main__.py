@@ -19,9 +19,9 @@ from typing import Any
 
 from emotion_model.architecture import POOLINGS, build_model, count_multiply_adds
 from emotion_model.classifier import EmotionClassifier, ModelError
-from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, Preset, settings, with_settings
+from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, Preset, explain, settings, with_settings
 from train.data import DataError, load_split, without_images_of
-from train.fit import Start, StoppedError, Teacher, fit
+from train.fit import Start, StoppedError, Teacher, fit, require_teacher
 
 CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
 DERIVED = ("classes",)  # follows from the data
@@ -67,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.data is None or options.out is None:
             parser.error("--data and --out are needed to train")
+        require_teacher(preset, bool(options.teacher))
 
         validation, test = load_split(options.data, "validation"), load_split(options.data, "test")
         train, dropped = without_images_of(load_split(options.data, "train"), [validation, test])
@@ -84,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(stopped)
         return 130
     except (DataError, ModelError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     score = metrics["validation"]
     print(f"validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f} -> {options.out}")
@@ -97,7 +98,7 @@ def load_model(name: str) -> EmotionClassifier:
 
 
 def _start(name: str, preset: Preset) -> Start:
-    if (Path(name) / "metrics.json").exists():
+    if (Path(name) / "environment.json").exists():  # as every run has it from its beginning
         return Start.of_run(Path(name), preset)
     return Start.of_model(load_model(name), preset)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -181,6 +182,13 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
 }
+
+
+def explain(error: Exception) -> str:
+    """What a command line says of an error: its own sentence, with the mend where the machine has no room."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{error}: make room and run the same line again, which goes on where this one stopped"
+    return str(error)
 
 
 def write_json(path: Path, value: Any) -> None:

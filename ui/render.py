@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion_model import Face, Label, ModelConfig, draw_emoji
+from emotion_model import LABELS, Face, Label, ModelConfig, draw_emoji
+from emotion_model.labels import CONTEMPT
 
 _CROP_SIDE = 116  # pixels, shown at half that on dense screens
 _DETECTOR_NAMES = {"yunet": "YuNet", "haar": "Haar cascade"}
@@ -105,10 +106,19 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
     rows = list(zip(face.emotions, (float(p) for p in face.probabilities), strict=True))
     return (
         f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
-        f'<img class="emoji" src="{_emoji_url(face.emotion)}" alt=""></div>'
+        f"{_emoji(face.emotion, labels)}</div>"
         f'<div><div class="number">Face {number}</div><h3>{escape(face.emotion.capitalize())}</h3></div>'
         f'<div class="confidence">{face.confidence:.0%}</div></header>{_bars(rows, labels)}</li>'
     )
+
+
+def _emoji(emotion: str, labels: Sequence[Label]) -> str:
+    """Our drawing of an emotion; where the model's config names another emoji than the one that we drew, that one."""
+    wanted = next((label.emoji for label in labels if label.name == emotion), Label.emoji)
+    drawn = {label.name: label.emoji for label in (*LABELS, CONTEMPT)}
+    if wanted in (drawn.get(emotion), Label.emoji):
+        return f'<img class="emoji" src="{_emoji_url(emotion)}" alt="">'
+    return f'<span class="emoji" aria-hidden="true">{escape(wanted)}</span>'
 
 
 def _bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
