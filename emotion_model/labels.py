@@ -43,7 +43,7 @@ LABELS: tuple[Label, ...] = (
     Label("surprise", "😲", "#ba6fe2"),
 )
 
-# The eighth class that FER+ and other data sets have; its colour was found in the same way.
+# The eighth class that FER+ and other data sets have; its colour stays 18 units or more away from theirs.
 CONTEMPT = Label("contempt", "😏", "#4e7230")
 
 EMOTIONS: tuple[str, ...] = tuple(label.name for label in LABELS)

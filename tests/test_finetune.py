@@ -35,7 +35,9 @@ from emotion_model import __main__ as package_command
 from emotion_model.architecture import build_model
 from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.labels import CONTEMPT
+from train import finetune as finetune_module
 from train.data import load_split
+from train.export import fit_temperature
 from train.finetune import balanced_draw, choose_labels, load_rehearsal, main, start_weights
 from train.pictures import class_folders, dataset, read_pictures
 from ui import render
@@ -298,6 +300,19 @@ def test_rehearsal_leaves_out_what_is_measured_on_and_the_dropped_classes(album,
     assert {emotions[label] for label in rehearsal.train.labels} == {"surprise", "happy", "sad"}
     for face, label in zip(rehearsal.train.images, rehearsal.train.labels, strict=True):
         assert named[face.tobytes()] == emotions[label]
+
+
+def test_the_temperature_is_fitted_on_every_set_alike_but_not_on_one_with_few_mistakes(base):
+    model = EmotionClassifier.load(base)
+    few, many = separable(14, 0), separable(140, 1)
+    right = replace(many, labels=model.predict(many.images).argmax(1))
+    assert finetune_module._temperature(model, [right], 1.5) == 1.5
+    alone = finetune_module._temperature(model, [many], 1.5)
+    assert alone == fit_temperature(many.labels, model.predict(many.images))
+    assert finetune_module._temperature(model, [right, many], 1.5) == alone
+    ten_times = replace(few, images=np.tile(few.images, (10, 1, 1)), labels=np.tile(few.labels, 10))
+    both = [np.concatenate([a, b]) for a, b in ((ten_times.labels, many.labels), (ten_times.images, many.images))]
+    assert finetune_module._temperature(model, [few, many], 1.5) == fit_temperature(both[0], model.predict(both[1]))
 
 
 def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(album, base, data, tuned, tmp_path, capsys):

@@ -175,12 +175,11 @@ def shifted(dataset):
 
 
 def test_a_student_learns_what_its_teacher_says(data, tmp_path):
-    recipe = preset(epochs=40, batch_size=7, learning_rate=1e-2, ema_momentum=0.9, distillation=1.0)
-    fit(recipe, *data, tmp_path, 0, teacher=shifted(data[0]))
-    model = keras.saving.load_model(tmp_path / "model.keras")
-    named = model.predict(network_input(data[0].images, 48), verbose=0).argmax(1)
-    # The epoch is chosen on validation, where the labels count, so not all of it may show.
-    assert (named == (data[0].labels + 1) % 7).mean() > max(0.5, (named == data[0].labels).mean())
+    train, validation = data
+    agreeing = replace(validation, labels=(validation.labels + 1) % 7)
+    recipe = preset(epochs=30, batch_size=7, learning_rate=1e-2, ema_momentum=0.9, distillation=1.0)
+    metrics = fit(recipe, train, agreeing, tmp_path, 0, teacher=shifted(train))
+    assert metrics["validation"]["accuracy"] > 0.4, "it says what the labels say, or nothing"
 
 
 def test_the_teachers_share_of_the_targets_is_the_distillation(data, tmp_path):

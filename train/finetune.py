@@ -44,7 +44,7 @@ from train.pictures import class_folders, dataset, digest, read_pictures, resize
 PICTURES_FILE, SETTINGS_FILE, REPORT_FILE, RUNS_DIR = "pictures.csv", "finetune.json", "report.json", "training"
 SPLITS = ("train", "validation", "held_out")
 EPOCH_FACES = 256  # own faces in an epoch; fewer pictures are seen several times, varied anew each time
-FEWEST_MISTAKES = 10  # on validation; fewer say nothing about how sure the model may be
+FEWEST_MISTAKES = 10  # in a validation set; fewer say nothing about how sure the model may be
 FEW_HELD_OUT = 50  # below this the report says how coarse it is
 # Of new classes: as far from the known emotions' colours as anything legible is, for the kinds of colour vision that
 # `LABELS` names.
@@ -261,7 +261,9 @@ def finetune(
     made = out / "partial"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    tuned = _export(run_dir, base, labels, record, own["validation"], made)
+    tuned = _export(run_dir, base, labels, record, made)
+    validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
+    tuned.config = replace(tuned.config, temperature=_temperature(tuned, validation, base.config.temperature))
     report = _report(base, tuned, own, rehearsal) | {"chosen": run_dir.name}
     tuned.config.training["report"] = report
     (made / CONFIG_FILE).write_text(tuned.config.to_json(), encoding="utf-8")
@@ -338,10 +340,9 @@ def _export(
     base: EmotionClassifier,
     labels: tuple[Label, ...],
     record: dict[str, Any],
-    validation: FaceDataset,
     folder: Path,
 ) -> EmotionClassifier:
-    """Put the model of a run into `folder`, its temperature fitted where there are mistakes enough to fit it on."""
+    """Put the model of a run into `folder`, not calibrated yet."""
     run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in ("config", "environment", "metrics")}
     path = shutil.copyfile(run_dir / "model.keras", folder / WEIGHTS_FILE)
     config = replace(
@@ -369,12 +370,19 @@ def _export(
         metrics={},
     )
     (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
-    tuned = EmotionClassifier.load(folder)
-    uncalibrated = tuned.predict(validation.images)
-    enough = (uncalibrated.argmax(axis=1) != validation.labels).sum() >= FEWEST_MISTAKES
-    temperature = fit_temperature(validation.labels, uncalibrated) if enough else base.config.temperature
-    tuned.config = replace(config, temperature=temperature)
-    return tuned
+    return EmotionClassifier.load(folder)
+
+
+def _temperature(uncalibrated: EmotionClassifier, measured: Sequence[FaceDataset], default: float) -> float:
+    """Fitted on faces that were not trained on, each set weighing the same; sets with few mistakes are left out."""
+    sets = [(faces.labels, uncalibrated.predict(faces.images)) for faces in measured]
+    sets = [(labels, p) for labels, p in sets if (p.argmax(axis=1) != labels).sum() >= FEWEST_MISTAKES]
+    if not sets:
+        return default
+    size = max(len(labels) for labels, _ in sets)
+    labels = np.concatenate([np.resize(labels, size) for labels, _ in sets])
+    probabilities = np.concatenate([np.resize(p, (size, p.shape[1])) for _, p in sets])
+    return fit_temperature(labels, probabilities)
 
 
 def _report(
