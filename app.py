@@ -15,7 +15,17 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_base64_image, read_image
+from emotion_model import (
+    EmotionClassifier,
+    EmotionDetector,
+    Face,
+    ImageError,
+    draw_faces,
+    read_base64_image,
+    read_image,
+)
+from emotion_model.classifier import FIGURES_DIR
+from emotion_model.explain import attention_map, draw_heat
 from ui import render
 from ui.theme import STYLE_SHEET, page_theme
 
@@ -23,6 +33,7 @@ KEEP_SECONDS = 300  # a visitor's files are deleted from the server when they ar
 SWEEP_SECONDS = 60  # and looked for this often
 MAX_UPLOAD = "32mb"  # above the reader's own limit, so that its clear sentence is what people see
 QUEUE_LENGTH = 64
+CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
 
 # What the API's own documentation says of each endpoint.
 ENDPOINTS = {
@@ -79,6 +90,21 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             [face.to_dict() for face in faces],
         )
 
+    def explain(path: str | None) -> tuple[Any, str]:
+        if path is None:
+            return gr.skip(), ""
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            return None, render.problem(_for_visitors(error))
+        faces = detector.detect(image)
+        if not faces:
+            return gr.skip(), render.summary(faces, 0, detector.faces.name)
+        crop = detector.crops(image)[0]
+        heat = attention_map(detector.classifier, crop)
+        looked_at = None if heat is None else draw_heat(crop, heat)
+        return gr.skip(), render.attention(crop, looked_at, faces[0].emotion, faces[0].confidence)
+
     def detect_image(image: str | None) -> dict[str, Any]:
         try:
             if image is None:
@@ -118,9 +144,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
                     height=420,
                     min_width=300,
                     buttons=[],
-                    webcam_options=gr.WebcamOptions(
-                        mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}}
-                    ),
+                    webcam_options=CAMERA,
                     placeholder="Drop a photo here, or click to choose one",
                     elem_id="photo",
                 )
@@ -138,10 +162,21 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             with gr.Accordion("The same numbers as JSON", open=False):
                 numbers = gr.JSON(label="Faces", show_label=False, elem_id="numbers")
         with gr.Tab("Model"):
-            gr.HTML(
-                render.model_page(config, detector.classifier.source, detector.faces.name),
-                elem_id="model",
-            )
+            gr.HTML(render.model_page(config, detector.classifier.source, detector.faces.name), elem_id="model")
+            gr.HTML("<h2>What does it look at in your face?</h2>", elem_id="looks-title")
+            with gr.Row():
+                own_photo = photo_input(
+                    label="Your photo: its largest face is looked at",
+                    sources=["upload", "webcam", "clipboard"],
+                    height=320,
+                    min_width=300,
+                    buttons=[],
+                    webcam_options=CAMERA,
+                    elem_id="own-photo",
+                )
+                looks = gr.HTML("", elem_id="looks")
+            if isinstance(detector.classifier, EmotionClassifier):
+                gr.HTML(render.drawings(detector.classifier.folder / FIGURES_DIR))
         gr.HTML(render.fine_print(config, (KEEP_SECONDS + SWEEP_SECONDS) // 60))
 
         # Not `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
@@ -154,6 +189,16 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             api_visibility="private",
             show_progress="minimal",
             show_progress_on=[annotated],
+        )
+        gr.on(
+            [own_photo.input, own_photo.clear],
+            explain,
+            own_photo,
+            [own_photo, looks],
+            trigger_mode="always_last",
+            api_visibility="private",
+            show_progress="minimal",
+            show_progress_on=[looks],
         )
         # An endpoint takes and gives what components hold; these are never shown.
         for function, source, answer in (

@@ -19,6 +19,7 @@ from emotion_model.preprocessing import Framing, network_input
 BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
 CONFIG_FILE = "config.json"
+FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)  # batches are padded up to one of these: each is compiled once
 
@@ -105,6 +106,7 @@ class EmotionClassifier:
     Attributes:
         config: labels, preprocessing, temperature and metrics of the loaded model.
         source: where the weights came from, for people to read.
+        folder: where weights, config and figures lie.
         notice: why the bundled model serves although another was asked for; empty otherwise.
     """
 
@@ -121,11 +123,13 @@ class EmotionClassifier:
 
     @classmethod
     def load(cls, path: str | Path) -> EmotionClassifier:
-        """Load a `.keras` file, or a folder with one, and the `config.json` beside it.
+        """Load a `.keras` file, or a folder with one, and the `config.json` beside it; `bundled` is the bundled model.
 
         Raises:
             ModelError: a file is missing, damaged, unsafe, or not what its config says.
         """
+        if path == "bundled":
+            return cls()
         path = Path(path)
         if path.is_dir():
             found = sorted(path.glob("*.keras"))
@@ -167,8 +171,14 @@ class EmotionClassifier:
         expected = self.config.weights.get("sha256")
         if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ModelError(f"{path}: its sha256 is not the one in {CONFIG_FILE}; get both files anew.")
-        import keras  # seconds to import; detectors, image reading and --help do without
-
+        try:
+            import keras  # seconds to import; detectors, image reading and --help do without
+        except (ImportError, ValueError) as error:
+            backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+            raise ModelError(
+                f"KERAS_BACKEND={backend}: Keras cannot start with it ({error}); choose tensorflow, torch or jax, and "
+                "install it."
+            ) from error
         try:
             self._model = keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises many kinds for damaged and unsafe files
@@ -178,6 +188,7 @@ class EmotionClassifier:
         shapes = (self._model.input_shape, self._model.output_shape)
         if shapes != expected_shapes:
             raise ModelError(f"{path}: input and output shapes are {shapes}, config.json says {expected_shapes}.")
+        self.folder = path.parent
         self._lock = threading.Lock()
         self._forward = _compiled(self._model)
 

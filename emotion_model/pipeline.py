@@ -38,18 +38,24 @@ class EmotionDetector:
             ImageError: not an image array.
         """
         image = as_rgb(image_rgb)
-        found = self.faces.detect(image)
+        found, crops = self._find(image)
         if not found:
             return []
-        grey = to_grey(image)
-        config = self.classifier.config
-        framing = config.framing.get(self.faces.name, Framing())
-        crops = [crop_face(grey, one.box, one.landmarks, framing, config.image_size) for one in found]
         probabilities = self.classifier.predict(crops)
         return [
-            Face(_clipped(one, image.shape), p, one.landmarks, None, one.score, config.emotions)
+            Face(_clipped(one, image.shape), p, one.landmarks, None, one.score, self.classifier.emotions)
             for one, p in zip(found, probabilities, strict=True)
         ]
+
+    def crops(self, image_rgb: np.ndarray) -> list[np.ndarray]:
+        """The faces of a picture as the classifier is given them, uint8 grey, in the order of `detect`."""
+        return self._find(as_rgb(image_rgb))[1]
+
+    def _find(self, image: np.ndarray) -> tuple[list[Detection], list[np.ndarray]]:
+        found, grey = self.faces.detect(image), to_grey(image)
+        config = self.classifier.config
+        framing = config.framing.get(self.faces.name, Framing())
+        return found, [crop_face(grey, one.box, one.landmarks, framing, config.image_size) for one in found]
 
     def to_dict(self, image_rgb: np.ndarray, faces: Sequence[Face]) -> dict[str, Any]:
         """JSON-ready result for a picture: its width and height, the detector's name and the faces found in it."""

@@ -222,6 +222,11 @@ def test_page_and_api_show_the_classes_of_the_new_model(album, tuned, detector):
     assert "<h3>Bored</h3>" in bored and bored.count('class="track"') == 8 and f"--tone:{Label.colour}" in bored
     assert "🥱" in sad and "🥱" not in happy and '<img class="emoji"' in happy and '<img class="emoji"' in bored
 
+    tab = render.model_page(EmotionClassifier.load(tuned[0]).config, str(tuned[0]), "yunet")
+    after = report_of(tuned[0])["held_out"]["after"]
+    assert f"Accuracy on {after['images']} pictures of its own" in tab and f"→ {after['accuracy']:.1%}" in tab
+    assert "Macro-F1 on 60 FER2013 pictures" in tab
+
     page = build_page(EmotionDetector(EmotionClassifier.load(tuned[0]), detector.faces))
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     try:
@@ -351,7 +356,7 @@ def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(album, base, t
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert status == 2
-    assert "make room and run the same line again" in capsys.readouterr().err
+    assert "model: the disk is full; free some space and run the same line" in capsys.readouterr().err
     with pytest.raises(ModelError):
         EmotionClassifier.load(tmp_path / "model")
     assert main(command) == 0

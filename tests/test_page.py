@@ -127,11 +127,11 @@ def test_removing_the_photo_clears_the_results(page, photo):
 
 
 def test_a_snapshot_of_the_camera_is_read(page):
-    page.get_by_label("Capture from camera").click()
-    page.get_by_text("Click to Access Webcam").click()
+    page.locator("#photo").get_by_label("Capture from camera").click()
+    page.locator("#photo").get_by_text("Click to Access Webcam").click()
     page.locator("#photo video").wait_for(state="visible")
     page.wait_for_timeout(1000)  # the first frames of a camera are black
-    page.get_by_label("capture photo").click()
+    page.locator("#photo").get_by_label("capture photo").click()
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
 
 
@@ -144,7 +144,7 @@ def test_a_picture_is_pasted(page, photo):
         }""",
         png,
     )
-    page.get_by_label("Paste from clipboard").click()
+    page.locator("#photo").get_by_label("Paste from clipboard").click()
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
 
 
@@ -194,9 +194,34 @@ def contrast(a, b):
 def test_the_model_tab_states_scores_and_limits(page):
     page.get_by_role("tab", name="Model").click()
     model = page.locator("#model")
-    expect(model).to_contain_text("Accuracy on the FER2013 test")
+    expect(model).to_contain_text("Accuracy, one view of each face")
     expect(model).to_contain_text("EU AI Act")
-    expect(model.locator(".bars li")).to_have_count(7)
+    figures = page.locator(".drawings img")
+    expect(figures).to_have_count(6)
+    for figure in figures.all():
+        assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
+        assert len(figure.get_attribute("alt")) > 60
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_model_tab_shows_what_the_network_looks_at(page, photo):
+    page.get_by_role("tab", name="Model").click()
+    page.locator("#own-photo input[type=file]").set_input_files(photo)
+    looks = page.locator("#looks")
+    expect(looks).to_contain_text("Its answer: happy", timeout=WAIT)
+    expect(looks.locator("img")).to_have_count(2)
+    own = page.locator("#own-photo")
+    own.get_by_label("Clear").or_(own.get_by_label("Remove Image")).first.click()
+    expect(looks.locator("img")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("bad", "said"), [(False, "No face found"), (True, "not a picture")])
+def test_the_model_tab_says_what_is_wrong_with_a_picture(page, tmp_path, landscape, bad, said):
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"this is no picture" if bad else cv2.imencode(".png", landscape)[1].tobytes())
+    page.get_by_role("tab", name="Model").click()
+    page.locator("#own-photo input[type=file]").set_input_files(path)
+    expect(page.locator("#looks")).to_contain_text(said, timeout=WAIT)
 
 
 def test_the_page_states_privacy_and_limits_and_fetches_nothing_from_elsewhere(browser, app):

@@ -13,7 +13,7 @@ from conftest import ROOT, TINY
 from sklearn.metrics import f1_score
 from test_train_data import VOTES, faces, names, nothing, write_parquet
 
-from emotion_model import EMOTIONS, EmotionClassifier, Label
+from emotion_model import EMOTIONS, LABELS, EmotionClassifier, Label
 from emotion_model.preprocessing import network_input
 from train import __main__ as command
 from train import export as export_module
@@ -191,19 +191,24 @@ def test_the_teachers_share_of_the_targets_is_the_distillation(data, tmp_path):
     np.testing.assert_allclose(run.targets.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_a_teacher_is_the_mean_of_its_models_over_faces_as_they_are_and_mirrored(data, tiny_model):
-    one, other = (EmotionClassifier.load(tiny_model) for _ in range(2))
-    other.config = replace(other.config, labels=other.config.labels[::-1])  # its outputs keep their places
-    teacher = Teacher.of_models([one, other], data[0])
-    plain, mirrored = (one.predict(images) for images in (data[0].images, data[0].images[:, :, ::-1]))
-    mean = (plain + mirrored) / 2
+def relabelled(model, folder, labels):
+    """A copy of a model whose outputs keep their places and get other labels."""
+    shutil.copytree(model, folder)
+    config = replace(EmotionClassifier.load(model).config, labels=labels)
+    (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
+    return folder
+
+
+def test_a_teacher_is_the_mean_of_its_models_over_faces_as_they_are_and_mirrored(data, tiny_model, tmp_path):
+    teacher = Teacher.of_models([tiny_model, relabelled(tiny_model, tmp_path / "turned", LABELS[::-1])], data[0])
+    one = EmotionClassifier.load(tiny_model)
+    mean = (one.predict(data[0].images) + one.predict(data[0].images[:, :, ::-1])) / 2
     np.testing.assert_allclose(teacher.probabilities, (mean + mean[:, ::-1]) / 2, atol=1e-6)
     assert [entry["source"] for entry in teacher.record] == ["emotion_cnn.keras"] * 2
 
 
-def test_a_teacher_of_other_classes_is_refused(data, tiny_model):
-    strange = EmotionClassifier.load(tiny_model)
-    strange.config = replace(strange.config, labels=(*strange.config.labels[:6], Label("bored")))
+def test_a_teacher_of_other_classes_is_refused(data, tiny_model, tmp_path):
+    strange = relabelled(tiny_model, tmp_path / "strange", (*LABELS[:6], Label("bored")))
     with pytest.raises(ValueError, match=r"the teacher has the classes .*bored, the data .*surprise"):
         Teacher.of_models([strange], data[0])
 

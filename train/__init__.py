@@ -1,1 +1,9 @@
-"""Everything needed to make the model: data, augmentation, training and evaluation."""
+"""Everything needed to make the model: data, augmentation, training, evaluation and export."""
+
+import os
+from importlib.util import find_spec
+
+_backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+if _backend not in ("tensorflow", "torch", "jax") or not find_spec(_backend):
+    # Ends a command line with one sentence; Keras itself would end it with a traceback.
+    raise SystemExit(f"error: KERAS_BACKEND={_backend}: choose tensorflow, torch or jax, and install it")

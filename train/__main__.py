@@ -79,28 +79,23 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
         start = _start(options.start, preset) if options.start else None
-        teacher = Teacher.of_models([load_model(name) for name in options.teacher], train) if options.teacher else None
+        teacher = Teacher.of_models(options.teacher, train) if options.teacher else None
         metrics = fit(preset, train, validation, options.out, dropped, options.track, start, teacher=teacher)
     except StoppedError as stopped:
         print(stopped)
         return 130
     except (DataError, ModelError, ValueError, OSError) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     score = metrics["validation"]
     print(f"validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f} -> {options.out}")
     return 0
 
 
-def load_model(name: str) -> EmotionClassifier:
-    """The model that a command line names: `bundled`, a `.keras` file or its folder."""
-    return EmotionClassifier() if name == "bundled" else EmotionClassifier.load(name)
-
-
 def _start(name: str, preset: Preset) -> Start:
     if (Path(name) / "environment.json").exists():  # as every run has it from its beginning
         return Start.of_run(Path(name), preset)
-    return Start.of_model(load_model(name), preset)
+    return Start.of_model(EmotionClassifier.load(name), preset)
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:

@@ -184,10 +184,10 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def explain(error: Exception) -> str:
-    """What a command line says of an error: its own sentence, with the mend where the machine has no room."""
+def explain(error: Exception, out: Path) -> str:
+    """What a command line says of an error: its own sentence, or the mend where the disk of `out` is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{error}: make room and run the same line again, which goes on where this one stopped"
+        return f"{out}: the disk is full; free some space and run the same line, it goes on from its last checkpoint"
     return str(error)
 
 

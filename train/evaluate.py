@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     try:
-        members = [EmotionClassifier() if m == "bundled" else EmotionClassifier.load(m) for m in options.model]
+        members = [EmotionClassifier.load(model) for model in options.model]
         classifier = members[0] if len(members) == 1 else EmotionEnsemble(members)
         result = evaluate(classifier, options.data, options.split, options.ten_crop, options.robustness)
     except (DataError, ModelError, ValueError) as error:

@@ -2,7 +2,8 @@
 
     python -m train.export --run RUN_DIR --data DIR [--out DIR]
 
-The temperature is fitted on validation and both splits are measured, so `config.json` says what the model is worth.
+The temperature is fitted on validation and both splits are measured, so `config.json` says what the model is worth;
+`figures/` beside it draws that (`train.report`).
 Without `--out` the model becomes the bundled one; the run's own records go to `train/results/` beside it.
 """
 
@@ -34,6 +35,7 @@ from train.config import write_json
 from train.data import DataError, load_split
 from train.evaluate import evaluate
 from train.framing import RESULT as FRAMING_RESULT
+from train.report import make_report
 
 MAX_BYTES = 10_000_000  # a Space takes files of up to this size without LFS
 RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file
@@ -131,6 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = export(options.run, options.data, options.out or BUNDLED_DIR, not options.no_test)
+        make_report(options.out or BUNDLED_DIR, options.data)
     except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

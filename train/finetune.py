@@ -33,7 +33,6 @@ from emotion_model.architecture import ArchitectureConfig, build_model
 from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelError
 from emotion_model.detection import DetectorError, FaceDetector
 from emotion_model.labels import CONTEMPT, LABELS, Label
-from train.__main__ import load_model
 from train.config import AugmentationConfig, Preset, TrainingConfig, explain, write_json
 from train.data import DataError, FaceDataset, load_split, without_images_of
 from train.evaluate import classification_metrics
@@ -470,7 +469,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = Settings(**{name: getattr(options, name) for name in helps})
-        base, detector = load_model(options.model), FaceDetector()
+        base, detector = EmotionClassifier.load(options.model), FaceDetector()
         if detector.notice:
             print(detector.notice, detector.fallback_reason, file=sys.stderr)
         report = finetune(base, options.data, options.out, settings, options.fer2013, options.drop, detector)
@@ -481,7 +480,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("stopped; run again to go on")
         return 130
     except (DataError, DetectorError, ModelError, ValueError, OSError) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     print(f"\n{_table(report)}\n-> {options.out}")
     return 0

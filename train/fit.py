@@ -123,12 +123,14 @@ class Teacher:
     record: list[dict[str, Any]]
 
     @classmethod
-    def of_models(cls, models: Sequence[EmotionClassifier], faces: FaceDataset) -> Teacher:
+    def of_models(cls, paths: Sequence[str | Path], faces: FaceDataset) -> Teacher:
         """The mean of the models' probabilities over the faces as they are and mirrored.
 
         Raises:
+            ModelError: a model cannot be loaded.
             ValueError: a model has other classes than the faces.
         """
+        models = [EmotionClassifier.load(path) for path in paths]
         ensemble = EmotionEnsemble(models)
         if set(ensemble.emotions) != set(faces.emotions):
             raise ValueError(
@@ -542,8 +544,11 @@ def _save_weights_only(model: keras.Model, architecture: ArchitectureConfig, pat
     copy = build_model(architecture)
     copy.set_weights(model.get_weights())
     partial = path.with_name(f"partial-{path.name}")
-    copy.save(partial)
-    partial.replace(path)
+    try:
+        copy.save(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _arrays(path: Path) -> list[np.ndarray]:

@@ -1,9 +1,10 @@
 """Figures of what a model can do, from the scores in its `config.json`; with the data also where it is surely wrong.
 
-    python -m train.report --model bundled --out DIR                    what config.json tells
-    python -m train.report --model bundled --data DIR --out DIR         and the statistics of its confident mistakes
+    python -m train.report --model bundled                 what config.json tells
+    python -m train.report --model bundled --data DIR      and the statistics of its confident mistakes
 
-Figures are drawn for the width of a phone and say in their own metadata, under `Description`, what they show.
+Without `--out` the figures go to `figures/` beside the weights, where the page and the model card look for them.
+They are drawn for the width of a phone and say in their own metadata, under `Description`, what they show.
 No face of the data set is drawn or written.
 """
 
@@ -20,10 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from emotion_model.classifier import (
     BUNDLED_DIR,
     CONFIG_FILE,
+    FIGURES_DIR,
     EmotionClassifier,
     ModelConfig,
     ModelError,
@@ -77,22 +81,64 @@ STYLE = {
 }
 
 
-def read_config(model: str | Path) -> ModelConfig:
-    """The config of a model: `bundled`, a `.keras` file or its folder; the weights are not read.
+def find_config(model: str | Path) -> Path:
+    """Path of the config of a model: `bundled`, a `.keras` file or its folder.
 
     Raises:
-        ModelError: no such model, or its config is missing or not one.
+        ModelError: no such model.
     """
     path = BUNDLED_DIR if str(model) == "bundled" else Path(model)
     if not path.exists():
         raise ModelError(f"{path}: no such model; give `bundled`, a .keras file or its folder with {CONFIG_FILE}.")
-    config_path = path / CONFIG_FILE if path.is_dir() else path.with_name(CONFIG_FILE)
+    return path / CONFIG_FILE if path.is_dir() else path.with_name(CONFIG_FILE)
+
+
+def read_config(path: Path) -> ModelConfig:
+    """The config of a model; its weights are not read.
+
+    Raises:
+        ModelError: it is missing or not a config.
+    """
     try:
-        return ModelConfig.from_json(config_path.read_text(encoding="utf-8"))
+        return ModelConfig.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{config_path}: cannot be read; `python -m train.export` writes it beside the weights."
-        ) from error
+        raise ModelError(f"{path}: cannot be read; `python -m train.export` writes it beside the weights.") from error
+
+
+def make_report(
+    model: str | Path, data_dir: Path | None = None, split: str | None = None, out_dir: Path | None = None
+) -> tuple[Path, dict[str, str]]:
+    """Draw everything that is known of a model.
+
+    Args:
+        model: `bundled`, a `.keras` file or its folder.
+        data_dir: folder with FER2013, for the statistics of confident mistakes.
+        split: whose scores; by default test where the model has it measured, else validation.
+        out_dir: where the figures go; by default `figures` beside the weights.
+
+    Returns:
+        The folder, and the figures left out: name -> why.
+
+    Raises:
+        DataError: the data cannot be used.
+        ModelError: no such model, or it has no scores of that split.
+    """
+    config_path = find_config(model)
+    config = read_config(config_path)
+    out_dir = out_dir or config_path.parent / FIGURES_DIR
+    split = split or ("validation" if config.metrics and "test" not in config.metrics else "test")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    left_out = draw_report(config, split, out_dir)
+    mistakes = (out_dir / MISTAKES_FILE, out_dir / "mistakes.png")
+    if data_dir:
+        statistics = confident_mistakes(EmotionClassifier.load(model), data_dir, split)
+        write_json(mistakes[0], statistics)
+        draw_mistakes(statistics, config.labels, mistakes[1])
+    else:
+        for path in mistakes:
+            path.unlink(missing_ok=True)
+        left_out["mistakes"] = "they are counted on the data set; give its folder with --data"
+    return out_dir, left_out
 
 
 def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str]:
@@ -543,7 +589,11 @@ def _figure(path: Path, height: float, description: str, width: float = WIDTH) -
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         partial = path.with_name(f"partial-{path.name}")
-        figure.savefig(partial, dpi=DPI, metadata={"Description": description})
+        figure.savefig(partial, dpi=DPI)
+    said = PngInfo()
+    said.add_text("Description", description)
+    with Image.open(partial) as picture:  # a few dozen colours say the same in a third of the bytes
+        picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(partial, "PNG", optimize=True, pnginfo=said)
     partial.replace(path)
 
 
@@ -553,23 +603,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="bundled", help="`bundled`, a .keras file or its folder (default: bundled)")
     parser.add_argument("--data", type=Path, help="folder with FER2013, for the statistics of confident mistakes")
     parser.add_argument("--split", choices=("validation", "test"), help="default: test where the model has it measured")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the figures")
+    parser.add_argument("--out", type=Path, help="folder for the figures (default: `figures` beside the weights)")
     options = parser.parse_args(arguments)
     try:
-        config = read_config(options.model)
-        split = options.split or ("validation" if config.metrics and "test" not in config.metrics else "test")
-        options.out.mkdir(parents=True, exist_ok=True)
-        left_out = draw_report(config, split, options.out)
-        mistakes = (options.out / MISTAKES_FILE, options.out / "mistakes.png")
-        if options.data:
-            classifier = EmotionClassifier() if options.model == "bundled" else EmotionClassifier.load(options.model)
-            statistics = confident_mistakes(classifier, options.data, split)
-            write_json(mistakes[0], statistics)
-            draw_mistakes(statistics, config.labels, mistakes[1])
-        else:
-            for path in mistakes:
-                path.unlink(missing_ok=True)
-            left_out["mistakes"] = "they are counted on the data set; give its folder with --data"
+        out, left_out = make_report(options.model, options.data, options.split, options.out)
     except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -577,7 +614,7 @@ def main(arguments: list[str] | None = None) -> int:
         if name in left_out:
             print(f"{name}.png left out: {left_out[name]}", file=sys.stderr)
         else:
-            print(options.out / f"{name}.png")
+            print(out / f"{name}.png")
     return 0
 
 

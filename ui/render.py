@@ -6,16 +6,27 @@ import base64
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from emotion_model import LABELS, Face, Label, ModelConfig, draw_emoji
 from emotion_model.labels import CONTEMPT
 
 _CROP_SIDE = 116  # pixels, shown at half that on dense screens
 _DETECTOR_NAMES = {"yunet": "YuNet", "haar": "Haar cascade"}
+# The figures that `train.report` draws, in the order of the page, and what each answers.
+_FIGURES = {
+    "confusion": "Which emotion is taken for which?",
+    "per_class": "How well is each emotion recognised?",
+    "reliability": "Is it as often right as it is sure?",
+    "mistakes": "Where is it wrong and sure of it?",
+    "robustness": "How does it do on poor pictures?",
+    "curves": "How did the training go?",
+}
 
 
 def masthead() -> str:
@@ -60,19 +71,12 @@ def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
 def model_page(config: ModelConfig, source: str, detector: str) -> str:
     """What serves here, how good it is and where its limits are."""
     weights, test = config.weights, config.metrics.get("test", {})
-    facts = [("Model", source), ("Face detector", _DETECTOR_NAMES[detector])]
-    if test:
-        facts += [("Accuracy on the FER2013 test", f"{test['accuracy']:.1%}"), ("Macro-F1", f"{test['macro_f1']:.3f}")]
+    facts = [("Model", Path(source).name), ("Face detector", _DETECTOR_NAMES[detector])]
     if weights.get("parameters"):
         facts.append(("Parameters", f"{weights['parameters'] / 1e6:.2f} million"))
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    panels = []
-    if test:
-        rows = [(name, scores["f1"]) for name, scores in test["per_class"].items()]
-        panels.append(
-            '<section class="panel"><h2>How well each emotion is recognised</h2>'
-            f"{_bars(rows, config.labels)}<p>F1 on {test['images']:,} test pictures, 100 % is perfect.</p></section>"
-        )
+    tuned = config.training.get("report")
+    panels = [_scores(test)] if test else [_tuned_scores(tuned)] if tuned else []
     panels.append(
         '<section class="panel"><h2>What it is not</h2><ul>'
         "<li>It names the expression that a face shows, not what a person feels.</li>"
@@ -82,6 +86,73 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
         "</li></ul></section>"
     )
     return f'<dl class="facts">{items}</dl><div class="two">{"".join(panels)}</div>'
+
+
+def drawings(folder: Path) -> str:
+    """The figures that `train.report` drew of a model, as far as they lie in the folder."""
+    drawn = [(folder / f"{name}.png", question) for name, question in _FIGURES.items()]
+    found = "".join(_drawing(path, question) for path, question in drawn if path.is_file())
+    return f'<div class="drawings">{found}</div>' if found else ""
+
+
+def _scores(test: dict[str, Any]) -> str:
+    rows = [
+        ("Accuracy, one view of each face", f"{test['accuracy']:.2%}"),
+        ("Accuracy, face and mirrored face averaged", f"{test['flip']['accuracy']:.2%}"),
+        ("Macro-F1, the mean over the emotions", f"{test['macro_f1']:.3f}"),
+        ("Accuracy without pictures that also stand in other splits", f"{test['deduplicated']['accuracy']:.2%}"),
+        ("Calibration error, confidence against accuracy", f"{test['ece']:.1%}"),
+    ]
+    if "ten_crop" in test:
+        rows.insert(2, ("Accuracy, ten crops averaged", f"{test['ten_crop']['accuracy']:.2%}"))
+    if test["ferplus_majority_accuracy"] is not None:
+        rows.append(("Agreement with ten FER+ taggers' majority", f"{test['ferplus_majority_accuracy']:.2%}"))
+    return _score_table(f"FER2013 test, {test['images']:,} pictures", rows)
+
+
+def _tuned_scores(report: dict[str, Any]) -> str:
+    """What a fine-tuned model does better and worse than the one it began as, from the report of `train.finetune`."""
+    rows = []
+    for name, where in (("held_out", "pictures of its own"), ("fer2013_validation", "FER2013 pictures")):
+        if scores := report.get(name):
+            before, after = scores["before"], scores["after"]
+            where = f"{after['images']:,} {where}"
+            rows.append((f"Accuracy on {where}", f"{before['accuracy']:.1%} → {after['accuracy']:.1%}"))
+            rows.append((f"Macro-F1 on {where}", f"{before['macro_f1']:.3f} → {after['macro_f1']:.3f}"))
+    return _score_table("Before fine-tuning → after, on pictures that it was not trained on", rows)
+
+
+def _score_table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
+    cells = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{value}</td></tr>' for name, value in rows)
+    return (
+        f'<section class="panel"><h2>How good it is</h2><table class="scores"><caption>{escape(caption)}</caption>'
+        f"{cells}</table></section>"
+    )
+
+
+def _drawing(path: Path, question: str) -> str:
+    with Image.open(path) as picture:
+        width, height = picture.size
+        says = picture.info.get("Description", question)
+    data = base64.b64encode(path.read_bytes()).decode()
+    return (
+        f'<figure><figcaption>{escape(question)}</figcaption><img src="data:image/png;base64,{data}" '
+        f'width="{width}" height="{height}" alt="{escape(says)}"></figure>'
+    )
+
+
+def attention(crop: np.ndarray, looked_at: np.ndarray | None, emotion: str, confidence: float) -> str:
+    """A face as the network is given it and, uint8 RGB, with what its attention lets through; None: it has none."""
+    seen = _figure_of(cv2.resize(crop, (240, 240), interpolation=cv2.INTER_CUBIC), "What the network is given")
+    answer = f"Its answer: {emotion}, {confidence:.0%}."
+    if looked_at is None:
+        return f'<div class="looks">{seen}</div>' + _status(answer, "This model has no attention to show.")
+    looks = _figure_of(looked_at[..., ::-1], "Bright: what its attention lets through")
+    return f'<div class="looks">{seen}{looks}</div>' + _status(answer, "The map is the same for every emotion.")
+
+
+def _figure_of(image: np.ndarray, caption: str) -> str:
+    return f'<figure><img src="{_data_url(".png", image)}" alt=""><figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def fine_print(config: ModelConfig, keep_minutes: int) -> str:
