@@ -119,7 +119,7 @@ def _tuned_scores(report: dict[str, Any]) -> str:
             where = f"{after['images']:,} {where}"
             rows.append((f"Accuracy on {where}", f"{before['accuracy']:.1%} → {after['accuracy']:.1%}"))
             rows.append((f"Macro-F1 on {where}", f"{before['macro_f1']:.3f} → {after['macro_f1']:.3f}"))
-    return _score_table("Before fine-tuning → after, on pictures that it was not trained on", rows)
+    return _score_table("Before fine-tuning → after, on pictures held out of it", rows)
 
 
 def _score_table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
