@@ -174,6 +174,16 @@ def _surprise(pen: _Pen) -> None:
     pen.chord(0.5, 0.83, 0.085, 0.06, 180, 360, (224, 96, 120, 255))
 
 
+def _contempt(pen: _Pen) -> None:
+    pen.head()
+    pen.line((0.24, 0.38), (0.42, 0.38), width=0.045)
+    pen.line((0.58, 0.38), (0.76, 0.38), width=0.045)
+    for x in (0.36, 0.70):
+        pen.ellipse(x, 0.44, 0.05, 0.055, _INK)
+    pen.arc(0.69, 0.27, 0.11, 0.06, 200, 340, 0.04)
+    pen.line((0.34, 0.72), (0.56, 0.71), (0.70, 0.62), width=0.055)
+
+
 def _plain(pen: _Pen, emotion: str) -> None:
     pen.head((190, 190, 200, 255))
     pen.letter(emotion[:1].upper() or "?")
@@ -181,6 +191,7 @@ def _plain(pen: _Pen, emotion: str) -> None:
 
 _EMOJI: dict[str, Callable[[_Pen], None]] = {
     "angry": _angry,
+    "contempt": _contempt,
     "disgust": _disgust,
     "fear": _fear,
     "happy": _happy,

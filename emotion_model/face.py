@@ -62,7 +62,10 @@ class Face:
 
     @property
     def valence(self) -> float:
-        """Unpleasant to pleasant, -1..1: mean of the emotions' valence, weighted by their probabilities."""
+        """Unpleasant to pleasant, -1..1: mean of the emotions' valence, weighted by their probabilities.
+
+        An emotion without a published value counts as neither, 0; so it does in `arousal`.
+        """
         return self._expected(0)
 
     @property

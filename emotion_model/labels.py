@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -10,11 +11,18 @@ class Label:
     """One class of a model: its name, the emoji that stands for it and its colour as `#rrggbb`.
 
     The defaults serve classes without an emoji or a colour of their own.
+
+    Raises:
+        ValueError: the colour is written otherwise.
     """
 
     name: str
     emoji: str = "🙂"
     colour: str = "#8d909a"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
+            raise ValueError(f"colour={self.colour!r} of {self.name}: write it as #rrggbb, such as #8d909a")
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -34,5 +42,8 @@ LABELS: tuple[Label, ...] = (
     Label("sad", "😢", "#0e5cff"),
     Label("surprise", "😲", "#ba6fe2"),
 )
+
+# The eighth class that FER+ and other data sets have; its colour stays 18 units or more away from theirs.
+CONTEMPT = Label("contempt", "😏", "#4e7230")
 
 EMOTIONS: tuple[str, ...] = tuple(label.name for label in LABELS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_model import EMOTIONS, LABELS, Label
+from emotion_model.labels import CONTEMPT
 
 # Machado, Oliveira & Fernandes, 2009, severity 1.0, on linear RGB.
 VISION = {
@@ -30,6 +31,12 @@ def test_the_order_of_the_seven_emotions_is_fixed():
     assert EMOTIONS == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 
+def test_a_colour_that_cannot_be_read_is_quoted():
+    for colour in ("red", "#fff", "#12345g", ""):
+        with pytest.raises(ValueError, match=f"colour='{colour}' of bored: write it as #rrggbb"):
+            Label("bored", "🥱", colour)
+
+
 def test_a_colour_is_read_as_red_green_blue():
     assert Label("x", "x", "#ff8001").rgb == (255, 128, 1)
 
@@ -38,10 +45,12 @@ def test_a_colour_is_read_as_red_green_blue():
 def test_colours_stay_apart_for_every_kind_of_colour_vision(vision):
     seen = [cielab(np.array(VISION[vision]) @ linear(label.rgb)) for label in LABELS]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) >= 22
+    contempt = cielab(np.array(VISION[vision]) @ linear(CONTEMPT.rgb))
+    assert min(np.linalg.norm(contempt - other) for other in seen) >= 18
 
 
 @pytest.mark.parametrize("background", ["#ffffff", "#faf9f7", "#14161b", "#1b1d23"])  # cards and page, light and dark
-@pytest.mark.parametrize("label", LABELS, ids=EMOTIONS)
+@pytest.mark.parametrize("label", [*LABELS, CONTEMPT], ids=lambda label: label.name)
 def test_colours_are_legible_on_light_and_dark(label, background):
     luminances = sorted(linear(rgb) @ [0.2126, 0.7152, 0.0722] for rgb in (label.rgb, Label("", "", background).rgb))
     assert (luminances[1] + 0.05) / (luminances[0] + 0.05) >= 3  # WCAG 2.2, graphical objects

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import signal
@@ -12,7 +13,7 @@ from conftest import ROOT, TINY
 from sklearn.metrics import f1_score
 from test_train_data import VOTES, faces, names, nothing, write_parquet
 
-from emotion_model import EMOTIONS, EmotionClassifier
+from emotion_model import EMOTIONS, LABELS, EmotionClassifier, Label
 from emotion_model.preprocessing import network_input
 from train import __main__ as command
 from train import export as export_module
@@ -22,7 +23,7 @@ from train.data import DataError, FaceDataset, load_split
 from train.evaluate import classification_metrics, evaluate, expected_calibration_error, ferplus_majority
 from train.evaluate import main as evaluate_main
 from train.export import export, fit_temperature
-from train.fit import StoppedError, fit
+from train.fit import Start, StoppedError, Teacher, fit
 from train.fit import _Run as Run
 
 RECIPE = TrainingConfig(
@@ -168,6 +169,84 @@ def test_another_configuration_in_the_same_folder_is_refused(data, tmp_path):
         fit(preset(epochs=2), *data, tmp_path, 0)
 
 
+def shifted(dataset):
+    """A teacher who is sure that every face shows the class after its label's."""
+    return Teacher(np.eye(7, dtype=np.float32)[(dataset.labels + 1) % 7], [{"source": "shifted", "sha256": "0"}])
+
+
+def test_a_student_learns_what_its_teacher_says(data, tmp_path):
+    train, validation = data
+    agreeing = replace(validation, labels=(validation.labels + 1) % 7)
+    recipe = preset(epochs=30, batch_size=7, learning_rate=1e-2, ema_momentum=0.9, distillation=1.0)
+    metrics = fit(recipe, train, agreeing, tmp_path, 0, teacher=shifted(train))
+    assert metrics["validation"]["accuracy"] > 0.4, "it says what the labels say, or nothing"
+
+
+def test_the_teachers_share_of_the_targets_is_the_distillation(data, tmp_path):
+    run = Run(preset(distillation=0.25, label_smoothing=0.0), *data, tmp_path, teacher=shifted(data[0]))
+    rows, labels = np.arange(len(data[0])), data[0].labels
+    assert run.targets[rows, labels] == pytest.approx(0.75) and run.targets[rows, (labels + 1) % 7] == pytest.approx(
+        0.25
+    )
+    np.testing.assert_allclose(run.targets.sum(axis=1), 1, rtol=1e-6)
+
+
+def relabelled(model, folder, labels):
+    """A copy of a model whose outputs keep their places and get other labels."""
+    shutil.copytree(model, folder)
+    config = replace(EmotionClassifier.load(model).config, labels=labels)
+    (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
+    return folder
+
+
+def test_a_teacher_is_the_mean_of_its_models_over_faces_as_they_are_and_mirrored(data, tiny_model, tmp_path):
+    teacher = Teacher.of_models([tiny_model, relabelled(tiny_model, tmp_path / "turned", LABELS[::-1])], data[0])
+    one = EmotionClassifier.load(tiny_model)
+    mean = (one.predict(data[0].images) + one.predict(data[0].images[:, :, ::-1])) / 2
+    np.testing.assert_allclose(teacher.probabilities, (mean + mean[:, ::-1]) / 2, atol=1e-6)
+    assert [entry["source"] for entry in teacher.record] == ["emotion_cnn.keras"] * 2
+
+
+def test_a_teacher_of_other_classes_is_refused(data, tiny_model, tmp_path):
+    strange = relabelled(tiny_model, tmp_path / "strange", (*LABELS[:6], Label("bored")))
+    with pytest.raises(ValueError, match=r"the teacher has the classes .*bored, the data .*surprise"):
+        Teacher.of_models([strange], data[0])
+
+
+def test_teacher_and_share_belong_together(data, tmp_path):
+    with pytest.raises(ValueError, match=r"distillation=0 and a teacher: give both"):
+        fit(preset(), *data, tmp_path / "run", 0, teacher=shifted(data[0]))
+    with pytest.raises(ValueError, match=r"distillation=0\.5 and no teacher: give both"):
+        fit(preset(distillation=0.5), *data, tmp_path / "run", 0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, tmp_path):
+    fit(preset(epochs=2), *data, tmp_path / "first", 0)
+    start = Start.of_run(tmp_path / "first", preset())
+    assert same(Run(preset(), *data, tmp_path / "x", start).model.get_weights(), weights_of(tmp_path / "first"))
+    fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
+    record = json.loads((tmp_path / "second" / "config.json").read_text())["start"]
+    assert (record["run"], record["epochs"]) == ("first", 2)
+    assert record["sha256"] == hashlib.sha256((tmp_path / "first" / "model.keras").read_bytes()).hexdigest()
+    assert Start.of_run(tmp_path / "second", preset()).record["epochs"] == 3, "epochs add up over the runs"
+    with pytest.raises(ValueError, match="another configuration"):
+        fit(preset(epochs=1), *data, tmp_path / "second", 0)
+    with pytest.raises(ValueError, match="first holds another network"):
+        Start.of_run(tmp_path / "first", replace(preset(), architecture=replace(TINY, batch_norm=False)))
+
+
+def test_a_start_from_the_bundled_model():
+    model = EmotionClassifier()
+    start = Start.of_model(model, PRESETS["compact"])
+    assert same(start.weights, model.model.get_weights())
+    assert start.record["sha256"] == model.config.weights["sha256"]
+    assert start.record["validation_accuracy"] == model.config.metrics["validation"]["accuracy"]
+    assert start.record["epochs"] >= model.config.training["epochs"]
+    with pytest.raises(ValueError, match="bundled is another network"):
+        Start.of_model(model, PRESETS["seed"])
+
+
 @pytest.fixture
 def parquet(tmp_path):
     folder = tmp_path / "data"
@@ -222,6 +301,38 @@ def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, mon
     assert np.array(result["confusion"]).sum() == 21
     assert evaluate_main(["--model", str(model), "--data", str(parquet)]) == 0
     assert "confusion matrix" in capsys.readouterr().out
+
+
+def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_path, capsys, monkeypatch, tiny_model):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
+    command_line = ["--data", str(parquet), "--out"]
+    assert command.main([*command_line, str(tmp_path / "run")]) == 0
+    config = export(tmp_path / "run", parquet, tmp_path / "model", measure_test=False)
+    teachers = ["--teacher", str(tmp_path / "model"), str(tiny_model), "--distillation", "0.5"]
+    assert command.main([*command_line, str(tmp_path / "b"), "--start", str(tmp_path / "model"), *teachers]) == 0
+    record = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert record["training"]["distillation"] == 0.5
+    assert record["start"]["sha256"] == record["teacher"][0]["sha256"] == config.weights["sha256"]
+    assert record["start"]["validation_accuracy"] == config.metrics["validation"]["accuracy"]
+    assert len(record["teacher"]) == 2
+    assert command.main([*command_line, str(tmp_path / "c"), "--start", str(tmp_path / "b")]) == 0
+    assert json.loads((tmp_path / "c" / "config.json").read_text())["start"]["epochs"] == 2
+    capsys.readouterr()
+    (tmp_path / "c" / "metrics.json").unlink()  # as in a run that is not at its end
+    for more, said in (
+        (["--teacher", str(tiny_model)], "distillation=0 and a teacher: give both"),
+        (["--distillation", "0.5"], "distillation=0.5 and no teacher: give both"),
+        (["--distillation", "2"], "distillation=2.0: use a value from 0 to 1"),
+        (["--teacher", str(tmp_path / "none.keras"), "--distillation", "0.5"], "no such model"),
+        (["--start", "bundled"], "bundled is another network: start from a model of the same architecture"),
+        (["--start", str(tiny_model)], "is another network"),
+        (["--start", str(tmp_path / "none.keras")], "no such model"),
+        (["--start", str(tmp_path / "c")], "c holds no finished run to start from: train it to its end first"),
+        (["--start", str(tmp_path / "run"), "--no-batch-norm"], "run holds another network"),
+    ):
+        assert command.main([*command_line, str(tmp_path / "d"), *more]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "d").exists()
 
 
 def test_data_without_ferplus_votes_is_trained_without_them(tmp_path, capsys, monkeypatch):

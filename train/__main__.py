@@ -10,7 +10,6 @@ Every setting of network, recipe and augmentation has a flag of its own, such as
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import math
 import sys
@@ -20,9 +19,9 @@ from typing import Any
 
 from emotion_model.architecture import POOLINGS, build_model, count_multiply_adds
 from emotion_model.classifier import EmotionClassifier, ModelError
-from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, Preset, settings, with_settings
+from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, Preset, explain, settings, with_settings
 from train.data import DataError, load_split, without_images_of
-from train.fit import Start, StoppedError, Teacher, fit
+from train.fit import Start, StoppedError, Teacher, fit, require_teacher
 
 CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
 DERIVED = ("classes",)  # follows from the data
@@ -68,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.data is None or options.out is None:
             parser.error("--data and --out are needed to train")
+        require_teacher(preset, bool(options.teacher))
 
         validation, test = load_split(options.data, "validation"), load_split(options.data, "test")
         train, dropped = without_images_of(load_split(options.data, "train"), [validation, test])
@@ -79,19 +79,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
         start = _start(options.start, preset) if options.start else None
-        teacher = (
-            Teacher.of_models([EmotionClassifier.load(model) for model in options.teacher], train)
-            if options.teacher
-            else None
-        )
+        teacher = Teacher.of_models(options.teacher, train) if options.teacher else None
         metrics = fit(preset, train, validation, options.out, dropped, options.track, start, teacher=teacher)
     except StoppedError as stopped:
         print(stopped)
         return 130
     except (DataError, ModelError, ValueError, OSError) as error:
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        mend = ": the disk is full; free some space and run the same line, it goes on from its last checkpoint"
-        print(f"error: {options.out if full else error}{mend if full else ''}", file=sys.stderr)
+        print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     score = metrics["validation"]
     print(f"validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f} -> {options.out}")
@@ -99,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _start(name: str, preset: Preset) -> Start:
-    if (Path(name) / "metrics.json").exists():
+    if (Path(name) / "environment.json").exists():  # as every run has it from its beginning
         return Start.of_run(Path(name), preset)
     return Start.of_model(EmotionClassifier.load(name), preset)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -181,6 +182,13 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
 }
+
+
+def explain(error: Exception, out: Path) -> str:
+    """What a command line says of an error: its own sentence, or the mend where the disk of `out` is full."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{out}: the disk is full; free some space and run the same line, it goes on from its last checkpoint"
+    return str(error)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -109,7 +109,7 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, emotio
 
     Returns:
         JSON-ready values; rows of `confusion` are true classes, columns predicted ones. `macro_f1` is the unweighted
-        mean of the classes' F1; a class never predicted has precision 0.
+        mean of the F1 of the classes that have faces; a class never predicted has precision 0.
     """
     classes = len(emotions)
     predicted = probabilities.argmax(axis=1)
@@ -122,7 +122,7 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, emotio
     return {
         "images": len(labels),
         "accuracy": round(float((predicted == labels).mean()), 4),
-        "macro_f1": round(float(f1.mean()), 4),
+        "macro_f1": round(float(f1[true > 0].mean()), 4),
         "ece": round(expected_calibration_error(labels, probabilities), 4),
         "reliability": reliability(labels, probabilities),
         "per_class": {

@@ -78,10 +78,10 @@ class Start:
         before = training.get("start") or {}
         record = {
             "run": Path(model.source).name,
-            "sha256": model.config.weights["sha256"],
-            "epochs": training["epochs"] + before.get("epochs", 0),
-            "minutes": round(training["minutes"] + before.get("minutes", 0), 1),
-            "validation_accuracy": model.config.metrics["validation"]["accuracy"],
+            "sha256": model.config.weights.get("sha256"),
+            "epochs": training.get("epochs", 0) + before.get("epochs", 0),
+            "minutes": round(training.get("minutes", 0) + before.get("minutes", 0), 1),
+            "validation_accuracy": model.config.metrics.get("validation", {}).get("accuracy"),
         }
         return cls(model.model.get_weights(), record)
 
@@ -169,22 +169,18 @@ def fit(
         StoppedError: on SIGINT or SIGTERM, after the checkpoint is written.
         ValueError: `run_dir` holds a run of another configuration, or a teacher is missing or not asked for.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
+    require_teacher(preset, teacher is not None)
     config = {"architecture": preset.architecture.to_dict(), "training": preset.training.to_dict()}
     config |= {"emotions": list(train.emotions), "data": {"train": len(train), "validation": len(validation)}}
     config["data"]["train_duplicates_dropped"] = dropped_duplicates
     if start:
         config["start"] = start.record
-    if bool(teacher) != bool(preset.training.distillation):
-        raise ValueError(
-            f"distillation={preset.training.distillation:g} and {'a' if teacher else 'no'} teacher: give both, a share "
-            "above 0 and a teacher, or neither"
-        )
     if teacher:
         config["teacher"] = teacher.record
     config_path = run_dir / "config.json"
     if config_path.exists() and json.loads(config_path.read_text()) != json.loads(json.dumps(config)):
         raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
+    run_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(preset, train, validation, run_dir, start, draw, teacher)
     if run.complete:
         print(f"{run_dir}: already complete")
@@ -196,6 +192,20 @@ def fit(
             run.train(stop)
         run.finish()
     return json.loads((run_dir / "metrics.json").read_text())
+
+
+def require_teacher(preset: Preset, given: bool) -> None:
+    """Refuse a teacher whose probabilities would not be used, and a share for a teacher that is not there.
+
+    Raises:
+        ValueError: one of the two is missing.
+    """
+    share = preset.training.distillation
+    if given != bool(share):
+        raise ValueError(
+            f"distillation={share:g} and {'a' if given else 'no'} teacher: give both, a share above 0 and a teacher, "
+            "or neither"
+        )
 
 
 def _same_network(architecture: dict[str, Any], preset: Preset) -> bool:

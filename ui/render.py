@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from emotion_model import Face, Label, ModelConfig, draw_emoji
+from emotion_model import LABELS, Face, Label, ModelConfig, draw_emoji
+from emotion_model.labels import CONTEMPT
 
 _CROP_SIDE = 116  # pixels, shown at half that on dense screens
 _DETECTOR_NAMES = {"yunet": "YuNet", "haar": "Haar cascade"}
@@ -74,7 +75,8 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
     if weights.get("parameters"):
         facts.append(("Parameters", f"{weights['parameters'] / 1e6:.2f} million"))
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    panels = [_scores(test)] if test else []
+    tuned = config.training.get("report")
+    panels = [_scores(test)] if test else [_tuned_scores(tuned)] if tuned else []
     panels.append(
         '<section class="panel"><h2>What it is not</h2><ul>'
         "<li>It names the expression that a face shows, not what a person feels.</li>"
@@ -105,10 +107,26 @@ def _scores(test: dict[str, Any]) -> str:
         rows.insert(2, ("Accuracy, ten crops averaged", f"{test['ten_crop']['accuracy']:.2%}"))
     if test["ferplus_majority_accuracy"] is not None:
         rows.append(("Agreement with ten FER+ taggers' majority", f"{test['ferplus_majority_accuracy']:.2%}"))
+    return _score_table(f"FER2013 test, {test['images']:,} pictures", rows)
+
+
+def _tuned_scores(report: dict[str, Any]) -> str:
+    """What a fine-tuned model does better and worse than the one it began as, from the report of `train.finetune`."""
+    rows = []
+    for name, where in (("held_out", "pictures of its own"), ("fer2013_validation", "FER2013 pictures")):
+        if scores := report.get(name):
+            before, after = scores["before"], scores["after"]
+            where = f"{after['images']:,} {where}"
+            rows.append((f"Accuracy on {where}", f"{before['accuracy']:.1%} → {after['accuracy']:.1%}"))
+            rows.append((f"Macro-F1 on {where}", f"{before['macro_f1']:.3f} → {after['macro_f1']:.3f}"))
+    return _score_table("Before fine-tuning → after, on pictures held out of it", rows)
+
+
+def _score_table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
     cells = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{value}</td></tr>' for name, value in rows)
     return (
-        f'<section class="panel"><h2>How good it is</h2><table class="scores"><caption>FER2013 test, '
-        f"{test['images']:,} pictures</caption>{cells}</table></section>"
+        f'<section class="panel"><h2>How good it is</h2><table class="scores"><caption>{escape(caption)}</caption>'
+        f"{cells}</table></section>"
     )
 
 
@@ -159,10 +177,19 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
     rows = list(zip(face.emotions, (float(p) for p in face.probabilities), strict=True))
     return (
         f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
-        f'<img class="emoji" src="{_emoji_url(face.emotion)}" alt=""></div>'
+        f"{_emoji(face.emotion, labels)}</div>"
         f'<div><div class="number">Face {number}</div><h3>{escape(face.emotion.capitalize())}</h3></div>'
         f'<div class="confidence">{face.confidence:.0%}</div></header>{_bars(rows, labels)}</li>'
     )
+
+
+def _emoji(emotion: str, labels: Sequence[Label]) -> str:
+    """Our drawing of an emotion; where the model's config names another emoji than the one that we drew, that one."""
+    wanted = next((label.emoji for label in labels if label.name == emotion), Label.emoji)
+    drawn = {label.name: label.emoji for label in (*LABELS, CONTEMPT)}
+    if wanted in (drawn.get(emotion), Label.emoji):
+        return f'<img class="emoji" src="{_emoji_url(emotion)}" alt="">'
+    return f'<span class="emoji" aria-hidden="true">{escape(wanted)}</span>'
 
 
 def _bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:

@@ -1,0 +1,209 @@
+"""Your own pictures: a folder per emotion, photos of any size, faces found and cropped as the model is given them."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from emotion_model.classifier import ModelConfig
+from emotion_model.detection import FaceDetector
+from emotion_model.images import ImageError, read_image, to_grey
+from emotion_model.preprocessing import Framing, crop_face, network_input
+from train.data import DataError, FaceDataset
+
+READY_CROP_SIDE = 100  # pixels; a picture up to this size without a detectable face is taken as a cropped face itself
+FEWEST_PICTURES = 5  # of a class: one each to choose the epoch and to report on, the rest to learn from
+NAMED_PICTURES = 10  # unusable ones that the terminal names; `pictures.csv` has them all
+_SPLIT_NAMES = {"train", "training", "validation", "val", "test"}  # folders of a data set, not of a class
+_ALIKE = 0.75  # similarity of two names above which one is taken for a slip of the other
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture file.
+
+    Attributes:
+        file: its path inside the folder that was given.
+        emotion: the class that its folder names.
+        crop: its face, uint8 grey `(size, size)`; None where it is unusable.
+        note: why it is unusable, or what was unusual about it; "" for an ordinary one.
+        split: `train`, `validation` or `held_out`; "" before `with_splits` and for an unusable one.
+    """
+
+    file: str
+    emotion: str
+    crop: np.ndarray | None
+    note: str = ""
+    split: str = ""
+
+
+def class_folders(folder: Path, known: Collection[str]) -> dict[str, list[Path]]:
+    """The folders of each class, by its name in lower case; one whose name is not known is a new class.
+
+    Raises:
+        DataError: no such folder, none in it, or a name that is probably not meant: a data set's split, or a slip
+            such as `anger` where `angry` is known.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give one that holds a folder of pictures per emotion")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith((".", "_")):
+            found.setdefault(path.name.strip().lower(), []).append(path)
+    if not found:
+        raise DataError(f"{folder}: holds no folder; put the pictures into one per emotion, such as happy/ and sad/")
+    if splits := _SPLIT_NAMES & set(found):
+        raise DataError(
+            f"{folder}: {' and '.join(sorted(splits))} are no emotions; give a folder that holds a folder per emotion, "
+            f"such as {folder / min(splits)}"
+        )
+    for name in sorted(set(found) - set(known)):
+        alike = difflib.get_close_matches(name, known, 1, _ALIKE) or [k for k in known if name.startswith(k[:4])]
+        if alike:
+            raise DataError(
+                f"{found[name][0]}: the model has no class {name}, but {alike[0]}: rename the folder to that, or, for "
+                "a class of its own, to a name that is less alike"
+            )
+    return found
+
+
+def read_pictures(
+    folder: Path, folders: Mapping[str, Sequence[Path]], detector: FaceDetector, config: ModelConfig
+) -> list[Picture]:
+    """Read every picture and cut out its largest face as `EmotionDetector` does.
+
+    A picture of up to 100 pixels a side in which no face is found is taken as a face that is cropped already. Of
+    pictures with pixel for pixel the same crop one is used, and none where they stand in different classes.
+
+    Args:
+        folder: what the pictures' names are relative to.
+        folders: where the pictures of each class lie, at any depth; hidden files are left out.
+        detector: finds the faces.
+        config: framing and size of the crops.
+    """
+    files = [
+        (file, emotion)
+        for emotion, places in sorted(folders.items())
+        for place in places
+        for file in sorted(place.rglob("*"))
+        if file.is_file() and not file.name.startswith(".")
+    ]
+    progress = keras.utils.Progbar(len(files), verbose=int(sys.stdout.isatty()), unit_name="picture")
+    pictures = []
+    for file, emotion in files:
+        crop, note = _face(file, detector, config)
+        pictures.append(Picture(file.relative_to(folder).as_posix(), emotion, crop, note))
+        progress.add(1)
+    same: dict[bytes, list[Picture]] = {}
+    for picture in pictures:
+        if picture.crop is not None:
+            same.setdefault(picture.crop.tobytes(), []).append(picture)
+    return [one if one.crop is None else _unless_twin(one, same[one.crop.tobytes()]) for one in pictures]
+
+
+def _face(file: Path, detector: FaceDetector, config: ModelConfig) -> tuple[np.ndarray | None, str]:
+    """The crop of a picture's largest face, if there is one, and what is to say about it."""
+    try:
+        image = read_image(file)
+    except ImageError as error:
+        return None, str(error)
+    found, grey = detector.detect(image), to_grey(image)
+    if found:
+        framing = config.framing.get(detector.name, Framing())
+        crop = crop_face(grey, found[0].box, found[0].landmarks, framing, config.image_size)
+        return crop, "several faces: the largest is used" if len(found) > 1 else ""
+    if max(grey.shape) <= READY_CROP_SIDE:
+        return resized([grey], config.image_size)[0], "no face found, but small: taken as a cropped face"
+    return None, "no face found"
+
+
+def _unless_twin(picture: Picture, twins: Sequence[Picture]) -> Picture:
+    other = next((twin for twin in twins if twin.emotion != picture.emotion), None)
+    if other:
+        return replace(picture, crop=None, note=f"the same face stands in another class: {other.file}")
+    return picture if picture is twins[0] else replace(picture, crop=None, note=f"the same face as {twins[0].file}")
+
+
+def resized(faces: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
+    """Faces, uint8 grey of any sizes, as uint8 `(n, size, size)`."""
+    return network_input(faces, size)[..., 0].astype(np.uint8)
+
+
+def with_splits(pictures: Sequence[Picture], classes: Collection[str], held_out: float, seed: int) -> list[Picture]:
+    """The pictures with their splits: of each class a share is held out for the report, as much again validates.
+
+    Raises:
+        DataError: a class with too few usable pictures, or only one class.
+    """
+    by_class: dict[str, list[str]] = {name: [] for name in sorted(classes)}
+    for picture in pictures:
+        if picture.crop is not None:
+            by_class[picture.emotion].append(picture.file)
+    poor = [f"{name} {len(files)}" for name, files in by_class.items() if len(files) < FEWEST_PICTURES]
+    if poor:
+        raise DataError(
+            f"too few usable pictures: {', '.join(poor)}; each class needs {FEWEST_PICTURES}: add some, or remove "
+            "the folder"
+        )
+    if len(by_class) < 2:
+        raise DataError(
+            f"pictures of {', '.join(by_class) or 'no class'} only: give at least two classes to tell apart"
+        )
+    rng, splits = np.random.default_rng(seed), {}
+    for files in by_class.values():
+        count = max(1, round(held_out * len(files)))
+        for place, index in enumerate(rng.permutation(len(files))):
+            splits[files[index]] = "held_out" if place < count else "validation" if place < 2 * count else "train"
+    return [replace(picture, split=splits.get(picture.file, "")) for picture in pictures]
+
+
+def dataset(pictures: Iterable[Picture], split: str, emotions: tuple[str, ...]) -> FaceDataset:
+    """The faces of one split, labelled by their place in `emotions`."""
+    chosen = [picture for picture in pictures if picture.split == split]
+    labels = np.array([emotions.index(picture.emotion) for picture in chosen])
+    return FaceDataset(np.stack([picture.crop for picture in chosen]), labels, emotions=emotions)  # type: ignore[misc]
+
+
+def digest(pictures: Iterable[Picture]) -> str:
+    """Sha256 of everything that is trained and measured on."""
+    result = hashlib.sha256()
+    for picture in pictures:
+        if picture.crop is not None:
+            result.update(f"{picture.emotion}/{picture.file}".encode() + picture.crop.tobytes())
+    return result.hexdigest()
+
+
+def write_list(path: Path, pictures: Iterable[Picture]) -> None:
+    """Write a CSV with a line per picture: `file,class,status,note`."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "class", "status", "note"))
+        for one in pictures:
+            writer.writerow(
+                (one.file, one.emotion, "unusable" if one.crop is None else one.split or "usable", one.note)
+            )
+    partial.replace(path)
+
+
+def summary(pictures: Sequence[Picture], list_path: Path) -> str:
+    """How many pictures are usable, and which are not, for the terminal."""
+    unusable = [picture for picture in pictures if picture.crop is None]
+    counts = Counter(picture.emotion for picture in pictures if picture.crop is not None)
+    named = ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+    lines = [f"{len(pictures)} pictures, {len(pictures) - len(unusable)} usable: {named}"]
+    lines += [f"  not used: {picture.file}: {picture.note}" for picture in unusable[:NAMED_PICTURES]]
+    if len(unusable) > NAMED_PICTURES:
+        lines.append(f"  and {len(unusable) - NAMED_PICTURES} more: see {list_path}")
+    notes = Counter(picture.note for picture in pictures if picture.note and picture.crop is not None)
+    lines += [f"  {count} used: {note}" for note, count in notes.most_common()]
+    return "\n".join(lines)
