@@ -16,7 +16,7 @@ import gradio as gr
 import numpy as np
 
 from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_base64_image, read_image
-from ui import render
+from ui import live, render
 from ui.theme import STYLE_SHEET, page_theme
 
 KEEP_SECONDS = 300  # a visitor's files are deleted from the server when they are this old
@@ -110,7 +110,9 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
         gr.HTML(render.masthead())
         if detector.faces.notice:
             gr.HTML(render.notice(detector.faces.notice), elem_id="notice")
-        with gr.Tab("Photo"):
+        with gr.Tab("Live"):
+            live.build_tab(live.Live(detector))
+        with gr.Tab("Photo", render_children=True):
             with gr.Row(equal_height=True):
                 photo = photo_input(
                     label="Your photo",

@@ -19,7 +19,7 @@ _DETECTOR_NAMES = {"yunet": "YuNet", "haar": "Haar cascade"}
 
 def masthead() -> str:
     """Name of the page and what it does."""
-    heads = "".join(f'<img src="{_emoji_url(name)}" alt="">' for name in ("happy", "surprise", "sad"))
+    heads = "".join(f'<img src="{emoji_url(name)}" alt="">' for name in ("happy", "surprise", "sad"))
     return (
         f'<div class="masthead"><div class="heads" aria-hidden="true">{heads}</div><div>'
         "<h1>Emotion Lens</h1><p>See which emotion each face in a picture shows, and how sure the network is.</p>"
@@ -105,7 +105,7 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
     rows = list(zip(face.emotions, (float(p) for p in face.probabilities), strict=True))
     return (
         f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
-        f'<img class="emoji" src="{_emoji_url(face.emotion)}" alt=""></div>'
+        f'<img class="emoji" src="{emoji_url(face.emotion)}" alt=""></div>'
         f'<div><div class="number">Face {number}</div><h3>{escape(face.emotion.capitalize())}</h3></div>'
         f'<div class="confidence">{face.confidence:.0%}</div></header>{_bars(rows, labels)}</li>'
     )
@@ -135,8 +135,9 @@ def _crop_url(image_rgb: np.ndarray, face: Face) -> str:
 
 
 @lru_cache(maxsize=64)
-def _emoji_url(emotion: str) -> str:
-    return _data_url(".png", cv2.cvtColor(draw_emoji(emotion, 88), cv2.COLOR_RGBA2BGRA))
+def emoji_url(emotion: str, size: int = 88) -> str:
+    """The emoji of an emotion, `size` pixels wide and high, as a data URL."""
+    return _data_url(".png", cv2.cvtColor(draw_emoji(emotion, size), cv2.COLOR_RGBA2BGRA))
 
 
 def _data_url(suffix: str, image: Any) -> str:
