@@ -12,6 +12,7 @@ from emotion_model.face import Face
 
 VELOCITY_SECONDS = 0.2  # time constant of the velocity's running mean: long enough to even out a jittering box
 COASTING_SECONDS = 1.0  # a face out of sight is expected to keep moving for about this long
+LONGEST_GAP = 5.0  # seconds between two frames over which a face can still be followed
 EVIDENCE_STEP = 0.2  # seconds; one frame counts for no more, or at low frame rates a single odd one would decide
 RESTLESS_SECONDS = 5.0  # time constant with which a change of label is forgotten
 
@@ -23,7 +24,7 @@ class TrackingConfig:
     smoothing: float = 0.2  # s; time constant of the running mean of the probabilities; 0 gives the raw ones
     label_lead: float = 0.1  # 0..1; another emotion's lead up to this says nothing against the present label
     label_evidence: float = 0.03  # s; what the square of its lead beyond that adds up to before the label changes
-    patience: float = 1.0  # s; a face out of sight this long has left
+    patience: float = 1.0  # s; a face that frames have missed for this long has left
     reach: float = 0.6  # widths; how far from the expected place a face is still the same one
     speed: float = 2.0  # widths per s; what is added to the reach for the time since the face was last seen
     size_ratio: float = 1.8  # how much larger or smaller the same face may be from frame to frame
@@ -91,6 +92,7 @@ class _Track:
         self.number = number
         self.emotions = EmotionSmoother()
         self.seen = time
+        self.missed = False  # by the last frame
         self.size = _size(face)
         self.centre = _centre(face)
         self.velocity = np.zeros(2)  # pixels per second
@@ -114,7 +116,7 @@ class _Track:
         if elapsed > 0:
             weight = 1 - math.exp(-elapsed / VELOCITY_SECONDS)
             self.velocity += weight * ((centre - self.centre) / elapsed - self.velocity)
-        self.centre, self.size, self.seen = centre, _size(face), time
+        self.centre, self.size, self.seen, self.missed = centre, _size(face), time, False
         self.emotions.update(face.probabilities, time, config)
         return replace(
             face,
@@ -130,8 +132,8 @@ class FaceTracker:
 
     Faces are matched by place and size: each known face is expected a little further along its way, and the nearest
     pairs are joined first. That holds through a missed detection, a short occlusion and two faces crossing, at any
-    frame rate, also an irregular one. Ids count from 1 and are never given twice. Memory: the faces of the last
-    `patience` seconds.
+    frame rate from 1 in `LONGEST_GAP` seconds on, also an irregular one. Ids count from 1 and are never given twice.
+    Memory: the faces of the last `patience` seconds.
 
         tracker = FaceTracker()
         for time, image in frames:
@@ -161,13 +163,20 @@ class FaceTracker:
         if not time >= self._time:
             raise ValueError(f"time={time}: must not be before the last frame's {self._time}; for another clip, cut()")
         self._time = time
-        self._tracks = [track for track in self._tracks if time - track.seen <= self.config.patience]
+        # Where frames are rare, whoever was in the last one has not been missed yet.
+        self._tracks = [
+            track
+            for track in self._tracks
+            if time - track.seen <= (self.config.patience if track.missed else max(self.config.patience, LONGEST_GAP))
+        ]
         pairs = sorted(
             (distance, i, j)
             for i, track in enumerate(self._tracks)
             for j, face in enumerate(faces)
             if (distance := track.distance(face, time, self.config)) < math.inf
         )
+        for track in self._tracks:
+            track.missed = True
         track_of: dict[int, _Track] = {}
         taken: set[int] = set()
         for _, i, j in pairs:

@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -46,6 +48,22 @@ def test_the_curl_calls_of_the_api(run):
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
     assert printed.count("event: complete") == 3
     assert printed.count('"happy"') >= 2 and '"colour"' in printed
+
+
+def test_the_webcam_client(run, tmp_path, astronaut):
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (512, 512))
+    for i in range(5):
+        film.write(np.roll(astronaut, 8 * i, axis=1)[..., ::-1].copy())
+    film.release()
+    text = snippets("Live", "python")[0]
+    assert len(text.splitlines()) <= 20
+    printed = run([sys.executable, "-c"], text.replace("VideoCapture(0)", "VideoCapture('film.avi')"))
+    assert printed.count("face 1 is happy") == len(printed.splitlines()) == 5
+
+
+def test_the_tracking_example(run):
+    printed = run([sys.executable, "-c"], snippets("Live", "python")[1])
+    assert printed.count("1 happy") == 3
 
 
 @pytest.mark.parametrize("text", snippets("Python", "python"))

@@ -10,7 +10,8 @@ const at = Object.fromEntries(settings.columns.map((name, i) => [name, i]));  //
 
 const LONGEST_SIDE = 640;     // pixels of the frames sent
 const JPEG_QUALITY = 0.8;
-const MAX_UNDER_WAY = 3;      // frames at a time, so that a slow network costs delay, not rate
+const MAX_UNDER_WAY = 3;      // frames at a time, so that a distant server costs delay, not rate
+const LONG_DELAY = 400;       // ms; from here on the server is busy rather than far away: one frame at a time
 const MIN_PERIOD = 1000 / 30; // ms between frames: no camera is much faster
 const REPLY_TIMEOUT = 10000;  // ms
 const RETRY_BUSY = 3000;      // ms
@@ -36,7 +37,7 @@ const pictures = Object.fromEntries(settings.labels.map(label => {
 let session = newSession();   // name of this page's session on the server
 let run = 0;                  // counts up with each start, stop and clear, so that late replies are known as such
 let stream = null, paused = false, starting = false;
-let underWay = 0, lastSent = -Infinity, notBefore = 0, failures = 0, work = 40, timer = 0;
+let underWay = 0, lastSent = -Infinity, notBefore = 0, failures = 0, work = 40, delay = 100, timer = 0;
 let origin = null;            // performance.now() at time 0 of the session
 let rows = [], frame = 0, dropped = 0, cleared = null;
 let serverSession = null, idOffset = 0, highestId = 0;
@@ -137,7 +138,7 @@ function tick() {
   if (!stream) return;
   if (!root.isConnected) { stop(); return; }
   if (asleep()) { timer = setTimeout(tick, 200); return; }
-  if (underWay >= MAX_UNDER_WAY) return;  // the next reply calls again
+  if (underWay >= (delay > LONG_DELAY ? 1 : MAX_UNDER_WAY)) return;  // the next reply calls again
   const period = Math.max(control.interval.value * 1000, MIN_PERIOD, work);
   const wait = Math.max(lastSent + period, notBefore) - performance.now();
   if (wait > 1) { timer = setTimeout(tick, wait); return; }
@@ -190,6 +191,7 @@ function refused(reply) {
 function received(reply, began) {
   const now = performance.now(), time = (began - origin) / 1000;
   work = 0.8 * work + 0.2 * reply.milliseconds;
+  delay = 0.8 * delay + 0.2 * (now - began);
   failures = 0;
   if (time <= lastResult) return;
   lastResult = time;
@@ -212,6 +214,7 @@ function received(reply, began) {
   placeBoxes(faces, reply);
   showMain(now);
   const alone = faces.length === 1 ? '1 face' : `${faces.length} faces`;
+  if (paused) return;
   if (faces.length) say(alone + ' followed.', dropped ? 'The session is very long: its oldest rows have been dropped.' : '');
   else if (now - lastFaceTime > 1500) say('No face in the picture.', 'Come closer, face the camera, or turn on a light.', 'quiet');
   requestAnimationFrame(() => {
@@ -470,11 +473,11 @@ function animate(now) {
   if (now - drawnAt < DRAW_PERIOD || root.offsetParent === null) return;
   drawnAt = now;
   removeBoxes(false);
-  const delay = replies.length ? replies.reduce((sum, [, one]) => sum + one, 0) / replies.length : 0;
   replies = replies.filter(([when]) => now - when < 3000);
   const span = replies.length > 1 ? (replies[replies.length - 1][0] - replies[0][0]) / 1000 : 0;
+  const mean = replies.reduce((sum, [, one]) => sum + one, 0) / replies.length;
   meter.hidden = !stream || !span;
-  if (span) meter.textContent = `${((replies.length - 1) / span).toFixed(1)} results/s · ${Math.round(delay)} ms`;
+  if (span) meter.textContent = `${((replies.length - 1) / span).toFixed(1)} results/s · ${Math.round(mean)} ms`;
   const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
   const end = Math.max(clock(), settings.seconds / 6);  // a young session fills the width sooner
   const span2 = Math.min(settings.seconds, Math.max(end, 10));
