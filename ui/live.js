@@ -15,7 +15,8 @@ const LONG_DELAY = 400;       // ms; from here on the server is busy rather than
 const MIN_PERIOD = 1000 / 30; // ms between frames: no camera is much faster
 const REPLY_TIMEOUT = 10000;  // ms
 const RETRY_BUSY = 3000;      // ms
-const FACE_GRACE = 400;       // ms that a box stays when the face is missed
+const FACE_GRACE = 400;       // ms that a box stays when frames miss the face
+const STALE = 3000;           // ms that it stays when no results come at all
 const DRAW_PERIOD = 100;      // ms between two drawings of the timeline
 const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
 const MAX_ROWS = 200000;      // kept for the export: hours
@@ -89,7 +90,7 @@ function stop() {
   run++;
   closeCamera();
   server.leave(session);
-  removeBoxes(true);
+  removeBoxes(-1);
   replies = [];
   setState('off');
   say('Camera off.', rows.length ? 'What was read is kept: save it, or start again.' : 'Press “Start camera” and allow it in the browser.', 'quiet');
@@ -273,13 +274,13 @@ function placeBoxes(faces, size) {
     shown.row = row; shown.size = size; shown.seen = now;
   }
   for (const shown of shownBoxes.values()) shown.box.classList.toggle('missed', shown.seen !== now);
-  removeBoxes(false);
+  removeBoxes(FACE_GRACE);
 }
 
-function removeBoxes(all) {
-  const now = performance.now(), grace = FACE_GRACE + 2 * Math.max(work, control.interval.value * 1000);
+function removeBoxes(unseenFor) {
+  const now = performance.now();
   for (const [id, shown] of shownBoxes) {
-    if (all || now - shown.seen > grace) { shown.box.remove(); shownBoxes.delete(id); }
+    if (now - shown.seen > unseenFor) { shown.box.remove(); shownBoxes.delete(id); }
   }
 }
 
@@ -472,7 +473,7 @@ function animate(now) {
   requestAnimationFrame(animate);
   if (now - drawnAt < DRAW_PERIOD || root.offsetParent === null) return;
   drawnAt = now;
-  removeBoxes(false);
+  if (!paused) removeBoxes(STALE + control.interval.value * 1000);
   replies = replies.filter(([when]) => now - when < 3000);
   const span = replies.length > 1 ? (replies[replies.length - 1][0] - replies[0][0]) / 1000 : 0;
   const mean = replies.reduce((sum, [, one]) => sum + one, 0) / replies.length;
