@@ -26,7 +26,7 @@ from emotion_model import (
 )
 from emotion_model.classifier import FIGURES_DIR
 from emotion_model.explain import attention_map, draw_heat
-from ui import render
+from ui import live, render
 from ui.theme import STYLE_SHEET, page_theme
 
 KEEP_SECONDS = 300  # a visitor's files are deleted from the server when they are this old
@@ -137,7 +137,9 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
         gr.HTML(render.masthead())
         if notices:
             gr.HTML(render.notice(" ".join(notices)), elem_id="notice")
-        with gr.Tab("Photo"):
+        with gr.Tab("Live"):
+            live.build_tab(live.Live(detector))
+        with gr.Tab("Photo", render_children=True):
             with gr.Row(equal_height=True):
                 photo = photo_input(
                     label="Your photo",

@@ -13,6 +13,8 @@ from emotion_model.face import Face
 from emotion_model.images import ImageError, read_base64_image, read_image
 from emotion_model.labels import EMOTIONS, LABELS, Label
 from emotion_model.pipeline import EmotionDetector
+from emotion_model.timeline import TimelineWriter
+from emotion_model.tracking import FaceTracker, TrackingConfig
 
 __all__ = [
     "EMOTIONS",
@@ -23,10 +25,13 @@ __all__ = [
     "EmotionEnsemble",
     "Face",
     "FaceDetector",
+    "FaceTracker",
     "ImageError",
     "Label",
     "ModelConfig",
     "ModelError",
+    "TimelineWriter",
+    "TrackingConfig",
     "TransformersClassifier",
     "draw_emoji",
     "draw_faces",

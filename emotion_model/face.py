@@ -28,12 +28,15 @@ class Face:
 
     Attributes:
         box: (x, y, w, h) in pixels of the original picture, inside it.
-        probabilities: float32 `(classes,)` in the order of `emotions`, summing to 1.
+        probabilities: float32 `(classes,)` in the order of `emotions`, summing to 1; smoothed over time where the
+            face was tracked.
         landmarks: float32 `(5, 2)` pixel positions (eye, eye, nose, mouth corner, mouth corner; the picture's left
             first), or None where the detector finds none.
         track_id: the same number for the same person over the frames of a clip; None in a photo.
         detection_score: how sure the detector is that this is a face, 0..1.
         emotions: class names, in the order of `probabilities`.
+        raw_probabilities: as the network gave them for this very frame, where `probabilities` are smoothed; else None.
+        steady_emotion: the label that a tracker holds against flicker; None in a photo.
     """
 
     box: tuple[int, int, int, int]
@@ -42,16 +45,18 @@ class Face:
     track_id: int | None = None
     detection_score: float = 1.0
     emotions: tuple[str, ...] = EMOTIONS
+    raw_probabilities: np.ndarray | None = None
+    steady_emotion: str | None = None
 
     @property
     def emotion(self) -> str:
-        """The most probable emotion."""
-        return self.emotions[int(np.argmax(self.probabilities))]
+        """The most probable emotion; for a tracked face the one that has been so for a while."""
+        return self.steady_emotion or self.emotions[int(np.argmax(self.probabilities))]
 
     @property
     def confidence(self) -> float:
         """Probability of that emotion, 0..1."""
-        return float(np.max(self.probabilities))
+        return float(self.probabilities[self.emotions.index(self.emotion)])
 
     @property
     def intensity(self) -> float:
@@ -74,8 +79,9 @@ class Face:
         return self._expected(1)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values, rounded to 4 digits."""
-        return {
+        """JSON-ready values, rounded to 4 digits; a tracked face also has its `face_id`."""
+        known = {} if self.track_id is None else {"face_id": self.track_id}
+        return known | {
             "box": list(self.box),
             "emotion": self.emotion,
             "confidence": round(self.confidence, 4),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,6 +42,20 @@ def astronaut() -> np.ndarray:
 
 
 ASTRONAUT_FACE = (175, 70, 100, 125)  # x, y, w, h, read off the picture by eye
+
+
+@pytest.fixture(scope="session")
+def surprised(astronaut: np.ndarray) -> np.ndarray:
+    """The portrait with its smile painted over by an open mouth, which the bundled model takes for surprise."""
+    picture = astronaut.copy()
+    mouth = picture[122:165, 186:252]
+    height, width = mouth.shape[:2]
+    painted = np.full_like(mouth, np.median(astronaut[105:125, 195:245].reshape(-1, 3), axis=0).astype(np.uint8))
+    cv2.ellipse(painted, (width // 2, round(height * 0.6)), (10, 16), 0, 0, 360, (40, 10, 10), -1)
+    y, x = np.mgrid[0:height, 0:width]
+    share = np.clip(1.6 - 1.6 * np.hypot(2 * x / width - 1, 2 * y / height - 1) ** 2, 0, 1)[..., None]
+    mouth[:] = (share * painted + (1 - share) * mouth).astype(np.uint8)
+    return picture
 
 
 @pytest.fixture(scope="session")
@@ -145,12 +160,16 @@ class RunningApp:
     log: Path
 
 
-@contextmanager
-def start_app(folder: Path, **variables: str) -> Iterator[RunningApp]:
-    """Start the app on a free port with its log in `folder`; it is ended, as a host would, at the end."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+@contextmanager
+def start_app(folder: Path, port: int | None = None, **variables: str) -> Iterator[RunningApp]:
+    """Start the app, on a free port by default, its log in `folder`; it is ended, as a host would, at the end."""
+    port = port or free_port()
     log = folder / "log"
     environment = os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)} | variables
     with log.open("w") as output:

@@ -42,10 +42,15 @@ def page(request, browser, app):
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.goto(app.url)
-    page.wait_for_selector("#photo input[type=file]", state="attached")
+    open_photo_tab(page)
     yield page
     assert page.problems == []
     context.close()
+
+
+def open_photo_tab(page):
+    page.wait_for_selector("#photo input[type=file]", state="attached")
+    page.get_by_role("tab", name="Photo").click()
 
 
 def upload(page, path):
@@ -161,7 +166,7 @@ def test_results_are_announced_and_pictures_are_described_to_screen_readers(page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_legible_in_light_and_dark(page, photo, scheme, app):
     page.goto(f"{app.url}/?__theme={scheme}")
-    page.wait_for_selector("#photo input[type=file]", state="attached")
+    open_photo_tab(page)
     upload(page, photo)
     page.wait_for_selector(".card")
     colours = page.evaluate(

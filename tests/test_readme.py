@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -56,6 +58,22 @@ def test_the_javascript_example(run, tmp_path):
     (tmp_path / "node_modules").symlink_to(packages)
     (text,) = snippets("API", "javascript")
     assert run(["node", "--input-type=module", "-e"], text).startswith("happy ")
+
+
+def test_the_webcam_client(run, tmp_path, astronaut):
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (512, 512))
+    for i in range(5):
+        film.write(np.roll(astronaut, 8 * i, axis=1)[..., ::-1].copy())
+    film.release()
+    text = snippets("Live", "python")[0]
+    assert len(text.splitlines()) <= 20
+    printed = run([sys.executable, "-c"], text.replace("VideoCapture(0)", "VideoCapture('film.avi')"))
+    assert printed.count("face 1 is happy") == printed.count(" s: ") == 5
+
+
+def test_the_tracking_example(run):
+    printed = run([sys.executable, "-c"], snippets("Live", "python")[1])
+    assert printed.count("1 happy") == 3
 
 
 @pytest.mark.parametrize("text", snippets("Python", "python"))

@@ -31,7 +31,7 @@ _FIGURES = {
 
 def masthead() -> str:
     """Name of the page and what it does."""
-    heads = "".join(f'<img src="{_emoji_url(name)}" alt="">' for name in ("happy", "surprise", "sad"))
+    heads = "".join(f'<img src="{emoji_url(name)}" alt="">' for name in ("happy", "surprise", "sad"))
     return (
         f'<div class="masthead"><div class="heads" aria-hidden="true">{heads}</div><div>'
         "<h1>Emotion Lens</h1><p>See which emotion each face in a picture shows, and how sure the network is.</p>"
@@ -188,7 +188,7 @@ def _emoji(emotion: str, labels: Sequence[Label]) -> str:
     wanted = next((label.emoji for label in labels if label.name == emotion), Label.emoji)
     drawn = {label.name: label.emoji for label in (*LABELS, CONTEMPT)}
     if wanted in (drawn.get(emotion), Label.emoji):
-        return f'<img class="emoji" src="{_emoji_url(emotion)}" alt="">'
+        return f'<img class="emoji" src="{emoji_url(emotion)}" alt="">'
     return f'<span class="emoji" aria-hidden="true">{escape(wanted)}</span>'
 
 
@@ -216,8 +216,9 @@ def _crop_url(image_rgb: np.ndarray, face: Face) -> str:
 
 
 @lru_cache(maxsize=64)
-def _emoji_url(emotion: str) -> str:
-    return _data_url(".png", cv2.cvtColor(draw_emoji(emotion, 88), cv2.COLOR_RGBA2BGRA))
+def emoji_url(emotion: str, size: int = 88) -> str:
+    """The emoji of an emotion, `size` pixels wide and high, as a data URL."""
+    return _data_url(".png", cv2.cvtColor(draw_emoji(emotion, size), cv2.COLOR_RGBA2BGRA))
 
 
 def _data_url(suffix: str, image: Any) -> str:

@@ -1,0 +1,205 @@
+"""The same face over the frames of a camera or a clip: its id, smoothed probabilities and a label that holds still."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from emotion_model.face import Face
+
+VELOCITY_SECONDS = 0.2  # time constant of the velocity's running mean: long enough to even out a jittering box
+COASTING_SECONDS = 1.0  # a face out of sight is expected to keep moving for about this long
+LONGEST_GAP = 5.0  # seconds between two frames over which a face can still be followed
+EVIDENCE_STEP = 0.2  # seconds; one frame counts for no more, or at low frame rates a single odd one would decide
+RESTLESS_SECONDS = 5.0  # time constant with which a change of label is forgotten
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """How faces are followed and how calm the results are. Times in seconds, lengths in face widths."""
+
+    smoothing: float = 0.2  # s; time constant of the running mean of the probabilities; 0 gives the raw ones
+    label_lead: float = 0.1  # 0..1; another emotion's lead up to this says nothing against the present label
+    label_evidence: float = 0.03  # s; what the square of its lead beyond that adds up to before the label changes
+    patience: float = 1.0  # s; a face that frames have missed for this long has left
+    reach: float = 0.6  # widths; how far from the expected place a face is still the same one
+    speed: float = 2.0  # widths per s; what is added to the reach for the time since the face was last seen
+    size_ratio: float = 1.8  # how much larger or smaller the same face may be from frame to frame
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing <= 60:
+            raise ValueError(f"smoothing={self.smoothing}: use 0 (raw) to 60 seconds")
+        if not 0 <= self.label_lead < 1:
+            raise ValueError(f"label_lead={self.label_lead}: use 0 up to, but not, 1")
+        if not self.label_evidence >= 0:
+            raise ValueError(f"label_evidence={self.label_evidence}: must not be negative; 0 follows every lead")
+        if not self.patience >= 0:
+            raise ValueError(f"patience={self.patience}: must not be negative; 0 gives a missed face a new id")
+        if not self.reach > 0:
+            raise ValueError(f"reach={self.reach}: must be above 0 face widths")
+        if not self.speed >= 0:
+            raise ValueError(f"speed={self.speed}: must not be negative")
+        if not self.size_ratio > 1:
+            raise ValueError(f"size_ratio={self.size_ratio}: must be above 1")
+
+
+class EmotionSmoother:
+    """The emotions of one face over time, made steady.
+
+    The probabilities are an exponential running mean with a time constant in seconds, so that the frame rate, also an
+    irregular one, does not matter. The label has hysteresis: another emotion's lead over it, squared, is summed up over
+    time, and only when the sum is large enough does the label change (a one-sided cumulative sum: Page, "Continuous
+    inspection schemes", 1954). A short or small lead is forgotten, a large and lasting one shows at once. Whenever the
+    label has changed, it takes a larger lead for some seconds, so that a face between two emotions does not flicker.
+    """
+
+    def __init__(self) -> None:
+        self.probabilities: np.ndarray | None = None  # float32 (classes,), as smoothed so far
+        self.label = 0  # index of the label that holds
+        self._time = 0.0
+        self._evidence: np.ndarray | None = None
+        self._restless = 0.0  # changes of label, fading
+
+    def update(self, raw: np.ndarray, time: float, config: TrackingConfig) -> None:
+        """Take in the probabilities of one frame, float32 `(classes,)`, at a time in seconds."""
+        if self.probabilities is None or self._evidence is None:
+            self.probabilities, self.label = raw, int(np.argmax(raw))
+            self._evidence = np.zeros_like(raw)
+            self._time = time
+            return
+        elapsed = time - self._time
+        self._time = time
+        weight = 1 - math.exp(-elapsed / config.smoothing) if config.smoothing else 1.0
+        self.probabilities = self.probabilities + np.float32(weight) * (raw - self.probabilities)
+        self._restless *= math.exp(-elapsed / RESTLESS_SECONDS)
+        needed = config.label_lead * (1 + self._restless)
+        lead = self.probabilities - self.probabilities[self.label] - needed
+        self._evidence = np.maximum(self._evidence + lead * np.abs(lead) * min(elapsed, EVIDENCE_STEP), 0)
+        best = int(np.argmax(self.probabilities))
+        if best != self.label and self._evidence[best] > config.label_evidence:
+            self.label = best
+            self._evidence = np.zeros_like(raw)
+            self._restless += 1
+
+
+class _Track:
+    """One face: where it is, how it moves and what it shows."""
+
+    def __init__(self, number: int, face: Face, time: float) -> None:
+        self.number = number
+        self.emotions = EmotionSmoother()
+        self.seen = time
+        self.missed = False  # by the last frame
+        self.size = _size(face)
+        self.centre = _centre(face)
+        self.velocity = np.zeros(2)  # pixels per second
+
+    def expected(self, time: float) -> np.ndarray:
+        """Where its centre should be now: on along its way, ever slower."""
+        return self.centre + self.velocity * COASTING_SECONDS * (1 - math.exp(-(time - self.seen) / COASTING_SECONDS))
+
+    def distance(self, face: Face, time: float, config: TrackingConfig) -> float:
+        """How far a face is from what is expected of this one, 0 upwards; infinite if it cannot be the same."""
+        size = _size(face)
+        growth = max(size, self.size) / min(size, self.size)
+        offset = float(np.linalg.norm(_centre(face) - self.expected(time))) / max(size, self.size)
+        if growth > config.size_ratio or offset > config.reach + config.speed * (time - self.seen):
+            return math.inf
+        return offset + math.log(growth)
+
+    def update(self, face: Face, time: float, config: TrackingConfig) -> Face:
+        """Take in the face of one frame; returns it with id, smoothed probabilities and steady label."""
+        elapsed, centre = time - self.seen, _centre(face)
+        if elapsed > 0:
+            weight = 1 - math.exp(-elapsed / VELOCITY_SECONDS)
+            self.velocity += weight * ((centre - self.centre) / elapsed - self.velocity)
+        self.centre, self.size, self.seen, self.missed = centre, _size(face), time, False
+        self.emotions.update(face.probabilities, time, config)
+        return replace(
+            face,
+            track_id=self.number,
+            probabilities=self.emotions.probabilities,
+            raw_probabilities=face.probabilities,
+            steady_emotion=face.emotions[self.emotions.label],
+        )
+
+
+class FaceTracker:
+    """Gives the faces of successive frames their ids and smooths what each of them shows.
+
+    Faces are matched by place and size: each known face is expected a little further along its way, and the nearest
+    pairs are joined first. That holds through a missed detection, a short occlusion and two faces crossing, at any
+    frame rate from 1 in `LONGEST_GAP` seconds on, also an irregular one. Ids count from 1 and are never given twice.
+    Memory: the faces of the last `patience` seconds.
+
+        tracker = FaceTracker()
+        for time, image in frames:
+            faces = tracker.update(detector.detect(image), time)
+
+    Attributes:
+        config: may be exchanged at any time.
+    """
+
+    def __init__(self, config: TrackingConfig | None = None) -> None:
+        """Begin without any faces; by default with the `TrackingConfig` that suits live pictures and clips."""
+        self.config = config or TrackingConfig()
+        self._tracks: list[_Track] = []
+        self._time = -math.inf
+        self._count = 0
+
+    def update(self, faces: Sequence[Face], time: float) -> list[Face]:
+        """The faces of one frame, in the order given, with `track_id`, smoothed `probabilities` and a steady `emotion`.
+
+        Args:
+            faces: as the detector found them; an empty list counts as a frame without a face.
+            time: of the frame, in seconds, on any clock that does not run backwards.
+
+        Raises:
+            ValueError: the time is before that of the last frame, or not a number.
+        """
+        if not time >= self._time:
+            raise ValueError(f"time={time}: must not be before the last frame's {self._time}; for another clip, cut()")
+        self._time = time
+        # Where frames are rare, whoever was in the last one has not been missed yet.
+        self._tracks = [
+            track
+            for track in self._tracks
+            if time - track.seen <= (self.config.patience if track.missed else max(self.config.patience, LONGEST_GAP))
+        ]
+        pairs = sorted(
+            (distance, i, j)
+            for i, track in enumerate(self._tracks)
+            for j, face in enumerate(faces)
+            if (distance := track.distance(face, time, self.config)) < math.inf
+        )
+        for track in self._tracks:
+            track.missed = True
+        track_of: dict[int, _Track] = {}
+        taken: set[int] = set()
+        for _, i, j in pairs:
+            if i not in taken and j not in track_of:
+                taken.add(i)
+                track_of[j] = self._tracks[i]
+        for j, face in enumerate(faces):
+            if j not in track_of:
+                self._count += 1
+                track_of[j] = _Track(self._count, face, time)
+                self._tracks.append(track_of[j])
+        return [track_of[j].update(face, time, self.config) for j, face in enumerate(faces)]
+
+    def cut(self) -> None:
+        """Forget the faces and the clock, as at a scene cut: whoever is seen next gets a new id."""
+        self._tracks = []
+        self._time = -math.inf
+
+
+def _centre(face: Face) -> np.ndarray:
+    x, y, width, height = face.box
+    return np.array([x + width / 2, y + height / 2])
+
+
+def _size(face: Face) -> float:
+    return math.sqrt(face.box[2] * face.box[3])
