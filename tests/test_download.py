@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, start_app
+from gradio_client import Client
 from hub_server import Repo, running_hub
 
 from emotion_model import DetectorError, EmotionClassifier, EmotionDetector, FaceDetector, ModelError, download
@@ -235,6 +236,18 @@ def test_without_network_and_cache_the_face_detector_falls_back(hub, monkeypatch
     set_endpoint(monkeypatch, "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(DetectorError, match="EMOTION_YUNET_PATH"):
         find_yunet()
+
+
+def test_the_page_pulls_its_model_or_says_why_not(hub, repo, tmp_path):
+    variables = {"EMOTION_MODEL_REPO": NAME, "EMOTION_MODEL_REVISION": "v1", "HF_HOME": str(tmp_path / "home")}
+    with start_app(tmp_path, HF_ENDPOINT=hub.url, **variables) as app:
+        info = Client(app.url, verbose=False).predict(api_name="/model_info")
+        assert info["source"] == f"{NAME} at v1 ({repo.tags['v1'][:8]})" and "bundled" not in info["notice"]
+    variables["EMOTION_MODEL_REVISION"] = "v9"
+    with start_app(tmp_path, HF_ENDPOINT=hub.url, **variables) as app:
+        info = Client(app.url, verbose=False).predict(api_name="/model_info")
+        assert info["source"] == "bundled" and "the bundled one is" in info["notice"]
+        assert "no such revision" in app.log.read_text() and "revision" not in info["notice"]
 
 
 def test_nothing_is_written_outside_the_cache(hub, repo, tmp_path):
