@@ -36,7 +36,8 @@ def model_card(
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     training = config.training
-    own = training.get("report", {}).get("held_out", {}).get("after") if training else None
+    report = training.get("report")  # of fine-tuning
+    own = report["held_out"]["after"] if report else None
     metrics = config.metrics or ({"held-out": own} if own else {})
     if not metrics or not training:
         raise ModelError("config.json has no metrics: make it with `python -m train.export` or `train.finetune`.")
@@ -82,6 +83,7 @@ def model_card(
         onnx_file=f"{Path(config.weights['file']).stem}.onnx",
         labels=list(config.emotions),
         own=bool(own),
+        pictures=sum(sum(counts.values()) for counts in report["pictures"].values()) if report else 0,
         metrics=metrics,
         scores=metrics[split],
         split=split,

@@ -78,7 +78,12 @@ def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
     after = {"images": 12, "accuracy": 0.75, "macro_f1": 0.7, "ece": 0.1, "emotions": ["tired", "awake"]}
     after["per_class"] = {"tired": {"precision": 0.7, "recall": 0.8, "f1": 0.75, "images": 5}}
     after["confusion"] = [[4, 1], [2, 5]]
-    report = {"held_out": {"after": after}, "pictures": {"usable": 60}, "notes": ["12 held-out pictures"]}
+    report = {
+        "held_out": {"before": after | {"accuracy": 0.5}, "after": after},
+        "fer2013_validation": None,
+        "pictures": {"train": {"tired": 20, "awake": 28}, "validation": {"tired": 6}, "held_out": {"tired": 6}},
+        "notes": ["12 held-out pictures"],
+    }
     tuned = replace(
         config,
         labels=(Label("tired"), Label("awake")),
@@ -86,7 +91,8 @@ def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
         training=config.training | {"report": report, "base": config.training, "finetune": {}},
     )
     text = model_card(tuned)
-    assert "{{" not in text and "75.00 %" in text and "60 usable" in text and "12 held-out pictures." in text
+    assert "{{" not in text and "75.00 %" in text and "60 pictures" in text and "12 held-out pictures." in text
+    assert "50.00 %" in text, "what the model was worth before"
     assert ModelCard(text).data.eval_results[0].dataset_type == "other"
     assert f"{100 * config.metrics['test']['accuracy']:.2f}" not in text, (
         "scores of the model it began with are not its own"

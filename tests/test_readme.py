@@ -47,8 +47,8 @@ def test_the_python_calls_of_the_api(run, text):
 def test_the_curl_calls_of_the_api(run):
     (text,) = snippets("API", "bash")
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
-    assert printed.count("event: complete") == 3
-    assert printed.count('"happy"') >= 2 and '"colour"' in printed
+    assert printed.count("event: complete") == 4
+    assert printed.count('"happy"') >= 3 and '"face_id"' in printed and '"colour"' in printed
 
 
 def test_the_javascript_example(run, tmp_path):
@@ -57,7 +57,8 @@ def test_the_javascript_example(run, tmp_path):
         pytest.skip("no node, or no @gradio/client: npm install --prefix tests --no-package-lock")
     (tmp_path / "node_modules").symlink_to(packages)
     (text,) = snippets("API", "javascript")
-    assert run(["node", "--input-type=module", "-e"], text).startswith("happy ")
+    photo, frame = run(["node", "--input-type=module", "-e"], text).splitlines()
+    assert photo.startswith("happy ") and frame == "face 1 happy"
 
 
 def test_the_webcam_client(run, tmp_path, astronaut):
