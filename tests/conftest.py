@@ -167,14 +167,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def start_app(folder: Path, port: int | None = None, **variables: str) -> Iterator[RunningApp]:
+def start_app(folder: Path, port: int | None = None, root: Path = ROOT, **variables: str) -> Iterator[RunningApp]:
     """Start the app, on a free port by default, its log in `folder`; it is ended, as a host would, at the end."""
     port = port or free_port()
     log = folder / "log"
     environment = os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)} | variables
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "app.py"], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     url = f"http://127.0.0.1:{port}"
     try:

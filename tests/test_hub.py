@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 import yaml
-from conftest import ROOT, write_config
+from conftest import ROOT, start_app, write_config
+from gradio_client import Client
 from hub_server import Repo, check_metadata, running_hub
 
 from emotion_model import EmotionClassifier, ModelConfig, ModelError
@@ -182,6 +183,23 @@ def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     assert main(["deploy", SPACE]) == 0
     assert space.variables == {} and "ui/old.py" not in space.files
     assert metadata(space.files["README.md"].decode())["models"] == ["opencv/face_detection_yunet"]
+
+
+def test_what_was_deployed_runs_by_itself_with_its_model(hub, small, tmp_path):
+    """The files and variables of the Space, and nothing else of the checkout."""
+    model = hub.repos[f"models/{NAME}"] = Repo()
+    model.commit({path.name: path.read_bytes() for path in small.iterdir()})
+    assert main(["deploy", SPACE, "--model", NAME]) == 0
+    space = hub.repo(SPACE, "spaces")
+    root = tmp_path / "space"
+    for name, content in space.files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    environment = space.variables | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
+    with start_app(tmp_path, root=root, **environment) as app:
+        info = Client(app.url, verbose=False).predict(api_name="/model_info")
+    assert info["source"] == f"{NAME} ({model.commits[-1][0][:8]})"
+    assert [label["name"] for label in info["labels"]] == ["calm", "bored", "amused"]
 
 
 @pytest.mark.parametrize(
