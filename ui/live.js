@@ -38,7 +38,7 @@ const pictures = Object.fromEntries(settings.labels.map(label => {
 let session = newSession();   // name of this page's session on the server
 let run = 0;                  // counts up with each start, stop and clear, so that late replies are known as such
 let stream = null, paused = false, starting = false;
-let underWay = 0, lastSent = -Infinity, notBefore = 0, failures = 0, work = 40, delay = 100, timer = 0;
+let underWay = 0, lastSent = -Infinity, notBefore = 0, failures = 0, work = 40, delay = 100, period = 0.1, timer = 0;
 let origin = null;            // performance.now() at time 0 of the session
 let rows = [], frame = 0, dropped = 0, cleared = null;
 let serverSession = null, idOffset = 0, highestId = 0;
@@ -140,11 +140,11 @@ function tick() {
   if (!root.isConnected) { stop(); return; }
   if (asleep()) { timer = setTimeout(tick, 200); return; }
   if (underWay >= (delay > LONG_DELAY ? 1 : MAX_UNDER_WAY)) return;  // the next reply calls again
-  const period = Math.max(control.interval.value * 1000, MIN_PERIOD, work);
-  const wait = Math.max(lastSent + period, notBefore) - performance.now();
+  const pace = Math.max(control.interval.value * 1000, MIN_PERIOD, work);
+  const wait = Math.max(lastSent + pace, notBefore) - performance.now();
   if (wait > 1) { timer = setTimeout(tick, wait); return; }
   send();
-  timer = setTimeout(tick, period);
+  timer = setTimeout(tick, pace);
 }
 
 async function send() {
@@ -195,6 +195,7 @@ function received(reply, began) {
   delay = 0.8 * delay + 0.2 * (now - began);
   failures = 0;
   if (time <= lastResult) return;
+  if (lastResult >= 0) period = 0.8 * period + 0.2 * Math.min(time - lastResult, 10);
   lastResult = time;
   if (reply.started !== serverSession) { serverSession = reply.started; idOffset = highestId; }  // the server began anew
   const fresh = reply.rows;
@@ -294,7 +295,7 @@ function mainRow() {
 }
 
 function showMain(now) {
-  const row = mainRow(), gone = now - lastFaceTime > 1000 + control.interval.value * 1000;
+  const row = mainRow(), gone = now - lastFaceTime > 1000 * Math.max(1, 2.5 * Math.max(control.interval.value, period));
   const emoji = $('.big-emoji'), title = $('.reading h3');
   if (!row || gone) {
     if (gone) current = [];
@@ -376,12 +377,12 @@ function draw(context, width, height, from, to, all) {
   const ink = style.getPropertyValue('--body-text-color').trim() || '#222';
   const soft = style.getPropertyValue('--body-text-color-subdued').trim() || '#777';
   const line = style.getPropertyValue('--block-border-color').trim() || '#ddd';
-  const left = 56, right = 18, top = 20, bottom = 22, gap = 18;
+  const left = 62, right = 18, top = 20, bottom = 22, gap = 18;
   const plotWidth = width - left - right;
   const lower = Math.max(48, (height - top - bottom - gap) * 0.28), upper = height - top - bottom - gap - lower;
   const x = time => left + plotWidth * (time - from) / (to - from);
   const valenceY = value => top + upper + gap + lower * (1 - value) / 2;
-  const gone = Math.max(1.5, 2.5 * control.interval.value);  // seconds without a value that break a line
+  const gone = Math.max(1.5, 2.5 * Math.max(control.interval.value, period));  // seconds without a value that break a line
   const visible = rows.slice(all ? 0 : firstRow(from - gone)).filter(row => row[at.face_id] !== null);
   const byFace = new Map();
   for (const row of visible) {
@@ -390,7 +391,7 @@ function draw(context, width, height, from, to, all) {
   }
   context.font = '11px ' + style.fontFamily;
   context.textBaseline = 'middle';
-  context.lineJoin = 'round';
+  context.lineJoin = context.lineCap = 'round';
   const text = (value, tx, ty, align = 'left', colour = soft) => {
     context.textAlign = align; context.fillStyle = colour; context.fillText(value, tx, ty);
   };
@@ -413,7 +414,7 @@ function draw(context, width, height, from, to, all) {
     let last = null;
     for (const row of points) {
       if (last === null || row[at.time] - last > gone) context.moveTo(x(row[at.time]), y(row[value]));
-      else context.lineTo(x(row[at.time]), y(row[value]));
+      context.lineTo(x(row[at.time]), y(row[value]));  // a value on its own becomes a dot
       last = row[at.time];
     }
     context.stroke();
@@ -541,9 +542,9 @@ function savePicture() {
   context.fillRect(0, 0, width, height);
   context.fillStyle = style.getPropertyValue('--body-text-color').trim();
   context.font = '600 20px ' + style.fontFamily;
-  context.fillText(`Emotions, ${new Date().toLocaleString()}`, 56, 28);
+  context.fillText(`Emotions, ${new Date().toLocaleString()}`, 62, 28);
   context.font = '14px ' + style.fontFamily;
-  let x = 56;
+  let x = 62;
   for (const name of shownEmotions()) {
     context.fillStyle = labels[name].colour;
     context.fillRect(x, 43, 12, 12);
@@ -604,7 +605,10 @@ function setState(state) {
   for (const name of ['stop', 'pause', 'snapshot']) button[name].disabled = state === 'off';
   button.pause.setAttribute('aria-pressed', state === 'paused');
   button.pause.textContent = state === 'paused' ? 'Go on' : 'Pause';
-  (state === 'off' ? button.start : state === 'live' && document.activeElement === document.body ? button.pause : null)?.focus({preventScroll: true});
+  // The button that was pressed is gone: the next useful one takes the focus over.
+  const idle = document.activeElement === document.body || cover.contains(document.activeElement);
+  if (state === 'off') { button.start.disabled = false; button.start.focus({preventScroll: true}); }
+  else if (state === 'live' && idle) button.pause.focus({preventScroll: true});
 }
 
 function enableSaving(on) {
