@@ -26,6 +26,7 @@ from emotion_model import (
     read_image,
 )
 from emotion_model.detection import DETECTORS
+from emotion_model.files import whole_file
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_UNUSABLE = 0, 1, 2
 
@@ -117,14 +118,11 @@ def _target(path: Path, options: argparse.Namespace, written: set[Path]) -> Path
 
 
 def _save(image: Any, target: Path) -> None:
-    partial = target.with_name(f".partial-{target.name}")  # an interrupted run leaves no broken file under the name
     try:
-        Image.fromarray(image).save(partial)
-        partial.replace(target)
+        with whole_file(target) as partial:
+            Image.fromarray(image).save(partial)
     except ValueError as error:
         raise ImageError("unreadable", f"{target}: unknown picture format; use .png, .jpg or .webp.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _sentence(result: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,18 +37,35 @@ class EmotionDetector:
         Raises:
             ImageError: not an image array.
         """
-        image = as_rgb(image_rgb)
-        found = self.faces.detect(image)
-        if not found:
-            return []
-        grey = to_grey(image)
+        return self.detect_many([image_rgb])[0]
+
+    def detect_many(self, images_rgb: Iterable[np.ndarray]) -> list[list[Face]]:
+        """The faces of several pictures, as `detect` gives those of one; all are classified in one forward pass.
+
+        The pictures are taken one after the other, so that an iterator needs memory for one of them only.
+
+        Raises:
+            ImageError: one is not an image array.
+        """
         config = self.classifier.config
         framing = config.framing.get(self.faces.name, Framing())
-        crops = [crop_face(grey, one.box, one.landmarks, framing, config.image_size) for one in found]
-        probabilities = self.classifier.predict(crops)
+        found: list[list[Detection]] = []
+        shapes: list[tuple[int, ...]] = []
+        crops: list[np.ndarray] = []
+        for image_rgb in images_rgb:
+            image = as_rgb(image_rgb)
+            shapes.append(image.shape)
+            found.append(self.faces.detect(image))
+            if found[-1]:
+                grey = to_grey(image)
+                crops += [crop_face(grey, one.box, one.landmarks, framing, config.image_size) for one in found[-1]]
+        probabilities = iter(self.classifier.predict(crops) if crops else ())
         return [
-            Face(_clipped(one, image.shape), p, one.landmarks, None, one.score, config.emotions)
-            for one, p in zip(found, probabilities, strict=True)
+            [
+                Face(_clipped(one, shape), next(probabilities), one.landmarks, None, one.score, config.emotions)
+                for one in detections
+            ]
+            for detections, shape in zip(found, shapes, strict=True)
         ]
 
     def to_dict(self, image_rgb: np.ndarray, faces: Sequence[Face]) -> dict[str, Any]:
