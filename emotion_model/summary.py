@@ -13,7 +13,7 @@ from emotion_model.face import Face
 from emotion_model.labels import LABELS, Label
 
 MAX_BINS = 1200  # of the timeline, over the whole clip; about the pixels of a wide screen
-FIRST_BIN = 0.05  # seconds
+FIRST_BIN = 0.1  # seconds
 THUMBNAIL_SIDE = 96  # pixels
 BRIEF_SECONDS = 0.3  # whoever is seen for less is left out of the summary, unless nobody is seen for longer
 

@@ -34,20 +34,20 @@ def notice(message: str) -> str:
 
 def invitation() -> str:
     """What stands in the place of results before there are any."""
-    return _status("Add a photo to begin.", "Upload, paste or take one: every face in it is read.", "quiet")
+    return status("Add a photo to begin.", "Upload, paste or take one: every face in it is read.", "quiet")
 
 
 def problem(message: str) -> str:
     """A picture that cannot be used."""
-    return _status("That did not work.", message, "problem")
+    return status("That did not work.", message, "problem")
 
 
 def summary(faces: Sequence[Face], milliseconds: float, detector: str) -> str:
     """One line on what was found."""
     how = f"{milliseconds:.0f} ms, face detector: {_DETECTOR_NAMES[detector]}"
     if not faces:
-        return _status("No face found.", "Try a picture with a larger, brighter or more frontal face.", "quiet")
-    return _status("1 face found." if len(faces) == 1 else f"{len(faces)} faces found, largest first.", how)
+        return status("No face found.", "Try a picture with a larger, brighter or more frontal face.", "quiet")
+    return status("1 face found." if len(faces) == 1 else f"{len(faces)} faces found, largest first.", how)
 
 
 def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[Label]) -> str:
@@ -70,7 +70,7 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
         rows = [(name, scores["f1"]) for name, scores in test["per_class"].items()]
         panels.append(
             '<section class="panel"><h2>How well each emotion is recognised</h2>'
-            f"{_bars(rows, config.labels)}<p>F1 on {test['images']:,} test pictures, 100 % is perfect.</p></section>"
+            f"{bars(rows, config.labels)}<p>F1 on {test['images']:,} test pictures, 100 % is perfect.</p></section>"
         )
     panels.append(
         '<section class="panel"><h2>What it is not</h2><ul>'
@@ -97,8 +97,9 @@ def fine_print(config: ModelConfig, keep_minutes: int) -> str:
     )
 
 
-def _status(headline: str, detail: str, kind: str = "") -> str:
-    return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span></div>'
+def status(headline: str, detail: str, kind: str = "", extra: str = "") -> str:
+    """One line on how things stand; `extra` is HTML of ours that follows it."""
+    return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span>{extra}</div>'
 
 
 def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label]) -> str:
@@ -107,11 +108,12 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
         f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
         f'<img class="emoji" src="{emoji_url(face.emotion)}" alt=""></div>'
         f'<div><div class="number">Face {number}</div><h3>{escape(face.emotion.capitalize())}</h3></div>'
-        f'<div class="confidence">{face.confidence:.0%}</div></header>{_bars(rows, labels)}</li>'
+        f'<div class="confidence">{face.confidence:.0%}</div></header>{bars(rows, labels)}</li>'
     )
 
 
-def _bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
+def bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
+    """A bar for every emotion and its share, 0..1."""
     colours = {label.name: label.colour for label in labels}
     top = max(rows, key=lambda row: row[1])[0]
     items = "".join(
@@ -131,13 +133,18 @@ def _crop_url(image_rgb: np.ndarray, face: Face) -> str:
     top = min(max(0, y + (height - side) // 2), image_rgb.shape[0] - side)
     square = image_rgb[top : top + side, left : left + side]
     crop = cv2.resize(square, (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA)
-    return _data_url(".jpg", crop[..., ::-1])
+    return picture_url(crop[..., ::-1])
 
 
 @lru_cache(maxsize=64)
 def emoji_url(emotion: str, size: int = 88) -> str:
     """The emoji of an emotion, `size` pixels wide and high, as a data URL."""
     return _data_url(".png", cv2.cvtColor(draw_emoji(emotion, size), cv2.COLOR_RGBA2BGRA))
+
+
+def picture_url(image_bgr: np.ndarray) -> str:
+    """A picture, uint8 BGR, as a data URL."""
+    return _data_url(".jpg", image_bgr)
 
 
 def _data_url(suffix: str, image: Any) -> str:
