@@ -93,7 +93,9 @@ class VideoFrame:
             return _fitted(self._source, width, height)
         turns = self._reader.turns
         size = (height, width) if turns % 2 else (width, height)
-        rgb = self._source.reformat(*size, format="rgb24", interpolation="AREA" if width < 128 else "BILINEAR")
+        interpolation = "AREA" if width < 128 else "BILINEAR"
+        # One thread: for a single frame, starting more costs more than they save.
+        rgb = self._source.reformat(*size, format="rgb24", interpolation=interpolation, threads=1)
         pixels = rgb.to_ndarray()
         return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 
@@ -482,7 +484,7 @@ class VideoWriter:
         if right or bottom:
             image_rgb = cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
         frame = av.VideoFrame.from_ndarray(image_rgb, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
         frame.pts = self._last = max(round(time * _TICKS), self._last + 1)
         frame.time_base = Fraction(1, _TICKS)
         self._durations[frame.pts] = max(1, round((duration or 1 / self._rate) * _TICKS))

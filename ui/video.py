@@ -363,7 +363,7 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
     bands = min(0.05 * max(len(people), 2), 0.5)
     layout: dict[str, Any] = {
         "height": 430 + 18 * len(people),
-        "margin": {"l": 84, "r": 16, "t": 10, "b": 50},
+        "margin": {"l": 84, "r": 16, "t": 28, "b": 40},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "barmode": "overlay",
@@ -371,7 +371,8 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
         "hovermode": "x unified",
         "dragmode": "zoom",
         "xaxis": axis | {"title": {"text": "seconds", "standoff": 4}, "anchor": "y3", "hoverformat": ".2f"},
-        "yaxis": {"domain": [1 - bands, 1], "autorange": "reversed", "fixedrange": True, "type": "category"},
+        "yaxis": {"domain": [1 - bands, 1], "fixedrange": True, "type": "category",
+            "categoryorder": "array", "categoryarray": [f"Person {one.number}" for one in reversed(people)]},
         "yaxis2": {
             "domain": [0.3, 1 - bands - 0.04],
             "range": [0, 1],
@@ -388,7 +389,7 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
             "gridcolor": axis["gridcolor"],
             "zeroline": False,
         },
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        "legend": {"orientation": "h", "y": -0.13, "yanchor": "top", "traceorder": "normal"},
         "shapes": [
             {"type": "line", "x0": summary.start, "x1": summary.start, "y0": 0, "y1": 1, "yref": "paper",
              "line": {"color": "#6f54e4", "width": 2}}
