@@ -16,7 +16,7 @@ import gradio as gr
 import numpy as np
 
 from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_base64_image, read_image
-from ui import live, render, video
+from ui import album, live, render, video
 from ui.theme import STYLE_SHEET, page_theme
 
 KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
@@ -142,6 +142,8 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
                 numbers = gr.JSON(label="Faces", show_label=False, elem_id="numbers")
         with gr.Tab("Video", render_children=True):
             video.build_tab(detector, clips)
+        with gr.Tab("Album", render_children=True):
+            album.build_tab(detector)
         with gr.Tab("Model"):
             gr.HTML(
                 render.model_page(config, detector.classifier.source, detector.faces.name),
