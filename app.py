@@ -26,12 +26,12 @@ from emotion_model import (
 )
 from emotion_model.classifier import FIGURES_DIR
 from emotion_model.explain import attention_map, draw_heat
-from ui import live, render
+from ui import album, live, render, video
 from ui.theme import STYLE_SHEET, page_theme
 
-KEEP_SECONDS = 300  # a visitor's files are deleted from the server when they are this old
+KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
 SWEEP_SECONDS = 60  # and looked for this often
-MAX_UPLOAD = "32mb"  # above the reader's own limit, so that its clear sentence is what people see
+SPARE_UPLOAD = 1.1  # uploads may be over the readers' own limits, so that their clear sentence is what people see
 QUEUE_LENGTH = 64
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
 
@@ -72,6 +72,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
     """The whole page, and the endpoints `/detect_image`, `/predict` and `/model_info`, around one detector."""
     config = detector.classifier.config
     notices = [part.notice for part in (detector.classifier, detector.faces) if part.notice]
+    clips = video.VideoLimits()
 
     def show_photo(path: str | None) -> tuple[Any, np.ndarray | None, str, str, list[dict[str, Any]] | None]:
         if path is None:
@@ -164,6 +165,10 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             cards = gr.HTML("", elem_id="cards")
             with gr.Accordion("The same numbers as JSON", open=False):
                 numbers = gr.JSON(label="Faces", show_label=False, elem_id="numbers")
+        with gr.Tab("Video", render_children=True):
+            video.build_tab(detector, clips)
+        with gr.Tab("Album", render_children=True):
+            album.build_tab(detector)
         with gr.Tab("Model"):
             gr.HTML(render.model_page(config, detector.classifier.source, detector.faces.name), elem_id="model")
             gr.HTML("<h2>What does it look at in your face?</h2>", elem_id="looks-title")
@@ -247,7 +252,9 @@ def main() -> None:
     """Serve the page, and leave no file of a visitor behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C does: clean up, then end
     with tempfile.TemporaryDirectory(prefix="emotion-lens-") as files:
-        os.environ.setdefault("GRADIO_TEMP_DIR", files)  # visitors' files go when the server does
+        # Visitors' files go when the server does: what the page shows, and what is still being made.
+        os.environ.setdefault("GRADIO_TEMP_DIR", f"{files}/shown")
+        tempfile.tempdir = files
         serve()
 
 
@@ -264,7 +271,7 @@ def serve() -> None:
         theme=page_theme(),
         css_paths=STYLE_SHEET,
         js=ON_LOAD,
-        max_file_size=MAX_UPLOAD,
+        max_file_size=round(video.VideoLimits().megabytes * SPARE_UPLOAD * 2**20),
         footer_links=["api", "gradio"],
         run_history=False,
         ssr_mode=False,

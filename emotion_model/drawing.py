@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from emotion_model.face import Face
-from emotion_model.labels import LABELS, Label
+from emotion_model.labels import LABELS, Label, person_colour
 
 _SUPERSAMPLING = 4
 _INK = (58, 42, 24, 255)
@@ -24,7 +24,8 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
 
     Args:
         image_rgb: uint8 RGB `(height, width, 3)`.
-        faces: what was found in it; numbers follow this order.
+        faces: what was found in it. Tracked ones have the number and the colour of their person, others are numbered
+            in this order.
         labels: gives each emotion its colour.
 
     Returns:
@@ -36,13 +37,15 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     colours = [known.get(face.emotion, Label(face.emotion).rgb) for face in faces]
     line = max(2, round(min(canvas.size) / 180))
     taken: list[tuple[int, int, int, int]] = []
-    for face, colour in zip(faces, colours, strict=True):
+    for face, emotion_colour in zip(faces, colours, strict=True):
+        colour = emotion_colour if face.track_id is None else Label("", colour=person_colour(face.track_id)).rgb
         x, y, width, height = face.box
         # A dark rim keeps the colour visible on any picture.
         draw.rectangle((x - 1, y - 1, x + width, y + height), outline=_PILL, width=line + 2)
         draw.rectangle((x, y, x + width - 1, y + height - 1), outline=colour, width=line)
     for number, (face, colour) in enumerate(zip(faces, colours, strict=True), start=1):
-        prefix = f"{number}  " if len(faces) > 1 else ""
+        shown = (number if len(faces) > 1 else "") if face.track_id is None else face.track_id
+        prefix = f"{shown}  " if shown else ""
         sprite = _label_sprite(
             f"{prefix}{face.emotion} {face.confidence:.0%}",
             face.emotion,

@@ -47,3 +47,13 @@ LABELS: tuple[Label, ...] = (
 CONTEMPT = Label("contempt", "😏", "#4e7230")
 
 EMOTIONS: tuple[str, ...] = tuple(label.name for label in LABELS)
+
+# People of a clip or before a camera; the numbers beside them tell apart those that share a colour.
+PERSON_COLOURS: tuple[str, ...] = (
+    "#0ea5e9", "#f97316", "#22c55e", "#e879f9", "#eab308", "#14b8a6", "#f43f5e", "#a78bfa",
+)  # fmt: skip
+
+
+def person_colour(track_id: int) -> str:
+    """The colour of a person with this id, as `#rrggbb`."""
+    return PERSON_COLOURS[(track_id - 1) % len(PERSON_COLOURS)]

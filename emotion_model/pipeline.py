@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,14 +46,33 @@ class EmotionDetector:
         Raises:
             ImageError: not an image array.
         """
-        image = as_rgb(image_rgb)
-        found, crops = self._find(image)
-        if not found:
-            return []
-        probabilities = self.classifier.predict(crops)
+        return self.detect_many([image_rgb])[0]
+
+    def detect_many(self, images_rgb: Iterable[np.ndarray]) -> list[list[Face]]:
+        """The faces of several pictures, as `detect` gives those of one; all are classified in one forward pass.
+
+        The pictures are taken one after the other, so that an iterator needs memory for one of them only.
+
+        Raises:
+            ImageError: one is not an image array.
+        """
+        found: list[list[Detection]] = []
+        shapes: list[tuple[int, ...]] = []
+        crops: list[np.ndarray] = []
+        for image_rgb in images_rgb:
+            image = as_rgb(image_rgb)
+            detections, cropped = self._find(image)
+            shapes.append(image.shape)
+            found.append(detections)
+            crops += cropped
+        probabilities = iter(self.classifier.predict(crops) if crops else ())
+        emotions = self.classifier.emotions
         return [
-            Face(_clipped(one, image.shape), p, one.landmarks, None, one.score, self.classifier.emotions)
-            for one, p in zip(found, probabilities, strict=True)
+            [
+                Face(_clipped(one, shape), next(probabilities), one.landmarks, None, one.score, emotions)
+                for one in detections
+            ]
+            for detections, shape in zip(found, shapes, strict=True)
         ]
 
     def crops(self, image_rgb: np.ndarray) -> list[np.ndarray]:
@@ -61,8 +80,10 @@ class EmotionDetector:
         return self._find(as_rgb(image_rgb))[1]
 
     def _find(self, image: np.ndarray) -> tuple[list[Detection], list[np.ndarray]]:
-        found, grey = self.faces.detect(image), to_grey(image)
-        config = self.classifier.config
+        found = self.faces.detect(image)
+        if not found:
+            return [], []
+        grey, config = to_grey(image), self.classifier.config
         framing = config.framing.get(self.faces.name, Framing())
         return found, [crop_face(grey, one.box, one.landmarks, framing, config.image_size) for one in found]
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import clips
 import cv2
 import numpy as np
 import pytest
@@ -21,8 +22,9 @@ def snippets(section, language):
 
 
 @pytest.fixture
-def run(app, photo, tmp_path):
+def run(app, photo, astronaut, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
+    clips.write_clip(tmp_path / "clip.mp4", clips.face_film(astronaut), sound="aac")
 
     def run_snippet(command, text):
         text = text.replace("http://127.0.0.1:7860", app.url)
@@ -77,6 +79,16 @@ def test_the_tracking_example(run):
     assert printed.count("1 happy") == 3
 
 
+def test_the_call_for_a_clip(run):
+    printed = run([sys.executable, "-c"], snippets("Video", "python")[0])
+    assert "100%" in printed and "person 1 {" in printed and "_annotated.mp4" in printed and "_emotions.csv" in printed
+
+
+def test_the_example_of_a_stream_of_faces(run):
+    printed = run([sys.executable, "-c"], snippets("Video", "python")[1])
+    assert printed.count("(1, 'happy')") == 10
+
+
 @pytest.mark.parametrize("text", snippets("Python", "python"))
 def test_the_python_example(run, text):
     assert run([sys.executable, "-c"], text).startswith("happy ")
@@ -85,7 +97,10 @@ def test_the_python_example(run, text):
 def test_the_command_line_example(run, tmp_path):
     (text,) = snippets("Command line", "bash")
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
-    assert printed.startswith("photo.jpg: happy ") and (tmp_path / "out.png").exists()
+    assert printed.startswith("photo.jpg: happy ") and "clip.mp4: 1 person in 20 frames" in printed
+    assert all(
+        (tmp_path / f"{name}").stat().st_size for name in ("out.png", "out.mp4", "clip.csv", "clip.vtt", "clip.png")
+    )
 
 
 def test_the_two_commands_stand_first():

@@ -46,20 +46,20 @@ def notice(message: str) -> str:
 
 def invitation() -> str:
     """What stands in the place of results before there are any."""
-    return _status("Add a photo to begin.", "Upload, paste or take one: every face in it is read.", "quiet")
+    return status("Add a photo to begin.", "Upload, paste or take one: every face in it is read.", "quiet")
 
 
 def problem(message: str) -> str:
     """A picture that cannot be used."""
-    return _status("That did not work.", message, "problem")
+    return status("That did not work.", message, "problem")
 
 
 def summary(faces: Sequence[Face], milliseconds: float, detector: str) -> str:
     """One line on what was found."""
     how = f"{milliseconds:.0f} ms, face detector: {_DETECTOR_NAMES[detector]}"
     if not faces:
-        return _status("No face found.", "Try a picture with a larger, brighter or more frontal face.", "quiet")
-    return _status("1 face found." if len(faces) == 1 else f"{len(faces)} faces found, largest first.", how)
+        return status("No face found.", "Try a picture with a larger, brighter or more frontal face.", "quiet")
+    return status("1 face found." if len(faces) == 1 else f"{len(faces)} faces found, largest first.", how)
 
 
 def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[Label]) -> str:
@@ -148,9 +148,9 @@ def attention(crop: np.ndarray, looked_at: np.ndarray | None, emotion: str, conf
     seen = _figure_of(cv2.resize(crop, (240, 240), interpolation=cv2.INTER_CUBIC), "What the network is given")
     answer = f"Its answer: {emotion}, {confidence:.0%}."
     if looked_at is None:
-        return f'<div class="looks">{seen}</div>' + _status(answer, "This model has no attention to show.")
+        return f'<div class="looks">{seen}</div>' + status(answer, "This model has no attention to show.")
     looks = _figure_of(looked_at[..., ::-1], "Bright: what its attention lets through")
-    return f'<div class="looks">{seen}{looks}</div>' + _status(answer, "The map is the same for every emotion.")
+    return f'<div class="looks">{seen}{looks}</div>' + status(answer, "The map is the same for every emotion.")
 
 
 def _figure_of(image: np.ndarray, caption: str) -> str:
@@ -171,8 +171,9 @@ def fine_print(config: ModelConfig, keep_minutes: int) -> str:
     )
 
 
-def _status(headline: str, detail: str, kind: str = "") -> str:
-    return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span></div>'
+def status(headline: str, detail: str, kind: str = "", extra: str = "") -> str:
+    """One line on how things stand; `extra` is HTML of ours that follows it."""
+    return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span>{extra}</div>'
 
 
 def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label]) -> str:
@@ -181,7 +182,7 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
         f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
         f"{_emoji(face.emotion, labels)}</div>"
         f'<div><div class="number">Face {number}</div><h3>{escape(face.emotion.capitalize())}</h3></div>'
-        f'<div class="confidence">{face.confidence:.0%}</div></header>{_bars(rows, labels)}</li>'
+        f'<div class="confidence">{face.confidence:.0%}</div></header>{bars(rows, labels)}</li>'
     )
 
 
@@ -194,7 +195,8 @@ def _emoji(emotion: str, labels: Sequence[Label]) -> str:
     return f'<span class="emoji" aria-hidden="true">{escape(wanted)}</span>'
 
 
-def _bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
+def bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
+    """A bar for every emotion and its share, 0..1."""
     colours = {label.name: label.colour for label in labels}
     top = max(rows, key=lambda row: row[1])[0]
     items = "".join(
@@ -214,13 +216,18 @@ def _crop_url(image_rgb: np.ndarray, face: Face) -> str:
     top = min(max(0, y + (height - side) // 2), image_rgb.shape[0] - side)
     square = image_rgb[top : top + side, left : left + side]
     crop = cv2.resize(square, (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA)
-    return _data_url(".jpg", crop[..., ::-1])
+    return picture_url(crop[..., ::-1])
 
 
 @lru_cache(maxsize=64)
 def emoji_url(emotion: str, size: int = 88) -> str:
     """The emoji of an emotion, `size` pixels wide and high, as a data URL."""
     return _data_url(".png", cv2.cvtColor(draw_emoji(emotion, size), cv2.COLOR_RGBA2BGRA))
+
+
+def picture_url(image_bgr: np.ndarray) -> str:
+    """A picture, uint8 BGR, as a data URL."""
+    return _data_url(".jpg", image_bgr)
 
 
 def _data_url(suffix: str, image: Any) -> str:

@@ -1,0 +1,71 @@
+"""The timeline of a clip as a picture: for each person the emotions as stacked areas, and a band of the label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+
+from emotion_model.media import clock
+from emotion_model.summary import ClipSummary, Person
+
+MAX_PEOPLE = 40  # drawn; more would not fit a picture
+_WIDTH = 12.0  # inches
+_PANEL = 1.25  # inches per person
+_DPI = 110
+
+
+def save_timeline(summary: ClipSummary, path: Path) -> None:
+    """Write the timeline as a PNG file; where nobody is seen, nothing is drawn."""
+    people = summary.people[:MAX_PEOPLE]
+    figure = Figure(figsize=(_WIDTH, 1.3 + _PANEL * max(len(people), 1)), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    ratios = [4, 1] * max(len(people), 1)
+    grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    colours = {label.name: label.colour for label in summary.labels}
+    for i, person in enumerate(people):
+        areas, band = grid[2 * i], grid[2 * i + 1]
+        _draw_areas(areas, summary, person)
+        areas.set_ylabel(f"Person {person.number}", rotation=0, ha="right", va="center")
+        spans = [(one.start, max(one.end - one.start, 1e-3)) for one in person.segments]
+        band.broken_barh(spans, (0, 1), facecolors=[colours.get(one.emotion, "#8d909a") for one in person.segments])
+        for axes in (areas, band):
+            axes.set(ylim=(0, 1), yticks=[])
+            axes.spines[:].set_visible(False)
+    if not people:
+        grid[0].text(0.5, 0.5, "No face was seen.", ha="center", va="center", transform=grid[0].transAxes)
+        for axes in grid:
+            axes.set(yticks=[])
+            axes.spines[:].set_visible(False)
+    grid[-1].set_xlim(summary.start, max(summary.end, summary.start + 1e-3))
+    grid[-1].xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _label(seconds, summary)))
+    for axes in grid[:-1]:
+        axes.tick_params(bottom=False)
+    handles = [Patch(color=label.colour, label=label.name) for label in summary.labels]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 8), frameon=False)
+    figure.savefig(path, format="png")
+
+
+def _draw_areas(axes: Axes, summary: ClipSummary, person: Person) -> None:
+    names = [label.name for label in summary.labels]
+    rows = summary.timeline(person)
+    if not rows:
+        return
+    times = np.array([row["time"] for row in rows])
+    values = np.array([[row[name] for name in names] for row in rows])
+    # One piece per time without a gap; its steps begin and end with half a step more, so that a short one is seen.
+    gaps = np.flatnonzero(np.diff(times) > summary.bin_seconds * 1.5) + 1
+    half = summary.bin_seconds / 2
+    for piece in np.split(np.arange(len(times)), gaps):
+        edge = np.concatenate([[times[piece[0]] - half], times[piece], [times[piece[-1]] + half]])
+        tops = values[np.concatenate([[piece[0]], piece, [piece[-1]]])]
+        axes.stackplot(edge, tops.T, colors=[label.colour for label in summary.labels], linewidth=0)
+
+
+def _label(seconds: float, summary: ClipSummary) -> str:
+    return f"{seconds:.1f} s" if summary.end - summary.start < 10 else clock(max(seconds, 0))

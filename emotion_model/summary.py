@@ -1,0 +1,266 @@
+"""What a clip amounts to: who is seen when, which emotions for how long, and the moments that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from emotion_model.face import Face
+from emotion_model.labels import LABELS, Label
+
+MAX_BINS = 1200  # of the timeline, over the whole clip; about the pixels of a wide screen
+FIRST_BIN = 0.1  # seconds
+THUMBNAIL_SIDE = 96  # pixels
+BRIEF_SECONDS = 0.3  # whoever is seen for less is left out of the summary, unless nobody is seen for longer
+
+
+@dataclass
+class Segment:
+    """A time in which somebody shows one emotion: start and end in seconds."""
+
+    start: float
+    end: float
+    emotion: str
+
+
+@dataclass(frozen=True, eq=False)
+class Peak:
+    """The moment when an emotion of somebody was strongest.
+
+    Attributes:
+        time: seconds.
+        probability: 0..1, smoothed.
+        thumbnail: the face then, uint8 RGB `(THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)`, or None.
+    """
+
+    time: float
+    emotion: str
+    probability: float
+    thumbnail: np.ndarray | None
+
+
+@dataclass
+class Person:
+    """What is known of one person of the clip; times in seconds.
+
+    Attributes:
+        seconds: how long they are seen.
+        shares: per emotion, how long it was their label.
+        segments: the same in order of time; where they are not seen there is a gap.
+        peaks: the strongest moment of each emotion that was their label.
+    """
+
+    number: int
+    first: float
+    last: float = 0.0
+    seconds: float = 0.0
+    shares: dict[str, float] = field(default_factory=dict)
+    segments: list[Segment] = field(default_factory=list)
+    peaks: dict[str, Peak] = field(default_factory=dict)
+    bins: dict[int, np.ndarray] = field(default_factory=dict)  # seconds, valence, arousal and probabilities, summed
+    _mood: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    @property
+    def valence(self) -> float:
+        """Mean over the time they are seen, -1..1."""
+        return float(self._mood[0] / self.seconds) if self.seconds else 0.0
+
+    @property
+    def arousal(self) -> float:
+        """Mean over the time they are seen, -1..1."""
+        return float(self._mood[1] / self.seconds) if self.seconds else 0.0
+
+    @property
+    def changes(self) -> int:
+        """How often the emotion changed while they were seen."""
+        pairs = zip(self.segments, self.segments[1:], strict=False)
+        return sum(b.start - a.end < 1e-6 and a.emotion != b.emotion for a, b in pairs)
+
+    @property
+    def moments(self) -> list[Peak]:
+        """The peaks in order of time; neutral is one only if there is nothing else."""
+        telling = [peak for peak in self.peaks.values() if peak.emotion != "neutral"]
+        return sorted(telling or self.peaks.values(), key=lambda peak: peak.time)
+
+
+class ClipSummary:
+    """Gathers the frames of a clip; memory does not grow with their number, only with the people and their changes.
+
+        summary = ClipSummary(start=0, emotions=detector.classifier.emotions)
+        for frame in analyze(...):
+            summary.add(frame.time, frame.faces, frame.image)
+        summary.finish(reader.duration)
+
+    Attributes:
+        start, end: of what was looked at, in seconds.
+        frames: how many were looked at; `empty_frames`: how many had no face.
+        bin_seconds: the timeline's step; it doubles as often as a long clip requires.
+    """
+
+    def __init__(self, start: float, labels: Sequence[Label] = LABELS) -> None:
+        """Begin at a time in seconds, for a model with these classes."""
+        self.start = self.end = start
+        self.labels = tuple(labels)
+        self.frames = self.empty_frames = 0
+        self.bin_seconds = FIRST_BIN
+        self._people: dict[int, Person] = {}
+        self._before: tuple[float, Sequence[Face]] | None = None
+
+    def add(self, time: float, faces: Sequence[Face], image_rgb: np.ndarray | None = None) -> None:
+        """Take in a frame with tracked faces; it stands for the time until the next one."""
+        self._settle(time)
+        self._before = (time, faces)
+        self.frames += 1
+        self.empty_frames += not faces
+        for face in faces:
+            person = self._people.setdefault(face.track_id or 0, Person(face.track_id or 0, time))
+            peak = person.peaks.get(face.emotion)
+            if peak is None or face.confidence > peak.probability:
+                thumbnail = None if image_rgb is None else square_crop(image_rgb, face, THUMBNAIL_SIDE)
+                person.peaks[face.emotion] = Peak(time, face.emotion, face.confidence, thumbnail)
+
+    def finish(self, end: float) -> None:
+        """The last frame stands until here, in seconds."""
+        self._settle(max(end, self.end))
+        self._before = None
+
+    @property
+    def people(self) -> list[Person]:
+        """Everybody who is seen for more than a blink, in order of appearance."""
+        everybody = [person for person in self._people.values() if person.seconds > 0]
+        lasting = [person for person in everybody if person.seconds >= BRIEF_SECONDS]
+        return sorted(lasting or everybody, key=lambda person: person.number)
+
+    def timeline(self, person: Person) -> list[dict[str, Any]]:
+        """The person's values in steps of `bin_seconds`, JSON-ready: `time` (of the middle) and a share per emotion,
+        `valence` and `arousal`; a step in which they are not seen is left out."""
+        rows = []
+        for number, total in sorted(person.bins.items()):
+            seconds, mood, probabilities = total[0], total[1:3], total[3:]
+            values = {label.name: p for label, p in zip(self.labels, probabilities / seconds, strict=True)}
+            values |= {"valence": mood[0] / seconds, "arousal": mood[1] / seconds}
+            rows.append(
+                {"time": round(self.start + (number + 0.5) * self.bin_seconds, 3)}
+                | {name: round(float(value), 4) for name, value in values.items()}
+            )
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: the span, the frames, and for each person the shares of time, means, changes and peaks."""
+        return {
+            "start": round(self.start, 3),
+            "end": round(self.end, 3),
+            "frames": self.frames,
+            "frames_without_face": self.empty_frames,
+            "people": [
+                {
+                    "face_id": person.number,
+                    "first": round(person.first, 3),
+                    "last": round(person.last, 3),
+                    "seconds": round(person.seconds, 3),
+                    "shares": {
+                        label.name: round(person.shares.get(label.name, 0.0) / person.seconds, 4)
+                        for label in self.labels
+                    },
+                    "valence": round(person.valence, 4),
+                    "arousal": round(person.arousal, 4),
+                    "changes": person.changes,
+                    "peaks": [
+                        {
+                            "time": round(peak.time, 3),
+                            "emotion": peak.emotion,
+                            "probability": round(peak.probability, 4),
+                        }
+                        for peak in person.moments
+                    ],
+                }
+                for person in self.people
+            ],
+        }
+
+    def _settle(self, now: float) -> None:
+        """Book the last frame's faces for the time up to now."""
+        self.end = max(self.end, now)
+        if self._before is None:
+            return
+        since, faces = self._before
+        elapsed = now - since
+        if elapsed <= 0:
+            return
+        for face in faces:
+            person = self._people[face.track_id or 0]
+            person.seconds += elapsed
+            person.last = now
+            person.shares[face.emotion] = person.shares.get(face.emotion, 0.0) + elapsed
+            mood = np.array([face.valence, face.arousal])
+            person._mood += mood * elapsed
+            last = person.segments[-1] if person.segments else None
+            if last and last.emotion == face.emotion and since - last.end < 1e-6:
+                last.end = now
+            else:
+                person.segments.append(Segment(since, now, face.emotion))
+            self._fill(person, since, now, np.concatenate([[1.0], mood, face.probabilities]))
+
+    def _fill(self, person: Person, since: float, until: float, values: np.ndarray) -> None:
+        while until - self.start > self.bin_seconds * MAX_BINS:
+            self._coarsen()
+        first = int((since - self.start) / self.bin_seconds)
+        last = int((until - self.start) / self.bin_seconds - 1e-9)
+        for number in range(first, last + 1):
+            left = self.start + number * self.bin_seconds
+            inside = min(until, left + self.bin_seconds) - max(since, left)
+            if inside > 1e-9:
+                person.bins[number] = person.bins.get(number, 0) + values * inside
+
+    def _coarsen(self) -> None:
+        self.bin_seconds *= 2
+        for person in self._people.values():
+            pairs: dict[int, np.ndarray] = {}
+            for number, total in person.bins.items():
+                pairs[number // 2] = pairs.get(number // 2, 0) + total
+            person.bins = pairs
+
+
+def square_crop(image_rgb: np.ndarray, face: Face, side: int) -> np.ndarray:
+    """A face with what is around it, uint8 RGB `(side, side, 3)`, moved inside at the picture's edges."""
+    x, y, width, height = face.box
+    edge = min(round(max(width, height) * 1.2), *image_rgb.shape[:2])
+    left = min(max(0, x + (width - edge) // 2), image_rgb.shape[1] - edge)
+    top = min(max(0, y + (height - edge) // 2), image_rgb.shape[0] - edge)
+    return cv2.resize(image_rgb[top : top + edge, left : left + edge], (side, side), interpolation=cv2.INTER_AREA)
+
+
+def subtitles(people: Iterable[Person], labels: Sequence[Label] = LABELS, form: str = "vtt") -> str:
+    """A subtitle track with the emotion of each person, a cue per time that it lasts.
+
+    Args:
+        people: of a `ClipSummary`.
+        labels: give each emotion its emoji.
+        form: `vtt` (WebVTT) or `srt` (SubRip).
+
+    Raises:
+        ValueError: another form.
+    """
+    if form not in ("vtt", "srt"):
+        raise ValueError(f"form {form!r}: choose vtt or srt")
+    emoji = {label.name: label.emoji for label in labels}
+    cues = sorted(
+        (segment.start, segment.end, person.number, segment.emotion) for person in people for segment in person.segments
+    )
+    blocks = []
+    for count, (start, end, number, emotion) in enumerate(cues, start=1):
+        text = f"Person {number}: {emotion} {emoji.get(emotion, '')}".rstrip()
+        head = "" if form == "vtt" else f"{count}\n"
+        blocks.append(f"{head}{_stamp(start, form)} --> {_stamp(end, form)}\n{text}\n")
+    return ("WEBVTT\n\n" if form == "vtt" else "") + "\n".join(blocks)
+
+
+def _stamp(seconds: float, form: str) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    mark = "." if form == "vtt" else ","
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{mark}{rest % 1000:03}"

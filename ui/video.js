@@ -1,0 +1,37 @@
+// A click on the timeline, or on a moment, moves the annotated clip there; a line in the timeline follows the clip.
+const find = (selector) => document.querySelector(selector);
+const player = () => find('#video-annotated video');
+const plot = () => find('#video-timeline .js-plotly-plot');
+const offset = () => Number(find('#video-summary [data-start]')?.dataset.start || 0);
+
+function seek(seconds) {
+  const video = player();
+  if (!video) return;
+  video.currentTime = Math.max(0, seconds - offset());
+  follow();
+}
+
+function follow() {
+  const video = player(), chart = plot();
+  if (!video || !chart?._fullLayout || !window.Plotly) return;
+  const time = video.currentTime + offset();
+  window.Plotly.relayout(chart, {'shapes[0].x0': time, 'shapes[0].x1': time});
+}
+
+let pressed = null;
+document.addEventListener('pointerdown', (event) => {
+  pressed = event.target.closest?.('#video-timeline .js-plotly-plot') ? [event.clientX, event.clientY] : null;
+}, true);
+document.addEventListener('pointerup', (event) => {
+  if (!pressed || Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 4) return;
+  pressed = null;
+  const chart = plot(), axis = chart?._fullLayout?.xaxis;
+  if (!axis) return;
+  const x = event.clientX - chart.getBoundingClientRect().left - axis._offset;
+  if (x >= 0 && x <= axis._length) seek(axis.p2c(x));
+}, true);
+document.addEventListener('click', (event) => {
+  const moment = event.target.closest?.('#video-summary [data-time]');
+  if (moment) seek(Number(moment.dataset.time));
+});
+document.addEventListener('timeupdate', (event) => { if (event.target === player()) follow(); }, true);
