@@ -72,6 +72,16 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, data
     assert "[" not in capsys.readouterr().out.split("reference")[0], f"runs were made anew, {time.monotonic() - again}"
 
 
+def test_chosen_runs_of_a_plan_are_made_alone(tmp_path, data, capsys):
+    (tmp_path / "plan.toml").write_text(PLAN.replace("seeds = [0, 1]", "seeds = [0]"))
+    command = [str(tmp_path / "plan.toml"), "--data", str(data), "--out", str(tmp_path / "out"), "--only"]
+    assert main([*command, "skips"]) == 0
+    with (tmp_path / "out" / "results.csv").open() as file:
+        assert [row["run"] for row in csv.DictReader(file)] == ["reference", "skips"]
+    assert main([*command, "hops"]) == 2
+    assert "no run hops; it has reference, skips, too_fast" in capsys.readouterr().err
+
+
 def test_a_failed_run_does_not_stop_the_rest(tmp_path, data, capsys):
     text = PLAN.replace("seeds = [0, 1]", "seeds = [0]").replace("[runs.skips]", "[runs.last]")
     text = text.replace("[runs.reference]", '[runs.reference]\n[runs.broken]\noptimizer = "adamw"\nimage_size = 8')

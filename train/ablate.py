@@ -22,7 +22,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,19 @@ class Plan:
     seeds: tuple[int, ...]
     runs: dict[str, dict[str, Any]]
     changes: dict[str, dict[str, Any]]
+
+    def only(self, names: Sequence[str]) -> Plan:
+        """The plan with these runs alone, and the one that they are compared with.
+
+        Raises:
+            PlanError: it has no run of such a name.
+        """
+        unknown = sorted(set(names) - set(self.runs))
+        if unknown:
+            raise PlanError(f"{self.name}: no run {', '.join(unknown)}; it has {', '.join(self.runs)}")
+        kept = [name for place, name in enumerate(self.runs) if place == 0 or name in names]
+        runs, changes = ({name: of[name] for name in kept} for of in (self.runs, self.changes))
+        return replace(self, runs=runs, changes=changes)
 
 
 def read_plan(path: Path) -> Plan:
@@ -272,12 +285,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("plan", type=Path, help="a TOML file, such as train/plans/tutorial.toml")
     parser.add_argument("--data", type=Path, required=True, help="folder with FER2013")
     parser.add_argument("--out", type=Path, required=True, help="where runs, table and plot go; found runs go on")
+    parser.add_argument("--only", nargs="+", metavar="RUN", help="make these runs of the plan, and the first, alone")
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
     parser.add_argument("--keep", action="store_true", help="also keep table and plot in train/results/")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the run in hand saves itself
     try:
         plan = read_plan(options.plan)
+        if options.only:
+            plan = plan.only(options.only)
         rows = ablate(plan, options.data, options.out, options.limit)
         if options.keep:
             for suffix in (".csv", ".png"):
