@@ -28,7 +28,7 @@ const canvas = $('canvas'), status = $('.live-status'), announcer = $('.announce
 const button = Object.fromEntries(['start', 'stop', 'pause', 'mirror', 'snapshot', 'csv', 'json', 'picture', 'clear']
   .map(name => [name, $('.button.' + name)]));
 const control = Object.fromEntries(['interval', 'largest', 'smoothing', 'view', 'chosen'].map(name => [name, $('.' + name)]));
-const bars = Object.fromEntries(emotions.map((name, i) => [name, root.querySelectorAll('.bars li')[i]]));
+const bars = Object.fromEntries(emotions.map((name, i) => [name, root.querySelectorAll('.live-bars li')[i]]));
 const pictures = Object.fromEntries(settings.labels.map(label => {
   const image = new Image();
   image.src = label.picture;
@@ -301,7 +301,7 @@ function showMain(now) {
     if (gone) current = [];
     emoji.dataset.state = 'none';
     title.textContent = control.chosen.value ? 'Not in the picture' : 'No face';
-    $('.reading .confidence').textContent = '';
+    $('.live-confidence').textContent = '';
     for (const name of emotions) setBar(name, null);
     for (const name of ['intensity', 'valence', 'arousal']) $('.measures .' + name).textContent = '–';
     return;
@@ -320,7 +320,7 @@ function showMain(now) {
   }
   title.textContent = word(emotion);
   $('.reading .number').textContent = `Face ${mainId}`;
-  $('.reading .confidence').textContent = percent(row[at.confidence]);
+  $('.live-confidence').textContent = percent(row[at.confidence]);
   for (const name of emotions) setBar(name, row[at[name]], name === emotion);
   $('.measures .intensity').textContent = percent(row[at.intensity]);
   for (const name of ['valence', 'arousal']) $('.measures .' + name).textContent = signed(row[at[name]]);
