@@ -49,11 +49,19 @@ ENDPOINTS = {
     '"multiply_adds"}, "temperature": float, "metrics": {split: scores}}.',
 }
 
-# Results are announced to screen readers; the page says its language.
+# Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
 ON_LOAD = """() => {
   document.documentElement.lang = 'en';
-  const status = document.getElementById('status');
-  if (status) { status.setAttribute('role', 'status'); status.setAttribute('aria-live', 'polite'); }
+  const announce = () => {
+    const status = document.getElementById('status');
+    if (!status) return;
+    status.setAttribute('role', 'status');
+    status.setAttribute('aria-live', 'polite');
+    watcher.disconnect();
+  };
+  const watcher = new MutationObserver(announce);
+  watcher.observe(document.body, {childList: true, subtree: true});
+  announce();
 }"""
 
 
@@ -140,7 +148,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             gr.HTML(render.notice(" ".join(notices)), elem_id="notice")
         with gr.Tab("Live"):
             live.build_tab(live.Live(detector))
-        with gr.Tab("Photo", render_children=True):
+        with gr.Tab("Photo"):
             with gr.Row(equal_height=True):
                 photo = photo_input(
                     label="Your photo",

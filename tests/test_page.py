@@ -49,8 +49,8 @@ def page(request, browser, app):
 
 
 def open_photo_tab(page):
-    page.wait_for_selector("#photo input[type=file]", state="attached")
     page.get_by_role("tab", name="Photo").click()
+    page.wait_for_selector("#photo input[type=file]", state="attached")
 
 
 def upload(page, path):

@@ -17,7 +17,7 @@ const REPLY_TIMEOUT = 10000;  // ms
 const RETRY_BUSY = 3000;      // ms
 const FACE_GRACE = 400;       // ms that a box stays when frames miss the face
 const STALE = 3000;           // ms that it stays when no results come at all
-const DRAW_PERIOD = 100;      // ms between two drawings of the timeline
+const DRAW_PERIOD = 125;      // ms between two drawings of the timeline
 const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
 const MAX_ROWS = 200000;      // kept for the export: hours
 const FACE_COLOURS = ['#0ea5e9', '#f97316', '#22c55e', '#e879f9', '#eab308', '#14b8a6', '#f43f5e', '#a78bfa'];
@@ -28,7 +28,7 @@ const canvas = $('canvas'), status = $('.live-status'), announcer = $('.announce
 const button = Object.fromEntries(['start', 'stop', 'pause', 'mirror', 'snapshot', 'csv', 'json', 'picture', 'clear']
   .map(name => [name, $('.button.' + name)]));
 const control = Object.fromEntries(['interval', 'largest', 'smoothing', 'view', 'chosen'].map(name => [name, $('.' + name)]));
-const bars = Object.fromEntries(emotions.map((name, i) => [name, root.querySelectorAll('.bars li')[i]]));
+const bars = Object.fromEntries(emotions.map((name, i) => [name, root.querySelectorAll('.live-bars li')[i]]));
 const pictures = Object.fromEntries(settings.labels.map(label => {
   const image = new Image();
   image.src = label.picture;
@@ -301,7 +301,7 @@ function showMain(now) {
     if (gone) current = [];
     emoji.dataset.state = 'none';
     title.textContent = control.chosen.value ? 'Not in the picture' : 'No face';
-    $('.reading .confidence').textContent = '';
+    $('.live-confidence').textContent = '';
     for (const name of emotions) setBar(name, null);
     for (const name of ['intensity', 'valence', 'arousal']) $('.measures .' + name).textContent = '–';
     return;
@@ -311,12 +311,16 @@ function showMain(now) {
   if (emoji.dataset.state !== emotion) {
     emoji.src = labels[emotion].picture;
     emoji.dataset.state = emotion;
-    if (!matchMedia('(prefers-reduced-motion: reduce)').matches)
-      emoji.animate([{transform: 'scale(.6)'}, {transform: 'scale(1.18)'}, {transform: 'scale(1)'}], {duration: 350, easing: 'ease-out'});
+    if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      emoji.animate([{scale: 0.6}, {scale: 1.18}, {scale: 1}], {duration: 350, easing: 'ease-out'});
+      // It sways for a while, not for ever: a picture that always moves keeps a phone's processor awake.
+      emoji.animate([{translate: '0 0', rotate: '0deg'}, {translate: '0 -5px', rotate: '4deg'}, {translate: '0 0', rotate: '0deg'}],
+        {duration: 2000, iterations: 4, easing: 'ease-in-out'});
+    }
   }
   title.textContent = word(emotion);
   $('.reading .number').textContent = `Face ${mainId}`;
-  $('.reading .confidence').textContent = percent(row[at.confidence]);
+  $('.live-confidence').textContent = percent(row[at.confidence]);
   for (const name of emotions) setBar(name, row[at[name]], name === emotion);
   $('.measures .intensity').textContent = percent(row[at.intensity]);
   for (const name of ['valence', 'arousal']) $('.measures .' + name).textContent = signed(row[at[name]]);

@@ -274,10 +274,10 @@ def page_html(labels: tuple[Label, ...], idle_seconds: float) -> str:
       </div>
     </div>
     <div class="live-right">
-    <div class="reading card">
+    <div class="reading live-card">
       <header><img class="big-emoji" src="{render.emoji_url("neutral")}" alt="" data-state="none">
-        <div><div class="number">Main face</div><h3>No face yet</h3></div><div class="confidence"></div></header>
-      <ul class="bars" aria-label="Emotions of the main face">{bars}</ul>
+        <div><div class="number">Main face</div><h3>No face yet</h3></div><div class="live-confidence"></div></header>
+      <ul class="live-bars" aria-label="Emotions of the main face">{bars}</ul>
       <dl class="measures"><div><dt>Intensity</dt><dd class="intensity">–</dd></div><div><dt>Valence</dt>
         <dd class="valence">–</dd></div><div><dt>Arousal</dt><dd class="arousal">–</dd></div></dl>
     </div>
