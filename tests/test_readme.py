@@ -53,14 +53,31 @@ def test_the_curl_calls_of_the_api(run):
     assert printed.count('"happy"') >= 3 and '"face_id"' in printed and '"colour"' in printed
 
 
-def test_the_javascript_example(run, tmp_path):
+@pytest.fixture
+def run_node(run, tmp_path):
     packages = ROOT / "tests" / "node_modules"
     if not shutil.which("node") or not (packages / "@gradio" / "client").is_dir():
         pytest.skip("no node, or no @gradio/client: npm install --prefix tests --no-package-lock")
     (tmp_path / "node_modules").symlink_to(packages)
+    return lambda text: run(["node", "--input-type=module", "-e"], text)
+
+
+def test_the_javascript_example(run_node):
     (text,) = snippets("API", "javascript")
-    photo, frame = run(["node", "--input-type=module", "-e"], text).splitlines()
+    photo, frame = run_node(text).splitlines()
     assert photo.startswith("happy ") and frame == "face 1 happy"
+
+
+def test_a_clip_in_javascript(run_node):
+    (text,) = snippets("Video", "javascript")
+    *progress, person = run_node(text).splitlines()
+    assert progress[-1].startswith("100 %, ") and person.startswith("person 1 http")
+
+
+def test_a_clip_with_curl(run):
+    (text,) = snippets("Video", "bash")
+    printed = run(["bash", "-euo", "pipefail", "-c"], text)
+    assert "event: complete" in printed and '"peaks"' in printed
 
 
 def test_the_webcam_client(run, tmp_path, astronaut):
