@@ -17,6 +17,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,24 +57,14 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return round(float(min(np.geomspace(0.25, 4, 401), key=loss)), 4)
 
 
-def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = True) -> ModelConfig:
-    """Write weights and config of a finished run to `out_dir`.
-
-    Raises:
-        DataError: the data cannot be used.
-        ValueError: the run is not finished, or its weights are too large.
-    """
+def config_of_run(
+    run_dir: Path, labels: tuple[Label, ...], framing: dict[str, Framing], **more: dict[str, Any] | None
+) -> ModelConfig:
+    """The config of a finished run's weights, neither calibrated nor measured yet; `more` joins its training record."""
     weights = run_dir / "model.keras"
-    if not (run_dir / "metrics.json").exists():
-        raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
-    if weights.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
     run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in RECORDS}
-    validation = load_split(data_dir, "validation")
-    framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
-    known = {label.name: label for label in LABELS}
-    config = ModelConfig(
-        labels=tuple(known.get(name, Label(name)) for name in run["config"]["emotions"]),
+    return ModelConfig(
+        labels=labels,
         image_size=run["config"]["architecture"]["image_size"],
         framing=framing,
         weights={
@@ -92,8 +83,31 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
             "best_epoch": run["metrics"]["best_epoch"],
             "minutes": run["metrics"]["minutes"],
             "history": run["history"],
-            "start": run["config"].get("start"),
-        },
+        }
+        | more,
+    )
+
+
+def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = True) -> ModelConfig:
+    """Write weights and config of a finished run to `out_dir`.
+
+    Raises:
+        DataError: the data cannot be used.
+        ValueError: the run is not finished, or its weights are too large.
+    """
+    weights = run_dir / "model.keras"
+    if not (run_dir / "metrics.json").exists():
+        raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
+    if weights.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
+    run = json.loads((run_dir / "config.json").read_text())
+    validation = load_split(data_dir, "validation")
+    known = {label.name: label for label in LABELS}
+    config = config_of_run(
+        run_dir,
+        labels=tuple(known.get(name, Label(name)) for name in run["emotions"]),
+        framing={name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()},
+        start=run.get("start"),
     )
     splits = ("validation", "test") if measure_test else ("validation",)
     # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.

@@ -17,7 +17,6 @@ The new model, `report.json` and `pictures.csv` (what became of every picture) a
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -36,7 +35,7 @@ from emotion_model.labels import CONTEMPT, LABELS, Label
 from train.config import AugmentationConfig, Preset, TrainingConfig, explain, write_json
 from train.data import DataError, FaceDataset, load_split, without_images_of
 from train.evaluate import classification_metrics
-from train.export import fit_temperature
+from train.export import config_of_run, fit_temperature
 from train.fit import Start, StoppedError, best_epoch, fit
 from train.pictures import class_folders, dataset, digest, read_pictures, resized, summary, with_splits, write_list
 
@@ -342,32 +341,8 @@ def _export(
     folder: Path,
 ) -> EmotionClassifier:
     """Put the model of a run into `folder`, not calibrated yet."""
-    run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in ("config", "environment", "metrics")}
-    path = shutil.copyfile(run_dir / "model.keras", folder / WEIGHTS_FILE)
-    config = replace(
-        base.config,
-        labels=labels,
-        temperature=1.0,
-        weights={
-            "file": WEIGHTS_FILE,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "bytes": path.stat().st_size,
-            "parameters": run["metrics"]["parameters"],
-            "multiply_adds": run["metrics"]["multiply_adds"],
-        },
-        architecture=run["config"]["architecture"],
-        training={
-            "config": run["config"]["training"],
-            "data": run["config"]["data"],
-            "environment": run["environment"],
-            "epochs": run["metrics"]["epochs"],
-            "best_epoch": run["metrics"]["best_epoch"],
-            "minutes": run["metrics"]["minutes"],
-            "finetune": record,
-            "base": base.config.training,
-        },
-        metrics={},
-    )
+    shutil.copyfile(run_dir / "model.keras", folder / WEIGHTS_FILE)
+    config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training)
     (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
     return EmotionClassifier.load(folder)
 

@@ -34,7 +34,8 @@ def masthead() -> str:
     heads = "".join(f'<img src="{emoji_url(name)}" alt="">' for name in ("happy", "surprise", "sad"))
     return (
         f'<div class="masthead"><div class="heads" aria-hidden="true">{heads}</div><div>'
-        "<h1>Emotion Lens</h1><p>See which emotion each face shows, and how it changes: live, in photos and in clips.</p>"
+        "<h1>Emotion Lens</h1>"
+        "<p>See which emotion each face shows, and how it changes: live, in photos and in clips.</p>"
         "</div></div>"
     )
 
