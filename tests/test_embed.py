@@ -36,6 +36,7 @@ def test_the_page_works_in_a_frame_of_another_site_in_the_theme_asked_for(app, c
         page = context.new_page()
         page.goto(blog)
         inner = page.frame_locator("iframe")
+        inner.get_by_role("tab", name="Photo").click()
         inner.locator("#photo input[type=file]").set_input_files(photo)
         expect(inner.locator("#status")).to_contain_text("1 face found", timeout=WAIT)
         dark = inner.locator("body").evaluate("body => body.classList.contains('dark')")
