@@ -9,7 +9,7 @@ app: .venv/app
 test: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest -n 3 --dist loadfile
+	.venv/bin/python -m pytest -n 2 --dist loadfile --reruns 1
 
 .venv/app: requirements.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

@@ -146,11 +146,13 @@ def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, an
         try:
             # Asked for by itself, because the download would retry an error that is certain for half a minute.
             url = hf_hub_url(repo_id, filename, revision=revision)
-            size = get_hf_file_metadata(url, timeout=SILENCE_SECONDS).size
+            # Longer than the silence that is waited for, which is to be noticed first: it marks the network as dead.
+            patience = 2 * SILENCE_SECONDS
+            size = get_hf_file_metadata(url, timeout=patience).size
             if size is not None and size > max_bytes:
                 raise HubError(f"{repo_id}: {filename} has {size:,} bytes, and the limit is {max_bytes:,}.", final=True)
             alive()
-            options = {"etag_timeout": SILENCE_SECONDS, "force_download": anew, "tqdm_class": Bar}
+            options = {"etag_timeout": patience, "force_download": anew, "tqdm_class": Bar}
             path.append(hf_hub_download(repo_id, filename, revision=revision, **options))
         except Exception as error:  # whatever the network does, the answer is one sentence
             problem.append(error)

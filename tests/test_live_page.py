@@ -158,7 +158,7 @@ def test_two_faces_have_two_ids_two_colours_and_two_lines(live_page, films):
     with live_page(films["two"]) as page:
         start(page)
         boxes = page.locator(".face-box")
-        expect(boxes).to_have_count(2)
+        expect(boxes).to_have_count(2, timeout=WAIT)
         assert {box.get_attribute("data-face-id") for box in boxes.all()} == {"1", "2"}
         assert len({box.evaluate("box => getComputedStyle(box).borderColor") for box in boxes.all()}) == 2
         page.locator("select.view").select_option("faces")

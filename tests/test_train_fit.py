@@ -268,7 +268,7 @@ def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes
         if line.startswith("epoch 2/400:"):
             process.send_signal(signal.SIGTERM)
             break
-    rest, _ = process.communicate(timeout=120)
+    rest, _ = process.communicate(timeout=300)
     assert process.returncode == 130, printed + rest
     assert "2 dropped" in printed and "run again to go on" in rest
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -278,7 +278,7 @@ def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes
     else:
         pytest.fail("the run did not go on")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
 
 
 def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, monkeypatch):

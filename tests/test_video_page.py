@@ -27,7 +27,7 @@ def clip(film, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def long_clip(film, tmp_path_factory):
-    return clips.write_clip(tmp_path_factory.mktemp("clips") / "long.mp4", film, times=[i / 10 for i in range(1500)])
+    return clips.write_clip(tmp_path_factory.mktemp("clips") / "long.mp4", film, times=[i / 10 for i in range(3600)])
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     expect(page.locator("#video-status")).to_contain_text("Stopped", timeout=WAIT)
     expect(page.locator("#video-files")).to_contain_text("long_emotions")
     page.wait_for_function("document.querySelector('#video-annotated video')?.duration > 0", timeout=WAIT)
-    assert page.evaluate("document.querySelector('#video-annotated video').duration") < 140
+    assert page.evaluate("document.querySelector('#video-annotated video').duration") < 350
 
 
 def test_a_bad_clip_gets_a_sentence_and_the_next_one_works(page, tmp_path, landscape):
