@@ -48,10 +48,16 @@ class EmotionDetector:
         """
         return self.detect_many([image_rgb])[0]
 
-    def detect_many(self, images_rgb: Iterable[np.ndarray]) -> list[list[Face]]:
+    def detect_many(
+        self, images_rgb: Iterable[np.ndarray], known: Sequence[list[Detection]] | None = None
+    ) -> list[list[Face]]:
         """The faces of several pictures, as `detect` gives those of one; all are classified in one forward pass.
 
         The pictures are taken one after the other, so that an iterator needs memory for one of them only.
+
+        Args:
+            images_rgb: as for `detect`.
+            known: where the faces of each picture are, if that is known already.
 
         Raises:
             ImageError: one is not an image array.
@@ -59,12 +65,12 @@ class EmotionDetector:
         found: list[list[Detection]] = []
         shapes: list[tuple[int, ...]] = []
         crops: list[np.ndarray] = []
-        for image_rgb in images_rgb:
+        for number, image_rgb in enumerate(images_rgb):
             image = as_rgb(image_rgb)
-            detections, cropped = self._find(image)
+            detections = self.faces.detect(image) if known is None else known[number]
             shapes.append(image.shape)
             found.append(detections)
-            crops += cropped
+            crops += self._crops(image, detections)
         probabilities = iter(self.classifier.predict(crops) if crops else ())
         emotions = self.classifier.emotions
         return [
@@ -77,15 +83,15 @@ class EmotionDetector:
 
     def crops(self, image_rgb: np.ndarray) -> list[np.ndarray]:
         """The faces of a picture as the classifier is given them, uint8 grey, in the order of `detect`."""
-        return self._find(as_rgb(image_rgb))[1]
+        image = as_rgb(image_rgb)
+        return self._crops(image, self.faces.detect(image))
 
-    def _find(self, image: np.ndarray) -> tuple[list[Detection], list[np.ndarray]]:
-        found = self.faces.detect(image)
+    def _crops(self, image: np.ndarray, found: Sequence[Detection]) -> list[np.ndarray]:
         if not found:
-            return [], []
+            return []
         grey, config = to_grey(image), self.classifier.config
         framing = config.framing.get(self.faces.name, Framing())
-        return found, [crop_face(grey, one.box, one.landmarks, framing, config.image_size) for one in found]
+        return [crop_face(grey, one.box, one.landmarks, framing, config.image_size) for one in found]
 
     def to_dict(self, image_rgb: np.ndarray, faces: Sequence[Face]) -> dict[str, Any]:
         """JSON-ready result for a picture: its width and height, the detector's name and the faces found in it."""

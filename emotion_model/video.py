@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
@@ -22,6 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from emotion_model.detection import Detection, FaceDetector, gliding
 from emotion_model.drawing import draw_faces
 from emotion_model.face import Face
 from emotion_model.files import whole_file
@@ -34,6 +35,7 @@ from emotion_model.tracking import FaceTracker, TrackingConfig
 
 BATCH_FRAMES = 16  # classified in one forward pass
 BATCH_PIXELS = 8_000_000  # of the frames in a batch, whatever their size
+GLIDE_SECONDS = 0.1  # for so long faces are taken to move straight on, and are not looked for anew
 LEAD = 96  # results that the drawing may lie behind
 CUT_SIZE = (64, 36)  # pixels; frames are compared at this size
 CUT_CHANGE = 27.0  # mean change of hue, saturation and value, 0..255; the usual threshold of PySceneDetect
@@ -112,10 +114,11 @@ class VideoProgress:
     seconds_left: float | None
 
 
+_Sampled = tuple[VideoFrame, np.ndarray, float | None]  # with its pixels, and the time of a cut since the one before
+
+
 def video_detector(detector: EmotionDetector) -> EmotionDetector:
     """The same model with the quick look for faces that moving pictures need."""
-    from emotion_model.detection import FaceDetector
-
     return EmotionDetector(detector.classifier, FaceDetector(detector.faces.name, fine=False))
 
 
@@ -133,13 +136,37 @@ def analyze(
     with _Ahead(_looked_at(reader, config), size) as frames:
         queued = iter(frames)
         while batch := list(islice(queued, size)):
-            for (frame, image, cut), faces in zip(batch, detector.detect_many(one[1] for one in batch), strict=True):
+            found = detector.detect_many((one[1] for one in batch), _found(detector.faces, batch))
+            for (frame, image, cut), faces in zip(batch, found, strict=True):
                 if cut is not None:
                     tracker.cut()
                 yield AnalyzedFrame(frame.index, frame.time, tracker.update(faces, frame.time), image, cut)
 
 
-def _looked_at(reader: VideoReader, config: VideoConfig) -> Iterator[tuple[VideoFrame, np.ndarray, float | None]]:
+def _found(detector: FaceDetector, batch: Sequence[_Sampled]) -> list[list[Detection]]:
+    """Where the faces of successive frames are.
+
+    Finding them costs more than reading them. So they are looked for in one frame of every `GLIDE_SECONDS`; in the
+    frames between they glide, if nothing else than that can have happened: no cut, and no face came or left.
+    """
+    found = [detector.detect(batch[0][1])]
+    while (key := len(found) - 1) < len(batch) - 1:
+        until = batch[key][0].time + GLIDE_SECONDS + 1e-6
+        ahead = key + 1
+        while ahead + 1 < len(batch) and batch[ahead + 1][0].time <= until:
+            ahead += 1
+        after = detector.detect(batch[ahead][1])
+        cut = any(cut is not None for _, _, cut in batch[key + 1 : ahead + 1])
+        span = batch[ahead][0].time - batch[key][0].time
+        for frame, image, _ in batch[key + 1 : ahead]:
+            share = (frame.time - batch[key][0].time) / span
+            glided = None if cut else gliding(found[key], after, share)
+            found.append(detector.detect(image) if glided is None else glided)
+        found.append(after)
+    return found
+
+
+def _looked_at(reader: VideoReader, config: VideoConfig) -> Iterator[_Sampled]:
     """The sampled frames with their pixels and the time of a cut since the last one; every frame counts for cuts."""
     start, end = reader.span(config.start, config.end)
     scenes = _Scenes()

@@ -4,7 +4,7 @@ from conftest import ASTRONAUT_FACE, media
 from PIL import Image
 
 from emotion_model import DetectorError, FaceDetector, read_image
-from emotion_model.detection import find_yunet
+from emotion_model.detection import Detection, find_yunet, gliding
 
 
 @pytest.fixture(scope="module", params=["yunet", "haar"])
@@ -121,3 +121,25 @@ def test_a_file_that_is_not_yunet_is_refused(monkeypatch, tmp_path):
 def test_invalid_settings_are_quoted(options, said):
     with pytest.raises(ValueError, match=said):
         FaceDetector(**options)
+
+
+def at(x, y=0, side=40, landmarks=True):
+    points = np.full((5, 2), (x + side / 2, y + side / 2), np.float32) if landmarks else None
+    return Detection((x, y, side, side), points, 0.9)
+
+
+def test_faces_glide_between_two_frames_each_to_its_own_place():
+    found = gliding([at(0), at(200, side=20)], [at(204, side=22), at(8)], 0.25)
+    assert [one.box for one in found] == [(2, 0, 40, 40), (201, 0, 20.5, 20.5)]
+    assert found[0].landmarks == pytest.approx(np.full((5, 2), (22, 20)))
+    assert gliding([at(0, landmarks=False)], [at(8, landmarks=False)], 0.5)[0].landmarks is None
+    assert gliding([], [], 0.5) == []
+
+
+@pytest.mark.parametrize(
+    "after",
+    [[], [at(0), at(100)], [at(25)], [at(0, side=80)], [at(0, landmarks=False)]],
+    ids=["gone", "joined", "far", "near the camera", "other detector"],
+)
+def test_faces_that_are_not_plainly_the_same_do_not_glide(after):
+    assert gliding([at(0)], after, 0.5) is None

@@ -114,6 +114,38 @@ def test_flicker_and_motion_are_no_cut(film, quick, tmp_path):
         assert {face.track_id for frame in analyze(reader, quick) for face in frame.faces} == {1}
 
 
+@pytest.fixture
+def looks(quick, monkeypatch):
+    """The pictures that the face detector was given, as it goes."""
+    seen, detect = [], quick.faces.detect
+    monkeypatch.setattr(quick.faces, "detect", lambda picture: seen.append(picture) or detect(picture))
+    return seen
+
+
+def test_between_two_looks_faces_glide_and_are_read_in_every_frame(film, quick, looks, tmp_path):
+    times = [i / 30 for i in range(30)]
+    with VideoReader(clips.write_clip(tmp_path / "fluent.mp4", film, times)) as reader:
+        frames = list(analyze(reader, quick))
+    assert len(frames) == 30 and len(looks) <= 14
+    for frame in frames[:16]:
+        (alone,), (here,) = quick.detect(frame.image), frame.faces
+        assert np.abs(np.subtract(alone.box, here.box)).max() <= 8
+        assert here.raw_probabilities == pytest.approx(alone.probabilities, abs=0.15)
+
+
+def test_a_face_that_comes_or_goes_between_two_looks_is_seen_at_once(film, quick, tmp_path):
+    def visiting(time):
+        picture = film(0).copy()
+        if not 0.13 < time < 0.36:  # frames 4 to 10 of 30 a second
+            picture[:] = 90
+        return picture
+
+    path = clips.write_clip(tmp_path / "visit.mp4", visiting, [i / 30 for i in range(16)])
+    with VideoReader(path) as reader:
+        seen = [len(frame.faces) for frame in analyze(reader, quick)]
+    assert seen == [0] * 4 + [1] * 7 + [0] * 5
+
+
 def test_leaving_the_stream_early_ends_its_thread(clip, quick):
     import threading
 
