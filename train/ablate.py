@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from train import usable_cores
 from train.__main__ import flag
 from train.config import PRESETS, with_settings
 
@@ -276,7 +277,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 def hardware() -> str:
     """A short name of this machine for the name of a results file, such as `2-cores-torch`."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    return f"{os.cpu_count()}-cores-{backend}"
+    cores = usable_cores()
+    return f"{cores}-core{'s' if cores > 1 else ''}-{backend}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import platform
 import shutil
 import signal
@@ -32,6 +31,7 @@ from emotion_model.architecture import ArchitectureConfig, build_model, count_mu
 from emotion_model.classifier import EmotionClassifier
 from emotion_model.ensemble import EmotionEnsemble
 from emotion_model.preprocessing import network_input
+from train import usable_cores
 from train.augment import augment
 from train.config import Preset, TrainingConfig, write_json
 from train.data import FaceDataset, class_weights, soft_targets
@@ -228,7 +228,7 @@ def environment() -> dict[str, Any]:
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
-        "cpu_count": os.cpu_count(),
+        "cpu_count": usable_cores(),
         "commit": _git("rev-parse", "HEAD") or None,
         "uncommitted_changes": bool(_git("status", "--porcelain")),
     }
