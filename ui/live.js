@@ -20,7 +20,6 @@ const STALE = 3000;           // ms that it stays when no results come at all
 const DRAW_PERIOD = 125;      // ms between two drawings of the timeline
 const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
 const MAX_ROWS = 200000;      // kept for the export: hours
-const FACE_COLOURS = ['#0ea5e9', '#f97316', '#22c55e', '#e879f9', '#eab308', '#14b8a6', '#f43f5e', '#a78bfa'];
 
 const $ = selector => root.querySelector(selector);
 const stage = $('.stage'), video = $('video'), boxes = $('.boxes'), meter = $('.meter'), cover = $('.cover');
@@ -231,7 +230,7 @@ function received(reply, began) {
 // ---------------------------------------------------------------------------------------------------- overlay
 
 function mirrored() { return button.mirror.getAttribute('aria-pressed') === 'true'; }
-function faceColour(id) { return FACE_COLOURS[(id - 1) % FACE_COLOURS.length]; }
+function faceColour(id) { return settings.colours[(id - 1) % settings.colours.length]; }
 function word(name) { return name[0].toUpperCase() + name.slice(1); }
 function percent(value) { return Math.round(value * 100) + '%'; }
 
