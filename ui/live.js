@@ -109,7 +109,7 @@ function hint(error) {
     NotReadableError: ['The camera is in use.', 'Close the program or the other tab that uses it, then press “Start camera”.'],
   };
   hints.SecurityError = hints.NotAllowedError;
-  hints.AbortError = hints.NotReadableError;
+  hints.AbortError = hints.TrackStartError = hints.NotReadableError;
   hints.DevicesNotFoundError = hints.NotFoundError;
   setState('off');
   say(...(hints[error.name] || ['The camera could not be started.', `${error.message || error.name}. Try once more.`]), 'problem');
