@@ -66,12 +66,12 @@ ON_LOAD = """() => {
 
 
 def photo_input(**options: Any) -> gr.Image:
-    """A `gr.Image` whose handler gets the path of the file as it was uploaded, or None.
+    """A `gr.Image` for a file, the camera or the clipboard; its handler gets the file's path as uploaded, or None.
 
     Gradio would open the file itself and answer a damaged one with an error of its own; this way one reader judges
     the pictures behind every door.
     """
-    component = gr.Image(type="filepath", image_mode=None, **options)
+    component = gr.Image(type="filepath", image_mode=None, min_width=300, buttons=[], webcam_options=CAMERA, **options)
     component.preprocess = lambda payload: payload.path if payload else None
     return component
 
@@ -152,11 +152,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             with gr.Row(equal_height=True):
                 photo = photo_input(
                     label="Your photo",
-                    sources=["upload", "webcam", "clipboard"],
                     height=420,
-                    min_width=300,
-                    buttons=[],
-                    webcam_options=CAMERA,
                     placeholder="Drop a photo here, or click to choose one",
                     elem_id="photo",
                 )
@@ -183,11 +179,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
             with gr.Row():
                 own_photo = photo_input(
                     label="Your photo: its largest face is looked at",
-                    sources=["upload", "webcam", "clipboard"],
                     height=320,
-                    min_width=300,
-                    buttons=[],
-                    webcam_options=CAMERA,
                     elem_id="own-photo",
                 )
                 looks = gr.HTML("", elem_id="looks")

@@ -17,9 +17,6 @@ import base64
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -29,9 +26,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from startup import resident_mb
+from startup import resident_mb, running_app
 
-ROOT = Path(__file__).parent.parent
 SECONDS = 20  # of each measurement
 VISITORS = 8
 
@@ -131,61 +127,40 @@ def main() -> None:
     chromium = shutil.which("chromium")
     if not chromium:
         raise SystemExit("no chromium on this machine")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env=os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     result: dict[str, Any] = {"cpu_count": os.cpu_count()}
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(url, timeout=5)
-                break
-            except OSError:
-                time.sleep(0.2)
-        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-            film = options.film or make_film(Path(folder) / "film.mjpeg")
-            browser = playwright.chromium.launch(
-                executable_path=chromium,
-                args=[
-                    "--no-sandbox",
-                    "--use-fake-ui-for-media-stream",
-                    "--use-fake-device-for-media-stream",
-                    f"--use-file-for-fake-video-capture={film}",
-                ],
-            )
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.goto(url)
-            page.wait_for_selector(".live[data-ready]")
-            page.get_by_role("button", name="Start camera").click()
-            page.wait_for_selector(".face-box")
-            page.wait_for_timeout(3000)
-            result["one_visitor"] = watch(page, server.pid, SECONDS)
-            print("one visitor", result["one_visitor"])
-            page.wait_for_timeout(max(0, 60 - SECONDS - 3) * 1000)
-            memory = {"server_mb_after_1_min": round(resident_mb(server.pid))}
-            page.wait_for_timeout(max(0.0, options.minutes - 1) * 60_000)
-            memory[f"server_mb_after_{options.minutes:g}_min"] = round(resident_mb(server.pid))
-            memory["page_js_heap_mb"] = round(page.evaluate("performance.memory.usedJSHeapSize") / 2**20)
-            result["memory"] = memory
-            print("memory", memory)
-            result["at_the_end"] = watch(page, server.pid, SECONDS)
-            print("at the end", result["at_the_end"])
-            browser.close()
-            time.sleep(12)  # until the browser's place is free in any case
-            result["many"] = many_visitors(url, first_frame(film), SECONDS)
-            print("many", result["many"])
-        print(json.dumps(result))
-    finally:
-        server.terminate()
-        server.wait(20)
+    with running_app() as (url, pid), tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        film = options.film or make_film(Path(folder) / "film.mjpeg")
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-video-capture={film}",
+            ],
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(url)
+        page.wait_for_selector(".live[data-ready]")
+        page.get_by_role("button", name="Start camera").click()
+        page.wait_for_selector(".face-box")
+        page.wait_for_timeout(3000)
+        result["one_visitor"] = watch(page, pid, SECONDS)
+        print("one visitor", result["one_visitor"])
+        page.wait_for_timeout(max(0, 60 - SECONDS - 3) * 1000)
+        memory = {"server_mb_after_1_min": round(resident_mb(pid))}
+        page.wait_for_timeout(max(0.0, options.minutes - 1) * 60_000)
+        memory[f"server_mb_after_{options.minutes:g}_min"] = round(resident_mb(pid))
+        memory["page_js_heap_mb"] = round(page.evaluate("performance.memory.usedJSHeapSize") / 2**20)
+        result["memory"] = memory
+        print("memory", memory)
+        result["at_the_end"] = watch(page, pid, SECONDS)
+        print("at the end", result["at_the_end"])
+        browser.close()
+        time.sleep(12)  # until the browser's place is free in any case
+        result["many"] = many_visitors(url, first_frame(film), SECONDS)
+        print("many", result["many"])
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +35,13 @@ def resident_mb(pid: int) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def main() -> None:
-    """Measure and print."""
-    from gradio_client import Client
-
+@contextmanager
+def running_app() -> Iterator[tuple[str, int]]:
+    """The app on a free loopback port, once its page answers: its address and the number of its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=ROOT,
@@ -50,6 +50,7 @@ def main() -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
+        started = time.perf_counter()
         while True:
             try:
                 urllib.request.urlopen(url, timeout=1)
@@ -58,11 +59,23 @@ def main() -> None:
                 if process.poll() is not None or time.perf_counter() - started > 120:
                     raise SystemExit("app.py did not start; run it by hand to see why") from None
                 time.sleep(0.05)
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def main() -> None:
+    """Measure and print."""
+    from gradio_client import Client
+
+    started = time.perf_counter()
+    with running_app() as (url, pid):
         page = time.perf_counter() - started
         client = Client(url, verbose=False)
         client.predict(api_name="/model_info")
         answer = time.perf_counter() - started
-        fresh = resident_mb(process.pid)
+        fresh = resident_mb(pid)
         buffer = io.BytesIO()
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)).save(buffer, "JPEG")
         text = base64.b64encode(buffer.getvalue()).decode()
@@ -72,12 +85,9 @@ def main() -> None:
             "page_answers_s": round(page, 2),
             "api_answers_s": round(answer, 2),
             "rss_mb": round(fresh),
-            f"rss_after_{CALLS}_photos_mb": round(resident_mb(process.pid)),
+            f"rss_after_{CALLS}_photos_mb": round(resident_mb(pid)),
         }
-        print(json.dumps(result))
-    finally:
-        process.terminate()
-        process.wait(20)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 from emotion_model.classifier import ModelConfig, ModelError
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+CARD_FILE = "README.md"  # the Hub shows it as the page of a repository
 FIGURES_RECORD = "figures.json"  # in the folder of figures; says which weights they are about
 LICENSE = "mit"  # of code and weights
 OFTENEST = 5  # confusions that the card names

@@ -18,10 +18,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from emotion_model.card import model_card
+from emotion_model.card import CARD_FILE, model_card
 from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, FIGURES_DIR, ModelConfig, ModelError
 from emotion_model.download import HubError, explain
-from emotion_model.publish import CARD_FILE, prepare
 
 ROOT = Path(__file__).parent.parent
 # What a Space needs of a checkout; the rest makes, tests and measures.
@@ -57,6 +56,8 @@ def push(
         HubError: the Hub refuses, or cannot be reached.
         ModelError: the model cannot be published; see `publish.prepare`.
     """
+    from emotion_model.publish import prepare  # imports Keras, which takes seconds; --help and the card do without
+
     _check_name(repo_id)
     if tag is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
         raise HubError(f"tag {tag!r}: use letters, digits, dots, dashes and underscores, such as v1.")

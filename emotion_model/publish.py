@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from emotion_model.architecture import ArchitectureConfig
-from emotion_model.card import FIGURES_RECORD, model_card
+from emotion_model.card import CARD_FILE, FIGURES_RECORD, model_card
 from emotion_model.classifier import (
     CONFIG_FILE,
     FIGURES_DIR,
@@ -32,7 +32,6 @@ CODE_DIR = Path(__file__).parent / "published"
 MODEL_CODE, IMAGE_CODE = "modeling_emotion_cnn", "image_processing_emotion_cnn"
 TORCH_FILE = "model.safetensors"
 IMAGE_CONFIG_FILE = "preprocessor_config.json"
-CARD_FILE = "README.md"
 TOLERANCE = 1e-4  # between the probabilities of two forms
 NEEDS = ("torch", "transformers", "safetensors", "onnx", "onnxscript", "onnxruntime")
 

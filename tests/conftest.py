@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import clips
 import cv2
 import numpy as np
 import pytest
@@ -63,6 +64,18 @@ def photo(astronaut: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Pa
     path = tmp_path_factory.mktemp("photos") / "photo.jpg"
     Image.fromarray(astronaut).save(path, quality=95)
     return path
+
+
+@pytest.fixture(scope="session")
+def film(astronaut: np.ndarray) -> Callable[[float], np.ndarray]:
+    """Time in seconds -> a picture of the portrait's face, gliding."""
+    return clips.face_film(astronaut)
+
+
+@pytest.fixture(scope="session")
+def clip(film: Callable[[float], np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of the film, 320x240 at 10 frames a second, with sound; a name with a space, as people's have."""
+    return clips.write_clip(tmp_path_factory.mktemp("clips") / "my clip.mp4", film, sound="aac")
 
 
 @pytest.fixture(scope="session")

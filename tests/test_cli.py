@@ -92,6 +92,22 @@ def test_info_describes_the_model(capsys):
     assert info["preprocessing"]["image_size"] == 48
 
 
+def test_help_and_the_card_do_not_wait_for_keras():
+    code = """if True:
+        import sys
+        from emotion_model.__main__ import main
+        for arguments in (["--help"], ["hub", "--help"], ["hub", "push", "--help"], ["hub", "card"]):
+            try:
+                main(arguments)
+            except SystemExit as end:
+                assert end.code == 0
+        assert not {"keras", "tensorflow", "torch"} & set(sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "USER/NAME" in done.stdout
+
+
 def test_real_group_photo(capsys):
     assert main(["image", str(media("group_seven_faces.jpg")), "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 
 import cv2
+import gradio as gr
 import numpy as np
 import pytest
 from conftest import free_port, media, start_app
@@ -18,6 +19,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from emotion_model.timeline import columns
+from ui.live import Live, LiveConfig, build_tab
 
 WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
 SIZE = (640, 480)
@@ -51,10 +53,13 @@ def playwright():
 
 @pytest.fixture(scope="module")
 def live_page(playwright, chromium, app):
-    """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused."""
+    """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused.
+
+    `script` runs before the page's own.
+    """
 
     @contextmanager
-    def opened(camera, url=app.url, viewport=DESKTOP, scheme="light", flags=()):
+    def opened(camera, url=app.url, viewport=DESKTOP, scheme="light", flags=(), script=""):
         arguments = ["--no-sandbox", *flags]
         if camera is not None:
             arguments.append("--use-fake-device-for-media-stream")
@@ -65,6 +70,7 @@ def live_page(playwright, chromium, app):
         page.set_default_timeout(WAIT)
         problems = []
         page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(script)
         page.goto(f"{url}/?__theme={scheme}")
         page.wait_for_selector(".live[data-ready]")
         try:
@@ -255,6 +261,24 @@ def test_without_a_camera_the_page_says_what_to_do(live_page, camera, flags, sai
         expect(page.get_by_role("button", name="Start camera")).to_be_enabled()
 
 
+@pytest.mark.parametrize("name", ["NotReadableError", "AbortError", "TrackStartError"])
+def test_a_camera_in_use_is_said_and_can_be_started_when_it_is_free(live_page, films, name):
+    taken = f"""(() => {{
+      const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+      window.free = false;
+      devices.getUserMedia = wanted => window.free ? open(wanted)
+        : Promise.reject(new DOMException('Could not start video source', '{name}'));  // each browser has its own name
+    }})()"""
+    with live_page(films["smile"], script=taken) as page:
+        start(page)
+        expect(page.locator(".live-status")).to_contain_text("The camera is in use")
+        expect(page.locator(".live-status")).to_contain_text("Start camera")
+        page.evaluate("window.free = true")
+        start(page)
+        page.wait_for_selector(".face-box")
+        expect(page.locator(".live-status")).to_contain_text("1 face followed")
+
+
 def test_an_insecure_page_says_so(live_page, app):
     port = app.url.rsplit(":", 1)[1]
     flags = ("--host-resolver-rules=MAP emotions.test 127.0.0.1",)
@@ -304,6 +328,25 @@ def test_a_full_house_is_said_and_the_place_taken_when_free(live_page, films, ap
     finally:
         full.set()
         visitors.join()
+
+
+def test_a_closed_tab_gives_its_place_to_whoever_waits(live_page, films, detector):
+    port = free_port()
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        # One place, and nobody loses it by being silent: only by leaving.
+        build_tab(Live(detector, LiveConfig(seats=1, idle_seconds=3600)))
+    blocks.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with live_page(films["smile"], url=url) as waiting, live_page(films["smile"], url=url) as page:
+            start(page)
+            page.wait_for_selector(".face-box")
+            start(waiting)
+            expect(waiting.locator(".live-status")).to_contain_text("Busy", timeout=WAIT)
+            page.close(run_before_unload=True)
+            waiting.wait_for_selector(".face-box")
+    finally:
+        blocks.close()
 
 
 def test_after_a_restart_of_the_server_the_same_page_goes_on(live_page, films, tmp_path):

@@ -11,16 +11,6 @@ from PIL import Image
 from emotion_model.media import MediaError, MediaLimits, VideoReader, clock, sampled, video_writer
 
 
-@pytest.fixture(scope="module")
-def film(astronaut):
-    return clips.face_film(astronaut)
-
-
-@pytest.fixture(scope="module")
-def clip(film, tmp_path_factory):
-    return clips.write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", film, sound="aac")
-
-
 def times(source, **options):
     with VideoReader(source) as reader:
         return [frame.time for frame in reader.frames(**options)]

@@ -149,26 +149,45 @@ def test_no_smoothing_gives_the_raw_probabilities():
         assert found.emotion == EMOTIONS[int(raw.argmax())] and found.confidence == pytest.approx(raw.max(), abs=1e-6)
 
 
-@pytest.mark.parametrize("rate", [5, 10, 30])
-@pytest.mark.parametrize("seed", range(5))
-def test_the_label_of_a_still_face_with_noise_changes_at_most_once_in_ten_seconds(rate, seed):
+def changes_in_ten_seconds(rate, seed, lead, noise):
+    """How often label and raw label change for a face between happy and neutral; lead and noise are in logits."""
     rng = np.random.default_rng(seed)
     logits = leaning("happy", 1.5)
-    logits[EMOTIONS.index("neutral")] = 1.2  # nearly a tie
+    logits[EMOTIONS.index("neutral")] = 1.5 - lead
     tracker, labels, raw_labels = FaceTracker(), [], []
     for i in range(10 * rate):
-        raw = softmax(logits + rng.normal(0, 0.5, 7))
+        raw = softmax(logits + rng.normal(0, noise, 7))
         (found,) = tracker.update([face(100, probabilities=raw)], i / rate)
         labels.append(found.emotion)
         raw_labels.append(int(raw.argmax()))
-    changes = sum(a != b for a, b in pairwise(labels))
-    raw_changes = sum(a != b for a, b in pairwise(raw_labels))
-    assert changes <= 1 < raw_changes
+    return sum(a != b for a, b in pairwise(labels)), sum(a != b for a, b in pairwise(raw_labels))
 
 
 @pytest.mark.parametrize("rate", [5, 10, 30])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_real_change_shows_within_half_a_second_and_so_does_the_way_back(rate, seed):
+def test_the_label_of_a_still_face_with_noise_changes_at_most_once_in_ten_seconds(rate, seed):
+    changes, raw_changes = changes_in_ten_seconds(rate, seed, lead=0.3, noise=0.5)
+    assert changes <= 1 < raw_changes
+
+
+@pytest.mark.parametrize("rate", [1, 2, 5, 10, 30])
+def test_an_exact_tie_with_little_noise_holds_still_at_every_rate(rate):
+    counted = [changes_in_ten_seconds(rate, seed, lead=0, noise=0.25) for seed in range(10)]
+    assert max(changes for changes, _ in counted) <= 1 < max(raw_changes for _, raw_changes in counted)
+
+
+@pytest.mark.parametrize("rate", [1, 2])
+@pytest.mark.parametrize("lead", [0, 0.3])
+def test_few_frames_cannot_even_out_all_noise_but_nearly_always_do(rate, lead):
+    counted = np.array([changes_in_ten_seconds(rate, seed, lead, noise=0.5) for seed in range(100)])
+    often, raw_often = (counted > 1).mean(axis=0)
+    assert often <= 0.1 and raw_often >= 0.8
+
+
+@pytest.mark.parametrize("rate", [1, 2, 5, 10, 30])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_real_change_shows_within_half_a_second_or_two_frames_and_so_does_the_way_back(rate, seed):
+    within = max(0.5, 1 / rate)
     rng, tracker, shown = np.random.default_rng(seed), FaceTracker(), []
     for i in range(6 * rate):
         emotion = "sad" if 2 * rate <= i < 4 * rate else "happy"
@@ -177,7 +196,7 @@ def test_a_real_change_shows_within_half_a_second_and_so_does_the_way_back(rate,
         shown.append(found.emotion)
     times = [i / rate for i in range(1, len(shown)) if shown[i] != shown[i - 1]]
     assert len(times) == 2
-    assert 2 <= times[0] <= 2.5 and 4 <= times[1] <= 4.5
+    assert 2 <= times[0] <= 2 + within and 4 <= times[1] <= 4 + within
 
 
 def test_a_single_odd_frame_does_not_change_the_label():

@@ -33,16 +33,6 @@ def quick(detector):
     return video_detector(detector)
 
 
-@pytest.fixture(scope="module")
-def film(astronaut):
-    return clips.face_film(astronaut)
-
-
-@pytest.fixture(scope="module")
-def clip(film, tmp_path_factory):
-    return clips.write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", film, sound="aac")
-
-
 def everything(folder):
     names = ("annotated.mp4", "csv.csv", "json.json", "vtt.vtt", "srt.srt", "plot.png", "summary.json", "zip.zip")
     return VideoOutputs(**{name.split(".")[0]: folder / name for name in names})
@@ -383,7 +373,7 @@ def test_several_clips_go_into_a_folder_and_a_bad_one_does_not_stop_the_others(c
     twin.write_bytes(clip.read_bytes())
     assert main(["video", str(bad), str(clip), str(twin), "--fps", "2", "--csv", str(tmp_path / "out")]) == 1
     assert f"{bad}: This is not a video" in capsys.readouterr().err
-    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["clip_emotions.csv", "clip_emotions_2.csv"]
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["my clip_emotions.csv", "my clip_emotions_2.csv"]
 
 
 def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):

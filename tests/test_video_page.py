@@ -16,16 +16,6 @@ WAIT = 90_000  # ms
 
 
 @pytest.fixture(scope="module")
-def film(astronaut):
-    return clips.face_film(astronaut)
-
-
-@pytest.fixture(scope="module")
-def clip(film, tmp_path_factory):
-    return clips.write_clip(tmp_path_factory.mktemp("clips") / "my clip.mp4", film, sound="aac")
-
-
-@pytest.fixture(scope="module")
 def long_clip(film, tmp_path_factory):
     return clips.write_clip(tmp_path_factory.mktemp("clips") / "long.mp4", film, times=[i / 10 for i in range(3600)])
 

@@ -20,7 +20,6 @@ const STALE = 3000;           // ms that it stays when no results come at all
 const DRAW_PERIOD = 125;      // ms between two drawings of the timeline
 const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
 const MAX_ROWS = 200000;      // kept for the export: hours
-const FACE_COLOURS = ['#0ea5e9', '#f97316', '#22c55e', '#e879f9', '#eab308', '#14b8a6', '#f43f5e', '#a78bfa'];
 
 const $ = selector => root.querySelector(selector);
 const stage = $('.stage'), video = $('video'), boxes = $('.boxes'), meter = $('.meter'), cover = $('.cover');
@@ -110,7 +109,7 @@ function hint(error) {
     NotReadableError: ['The camera is in use.', 'Close the program or the other tab that uses it, then press “Start camera”.'],
   };
   hints.SecurityError = hints.NotAllowedError;
-  hints.AbortError = hints.NotReadableError;
+  hints.AbortError = hints.TrackStartError = hints.NotReadableError;
   hints.DevicesNotFoundError = hints.NotFoundError;
   setState('off');
   say(...(hints[error.name] || ['The camera could not be started.', `${error.message || error.name}. Try once more.`]), 'problem');
@@ -231,7 +230,7 @@ function received(reply, began) {
 // ---------------------------------------------------------------------------------------------------- overlay
 
 function mirrored() { return button.mirror.getAttribute('aria-pressed') === 'true'; }
-function faceColour(id) { return FACE_COLOURS[(id - 1) % FACE_COLOURS.length]; }
+function faceColour(id) { return settings.colours[(id - 1) % settings.colours.length]; }
 function word(name) { return name[0].toUpperCase() + name.slice(1); }
 function percent(value) { return Math.round(value * 100) + '%'; }
 

@@ -30,6 +30,7 @@ from emotion_model import (
     TrackingConfig,
     read_base64_image,
 )
+from emotion_model.labels import PERSON_COLOURS
 from emotion_model.timeline import columns, frame_rows
 from ui import render
 
@@ -217,7 +218,7 @@ def build_tab(live: Live) -> None:
         }
 
     gr.HTML(
-        page_html(config.labels, live.config.idle_seconds),
+        page_html(config.labels),
         js_on_load=SCRIPT.read_text(encoding="utf-8"),
         server_functions=[detect, leave],
         elem_id="live",
@@ -225,13 +226,13 @@ def build_tab(live: Live) -> None:
     gr.api(detect_frame, api_name="detect_frame", api_description=DETECT_FRAME)
 
 
-def page_html(labels: tuple[Label, ...], idle_seconds: float) -> str:
+def page_html(labels: tuple[Label, ...]) -> str:
     """The Live tab as `live.js` finds it."""
     settings = {
         "labels": [vars(label) | {"picture": render.emoji_url(label.name, EMOJI_SIDE)} for label in labels],
         "columns": columns([label.name for label in labels]),
+        "colours": PERSON_COLOURS,
         "seconds": TIMELINE_SECONDS,
-        "idle": idle_seconds,
     }
     chips = "".join(
         f'<label class="chip" style="--tone:{escape(label.colour)}"><input type="checkbox" checked '
