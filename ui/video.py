@@ -265,7 +265,7 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
     state = gr.State(None, time_to_live=3600)
 
     gr.on(
-        [clip.input, pictures.upload, go.click],
+        [clip.input, clip.stop_recording, pictures.upload, go.click],
         show,
         [clip, pictures, rate, start, end, strip],
         [annotated, status, summary_box, timeline, person, files, state, stop],
@@ -276,7 +276,15 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
         concurrency_id="video",
     )
     # One source at a time.
-    clip.input(lambda: None, None, pictures, api_visibility="private", queue=False, show_progress="hidden")
+    gr.on(
+        [clip.input, clip.stop_recording],
+        lambda: None,
+        None,
+        pictures,
+        api_visibility="private",
+        queue=False,
+        show_progress="hidden",
+    )
     pictures.upload(lambda: None, None, clip, api_visibility="private", queue=False, show_progress="hidden")
     stop.click(halt, None, None, api_visibility="private", queue=False)
     person.input(choose, [person, state], timeline, api_visibility="private", show_progress="hidden")
