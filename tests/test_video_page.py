@@ -222,3 +222,7 @@ def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):
     assert rows[0]["emotion"] == "happy"
     assert {row["note"] for row in rows if row["photo"] == "landscape.png"} == {"no face found"}
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # Photos that are taken out again leave the table too.
+    for left in ("In 3 photos, 1 of", "In 2 photos, 1 of", "In 1 photo, 1 of"):
+        page.locator("#album-photos").get_by_label("Remove this file").first.click()
+        expect(status).to_contain_text(left, timeout=WAIT)
