@@ -52,12 +52,16 @@ ENDPOINTS = {
 # Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
 ON_LOAD = """() => {
   document.documentElement.lang = 'en';
+  const silent = new Set(['status', 'video-status', 'album-status', 'looks']);
   const announce = () => {
-    const status = document.getElementById('status');
-    if (!status) return;
-    status.setAttribute('role', 'status');
-    status.setAttribute('aria-live', 'polite');
-    watcher.disconnect();
+    for (const id of silent) {
+      const place = document.getElementById(id);
+      if (!place) continue;
+      place.setAttribute('role', 'status');
+      place.setAttribute('aria-live', 'polite');
+      silent.delete(id);
+    }
+    if (!silent.size) watcher.disconnect();
   };
   const watcher = new MutationObserver(announce);
   watcher.observe(document.body, {childList: true, subtree: true});

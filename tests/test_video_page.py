@@ -140,6 +140,7 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
     page.wait_for_function("document.querySelector('#video-annotated video').readyState >= 2", timeout=WAIT)
     assert player.evaluate("video => video.duration") == pytest.approx(2, abs=0.1)
     expect(page.locator("#video-timeline .main-svg").first).to_be_visible(timeout=WAIT)
+    assert status.get_attribute("aria-live") == "polite", "screen readers would not hear that it is done"
     # A click on the timeline and one on a moment move the clip.
     area = page.locator("#video-timeline .nsewdrag").nth(1)
     area.scroll_into_view_if_needed()
@@ -173,6 +174,7 @@ def test_a_recording_is_analysed_at_once(page):
 def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     page.set_input_files("#video-clip input[type=file]", long_clip)
     expect(page.locator("#video-status progress[value]")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#video-status [aria-live=off] progress")).to_be_visible()  # nobody wants each percent read out
     expect(page.locator("#video-summary .person")).to_have_count(1, timeout=WAIT)  # partial results
     page.locator("#video-stop").click()
     expect(page.locator("#video-status")).to_contain_text("Stopped", timeout=WAIT)

@@ -173,8 +173,10 @@ def fine_print(config: ModelConfig, keep_minutes: int) -> str:
 
 
 def status(headline: str, detail: str, kind: str = "", extra: str = "") -> str:
-    """One line on how things stand; `extra` is HTML of ours that follows it."""
-    return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span>{extra}</div>'
+    """One line on how things stand; `extra`, a progress bar, follows it, and then nothing is read out: it moves on."""
+    live = ' aria-live="off"' if extra else ""
+    said = f"<strong>{escape(headline)}</strong><span>{escape(detail)}</span>"
+    return f'<div class="status {kind}"{live}>{said}{extra}</div>'
 
 
 def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label]) -> str:
