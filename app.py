@@ -192,6 +192,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
                     min_width=300,
                     buttons=[],
                     webcam_options=CAMERA,
+                    placeholder="Drop a photo here, or click to choose one",
                     elem_id="own-photo",
                 )
                 looks = gr.HTML("", elem_id="looks")
