@@ -90,10 +90,12 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
 
 
 def drawings(folder: Path) -> str:
-    """The figures that `train.report` drew of a model, as far as they lie in the folder."""
+    """The figures that `train.report` drew of a model, as far as they lie in the folder; else a sentence."""
     drawn = [(folder / f"{name}.png", question) for name, question in _FIGURES.items()]
     found = "".join(_drawing(path, question) for path, question in drawn if path.is_file())
-    return f'<div class="drawings">{found}</div>' if found else ""
+    if not found:
+        return status("No figures.", "This model came without them, or they could not be fetched.", "quiet")
+    return f'<div class="drawings">{found}</div>'
 
 
 def _scores(test: dict[str, Any]) -> str:
