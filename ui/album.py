@@ -43,7 +43,7 @@ def build_tab(detector: EmotionDetector) -> None:
                 csv.writer(text, lineterminator="\n").writerows([head, *rows])
             left_out = len(photos) - len(chosen)
             said = f"{len(chosen)} photo{'' if len(chosen) == 1 else 's'}"
-            said += f", {problems} of them not readable" if problems else ""
+            said += f", {problems} of them not readable: the table's last column says why" if problems else ""
             said += f"; {left_out} over the limit of {MAX_PHOTOS} were left out" if left_out else ""
             yield (
                 render.status(f"{faces} face{'' if faces == 1 else 's'}.", f"In {said}."),
