@@ -212,15 +212,14 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
             code = error.code if isinstance(error, MediaError) else "bad_value"
             raise gr.Error(_for_visitors(error), title=code, print_exception=False) from None
 
+    camera = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False}  # no microphone
     with gr.Row(equal_height=True):
         clip = gr.Video(
             label="Your clip",
             sources=["upload", "webcam"],
             height=420,
             min_width=300,
-            webcam_options=gr.WebcamOptions(
-                mirror=False, constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
-            ),
+            webcam_options=gr.WebcamOptions(mirror=False, constraints=camera),
             elem_id="video-clip",
         )
         annotated = gr.Video(
