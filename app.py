@@ -52,12 +52,16 @@ ENDPOINTS = {
 # Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
 ON_LOAD = """() => {
   document.documentElement.lang = 'en';
+  const silent = new Set(['status', 'video-status', 'album-status', 'looks']);
   const announce = () => {
-    const status = document.getElementById('status');
-    if (!status) return;
-    status.setAttribute('role', 'status');
-    status.setAttribute('aria-live', 'polite');
-    watcher.disconnect();
+    for (const id of silent) {
+      const place = document.getElementById(id);
+      if (!place) continue;
+      place.setAttribute('role', 'status');
+      place.setAttribute('aria-live', 'polite');
+      silent.delete(id);
+    }
+    if (!silent.size) watcher.disconnect();
   };
   const watcher = new MutationObserver(announce);
   watcher.observe(document.body, {childList: true, subtree: true});
@@ -71,7 +75,15 @@ def photo_input(**options: Any) -> gr.Image:
     Gradio would open the file itself and answer a damaged one with an error of its own; this way one reader judges
     the pictures behind every door.
     """
-    component = gr.Image(type="filepath", image_mode=None, min_width=300, buttons=[], webcam_options=CAMERA, **options)
+    component = gr.Image(
+        type="filepath",
+        image_mode=None,
+        min_width=300,
+        buttons=[],
+        webcam_options=CAMERA,
+        placeholder="Drop a photo here, or click to choose one",
+        **options,
+    )
     component.preprocess = lambda payload: payload.path if payload else None
     return component
 
@@ -153,7 +165,6 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
                 photo = photo_input(
                     label="Your photo",
                     height=420,
-                    placeholder="Drop a photo here, or click to choose one",
                     elem_id="photo",
                 )
                 annotated = gr.Image(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
 CONFIG_FILE = "config.json"
 FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
+FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder
 
 MAX_CONFIG_BYTES = 10_000_000
+MAX_FIGURE_BYTES = 2_000_000
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)  # batches are padded up to one of these: each is compiled once
 
@@ -150,6 +154,8 @@ class EmotionClassifier:
     def from_pretrained(cls, repo_id: str, revision: str | None = None) -> EmotionClassifier:
         """Load a model that `python -m emotion_model.hub push` published, through the Hub's cache.
 
+        Its figures come along, as far as they can be had.
+
         Args:
             repo_id: `USER/NAME`.
             revision: branch, tag or commit; pin a tag or commit, so that the model stays the same.
@@ -159,7 +165,8 @@ class EmotionClassifier:
         """
         try:
             config_path = download(repo_id, CONFIG_FILE, revision, max_bytes=MAX_CONFIG_BYTES)
-            weights = ModelConfig.from_json(config_path.read_text(encoding="utf-8")).weights
+            config = config_path.read_text(encoding="utf-8")
+            weights = ModelConfig.from_json(config).weights
             commit = config_path.parent.name
             path = download(repo_id, str(weights["file"]), commit, weights["sha256"])
         except HubError as error:
@@ -167,6 +174,7 @@ class EmotionClassifier:
         except (KeyError, UnicodeDecodeError) as error:
             raise ModelError(f"{repo_id}: {CONFIG_FILE} is not the config of a published model ({error}).") from error
         classifier = cls.load(path)
+        _download_figures(repo_id, commit, json.loads(config).get(FIGURES_KEY))
         classifier.source = f"{repo_id}{f' at {revision}' if revision and revision != commit else ''} ({commit[:8]})"
         return classifier
 
@@ -269,6 +277,14 @@ class EmotionClassifier:
             with self._lock:
                 raw[start : start + len(batch)] = self._forward(padded)[: len(batch)]
         return scale_confidence(raw, self.config.temperature)
+
+
+def _download_figures(repo_id: str, commit: str, names: Any) -> None:
+    """Put the figures that a published config.json names into the cache; one that cannot be had is done without."""
+    for name in names if isinstance(names, list) else []:
+        if isinstance(name, str) and re.fullmatch(r"[\w-]+\.png", name):
+            with suppress(HubError):
+                download(repo_id, f"{FIGURES_DIR}/{name}", commit, max_bytes=MAX_FIGURE_BYTES)
 
 
 def scale_confidence(probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -107,7 +107,7 @@ class _Pen:
             self.ellipse(x, y, 0.055, 0.08, _INK)
 
     def letter(self, text: str) -> None:
-        font = ImageFont.load_default(self.side * 0.55)
+        font = _font(text, self.side * 0.55)
         self.draw.text((0.5 * self.side, 0.5 * self.side), text, fill=_INK, font=font, anchor="mm")
 
 
@@ -210,10 +210,19 @@ def _text_size(canvas: tuple[int, int], face_width: int) -> int:
     return round(min(max(face_width / 6, usual * 0.85, 10), max(usual * 1.4, 12)))
 
 
+def _font(text: str, size: float) -> ImageFont.FreeTypeFont:
+    """Pillow's own font; it has English letters only, so other names get DejaVu Sans, which matplotlib brings along."""
+    if text.isascii():
+        return ImageFont.load_default(size)
+    import matplotlib  # here, because most models do without
+
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+
+
 @lru_cache(maxsize=256)
 def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: int) -> Image.Image:
     """A dark pill with emoji and white text, readable on any picture; its rim has the emotion's colour."""
-    font = ImageFont.load_default(size)
+    font = _font(text, size)
     left, top, right, bottom = font.getbbox(text)
     padding, emoji = max(3, size // 3), round(size * 1.35)
     height = max(emoji, bottom - top) + 2 * (padding // 2 + 1)

@@ -60,10 +60,15 @@ class Face:
 
     @property
     def intensity(self) -> float:
-        """How far the face is from neutral, 0..1: 1 - P(neutral); 0 where there is no such class."""
-        if "neutral" not in self.emotions:
-            return 0.0
-        return 1.0 - float(self.probabilities[self.emotions.index("neutral")])
+        """How far the face is from neutral, 0..1: 1 - P(neutral).
+
+        Without such a class it is how far the face is from showing everything alike: the share of the probability that
+        would have to move until all classes had as much, over its maximum; 0 for even odds, 1 for one sure class.
+        """
+        if "neutral" in self.emotions:
+            return 1.0 - float(self.probabilities[self.emotions.index("neutral")])
+        even = 1 / len(self.emotions)
+        return min(float(np.maximum(self.probabilities - even, 0).sum()) / (1 - even), 1.0)
 
     @property
     def valence(self) -> float:

@@ -22,6 +22,7 @@ from emotion_model.card import CARD_FILE, FIGURES_RECORD, model_card
 from emotion_model.classifier import (
     CONFIG_FILE,
     FIGURES_DIR,
+    FIGURES_KEY,
     EmotionClassifier,
     ModelConfig,
     ModelError,
@@ -68,7 +69,8 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
     module = torch_module(classifier)
     weights = config.weights["file"]
     shutil.copyfile(source, out / weights)
-    _write_json(out / CONFIG_FILE, json.loads(config.to_json()) | _transformers_keys(config))
+    drawn = {FIGURES_KEY: [path.name for path in found]}
+    _write_json(out / CONFIG_FILE, json.loads(config.to_json()) | drawn | _transformers_keys(config))
     _write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))
     (out / CARD_FILE).write_text(card, encoding="utf-8")
     _save_torch(module, out / TORCH_FILE)

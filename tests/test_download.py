@@ -89,6 +89,22 @@ def test_with_a_warm_cache_a_pinned_commit_asks_nobody(hub, repo):
     assert hub.requests == []
 
 
+def test_figures_come_with_the_model_once_and_it_serves_without_them(hub, repo, published_files):
+    names = ["confusion.png", "curves.png"]
+    config = json.loads(published_files[CONFIG_FILE]) | {"figures": [*names, "../other.png", 7]}
+    figures = {f"figures/{name}": name.encode() for name in names}
+    commit = repo.commit(published_files | figures | {CONFIG_FILE: json.dumps(config).encode(), "other.png": b""})
+    hub.fail("figures/confusion", status=404)
+    folder = EmotionClassifier.from_pretrained(NAME, commit).folder
+    assert [path.name for path in (folder / "figures").iterdir()] == ["curves.png"]
+    hub.faults.clear()
+    assert EmotionClassifier.from_pretrained(NAME, commit).folder == folder
+    assert {path.name: path.read_text() for path in (folder / "figures").iterdir()} == {name: name for name in names}
+    hub.requests.clear()
+    EmotionClassifier.from_pretrained(NAME, commit)
+    assert hub.requests == []
+
+
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"status": 401}, {"cut_after": 0}])
 @pytest.mark.parametrize("revision", ["v1", None])
 def test_with_a_warm_cache_the_hub_may_be_down(hub, repo, revision, fault):

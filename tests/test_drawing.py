@@ -59,6 +59,15 @@ def test_a_class_without_colour_or_emoji_of_its_own_is_drawn(grey):
     assert draw_faces(grey, [one]).shape == grey.shape
 
 
+def test_class_names_may_have_accents_and_other_alphabets(grey):
+    # What a font lacks it draws as one and the same box: then names that differ only there would look alike.
+    for one, other in (("müde", "mõde"), ("грусть", "грубть"), ("χαρά", "χορά")):
+        drawn = [draw_faces(grey, [face((100, 100, 80, 80), name, ("x", name))]) for name in (one, other)]
+        assert (drawn[0] != drawn[1]).any(), one
+        assert ((drawn[0] != grey).any(axis=2) & (drawn[0].min(axis=2) > 200)).sum() > 20, "no white text"
+    assert (draw_emoji("ärger", 64) != draw_emoji("öde", 64)).any()
+
+
 @pytest.mark.parametrize("emotion", [*EMOTIONS, "contempt"])
 def test_each_emoji_is_a_round_head_of_its_own(emotion):
     emoji = draw_emoji(emotion, 64)

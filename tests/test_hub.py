@@ -77,6 +77,9 @@ def test_a_changed_model_becomes_the_next_version(hub, converters, small, tmp_pa
     repo = hub.repo(NAME)
     assert repo.private and "figures/confusion.png" in repo.files
     assert "![Confusion matrix" in repo.files["README.md"].decode()
+    pulled = EmotionClassifier.from_pretrained(NAME, "first").folder / "figures"
+    assert [path.name for path in pulled.iterdir()] == ["confusion.png"]
+    assert (pulled / "confusion.png").read_bytes() == repo.files["figures/confusion.png"]
 
     config = json.loads((model / CONFIG_FILE).read_text()) | {"temperature": 1.25}
     write_config(model, config)

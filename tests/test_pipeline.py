@@ -105,6 +105,22 @@ def test_intensity_grows_as_neutral_fades():
     assert values == sorted(values) and values[0] == 0 and values[-1] == 1
 
 
+@pytest.mark.parametrize("classes", [2, 3, 8])
+def test_without_a_neutral_class_intensity_grows_from_even_odds_to_one_sure_class(classes):
+    names = tuple(f"class {i}" for i in range(classes))
+
+    def intensity(probabilities):
+        return Face((0, 0, 1, 1), np.asarray(probabilities, np.float32), emotions=names).intensity
+
+    even, sure = np.full(classes, 1 / classes), np.eye(classes)[1]
+    growing = [intensity((1 - share) * even + share * sure) for share in (0, 0.2, 0.5, 0.8, 1)]
+    assert growing == pytest.approx([0, 0.2, 0.5, 0.8, 1], abs=1e-6) and max(growing) <= 1
+    # The same for a network that becomes surer of several classes at once.
+    logits = np.linspace(-1, 2, classes)
+    sharper = [np.exp(logits * factor) / np.exp(logits * factor).sum() for factor in (0, 0.5, 1, 2, 4)]
+    assert np.all(np.diff([intensity(p) for p in sharper]) > 0)
+
+
 def test_a_face_as_json_values():
     values = Face((1, 2, 3, 4), one_hot("sad")).to_dict()
     assert values["box"] == [1, 2, 3, 4] and values["emotion"] == "sad" and values["confidence"] == 1

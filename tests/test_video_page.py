@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 
 import clips
+import cv2
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -87,11 +88,18 @@ def test_the_documentation_names_the_fields(app):
 
 
 @pytest.fixture(scope="module")
-def browser(chromium):
+def browser(chromium, astronaut, tmp_path_factory):
+    camera = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
+    camera.write_bytes(cv2.imencode(".jpg", cv2.resize(astronaut[:384], (640, 480))[..., ::-1])[1].tobytes() * 10)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium,
-            args=["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"],
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera}",
+            ],
         )
         yield browser
         browser.close()
@@ -122,6 +130,7 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
     page.wait_for_function("document.querySelector('#video-annotated video').readyState >= 2", timeout=WAIT)
     assert player.evaluate("video => video.duration") == pytest.approx(2, abs=0.1)
     expect(page.locator("#video-timeline .main-svg").first).to_be_visible(timeout=WAIT)
+    assert status.get_attribute("aria-live") == "polite", "screen readers would not hear that it is done"
     # A click on the timeline and one on a moment move the clip.
     area = page.locator("#video-timeline .nsewdrag").nth(1)
     area.scroll_into_view_if_needed()
@@ -138,9 +147,29 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_a_recording_is_analysed_at_once(page):
+    clip = page.locator("#video-clip")
+    page.evaluate("""() => {
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = (wanted) => ask(wanted).then((stream) => (window.camera = stream));
+    }""")
+    clip.get_by_label("Capture from camera").click()
+    clip.get_by_text("Webcam").click()
+    clip.get_by_text("Record").click()
+    page.wait_for_timeout(2000)
+    assert page.evaluate("camera.getAudioTracks().length") == 0, "faces need no microphone"
+    clip.get_by_text("Stop").click()
+    expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
+    page.wait_for_function("document.querySelector('#video-annotated video')?.duration > 1", timeout=WAIT)
+    # The recording itself says no length; the player beside it shows one all the same.
+    page.wait_for_function("isFinite(document.querySelector('#video-clip video').duration)", timeout=WAIT)
+    expect(clip).not_to_contain_text("NaN")
+
+
 def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     page.set_input_files("#video-clip input[type=file]", long_clip)
     expect(page.locator("#video-status progress[value]")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#video-status [aria-live=off] progress")).to_be_visible()  # nobody wants each percent read out
     expect(page.locator("#video-summary .person")).to_have_count(1, timeout=WAIT)  # partial results
     page.locator("#video-stop").click()
     expect(page.locator("#video-status")).to_contain_text("Stopped", timeout=WAIT)
@@ -190,3 +219,7 @@ def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):
     assert rows[0]["emotion"] == "happy"
     assert {row["note"] for row in rows if row["photo"] == "landscape.png"} == {"no face found"}
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # Photos that are taken out again leave the table too.
+    for left in ("In 3 photos, 1 of", "In 2 photos, 1 of", "In 1 photo, 1 of"):
+        page.locator("#album-photos").get_by_label("Remove this file").first.click()
+        expect(status).to_contain_text(left, timeout=WAIT)

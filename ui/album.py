@@ -42,7 +42,8 @@ def build_tab(detector: EmotionDetector) -> None:
             with file.open("w", encoding="utf-8", newline="") as text:
                 csv.writer(text, lineterminator="\n").writerows([head, *rows])
             left_out = len(photos) - len(chosen)
-            said = f"{len(chosen)} photos" + (f", {problems} of them not readable" if problems else "")
+            said = f"{len(chosen)} photo{'' if len(chosen) == 1 else 's'}"
+            said += f", {problems} of them not readable: the table's last column says why" if problems else ""
             said += f"; {left_out} over the limit of {MAX_PHOTOS} were left out" if left_out else ""
             yield (
                 render.status(f"{faces} face{'' if faces == 1 else 's'}.", f"In {said}."),
@@ -63,7 +64,7 @@ def build_tab(detector: EmotionDetector) -> None:
     )
     file = gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file")
     gr.on(
-        [photos.upload, photos.clear],
+        [photos.upload, photos.delete, photos.clear],
         read,
         photos,
         [status, table, file],

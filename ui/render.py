@@ -90,10 +90,12 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
 
 
 def drawings(folder: Path) -> str:
-    """The figures that `train.report` drew of a model, as far as they lie in the folder."""
+    """The figures that `train.report` drew of a model, as far as they lie in the folder; else a sentence."""
     drawn = [(folder / f"{name}.png", question) for name, question in _FIGURES.items()]
     found = "".join(_drawing(path, question) for path, question in drawn if path.is_file())
-    return f'<div class="drawings">{found}</div>' if found else ""
+    if not found:
+        return status("No figures.", "This model came without them, or they could not be fetched.", "quiet")
+    return f'<div class="drawings">{found}</div>'
 
 
 def _scores(test: dict[str, Any]) -> str:
@@ -173,8 +175,10 @@ def fine_print(config: ModelConfig, keep_minutes: int) -> str:
 
 
 def status(headline: str, detail: str, kind: str = "", extra: str = "") -> str:
-    """One line on how things stand; `extra` is HTML of ours that follows it."""
-    return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span>{extra}</div>'
+    """One line on how things stand; `extra`, a progress bar, follows it, and then nothing is read out: it moves on."""
+    live = ' aria-live="off"' if extra else ""
+    said = f"<strong>{escape(headline)}</strong><span>{escape(detail)}</span>"
+    return f'<div class="status {kind}"{live}>{said}{extra}</div>'
 
 
 def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label]) -> str:

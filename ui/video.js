@@ -34,4 +34,10 @@ document.addEventListener('click', (event) => {
   const moment = event.target.closest?.('#video-summary [data-time]');
   if (moment) seek(Number(moment.dataset.time));
 });
+// A recording does not say how long it is, and the player would show "Infinity": sent to its end, the browser knows.
+document.addEventListener('loadedmetadata', ({target: video}) => {
+  if (video.duration !== Infinity || !video.closest('#video-clip')) return;
+  video.addEventListener('durationchange', () => { video.currentTime = 0; }, {once: true});
+  video.currentTime = Number.MAX_SAFE_INTEGER;
+}, true);
 document.addEventListener('timeupdate', (event) => { if (event.target === player()) follow(); }, true);

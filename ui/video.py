@@ -212,15 +212,14 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
             code = error.code if isinstance(error, MediaError) else "bad_value"
             raise gr.Error(_for_visitors(error), title=code, print_exception=False) from None
 
+    camera = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False}  # no microphone
     with gr.Row(equal_height=True):
         clip = gr.Video(
             label="Your clip",
             sources=["upload", "webcam"],
             height=420,
             min_width=300,
-            webcam_options=gr.WebcamOptions(
-                mirror=False, constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
-            ),
+            webcam_options=gr.WebcamOptions(mirror=False, constraints=camera),
             elem_id="video-clip",
         )
         annotated = gr.Video(
@@ -265,7 +264,7 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
     state = gr.State(None, time_to_live=3600)
 
     gr.on(
-        [clip.input, pictures.upload, go.click],
+        [clip.input, clip.stop_recording, pictures.upload, go.click],
         show,
         [clip, pictures, rate, start, end, strip],
         [annotated, status, summary_box, timeline, person, files, state, stop],
@@ -276,7 +275,15 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
         concurrency_id="video",
     )
     # One source at a time.
-    clip.input(lambda: None, None, pictures, api_visibility="private", queue=False, show_progress="hidden")
+    gr.on(
+        [clip.input, clip.stop_recording],
+        lambda: None,
+        None,
+        pictures,
+        api_visibility="private",
+        queue=False,
+        show_progress="hidden",
+    )
     pictures.upload(lambda: None, None, clip, api_visibility="private", queue=False, show_progress="hidden")
     stop.click(halt, None, None, api_visibility="private", queue=False)
     person.input(choose, [person, state], timeline, api_visibility="private", show_progress="hidden")
