@@ -68,7 +68,8 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
             return _to_rgb(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as error:
         raise ImageError(
-            "not_an_image", "This is not a picture that can be read: use a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+            "not_an_image",
+            "This is not a picture that can be read: use a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file.",
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(

@@ -145,6 +145,11 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
     assert player.evaluate("video => video.currentTime") == pytest.approx(wanted, abs=0.05)
     expect(page.locator("#video-files")).to_contain_text("my_clip_emotions")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # Without the clip its results go too.
+    page.locator("#video-clip").get_by_label("Clear").first.click()
+    expect(status).to_contain_text("Add a clip", timeout=WAIT)
+    for gone in ("annotated video", "timeline .main-svg", "summary .person", "files a"):
+        expect(page.locator(f"#video-{gone}").first).not_to_be_visible()
 
 
 def test_a_recording_is_analysed_at_once(page):

@@ -467,7 +467,7 @@ function draw(context, width, height, from, to, all) {
     });
   }
   context.restore();
-  if (!visible.length) text('The timeline grows here as soon as a face is seen.', left + plotWidth / 2, top + upper / 2, 'center');
+  if (!visible.length) text('The timeline grows with the first face.', left + plotWidth / 2, top + upper / 2, 'center');
 }
 
 let drawnAt = 0, describedAt = 0, drawnFor = '';

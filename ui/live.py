@@ -229,7 +229,7 @@ def build_tab(live: Live) -> None:
 def page_html(labels: tuple[Label, ...]) -> str:
     """The Live tab as `live.js` finds it."""
     settings = {
-        "labels": [vars(label) | {"picture": render.emoji_url(label.name, EMOJI_SIDE)} for label in labels],
+        "labels": [vars(label) | {"picture": render.emoji_url(label.name, labels, EMOJI_SIDE)} for label in labels],
         "columns": columns([label.name for label in labels]),
         "colours": PERSON_COLOURS,
         "seconds": TIMELINE_SECONDS,

@@ -8,6 +8,7 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -185,19 +186,10 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
     rows = list(zip(face.emotions, (float(p) for p in face.probabilities), strict=True))
     return (
         f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
-        f"{_emoji(face.emotion, labels)}</div>"
+        f'<img class="emoji" src="{emoji_url(face.emotion, labels)}" alt=""></div>'
         f'<div><div class="number">Face {number}</div><h3>{escape(face.emotion.capitalize())}</h3></div>'
         f'<div class="confidence">{face.confidence:.0%}</div></header>{bars(rows, labels)}</li>'
     )
-
-
-def _emoji(emotion: str, labels: Sequence[Label]) -> str:
-    """Our drawing of an emotion; where the model's config names another emoji than the one that we drew, that one."""
-    wanted = next((label.emoji for label in labels if label.name == emotion), Label.emoji)
-    drawn = {label.name: label.emoji for label in (*LABELS, CONTEMPT)}
-    if wanted in (drawn.get(emotion), Label.emoji):
-        return f'<img class="emoji" src="{emoji_url(emotion)}" alt="">'
-    return f'<span class="emoji" aria-hidden="true">{escape(wanted)}</span>'
 
 
 def bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
@@ -224,9 +216,25 @@ def _crop_url(image_rgb: np.ndarray, face: Face) -> str:
     return picture_url(crop[..., ::-1])
 
 
+def emoji_url(emotion: str, labels: Sequence[Label] = LABELS, size: int = 88) -> str:
+    """The emoji of an emotion, `size` pixels wide and high, as a data URL.
+
+    It is our drawing; where the model's config names another emoji than the one that we drew, the browser's picture of
+    that one.
+    """
+    wanted = next((label.emoji for label in labels if label.name == emotion), Label.emoji)
+    drawn = {label.name: label.emoji for label in (*LABELS, CONTEMPT)}
+    if wanted in (drawn.get(emotion), Label.emoji):
+        return _drawing_url(emotion, size)
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 10 10">'
+        f'<text x="5" y="8.2" font-size="8" text-anchor="middle">{escape(wanted)}</text></svg>'
+    )
+    return f"data:image/svg+xml,{quote(svg)}"
+
+
 @lru_cache(maxsize=64)
-def emoji_url(emotion: str, size: int = 88) -> str:
-    """The emoji of an emotion, `size` pixels wide and high, as a data URL."""
+def _drawing_url(emotion: str, size: int) -> str:
     return _data_url(".png", cv2.cvtColor(draw_emoji(emotion, size), cv2.COLOR_RGBA2BGRA))
 
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.components.plot import PlotData
 
 from emotion_model import EmotionDetector, ImageError
-from emotion_model.labels import person_colour
+from emotion_model.labels import Label, person_colour
 from emotion_model.media import MediaError, MediaLimits, VideoReader, clock
 from emotion_model.summary import ClipSummary, Person
 from emotion_model.timeline import frame_rows
@@ -135,19 +135,14 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
         strip: bool,
         request: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
+        nothing = {annotated: None, summary_box: ""} | {
+            part: gr.update(visible=False) for part in (timeline, person, files)
+        }
         source = clip or _sequence(pictures, limits)
         if not source:
-            yield {status: render.status("Add a clip to begin.", "Upload or record one.", "quiet")}
+            yield nothing | {status: render.status("Add a clip to begin.", "Upload or record one.", "quiet")}
             return
-        yield {
-            status: _progress(None),
-            annotated: None,
-            summary_box: "",
-            timeline: gr.update(visible=False),
-            person: gr.update(visible=False),
-            files: gr.update(visible=False),
-            stop: gr.update(interactive=True),
-        }
+        yield nothing | {status: _progress(None), stop: gr.update(interactive=True)}
         try:
             config = VideoConfig(RATES[rate] or None, start or 0.0, end or None, strip)
             for step in steps(source, config, True, request.session_hash or ""):
@@ -341,10 +336,11 @@ def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
     rows = [(label.name, person.shares.get(label.name, 0.0) / person.seconds) for label in summary.labels]
     facts = (("Valence", f"{person.valence:+.2f}"), ("Arousal", f"{person.arousal:+.2f}"), ("Changes", person.changes))
     measures = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
-    moments = "" if brief else "".join(_moment(peak) for peak in person.moments)
+    moments = "" if brief else "".join(_moment(peak, summary.labels) for peak in person.moments)
     return (
         f'<li class="card person" style="--person:{person_colour(person.number)}"><header>'
-        f'<img class="face" src="{render.emoji_url(top)}" alt=""><div><div class="number">Person {person.number}, '
+        f'<img class="face" src="{render.emoji_url(top, summary.labels)}" alt="">'
+        f'<div><div class="number">Person {person.number}, '
         f"{clock(person.first)} to {clock(person.last)}</div><h3>Mostly {escape(top)}</h3></div></header>"
         f'{render.bars(rows, summary.labels)}<dl class="measures">{measures}</dl>'
         + (f'<div class="moments" role="group" aria-label="Strongest moments">{moments}</div>' if moments else "")
@@ -352,9 +348,11 @@ def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
     )
 
 
-def _moment(peak: Any) -> str:
+def _moment(peak: Any, labels: Sequence[Label]) -> str:
     picture = (
-        render.emoji_url(peak.emotion) if peak.thumbnail is None else render.picture_url(peak.thumbnail[..., ::-1])
+        render.emoji_url(peak.emotion, labels)
+        if peak.thumbnail is None
+        else render.picture_url(peak.thumbnail[..., ::-1])
     )
     said = f"{escape(peak.emotion)} {peak.probability:.0%}"
     return (
