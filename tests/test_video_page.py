@@ -183,6 +183,18 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     assert page.evaluate("document.querySelector('#video-annotated video').duration") < 350
 
 
+def test_another_clip_takes_the_place_of_the_one_in_work(page, long_clip, clip):
+    upload, status = "#video-clip input[type=file]", page.locator("#video-status")
+    page.set_input_files(upload, long_clip)
+    expect(page.locator("#video-summary .person")).to_have_count(1, timeout=WAIT)
+    page.locator("#video-clip").get_by_label("Clear").first.click()
+    page.set_input_files(upload, clip)  # at once
+    expect(page.locator("#video-files")).to_contain_text("my_clip_emotions", timeout=WAIT)
+    page.wait_for_timeout(1500)  # nothing of the first one comes late
+    expect(status).to_contain_text("1 person")
+    expect(page.locator("#video-files")).to_contain_text("my_clip_emotions")
+
+
 def test_a_bad_clip_gets_a_sentence_and_the_next_one_works(page, tmp_path, landscape):
     bad = tmp_path / "bad.mp4"
     bad.write_text("this is no clip")

@@ -59,7 +59,7 @@ class VideoLimits:
 
 
 class _Runs:
-    """The runs under way, so that their visitors can stop them."""
+    """The run that each visitor has under way, so that it can be stopped, or give way to another clip."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -67,19 +67,28 @@ class _Runs:
 
     def begin(self, session: str, run: VideoRun) -> None:
         with self._lock:
-            if session in self._runs:
-                self._runs[session].stop()  # a new clip replaces the one in work
-            self._runs[session] = run
+            before, self._runs[session] = self._runs.get(session), run
+        if before:
+            before.stop()
 
-    def end(self, session: str, run: VideoRun) -> None:
+    def end(self, session: str, run: VideoRun) -> bool:
+        """Whether the visitor still waits for this run, and not for another one or none."""
         with self._lock:
-            if self._runs.get(session) is run:
+            awaited = self._runs.get(session) is run
+            if awaited:
                 del self._runs[session]
+            return awaited
 
     def stop(self, session: str) -> None:
         with self._lock:
             if session in self._runs:
                 self._runs[session].stop()
+
+    def drop(self, session: str) -> None:
+        with self._lock:
+            run = self._runs.pop(session, None)
+        if run:
+            run.stop()
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +119,27 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
                 del paths["annotated"]
             outputs = VideoOutputs(**paths)
             rows: list[dict[str, Any]] = []
-            with (
-                VideoReader(source, media_limits) as reader,
-                VideoRun(reader, quick, outputs, config) as run,
-            ):
-                runs.begin(session, run)
-                try:
-                    told = time.monotonic()
-                    for progress in run:
-                        rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, names)
-                        if time.monotonic() - told >= REPORT_SECONDS:
-                            yield _Step(progress, rows, run.summary)
-                            rows, told = [], time.monotonic()
-                finally:
-                    runs.end(session, run)
-            yield _Step(None, rows, run.summary, outputs, run.stopped)
+            awaited = True
+            try:
+                with (
+                    VideoReader(source, media_limits) as reader,
+                    VideoRun(reader, quick, outputs, config) as run,
+                ):
+                    runs.begin(session, run)
+                    try:
+                        told = time.monotonic()
+                        for progress in run:
+                            rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, names)
+                            if time.monotonic() - told >= REPORT_SECONDS:
+                                yield _Step(progress, rows, run.summary)
+                                rows, told = [], time.monotonic()
+                    finally:
+                        awaited = runs.end(session, run)
+            except MediaError:
+                if awaited:
+                    raise
+            if awaited:
+                yield _Step(None, rows, run.summary, outputs, run.stopped)
 
     def show(
         clip: str | None,
@@ -140,7 +155,9 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
         }
         source = clip or _sequence(pictures, limits)
         if not source:
-            yield nothing | {status: render.status("Add a clip to begin.", "Upload or record one.", "quiet")}
+            runs.drop(request.session_hash or "")
+            said = render.status("Add a clip to begin.", "Upload or record one.", "quiet")
+            yield nothing | {status: said, stop: gr.update(interactive=False)}
             return
         yield nothing | {status: _progress(None), stop: gr.update(interactive=True)}
         try:
@@ -265,7 +282,7 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
         [annotated, status, summary_box, timeline, person, files, state, stop],
         api_visibility="private",
         show_progress="hidden",
-        trigger_mode="once",
+        trigger_mode="multiple",  # another clip replaces the one in work
         concurrency_limit=limits.at_once,
         concurrency_id="video",
     )
