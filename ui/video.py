@@ -58,6 +58,10 @@ class VideoLimits:
                 raise ValueError(f"{name}={getattr(self, name)}: must be above 0")
 
 
+class _Replaced(Exception):  # noqa: N818 - no error, but the way out of a run
+    """The visitor has gone on to another clip, or to none."""
+
+
 class _Runs:
     """The run that each visitor has under way, so that it can be stopped, or give way to another clip."""
 
@@ -119,27 +123,23 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
                 del paths["annotated"]
             outputs = VideoOutputs(**paths)
             rows: list[dict[str, Any]] = []
-            awaited = True
-            try:
-                with (
-                    VideoReader(source, media_limits) as reader,
-                    VideoRun(reader, quick, outputs, config) as run,
-                ):
-                    runs.begin(session, run)
-                    try:
-                        told = time.monotonic()
-                        for progress in run:
-                            rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, names)
-                            if time.monotonic() - told >= REPORT_SECONDS:
-                                yield _Step(progress, rows, run.summary)
-                                rows, told = [], time.monotonic()
-                    finally:
-                        awaited = runs.end(session, run)
-            except MediaError:
-                if awaited:
-                    raise
-            if awaited:
-                yield _Step(None, rows, run.summary, outputs, run.stopped)
+            with (
+                VideoReader(source, media_limits) as reader,
+                VideoRun(reader, quick, outputs, config) as run,
+            ):
+                runs.begin(session, run)
+                try:
+                    told = time.monotonic()
+                    for progress in run:
+                        rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, names)
+                        if time.monotonic() - told >= REPORT_SECONDS:
+                            yield _Step(progress, rows, run.summary)
+                            rows, told = [], time.monotonic()
+                finally:
+                    awaited = runs.end(session, run)
+                if not awaited:
+                    raise _Replaced  # no file is finished for nobody
+            yield _Step(None, rows, run.summary, outputs, run.stopped)
 
     def show(
         clip: str | None,
@@ -182,6 +182,8 @@ def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> N
                     state: step.summary,
                     stop: gr.update(interactive=False),
                 }
+        except _Replaced:
+            return  # the page shows what came after
         except (MediaError, ImageError, ValueError) as error:
             yield {
                 status: render.problem(_for_visitors(error)),
