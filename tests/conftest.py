@@ -219,3 +219,24 @@ def chromium() -> str:
     if not path:
         pytest.skip("no chromium on this machine")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str, astronaut: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium, whose fake camera shows the portrait; closed after each file, as Playwright runs once at a time."""
+    from playwright.sync_api import sync_playwright
+
+    camera = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
+    camera.write_bytes(cv2.imencode(".jpg", cv2.resize(astronaut[:384], (640, 480))[..., ::-1])[1].tobytes() * 10)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera}",
+            ],
+        )
+        yield browser
+        browser.close()

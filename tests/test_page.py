@@ -3,34 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
-
-
-@pytest.fixture(scope="module")
-def camera(tmp_path_factory, astronaut):
-    """A film for Chromium's fake camera: the portrait, as MJPEG."""
-    path = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
-    frame = cv2.resize(astronaut[:384], (640, 480))[..., ::-1]
-    path.write_bytes(cv2.imencode(".jpg", frame)[1].tobytes() * 10)
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser(chromium, camera):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=[
-                "--no-sandbox",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-video-capture={camera}",
-            ],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["desktop", "phone"])

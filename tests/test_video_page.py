@@ -6,12 +6,11 @@ import urllib.request
 from pathlib import Path
 
 import clips
-import cv2
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 WAIT = 90_000  # ms
 
@@ -85,24 +84,6 @@ def test_the_documentation_names_the_fields(app):
 
 
 # The page
-
-
-@pytest.fixture(scope="module")
-def browser(chromium, astronaut, tmp_path_factory):
-    camera = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
-    camera.write_bytes(cv2.imencode(".jpg", cv2.resize(astronaut[:384], (640, 480))[..., ::-1])[1].tobytes() * 10)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=[
-                "--no-sandbox",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-video-capture={camera}",
-            ],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["desktop", "phone"])
