@@ -8,7 +8,7 @@ import pytest
 from conftest import fer2013
 
 from emotion_model import EMOTIONS
-from train.augment import augment
+from train.augment import augment, mixed, mixup_partners
 from train.config import AugmentationConfig, TrainingConfig
 from train.data import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
 
@@ -245,6 +245,21 @@ def test_each_kind_of_augmentation_varies_faces_and_repeats_with_its_seed(change
     assert (first != augment(images, nothing(**changes), np.random.default_rng(8))).any()
 
 
+def test_mixup_blends_each_face_and_its_target_with_the_same_partner():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (500, 4, 4, 1)).astype(np.float32)
+    targets = np.eye(7, dtype=np.float32)[rng.integers(0, 7, 500)]
+    shares, partners = mixup_partners(500, 0.4, np.random.default_rng(1))
+    assert shares.min() >= 0.5 and 0.95 < shares.max() <= 1 and sorted(partners) == list(range(500))
+    images_mixed, targets_mixed = mixed(images, shares, partners), mixed(targets, shares, partners)
+    assert images_mixed.dtype == targets_mixed.dtype == np.float32
+    np.testing.assert_allclose(targets_mixed.sum(axis=1), 1, rtol=1e-6)
+    for i in (0, 7, 499):
+        blend = shares[i] * images[i] + (1 - shares[i]) * images[partners[i]]
+        np.testing.assert_allclose(images_mixed[i], blend, rtol=1e-6)
+        assert targets_mixed[i, targets[i].argmax()] >= shares[i] - 1e-6
+
+
 def test_shift_moves_by_up_to_its_share():
     image = np.zeros((1, 48, 48), np.uint8)
     image[0, 24, 24] = 255
@@ -264,6 +279,7 @@ def test_shift_moves_by_up_to_its_share():
         (lambda: TrainingConfig(optimizer="sgd"), "adam, adamw"),
         (lambda: TrainingConfig(schedule="step"), "plateau, one_cycle"),
         (lambda: TrainingConfig(label_smoothing=1.0), r"label_smoothing=1\.0"),
+        (lambda: TrainingConfig(mixup=-0.2), r"mixup=-0\.2"),
         (lambda: TrainingConfig(ema_momentum=1.0), r"ema_momentum=1\.0"),
         (lambda: AugmentationConfig(rotation=-1), "rotation=-1"),
         (lambda: AugmentationConfig(erasing=2), "erasing=2"),

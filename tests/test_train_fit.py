@@ -87,7 +87,15 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(data, tmp
     assert same(a, b) and not same(a, c)
 
 
-ONE_CYCLE = {"schedule": "one_cycle", "optimizer": "adamw", "weight_decay": 0.5, "ema_momentum": 0.9}
+def test_a_network_learns_from_blended_faces_too(data, tmp_path):
+    recipe = {"epochs": 40, "batch_size": 7, "learning_rate": 1e-2, "ema_momentum": 0.9, "class_weight_power": 0.25}
+    metrics = fit(preset(**recipe, mixup=0.2), *data, tmp_path / "mixed", 0)
+    assert metrics["validation"]["accuracy"] > 0.7
+    fit(preset(**recipe), *data, tmp_path / "unmixed", 0)
+    assert not same(weights_of(tmp_path / "mixed"), weights_of(tmp_path / "unmixed"))
+
+
+ONE_CYCLE = {"schedule": "one_cycle", "optimizer": "adamw", "weight_decay": 0.5, "ema_momentum": 0.9, "mixup": 0.2}
 
 
 @pytest.mark.parametrize("changes", [{}, ONE_CYCLE], ids=["plateau", "one_cycle"])

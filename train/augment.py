@@ -52,6 +52,21 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
     return varied
 
 
+def mixup_partners(count: int, alpha: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw for `mixed`: each face's own share, float32 `(count,)` in 0.5..1 from Beta(alpha, alpha), and its partner.
+
+    Source: mixup (Zhang et al., 2018). The larger share is the face's own, so that its weight and label lead.
+    """
+    shares = rng.beta(alpha, alpha, count).astype(np.float32)
+    return np.maximum(shares, 1 - shares), rng.permutation(count)
+
+
+def mixed(values: np.ndarray, shares: np.ndarray, partners: np.ndarray) -> np.ndarray:
+    """Each row of `values`, float32 `(n, ...)`, blended with its partner's row; its own share is `shares`, `(n,)`."""
+    own = shares.reshape(-1, *[1] * (values.ndim - 1))
+    return own * values + (1 - own) * values[partners]
+
+
 def _degrade(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     kind, strength = rng.integers(4), rng.random()
     if kind == 0:

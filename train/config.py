@@ -75,6 +75,7 @@ class TrainingConfig:
     minimum_learning_rate: float = 1e-6
     early_stopping_patience: int = 20  # epochs without a better val_loss; 0 turns it off
     label_smoothing: float = 0.0
+    mixup: float = 0.0  # both parameters of the Beta that draws two faces' shares (Zhang et al., 2018); 0 turns it off
     ferplus_weight: float = 0.0  # share of the FER+ vote distribution (Barsoum et al., 2016) in the target
     distillation: float = 0.0  # share of a teacher's probabilities in the target (Hinton et al., 2015)
     class_weight_power: float = 0.0  # weight of a class ~ (1 / its frequency) ** power; 0 none, 1 fully balanced
@@ -95,6 +96,7 @@ class TrainingConfig:
         _check_range(self, 0, 10, "focal_gamma")
         _check_range(self, 0, 1, "weight_decay", "warmup", "ferplus_weight", "distillation", "class_weight_power")
         _check_range(self, 0, 0.9, "label_smoothing")
+        _check_range(self, 0, 10, "mixup")
         _check_range(self, 0, 0.99999, "ema_momentum")
         _check_range(self, 0.01, 0.99, "plateau_factor")
         _check_range(self, 0, 10_000, "plateau_patience", "early_stopping_patience")

@@ -32,7 +32,7 @@ from emotion_model.classifier import EmotionClassifier
 from emotion_model.ensemble import EmotionEnsemble
 from emotion_model.preprocessing import network_input
 from train import usable_cores
-from train.augment import augment
+from train.augment import augment, mixed, mixup_partners
 from train.config import Preset, TrainingConfig, write_json
 from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
@@ -357,10 +357,13 @@ class _Run:
             # Seeded by position, so that a resumed run sees exactly the faces an unbroken one would have seen.
             batch_rng = np.random.default_rng([self.config.seed, self.epoch, self.batch])
             faces = augment(self.train_faces.images[chosen], self.config.augmentation, batch_rng)
+            inputs, targets = network_input(faces, self.architecture.image_size), self.targets[chosen]
             weights = None if self.sample_weights is None else self.sample_weights[chosen]
-            values = self.model.train_on_batch(
-                network_input(faces, self.architecture.image_size), self.targets[chosen], weights, return_dict=True
-            )
+            if self.config.mixup:
+                shares, partners = mixup_partners(len(chosen), self.config.mixup, batch_rng)
+                inputs, targets = mixed(inputs, shares, partners), mixed(targets, shares, partners)
+                weights = None if weights is None else mixed(weights, shares, partners)
+            values = self.model.train_on_batch(inputs, targets, weights, return_dict=True)
             self.batch += 1
             if self.averaged is not None and (self.step % EMA_INTERVAL == 0 or self.batch == self.batches):
                 self._update_average(self.averaged, self.step)
