@@ -343,6 +343,30 @@ def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_p
         assert not (tmp_path / "d").exists()
 
 
+def test_frozen_blocks_keep_their_weights(parquet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
+    first, second = ["--data", str(parquet), "--out", str(tmp_path / "a")], ["--data", str(parquet), "--out"]
+    assert command.main(first) == 0
+    start = ["--start", str(tmp_path / "a"), "--frozen-blocks"]
+    assert command.main([*second, str(tmp_path / "b"), *start, "1"]) == 0
+    before, after = (keras.saving.load_model(tmp_path / run / "model.keras") for run in "ab")
+    kept = {
+        layer.name.split("_")[0]: same(layer.get_weights(), after.get_layer(layer.name).get_weights())
+        for layer in before.layers
+        if layer.weights
+    }
+    assert kept.pop("block1") and not any(kept.values())
+    assert json.loads((tmp_path / "b" / "config.json").read_text())["start"]["frozen_blocks"] == 1
+    metrics = [json.loads((tmp_path / run / "metrics.json").read_text()) for run in "ab"]
+    assert metrics[0]["parameters"] == metrics[1]["parameters"], "the size of the network, not of what learned"
+    for more, said in (
+        (["--frozen-blocks", "1"], "--frozen-blocks keeps the weights that --start brings: give --start too"),
+        ([*start, "9"], f"--frozen-blocks 9: the network has {len(TINY.filters)} blocks"),
+    ):
+        assert command.main([*second, str(tmp_path / "c"), *more]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_data_without_ferplus_votes_is_trained_without_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(PRESETS, "compact", preset(epochs=1, ferplus_weight=0.25))
     for split in ("train", "validation", "test"):

@@ -41,6 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--start", metavar="MODEL", help="begin with the weights of `bundled`, an exported model or a finished run"
     )
     parser.add_argument(
+        "--frozen-blocks",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with --start: the first N blocks keep their weights, which makes an epoch shorter",
+    )
+    parser.add_argument(
         "--teacher",
         nargs="+",
         default=[],
@@ -68,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.data is None or options.out is None:
             parser.error("--data and --out are needed to train")
         require_teacher(preset, bool(options.teacher))
+        _require_blocks(options.frozen_blocks, preset, bool(options.start))
 
         validation, test = load_split(options.data, "validation"), load_split(options.data, "test")
         train, dropped = without_images_of(load_split(options.data, "train"), [validation, test])
@@ -78,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         if train.votes is None and preset.training.ferplus_weight:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
-        start = _start(options.start, preset) if options.start else None
+        start = _start(options.start, preset, options.frozen_blocks) if options.start else None
         teacher = Teacher.of_models(options.teacher, train) if options.teacher else None
         metrics = fit(preset, train, validation, options.out, dropped, options.track, start, teacher=teacher)
     except StoppedError as stopped:
@@ -92,10 +100,27 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _start(name: str, preset: Preset) -> Start:
+def _require_blocks(frozen: int, preset: Preset, started: bool) -> None:
+    blocks = len(preset.architecture.filters)
+    if not 0 <= frozen <= blocks:
+        raise ValueError(f"--frozen-blocks {frozen}: the network has {blocks} blocks, use a number from 0 to {blocks}")
+    if frozen and not started:
+        raise ValueError("--frozen-blocks keeps the weights that --start brings: give --start too")
+
+
+def _start(name: str, preset: Preset, frozen_blocks: int) -> Start:
     if (Path(name) / "environment.json").exists():  # as every run has it from its beginning
-        return Start.of_run(Path(name), preset)
-    return Start.of_model(EmotionClassifier.load(name), preset)
+        start = Start.of_run(Path(name), preset)
+    else:
+        start = Start.of_model(EmotionClassifier.load(name), preset)
+    if not frozen_blocks:
+        return start
+    frozen = tuple(f"block{block}_" for block in range(1, frozen_blocks + 1))
+    return replace(
+        start,
+        record=start.record | {"frozen_blocks": frozen_blocks},
+        trainable=lambda layer: not layer.name.startswith(frozen),
+    )
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
