@@ -23,6 +23,7 @@ from train.data import DataError, FaceDataset, load_split
 from train.evaluate import classification_metrics, evaluate, expected_calibration_error, ferplus_majority
 from train.evaluate import main as evaluate_main
 from train.export import export, fit_temperature
+from train.fast import fastest_precision
 from train.fit import Start, StoppedError, Teacher, fit
 from train.fit import _Run as Run
 
@@ -309,6 +310,16 @@ def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, mon
     assert np.array(result["confusion"]).sum() == 21
     assert evaluate_main(["--model", str(model), "--data", str(parquet)]) == 0
     assert "confusion matrix" in capsys.readouterr().out
+    # A run that was not exported is measured too, its confidence as it is.
+    assert evaluate_main(["--model", str(run), "--data", str(parquet), "--split", "test", "--json"]) == 0
+    unexported = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {name: unexported[name] for name in ("accuracy", "macro_f1", "confusion")} == {
+        name: result[name] for name in ("accuracy", "macro_f1", "confusion")
+    }
+    assert evaluate_main(["--model", str(run), str(model), "--data", str(parquet)]) == 0
+    (run / "metrics.json").unlink()  # as in a run that is not at its end
+    assert evaluate_main(["--model", str(run), "--data", str(parquet)]) == 2
+    assert "run holds no finished run: train it to its end first" in capsys.readouterr().err
 
 
 def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_path, capsys, monkeypatch, tiny_model):
@@ -316,13 +327,13 @@ def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_p
     command_line = ["--data", str(parquet), "--out"]
     assert command.main([*command_line, str(tmp_path / "run")]) == 0
     config = export(tmp_path / "run", parquet, tmp_path / "model", measure_test=False)
-    teachers = ["--teacher", str(tmp_path / "model"), str(tiny_model), "--distillation", "0.5"]
+    teachers = ["--teacher", str(tmp_path / "model"), str(tmp_path / "run"), "--distillation", "0.5"]
     assert command.main([*command_line, str(tmp_path / "b"), "--start", str(tmp_path / "model"), *teachers]) == 0
     record = json.loads((tmp_path / "b" / "config.json").read_text())
     assert record["training"]["distillation"] == 0.5
     assert record["start"]["sha256"] == record["teacher"][0]["sha256"] == config.weights["sha256"]
     assert record["start"]["validation_accuracy"] == config.metrics["validation"]["accuracy"]
-    assert len(record["teacher"]) == 2
+    assert record["teacher"][0]["sha256"] == record["teacher"][1]["sha256"], "the run's weights and the model's"
     assert command.main([*command_line, str(tmp_path / "c"), "--start", str(tmp_path / "b")]) == 0
     assert json.loads((tmp_path / "c" / "config.json").read_text())["start"]["epochs"] == 2
     capsys.readouterr()
@@ -388,13 +399,30 @@ def test_a_failed_export_leaves_the_model_that_was_there(data, parquet, tmp_path
 
 def test_where_a_run_began_stays_on_record_when_it_goes_on_elsewhere(data, tmp_path, monkeypatch):
     path = tmp_path / "environment.json"
-    fit_module._record_environment(path)
+    fit_module._record_environment(path, "float32")
     began = json.loads(path.read_text())
-    fit_module._record_environment(path)
+    fit_module._record_environment(path, "float32")
     assert json.loads(path.read_text()) == began
     monkeypatch.setattr(fit_module, "environment", lambda: began | {"commit": "another"})
-    fit_module._record_environment(path)
+    fit_module._record_environment(path, "float32")
     assert json.loads(path.read_text()) == began | {"resumed": [began | {"commit": "another"}]}
+
+
+def test_automatic_precision_is_what_the_hardware_has(data, tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    for flags, expected in (
+        ("flags\t\t: fpu avx2 fma avx512f avx512_bf16 vaes", "mixed_bfloat16"),
+        ("flags\t\t: fpu avx2 fma amx_bf16", "mixed_bfloat16"),
+        ("Features\t: fp asimd bf16", "mixed_bfloat16"),
+        ("flags\t\t: fpu avx2 fma avx512f", "float32"),
+        ("model name\t: with bf16 in its name\nflags\t\t: fpu", "float32"),
+    ):
+        cpuinfo.write_text(f"processor\t: 0\n{flags}\nbugs\t\t: none\n")
+        assert fastest_precision(cpuinfo) == expected, flags
+    assert fastest_precision(tmp_path / "missing") == "float32"
+    fit(preset(epochs=1, precision="auto"), *data, tmp_path / "run", 0)
+    said, used = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("config", "environment"))
+    assert (said["training"]["precision"], used["precision"]) == ("auto", fastest_precision())
 
 
 def test_an_unfinished_or_oversized_run_is_not_exported(data, parquet, tmp_path, monkeypatch):

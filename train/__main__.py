@@ -22,6 +22,7 @@ from emotion_model.classifier import EmotionClassifier, ModelError
 from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, Preset, explain, settings, with_settings
 from train.data import DataError, load_split, without_images_of
 from train.fit import Start, StoppedError, Teacher, fit, require_teacher
+from train.runs import is_run
 
 CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
 DERIVED = ("classes",)  # follows from the data
@@ -52,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         nargs="+",
         default=[],
         metavar="MODEL",
-        help="`bundled` or exported models whose mean probabilities are learned too, by the share --distillation",
+        help="`bundled`, exported models or finished runs; their mean probabilities are learned too, by the share "
+        "--distillation",
     )
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
     parser.add_argument("--track", action="store_true", help="show the curves live: `trackio show` opens them")
@@ -109,10 +111,7 @@ def _require_blocks(frozen: int, preset: Preset, started: bool) -> None:
 
 
 def _start(name: str, preset: Preset, frozen_blocks: int) -> Start:
-    if (Path(name) / "environment.json").exists():  # as every run has it from its beginning
-        start = Start.of_run(Path(name), preset)
-    else:
-        start = Start.of_model(EmotionClassifier.load(name), preset)
+    start = Start.of_run(Path(name), preset) if is_run(name) else Start.of_model(EmotionClassifier.load(name), preset)
     if not frozen_blocks:
         return start
     frozen = tuple(f"block{block}_" for block in range(1, frozen_blocks + 1))

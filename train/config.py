@@ -14,7 +14,7 @@ from emotion_model.architecture import ArchitectureConfig
 LOSSES = ("focal", "cross_entropy")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("plateau", "one_cycle")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 def _check_range(config: object, low: float, high: float, *names: str) -> None:
@@ -80,7 +80,7 @@ class TrainingConfig:
     distillation: float = 0.0  # share of a teacher's probabilities in the target (Hinton et al., 2015)
     class_weight_power: float = 0.0  # weight of a class ~ (1 / its frequency) ** power; 0 none, 1 fully balanced
     ema_momentum: float = 0.0  # per step, of the averaged weights that are validated and kept; 0 turns it off
-    precision: str = "float32"  # mixed_bfloat16: weights stay float32; faster where processors or GPUs have bfloat16
+    precision: str = "float32"  # auto: mixed_bfloat16, whose weights stay float32, where the hardware has it
     seed: int = 0
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
@@ -177,7 +177,7 @@ PRESETS: dict[str, Preset] = {
             ferplus_weight=0.3,
             class_weight_power=0.25,
             ema_momentum=0.999,
-            precision="mixed_bfloat16",
+            precision="auto",
             augmentation=AugmentationConfig(
                 rotation=15.0, shift=0.1, zoom=0.15, brightness=0.15, contrast=0.3, erasing=0.3, degradation=0.2
             ),

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from emotion_model.classifier import EmotionClassifier, ModelError
+from emotion_model.classifier import ModelError
 from emotion_model.ensemble import Classifier, EmotionEnsemble
 from train.data import SPLITS, DataError, FaceDataset, load_split, without_images_of
 from train.robustness import robustness_curves
+from train.runs import load_model
 
 TEN_CROP_SIDE = 44 / 48  # of the picture's side: four corners and the centre, each also mirrored
 
@@ -173,7 +174,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--model",
         nargs="+",
         default=["bundled"],
-        help="`bundled`, a .keras file or its folder; several are averaged (default: bundled)",
+        help="`bundled`, a .keras file or its folder, or a run, whose confidence is not calibrated; several are "
+        "averaged (default: bundled)",
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with FER2013")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
@@ -182,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     try:
-        members = [EmotionClassifier.load(model) for model in options.model]
+        members = [load_model(model) for model in options.model]
         classifier = members[0] if len(members) == 1 else EmotionEnsemble(members)
         result = evaluate(classifier, options.data, options.split, options.ten_crop, options.robustness)
     except (DataError, ModelError, ValueError) as error:

@@ -10,14 +10,12 @@ Without `--out` the model becomes the bundled one; the run's own records go to `
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,21 +23,19 @@ from emotion_model.classifier import (
     BUNDLED_DIR,
     CONFIG_FILE,
     WEIGHTS_FILE,
-    EmotionClassifier,
     ModelConfig,
     ModelError,
     scale_confidence,
 )
-from emotion_model.labels import LABELS, Label
 from emotion_model.preprocessing import Framing
 from train.config import write_json
 from train.data import DataError, load_split
 from train.evaluate import evaluate
 from train.framing import RESULT as FRAMING_RESULT
 from train.report import make_report
+from train.runs import RECORDS, config_of_run, labels_of_run, write_model
 
 MAX_BYTES = 10_000_000  # a Space takes files of up to this size without LFS
-RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -57,37 +53,6 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return round(float(min(np.geomspace(0.25, 4, 401), key=loss)), 4)
 
 
-def config_of_run(
-    run_dir: Path, labels: tuple[Label, ...], framing: dict[str, Framing], **more: dict[str, Any] | None
-) -> ModelConfig:
-    """The config of a finished run's weights, neither calibrated nor measured yet; `more` joins its training record."""
-    weights = run_dir / "model.keras"
-    run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in RECORDS}
-    return ModelConfig(
-        labels=labels,
-        image_size=run["config"]["architecture"]["image_size"],
-        framing=framing,
-        weights={
-            "file": WEIGHTS_FILE,
-            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "bytes": weights.stat().st_size,
-            "parameters": run["metrics"]["parameters"],
-            "multiply_adds": run["metrics"]["multiply_adds"],
-        },
-        architecture=run["config"]["architecture"],
-        training={
-            "config": run["config"]["training"],
-            "data": run["config"]["data"],
-            "environment": run["environment"],
-            "epochs": run["metrics"]["epochs"],
-            "best_epoch": run["metrics"]["best_epoch"],
-            "minutes": run["metrics"]["minutes"],
-            "history": run["history"],
-        }
-        | more,
-    )
-
-
 def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = True) -> ModelConfig:
     """Write weights and config of a finished run to `out_dir`.
 
@@ -100,41 +65,27 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
     if weights.stat().st_size > MAX_BYTES:
         raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
-    run = json.loads((run_dir / "config.json").read_text())
     validation = load_split(data_dir, "validation")
-    known = {label.name: label for label in LABELS}
-    config = config_of_run(
-        run_dir,
-        labels=tuple(known.get(name, Label(name)) for name in run["emotions"]),
-        framing={name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()},
-        start=run.get("start"),
-    )
+    framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
+    start = json.loads((run_dir / "config.json").read_text()).get("start")
+    config = config_of_run(run_dir, labels_of_run(run_dir), framing, start=start)
     splits = ("validation", "test") if measure_test else ("validation",)
     # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        shutil.copyfile(weights, made / WEIGHTS_FILE)
-        uncalibrated = _load_with(made, config).predict(validation.images)
+        classifier = write_model(run_dir, config, made)
+        uncalibrated = classifier.predict(validation.images)
         config = replace(config, temperature=fit_temperature(validation.labels, uncalibrated))
-        classifier = _load_with(made, config)
+        classifier.config = config
         metrics = {
             split: evaluate(classifier, data_dir, split, ten_crop=True, robustness=split == "test") for split in splits
         }
         config = replace(config, metrics=metrics)
-        _write_config(made, config)
+        (made / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
         out_dir.mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS_FILE, CONFIG_FILE):
             shutil.copyfile(made / name, out_dir / name)
     return config
-
-
-def _load_with(folder: Path, config: ModelConfig) -> EmotionClassifier:
-    _write_config(folder, config)
-    return EmotionClassifier.load(folder)
-
-
-def _write_config(folder: Path, config: ModelConfig) -> None:
-    (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -35,9 +35,10 @@ from emotion_model.labels import CONTEMPT, LABELS, Label
 from train.config import AugmentationConfig, Preset, TrainingConfig, explain, write_json
 from train.data import DataError, FaceDataset, load_split, without_images_of
 from train.evaluate import classification_metrics
-from train.export import config_of_run, fit_temperature
+from train.export import fit_temperature
 from train.fit import Start, StoppedError, best_epoch, fit
 from train.pictures import class_folders, dataset, digest, read_pictures, resized, summary, with_splits, write_list
+from train.runs import config_of_run, write_model
 
 PICTURES_FILE, SETTINGS_FILE, REPORT_FILE, RUNS_DIR = "pictures.csv", "finetune.json", "report.json", "training"
 SPLITS = ("train", "validation", "held_out")
@@ -259,7 +260,8 @@ def finetune(
     made = out / "partial"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    tuned = _export(run_dir, base, labels, record, made)
+    config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training)
+    tuned = write_model(run_dir, config, made)
     validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
     tuned.config = replace(tuned.config, temperature=_temperature(tuned, validation, base.config.temperature))
     report = _report(base, tuned, own, rehearsal) | {"chosen": run_dir.name}
@@ -331,20 +333,6 @@ def _in_head(layer: keras.layers.Layer) -> bool:
 
 def _is_no_norm(layer: keras.layers.Layer) -> bool:
     return not isinstance(layer, keras.layers.BatchNormalization)
-
-
-def _export(
-    run_dir: Path,
-    base: EmotionClassifier,
-    labels: tuple[Label, ...],
-    record: dict[str, Any],
-    folder: Path,
-) -> EmotionClassifier:
-    """Put the model of a run into `folder`, not calibrated yet."""
-    shutil.copyfile(run_dir / "model.keras", folder / WEIGHTS_FILE)
-    config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training)
-    (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
-    return EmotionClassifier.load(folder)
 
 
 def _temperature(uncalibrated: EmotionClassifier, measured: Sequence[FaceDataset], default: float) -> float:

@@ -36,8 +36,9 @@ from train.augment import augment, mixed, mixup_partners
 from train.config import Preset, TrainingConfig, write_json
 from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
-from train.fast import with_fast_layers
+from train.fast import fastest_precision, with_fast_layers
 from train.report import draw_curves
+from train.runs import load_model
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
 TRACK_SECONDS = 5  # between points of the live curves
@@ -130,7 +131,7 @@ class Teacher:
             ModelError: a model cannot be loaded.
             ValueError: a model has other classes than the faces.
         """
-        models = [EmotionClassifier.load(path) for path in paths]
+        models = [load_model(path) for path in paths]
         ensemble = EmotionEnsemble(models)
         if set(ensemble.emotions) != set(faces.emotions):
             raise ValueError(
@@ -186,7 +187,7 @@ def fit(
         print(f"{run_dir}: already complete")
     else:
         write_json(config_path, config)
-        _record_environment(run_dir / "environment.json")
+        _record_environment(run_dir / "environment.json", precision(preset.training))
         run.resume()
         with _tracker(run_dir, config) if track else nullcontext() as run.track, _stop_on_signal() as stop:
             run.train(stop)
@@ -242,9 +243,14 @@ def _git(*arguments: str) -> str:
     ).stdout.strip()
 
 
-def _record_environment(path: Path) -> None:
+def precision(config: TrainingConfig) -> str:
+    """What the network computes in on this machine, as a Keras dtype policy."""
+    return fastest_precision() if config.precision == "auto" else config.precision
+
+
+def _record_environment(path: Path, precision: str) -> None:
     """Write where a run begins; where it goes on elsewhere, add that to the list `resumed`."""
-    now = environment()
+    now = environment() | {"precision": precision}
     if not path.exists():
         write_json(path, now)
         return
@@ -281,7 +287,7 @@ class _Run:
             self.targets = (1 - share) * self.targets + share * teacher.probabilities
         weights = class_weights(train.labels, len(train.emotions), self.config.class_weight_power)
         self.sample_weights = weights[train.labels] if self.config.class_weight_power else None
-        with _dtype_policy(self.config.precision):
+        with _dtype_policy(precision(self.config)):
             self.model = with_fast_layers(build_model(self.architecture))
         if start:
             self.model.set_weights(start.weights)

@@ -1,0 +1,87 @@
+"""Read finished runs back: their records, and their weights as a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig, ModelError
+from emotion_model.labels import LABELS, Label
+from emotion_model.preprocessing import Framing
+
+RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file
+
+
+def config_of_run(
+    run_dir: Path, labels: tuple[Label, ...], framing: dict[str, Framing], **more: dict[str, Any] | None
+) -> ModelConfig:
+    """The config of a finished run's weights, neither calibrated nor measured yet; `more` joins its training record."""
+    weights = run_dir / "model.keras"
+    run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in RECORDS}
+    return ModelConfig(
+        labels=labels,
+        image_size=run["config"]["architecture"]["image_size"],
+        framing=framing,
+        weights={
+            "file": WEIGHTS_FILE,
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "bytes": weights.stat().st_size,
+            "parameters": run["metrics"]["parameters"],
+            "multiply_adds": run["metrics"]["multiply_adds"],
+        },
+        architecture=run["config"]["architecture"],
+        training={
+            "config": run["config"]["training"],
+            "data": run["config"]["data"],
+            "environment": run["environment"],
+            "epochs": run["metrics"]["epochs"],
+            "best_epoch": run["metrics"]["best_epoch"],
+            "minutes": run["metrics"]["minutes"],
+            "history": run["history"],
+        }
+        | more,
+    )
+
+
+def labels_of_run(run_dir: Path) -> tuple[Label, ...]:
+    """The classes that a run learned, in its order."""
+    known = {label.name: label for label in LABELS}
+    names = json.loads((run_dir / "config.json").read_text())["emotions"]
+    return tuple(known.get(name, Label(name)) for name in names)
+
+
+def write_model(run_dir: Path, config: ModelConfig, folder: Path) -> EmotionClassifier:
+    """Put the weights of a run and this config into `folder`, and load them from there.
+
+    Raises:
+        ModelError: they do not fit together.
+    """
+    shutil.copyfile(run_dir / "model.keras", folder / WEIGHTS_FILE)
+    (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+    return EmotionClassifier.load(folder)
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether a folder is that of a run, finished or not, and no exported model."""
+    return (Path(folder) / "environment.json").exists()
+
+
+def load_model(name: str | Path) -> EmotionClassifier:
+    """`bundled`, an exported model, or a finished run as it is: not calibrated, and of any size.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be loaded.
+    """
+    if not is_run(name):
+        return EmotionClassifier.load(name)
+    run_dir = Path(name)
+    if not (run_dir / "metrics.json").exists():
+        raise ModelError(f"{run_dir} holds no finished run: train it to its end first")
+    with tempfile.TemporaryDirectory() as folder:
+        classifier = write_model(run_dir, config_of_run(run_dir, labels_of_run(run_dir), {}), Path(folder))
+    classifier.folder, classifier.source = run_dir, str(run_dir)
+    return classifier
