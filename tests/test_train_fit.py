@@ -18,6 +18,7 @@ from emotion_model.preprocessing import network_input
 from train import __main__ as command
 from train import export as export_module
 from train import fit as fit_module
+from train.blend import main as blend_main
 from train.config import PRESETS, AugmentationConfig, Preset, TrainingConfig
 from train.data import DataError, FaceDataset, load_split
 from train.evaluate import classification_metrics, evaluate, expected_calibration_error, ferplus_majority
@@ -307,6 +308,10 @@ def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, mon
     assert result["images"] == 21 and result["deduplicated"]["images"] == 19
     labels, probabilities = load_split(parquet, "test").labels, classifier.predict(load_split(parquet, "test").images)
     assert result["accuracy"] == pytest.approx((probabilities.argmax(1) == labels).mean(), abs=1e-4)
+    majority = ferplus_majority(load_split(parquet, "test"))
+    agreeing = (labels == majority)[majority >= 0]
+    assert result["ferplus_majority_images"] == len(agreeing) > 0
+    assert result["ferplus_majority_label_agreement"] == pytest.approx(agreeing.mean(), abs=1e-4)
     assert np.array(result["confusion"]).sum() == 21
     assert evaluate_main(["--model", str(model), "--data", str(parquet)]) == 0
     assert "confusion matrix" in capsys.readouterr().out
@@ -376,6 +381,47 @@ def test_frozen_blocks_keep_their_weights(parquet, tmp_path, capsys, monkeypatch
     ):
         assert command.main([*second, str(tmp_path / "c"), *more]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
+    first, tuned, out = (tmp_path / name for name in ("first", "tuned", "blended"))
+    data = ["--data", str(parquet)]
+    assert command.main([*data, "--out", str(first)]) == 0
+    assert command.main([*data, "--out", str(tuned), "--start", str(first), "--learning-rate", "0.03"]) == 0
+    capsys.readouterr()
+    blend = [*data, "--run", str(tuned), "--with", str(first)]
+    assert blend_main(blend) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [float(row[0]) for row in rows] == [round(0.1 * step, 1) for step in range(11)]
+    for row, run in ((rows[0], first), (rows[-1], tuned)):
+        assert float(row[1]) == json.loads((run / "metrics.json").read_text())["validation"]["accuracy"]
+
+    assert blend_main([*blend, "--share", "0.25", "--logit-bias", "fear=0.5", "--out", str(out)]) == 0
+    for a, b, mixed in zip(weights_of(first)[:-1], weights_of(tuned)[:-1], weights_of(out)[:-1], strict=True):
+        assert np.allclose(mixed, 0.75 * a + 0.25 * b, atol=1e-6)
+    mean = 0.75 * weights_of(first)[-1] + 0.25 * weights_of(tuned)[-1]
+    assert np.allclose(weights_of(out)[-1] - mean, [0.5 * (name == "fear") for name in EMOTIONS], atol=1e-6)
+    config = export(out, parquet, tmp_path / "model")
+    sha256 = hashlib.sha256((first / "model.keras").read_bytes()).hexdigest()
+    assert config.training["blend"] == {"with": "first", "sha256": sha256, "share": 0.25, "logit_bias": {"fear": 0.5}}
+    assert config.training["start"]["sha256"] == sha256
+    measured = json.loads((out / "metrics.json").read_text())["validation"]
+    assert config.metrics["validation"]["confusion"] == measured["confusion"]
+
+    assert command.main([*data, "--out", str(tmp_path / "other"), "--no-batch-norm"]) == 0
+    capsys.readouterr()
+    for arguments, said in (
+        ([*blend, "--out", str(tmp_path / "x")], "--out needs one --share"),
+        ([*blend, "--share", "0.5", "--out", str(out)], "is there already: choose another --out"),
+        ([*blend, "--share", "1.5"], "--share 1.5: use values from 0 to 1"),
+        ([*blend, "--logit-bias", "joy=1"], "--logit-bias joy: choose among angry, disgust"),
+        ([*data, "--run", str(tuned), "--with", str(tmp_path / "other")], "different networks"),
+        ([*data, "--run", str(tmp_path / "model"), "--with", str(first)], "is no run of `python -m train`"),
+    ):
+        assert blend_main(arguments) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_data_without_ferplus_votes_is_trained_without_them(tmp_path, capsys, monkeypatch):

@@ -31,7 +31,8 @@ def evaluate(
 
     Single-view scores stand at the top level; `flip` has those with flip averaging, `deduplicated` those without the
     images that also stand in another split, `ferplus_majority_accuracy` the agreement with the FER+ taggers' majority
-    where they have a clear one.
+    where they have a clear one, and `ferplus_majority_label_agreement` that of FER2013's labels themselves: what a
+    model would have that makes no mistake by those labels.
 
     Args:
         classifier: one model or an ensemble.
@@ -62,9 +63,9 @@ def evaluate(
     majority = ferplus_majority(dataset)
     clear = majority >= 0
     result["ferplus_majority_images"] = int(clear.sum())
-    result["ferplus_majority_accuracy"] = (
-        round(float((single.argmax(axis=1)[clear] == order[majority[clear]]).mean()), 4) if clear.any() else None
-    )
+    for name, answers in (("accuracy", single.argmax(axis=1)), ("label_agreement", labels)):
+        agreeing = answers[clear] == order[majority[clear]]
+        result[f"ferplus_majority_{name}"] = round(float(agreeing.mean()), 4) if clear.any() else None
     if robustness:
         result["robustness"] = robustness_curves(classifier, dataset.images, labels)
     return result
@@ -214,7 +215,8 @@ def _table(result: dict[str, Any], emotions: Sequence[str]) -> str:
     if result["ferplus_majority_accuracy"] is not None:
         lines.append(
             f"agreement with the FER+ majority ({result['ferplus_majority_images']:,} images): "
-            f"{result['ferplus_majority_accuracy']:.4f}"
+            f"{result['ferplus_majority_accuracy']:.4f} (FER2013's labels themselves: "
+            f"{result['ferplus_majority_label_agreement']:.4f})"
         )
     lines += ["", f"{'':{width}}  precision  recall      f1  images"]
     for name, scores in result["per_class"].items():

@@ -67,8 +67,9 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
     validation = load_split(data_dir, "validation")
     framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
-    start = json.loads((run_dir / "config.json").read_text()).get("start")
-    config = config_of_run(run_dir, labels_of_run(run_dir), framing, start=start)
+    run = json.loads((run_dir / "config.json").read_text())
+    origin = {name: run[name] for name in ("start", "teacher", "blend") if name in run}
+    config = config_of_run(run_dir, labels_of_run(run_dir), framing, **origin)
     splits = ("validation", "test") if measure_test else ("validation",)
     # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.
     with tempfile.TemporaryDirectory() as folder:

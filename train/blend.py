@@ -1,0 +1,153 @@
+"""Average the weights of two models of one network, and choose how much of each on validation.
+
+    python -m train.blend --run runs/tuned --with bundled --data DIR                          a table of shares
+    python -m train.blend --run runs/tuned --with bundled --data DIR --share 0.3 --out runs/blended
+
+A run that went on from a model and learned something else often keeps more of both when its weights are averaged with
+those it began with (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022). It costs no training, and the
+result is one network. `--logit-bias fear=0.2` also names an emotion more often. `--out` makes a run that
+`train.export` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from emotion_model.classifier import EmotionClassifier, ModelError
+from emotion_model.preprocessing import network_input
+from train.config import explain, write_json
+from train.data import DataError, FaceDataset, load_split
+from train.evaluate import classification_metrics, ferplus_majority
+from train.runs import RECORDS, is_run, load_model
+
+SHARES = tuple(round(share, 1) for share in np.linspace(0, 1, 11).tolist())
+
+
+class Blend:
+    """Two models of the same network as one, in changing shares.
+
+    Raises:
+        ValueError: they are of different networks or have different classes, or an emotion of `bias` is not theirs.
+    """
+
+    def __init__(self, other: EmotionClassifier, tuned: EmotionClassifier, bias: Mapping[str, float]) -> None:
+        if other.config.architecture != tuned.config.architecture or other.emotions != tuned.emotions:
+            raise ValueError(f"{other.source} and {tuned.source} are different networks: their weights have no mean")
+        unknown = sorted(set(bias) - set(tuned.emotions))
+        if unknown:
+            raise ValueError(f"--logit-bias {unknown[0]}: choose among {', '.join(tuned.emotions)}")
+        self.emotions = tuned.emotions
+        self._ends = other.model.get_weights(), tuned.model.get_weights()
+        self._bias = np.array([bias.get(emotion, 0.0) for emotion in self.emotions], np.float32)
+        self._network = tuned.model
+
+    def network(self, share: float) -> keras.Model:
+        """The network with this share, 0..1, of the tuned model's weights; one object, whatever the share."""
+        self._network.set_weights([(1 - share) * a + share * b for a, b in zip(*self._ends, strict=True)])
+        logits = self._network.get_layer("logits").bias
+        logits.assign(logits + self._bias)
+        return self._network
+
+    def scores(self, share: float, faces: FaceDataset) -> dict[str, Any]:
+        """What `train.evaluate` says of the blend's single views, with the agreement with FER+ where there are votes.
+
+        Raises:
+            DataError: the faces have a class that the models lack.
+        """
+        if not set(faces.emotions) <= set(self.emotions):
+            raise DataError(f"the data has the classes {faces.emotions}, the models {self.emotions}")
+        order = np.array([self.emotions.index(emotion) for emotion in faces.emotions])
+        network = self.network(share)
+        probabilities = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
+        result = classification_metrics(order[faces.labels], probabilities, self.emotions)
+        majority = ferplus_majority(faces)
+        clear = majority >= 0
+        if clear.any():
+            agreeing = probabilities.argmax(axis=1)[clear] == order[majority[clear]]
+            result["ferplus_majority_accuracy"] = round(float(agreeing.mean()), 4)
+        return result
+
+
+def write_run(blend: Blend, share: float, run_dir: Path, out: Path, record: dict[str, Any], faces: FaceDataset) -> None:
+    """Make a run of a blend: the records of the tuned run, the blended weights and what they score on `faces`."""
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name in RECORDS:
+        shutil.copyfile(run_dir / f"{name}.json", partial / f"{name}.json")
+    config = json.loads((run_dir / "config.json").read_text())
+    write_json(partial / "config.json", config | {"blend": record})
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    write_json(partial / "metrics.json", metrics | {"validation": blend.scores(share, faces)})
+    blend.network(share).save(partial / "model.keras")
+    partial.rename(out)
+
+
+def _table(rows: Sequence[tuple[float, dict[str, Any]]]) -> str:
+    lines = ["share  accuracy  macro-F1  lowest F1         FER+ majority"]
+    for share, scores in rows:
+        lowest = min(scores["per_class"], key=lambda name: scores["per_class"][name]["f1"])
+        votes = scores.get("ferplus_majority_accuracy")
+        lines.append(
+            f"{share:5g}  {scores['accuracy']:8.4f}  {scores['macro_f1']:8.4f}  "
+            f"{scores['per_class'][lowest]['f1']:.4f} {lowest:10}  {'no votes' if votes is None else f'{votes:.4f}'}"
+        )
+    return "\n".join(lines)
+
+
+def _bias(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: write an emotion and a number, such as fear=0.2") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m train.blend", description="Average the weights of two models.")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
+    parser.add_argument("--with", dest="other", required=True, metavar="MODEL", help="such as the model it began with")
+    parser.add_argument("--data", type=Path, required=True, help="folder with FER2013; its validation split is used")
+    parser.add_argument("--share", type=float, nargs="+", default=SHARES, help="of the run's weights, 0 to 1")
+    parser.add_argument(
+        "--logit-bias", type=_bias, nargs="+", default=[], metavar="EMOTION=B", help="added to its logit, such as 0.2"
+    )
+    parser.add_argument("--out", type=Path, help="make a run of the blend with the one --share that is given")
+    options = parser.parse_args(arguments)
+    try:
+        if not is_run(options.run):
+            raise ValueError(f"{options.run} is no run of `python -m train`")
+        for share in options.share:
+            if not 0 <= share <= 1:
+                raise ValueError(f"--share {share:g}: use values from 0 to 1")
+        if options.out and len(options.share) != 1:
+            raise ValueError("--out needs one --share: choose it from the table that this command prints without --out")
+        if options.out and options.out.exists():
+            raise ValueError(f"{options.out} is there already: choose another --out or remove it")
+        validation = load_split(options.data, "validation")
+        other, tuned = load_model(options.other), load_model(options.run)
+        bias = dict(options.logit_bias)
+        blend = Blend(other, tuned, bias)
+        print(_table([(share, blend.scores(share, validation)) for share in options.share]))
+        if options.out:
+            weights = other.config.weights.get("sha256")
+            record = {"with": Path(other.source).name, "sha256": weights, "share": options.share[0], "logit_bias": bias}
+            write_run(blend, options.share[0], options.run, options.out, record, validation)
+    except (DataError, ModelError, ValueError, OSError) as error:
+        print(f"error: {explain(error, options.out or options.run)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
