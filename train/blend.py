@@ -26,7 +26,7 @@ from emotion_model.classifier import EmotionClassifier, ModelError
 from emotion_model.preprocessing import network_input
 from train.config import explain, write_json
 from train.data import DataError, FaceDataset, load_split
-from train.evaluate import classification_metrics, ferplus_majority
+from train.evaluate import single_view_scores
 from train.runs import RECORDS, is_run, load_model
 
 SHARES = tuple(round(share, 1) for share in np.linspace(0, 1, 11).tolist())
@@ -58,37 +58,26 @@ class Blend:
         return self._network
 
     def scores(self, share: float, faces: FaceDataset) -> dict[str, Any]:
-        """What `train.evaluate` says of the blend's single views, with the agreement with FER+ where there are votes.
+        """What `train.evaluate` says of the blend's single views.
 
         Raises:
             DataError: the faces have a class that the models lack.
         """
-        if not set(faces.emotions) <= set(self.emotions):
-            raise DataError(f"the data has the classes {faces.emotions}, the models {self.emotions}")
-        order = np.array([self.emotions.index(emotion) for emotion in faces.emotions])
         network = self.network(share)
         probabilities = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
-        result = classification_metrics(order[faces.labels], probabilities, self.emotions)
-        majority = ferplus_majority(faces)
-        clear = majority >= 0
-        if clear.any():
-            agreeing = probabilities.argmax(axis=1)[clear] == order[majority[clear]]
-            result["ferplus_majority_accuracy"] = round(float(agreeing.mean()), 4)
-        return result
+        return single_view_scores(faces, probabilities, self.emotions)
 
 
-def write_run(blend: Blend, share: float, run_dir: Path, out: Path, record: dict[str, Any], faces: FaceDataset) -> None:
-    """Make a run of a blend: the records of the tuned run, the blended weights and what they score on `faces`."""
+def write_run(network: keras.Model, scores: dict[str, Any], record: dict[str, Any], run_dir: Path, out: Path) -> None:
+    """Make a run of a blended network: the records of the tuned run, its own validation scores, how it was blended."""
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    own = {"config": {"blend": record}, "metrics": {"validation": scores}}
     for name in RECORDS:
-        shutil.copyfile(run_dir / f"{name}.json", partial / f"{name}.json")
-    config = json.loads((run_dir / "config.json").read_text())
-    write_json(partial / "config.json", config | {"blend": record})
-    metrics = json.loads((run_dir / "metrics.json").read_text())
-    write_json(partial / "metrics.json", metrics | {"validation": blend.scores(share, faces)})
-    blend.network(share).save(partial / "model.keras")
+        values = json.loads((run_dir / f"{name}.json").read_text())
+        write_json(partial / f"{name}.json", values | own[name] if name in own else values)
+    network.save(partial / "model.keras")
     partial.rename(out)
 
 
@@ -96,7 +85,7 @@ def _table(rows: Sequence[tuple[float, dict[str, Any]]]) -> str:
     lines = ["share  accuracy  macro-F1  lowest F1         FER+ majority"]
     for share, scores in rows:
         lowest = min(scores["per_class"], key=lambda name: scores["per_class"][name]["f1"])
-        votes = scores.get("ferplus_majority_accuracy")
+        votes = scores["ferplus_majority_accuracy"]
         lines.append(
             f"{share:5g}  {scores['accuracy']:8.4f}  {scores['macro_f1']:8.4f}  "
             f"{scores['per_class'][lowest]['f1']:.4f} {lowest:10}  {'no votes' if votes is None else f'{votes:.4f}'}"
@@ -138,11 +127,13 @@ def main(arguments: list[str] | None = None) -> int:
         other, tuned = load_model(options.other), load_model(options.run)
         bias = dict(options.logit_bias)
         blend = Blend(other, tuned, bias)
-        print(_table([(share, blend.scores(share, validation)) for share in options.share]))
+        rows = [(share, blend.scores(share, validation)) for share in options.share]
+        print(_table(rows))
         if options.out:
+            [(share, scores)] = rows
             weights = other.config.weights.get("sha256")
-            record = {"with": Path(other.source).name, "sha256": weights, "share": options.share[0], "logit_bias": bias}
-            write_run(blend, options.share[0], options.run, options.out, record, validation)
+            record = {"with": Path(other.source).name, "sha256": weights, "share": share, "logit_bias": bias}
+            write_run(blend.network(share), scores, record, options.run, options.out)
     except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out or options.run)}", file=sys.stderr)
         return 2

@@ -46,28 +46,51 @@ def evaluate(
             than the model.
     """
     dataset = load_split(data_dir, split)
-    if not set(dataset.emotions) <= set(classifier.emotions):
-        raise DataError(f"the data has the classes {dataset.emotions}, the model {classifier.emotions}")
-    # Label indices of the data set in the model's order, which may differ.
-    order = np.array([classifier.emotions.index(emotion) for emotion in dataset.emotions])
-    labels = order[dataset.labels]
+    labels = class_order(dataset, classifier.emotions)[dataset.labels]
     single = classifier.predict(dataset.images)
     flipped = classifier.predict(dataset.images, flip=True)
-    result = {"split": split, **classification_metrics(labels, single, classifier.emotions)}
+    result = {"split": split, **single_view_scores(dataset, single, classifier.emotions)}
     result["flip"] = _brief(labels, flipped, classifier.emotions)
     if ten_crop:
         result["ten_crop"] = _brief(labels, _ten_crop(classifier, dataset.images), classifier.emotions)
     keep = _only_here(dataset, data_dir, split)
     result["deduplicated"] = _brief(labels[keep], single[keep], classifier.emotions)
     result["deduplicated"]["flip_accuracy"] = _brief(labels[keep], flipped[keep], classifier.emotions)["accuracy"]
-    majority = ferplus_majority(dataset)
-    clear = majority >= 0
-    result["ferplus_majority_images"] = int(clear.sum())
-    for name, answers in (("accuracy", single.argmax(axis=1)), ("label_agreement", labels)):
-        agreeing = answers[clear] == order[majority[clear]]
-        result[f"ferplus_majority_{name}"] = round(float(agreeing.mean()), 4) if clear.any() else None
     if robustness:
         result["robustness"] = robustness_curves(classifier, dataset.images, labels)
+    return result
+
+
+def class_order(dataset: FaceDataset, emotions: Sequence[str]) -> np.ndarray:
+    """Index of each of the data's classes among a model's, whose order may differ, int `(classes of the data,)`.
+
+    Raises:
+        DataError: the model lacks a class of the data.
+    """
+    if not set(dataset.emotions) <= set(emotions):
+        raise DataError(f"the data has the classes {dataset.emotions}, the model {emotions}")
+    return np.array([emotions.index(emotion) for emotion in dataset.emotions])
+
+
+def single_view_scores(dataset: FaceDataset, probabilities: np.ndarray, emotions: Sequence[str]) -> dict[str, Any]:
+    """`classification_metrics` and what `evaluate` says of FER+, for one answer to each face.
+
+    Args:
+        dataset: the faces.
+        probabilities: float32 `(n, classes)`, in the order of `emotions`.
+        emotions: names of the model's classes.
+
+    Raises:
+        DataError: the model lacks a class of the data.
+    """
+    order = class_order(dataset, emotions)
+    labels, majority = order[dataset.labels], ferplus_majority(dataset)
+    clear = majority >= 0
+    result = classification_metrics(labels, probabilities, emotions)
+    result["ferplus_majority_images"] = int(clear.sum())
+    for name, answers in (("accuracy", probabilities.argmax(axis=1)), ("label_agreement", labels)):
+        agreeing = answers[clear] == order[majority[clear]]
+        result[f"ferplus_majority_{name}"] = round(float(agreeing.mean()), 4) if clear.any() else None
     return result
 
 

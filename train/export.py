@@ -33,7 +33,7 @@ from train.data import DataError, load_split
 from train.evaluate import evaluate
 from train.framing import RESULT as FRAMING_RESULT
 from train.report import make_report
-from train.runs import RECORDS, config_of_run, labels_of_run, write_model
+from train.runs import RECORDS, config_of_run, labels_of_run, require_finished, write_model
 
 MAX_BYTES = 10_000_000  # a Space takes files of up to this size without LFS
 
@@ -61,8 +61,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         ValueError: the run is not finished, or its weights are too large.
     """
     weights = run_dir / "model.keras"
-    if not (run_dir / "metrics.json").exists():
-        raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
+    require_finished(run_dir)
     if weights.stat().st_size > MAX_BYTES:
         raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
     validation = load_split(data_dir, "validation")

@@ -187,7 +187,7 @@ def fit(
         print(f"{run_dir}: already complete")
     else:
         write_json(config_path, config)
-        _record_environment(run_dir / "environment.json", precision(preset.training))
+        _record_environment(run_dir / "environment.json", run.precision)
         run.resume()
         with _tracker(run_dir, config) if track else nullcontext() as run.track, _stop_on_signal() as stop:
             run.train(stop)
@@ -243,11 +243,6 @@ def _git(*arguments: str) -> str:
     ).stdout.strip()
 
 
-def precision(config: TrainingConfig) -> str:
-    """What the network computes in on this machine, as a Keras dtype policy."""
-    return fastest_precision() if config.precision == "auto" else config.precision
-
-
 def _record_environment(path: Path, precision: str) -> None:
     """Write where a run begins; where it goes on elsewhere, add that to the list `resumed`."""
     now = environment() | {"precision": precision}
@@ -287,7 +282,8 @@ class _Run:
             self.targets = (1 - share) * self.targets + share * teacher.probabilities
         weights = class_weights(train.labels, len(train.emotions), self.config.class_weight_power)
         self.sample_weights = weights[train.labels] if self.config.class_weight_power else None
-        with _dtype_policy(precision(self.config)):
+        self.precision = fastest_precision() if self.config.precision == "auto" else self.config.precision
+        with _dtype_policy(self.precision):
             self.model = with_fast_layers(build_model(self.architecture))
         if start:
             self.model.set_weights(start.weights)

@@ -37,7 +37,7 @@ from emotion_model.classifier import (
 from emotion_model.labels import Label
 from train.config import write_json
 from train.data import DataError, load_split
-from train.evaluate import expected_calibration_error, ferplus_majority
+from train.evaluate import class_order, expected_calibration_error, ferplus_majority
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -412,9 +412,7 @@ def confident_mistakes(classifier: EmotionClassifier, data_dir: str | Path, spli
     """
     dataset = load_split(data_dir, split)
     emotions = classifier.emotions
-    if not set(dataset.emotions) <= set(emotions):
-        raise DataError(f"the data has the classes {dataset.emotions}, the model {emotions}")
-    order = np.array([emotions.index(emotion) for emotion in dataset.emotions])  # the model's may differ
+    order = class_order(dataset, emotions)
     labels = order[dataset.labels]
     majority = ferplus_majority(dataset)
     majority = np.where(majority >= 0, order[majority], -1)

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig, ModelError
+from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig
 from emotion_model.labels import LABELS, Label
 from emotion_model.preprocessing import Framing
 
@@ -70,17 +70,27 @@ def is_run(folder: str | Path) -> bool:
     return (Path(folder) / "environment.json").exists()
 
 
+def require_finished(run_dir: Path) -> None:
+    """Refuse a run that has not come to its end.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if not (run_dir / "metrics.json").exists():
+        raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
+
+
 def load_model(name: str | Path) -> EmotionClassifier:
     """`bundled`, an exported model, or a finished run as it is: not calibrated, and of any size.
 
     Raises:
         ModelError: there is no such model, or it cannot be loaded.
+        ValueError: the run is not finished.
     """
     if not is_run(name):
         return EmotionClassifier.load(name)
     run_dir = Path(name)
-    if not (run_dir / "metrics.json").exists():
-        raise ModelError(f"{run_dir} holds no finished run: train it to its end first")
+    require_finished(run_dir)
     with tempfile.TemporaryDirectory() as folder:
         classifier = write_model(run_dir, config_of_run(run_dir, labels_of_run(run_dir), {}), Path(folder))
     classifier.folder, classifier.source = run_dir, str(run_dir)
