@@ -75,7 +75,9 @@ def model_card(
     )
     earlier = [training[name] for name in ("start", "base") if training.get(name)]
     minutes = sum(one.get("minutes", 0) for one in (training, *earlier))
-    cores = training["environment"]["cpu_count"]
+    environment = training["environment"]
+    # A run may have gone on elsewhere: the most cores that any part of it had.
+    cores = max(place["cpu_count"] for place in (environment, *environment.get("resumed", ())))
     card = ModelCard.from_template(
         card_data,
         template_path=str(template),
@@ -94,6 +96,7 @@ def model_card(
             {"architecture": config.architecture, "training": training["config"]}, indent=1, ensure_ascii=False
         ),
         hours=minutes / 60,
+        cores=cores,
         core_hours=minutes / 60 * cores,
         kilowatt_hours=minutes / 60 * cores * WATTS_PER_CORE / 1000,
         watts_per_core=WATTS_PER_CORE,

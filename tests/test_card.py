@@ -99,6 +99,14 @@ def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
     )
 
 
+def test_cores_are_those_of_the_largest_machine_that_a_run_went_on_with(config):
+    environment = {"cpu_count": 1, "resumed": [{"cpu_count": 4}, {"cpu_count": 2}]}
+    text = model_card(replace(config, training={**config.training, "environment": environment}))
+    assert "hours on 4 CPU cores" in text
+    text = model_card(replace(config, training={**config.training, "environment": {"cpu_count": 1}}))
+    assert "hours on 1 CPU core " in text
+
+
 def test_a_model_without_metrics_has_no_card():
     with pytest.raises(ModelError, match=r"train\.export"):
         model_card(ModelConfig())

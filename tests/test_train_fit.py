@@ -301,7 +301,9 @@ def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, mon
     classifier = EmotionClassifier.load(model)
     assert classifier.emotions == EMOTIONS and classifier.config == config
     assert evaluate_main(["--model", str(model), "--data", str(parquet), "--split", "test", "--json"]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    printed = capsys.readouterr()
+    assert "test: mirrored views" in printed.err, "what is being measured is said, beside the answer"
+    result = json.loads(printed.out)
     assert {"split", "images", "accuracy", "macro_f1", "per_class", "confusion", "ece", "flip", "deduplicated"} <= set(
         result
     )

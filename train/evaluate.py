@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,12 @@ TEN_CROP_SIDE = 44 / 48  # of the picture's side: four corners and the centre, e
 
 
 def evaluate(
-    classifier: Classifier, data_dir: str | Path, split: str, ten_crop: bool = False, robustness: bool = False
+    classifier: Classifier,
+    data_dir: str | Path,
+    split: str,
+    ten_crop: bool = False,
+    robustness: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Scores of a model on one split, JSON-ready.
 
@@ -40,6 +45,7 @@ def evaluate(
         split: `validation` or `test`.
         ten_crop: also average over ten crops (ten times the work).
         robustness: also measure damaged pictures (44 times the work).
+        progress: is told what is measured next.
 
     Raises:
         DataError: the data cannot be used (all three splits are needed to find the duplicates), or has other classes
@@ -47,18 +53,26 @@ def evaluate(
     """
     dataset = load_split(data_dir, split)
     labels = class_order(dataset, classifier.emotions)[dataset.labels]
+    progress("single views")
     single = classifier.predict(dataset.images)
+    progress("mirrored views")
     flipped = classifier.predict(dataset.images, flip=True)
     result = {"split": split, **single_view_scores(dataset, single, classifier.emotions)}
     result["flip"] = _brief(labels, flipped, classifier.emotions)
     if ten_crop:
+        progress("ten crops")
         result["ten_crop"] = _brief(labels, _ten_crop(classifier, dataset.images), classifier.emotions)
     keep = _only_here(dataset, data_dir, split)
     result["deduplicated"] = _brief(labels[keep], single[keep], classifier.emotions)
     result["deduplicated"]["flip_accuracy"] = _brief(labels[keep], flipped[keep], classifier.emotions)["accuracy"]
     if robustness:
-        result["robustness"] = robustness_curves(classifier, dataset.images, labels)
+        result["robustness"] = robustness_curves(classifier, dataset.images, labels, progress=progress)
     return result
+
+
+def print_progress(split: str) -> Callable[[str], None]:
+    """A `progress` for `evaluate` that prints to stderr, so that stdout stays what was asked for."""
+    return lambda what: print(f"{split}: {what}", file=sys.stderr, flush=True)
 
 
 def class_order(dataset: FaceDataset, emotions: Sequence[str]) -> np.ndarray:
@@ -210,7 +224,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         members = [load_model(model) for model in options.model]
         classifier = members[0] if len(members) == 1 else EmotionEnsemble(members)
-        result = evaluate(classifier, options.data, options.split, options.ten_crop, options.robustness)
+        result = evaluate(
+            classifier,
+            options.data,
+            options.split,
+            options.ten_crop,
+            options.robustness,
+            print_progress(options.split),
+        )
     except (DataError, ModelError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -30,7 +30,7 @@ from emotion_model.classifier import (
 from emotion_model.preprocessing import Framing
 from train.config import write_json
 from train.data import DataError, load_split
-from train.evaluate import evaluate
+from train.evaluate import evaluate, print_progress
 from train.framing import RESULT as FRAMING_RESULT
 from train.report import make_report
 from train.runs import RECORDS, config_of_run, labels_of_run, require_finished, write_model
@@ -78,7 +78,15 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         config = replace(config, temperature=fit_temperature(validation.labels, uncalibrated))
         classifier.config = config
         metrics = {
-            split: evaluate(classifier, data_dir, split, ten_crop=True, robustness=split == "test") for split in splits
+            split: evaluate(
+                classifier,
+                data_dir,
+                split,
+                ten_crop=True,
+                robustness=split == "test",
+                progress=print_progress(split),
+            )
+            for split in splits
         }
         config = replace(config, metrics=metrics)
         (made / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")

@@ -74,7 +74,11 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def robustness_curves(
-    classifier: Classifier, images: np.ndarray, labels: np.ndarray, seed: int = 0
+    classifier: Classifier,
+    images: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, Any]]:
     """Accuracy under each kind of damage, after Hendrycks & Dietterich, "Benchmarking robustness", 2019.
 
@@ -83,6 +87,7 @@ def robustness_curves(
         images: uint8 grey `(n, height, width)`.
         labels: int `(n,)`, indices into the model's classes.
         seed: of the random directions, noise and places.
+        progress: is told what is measured next.
 
     Returns:
         `{name: {"unit": str, "points": [{"value": float, "accuracy": float}, ...]}}`, JSON-ready; the first point of
@@ -90,7 +95,8 @@ def robustness_curves(
     """
     clean = _accuracy(classifier, images, labels)
     curves = {}
-    for name, corruption in CORRUPTIONS.items():
+    for number, (name, corruption) in enumerate(CORRUPTIONS.items(), start=1):
+        progress(f"damaged pictures, {number} of {len(CORRUPTIONS)}: {name.replace('_', ' ')}")
         points = [{"value": float(corruption.clean), "accuracy": clean}]
         for value in corruption.values:
             rng = np.random.default_rng(seed)
