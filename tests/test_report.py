@@ -8,7 +8,7 @@ from emotion_model import ModelConfig
 from emotion_model.classifier import CONFIG_FILE, EmotionClassifier
 from train.data import load_split
 from train.evaluate import evaluate
-from train.report import confident_mistakes, draw_curves, main
+from train.report import confident_mistakes, draw_curves, draw_report, main, read_config
 
 HISTORY = [
     {
@@ -48,6 +48,11 @@ def is_a_drawing(path):
         return picture.width > 400 and picture.height > 200 and len(picture.convert("RGB").getcolors(1 << 22)) > 20
 
 
+def description_of(path):
+    with Image.open(path) as picture:
+        return picture.info["Description"]
+
+
 def test_one_command_draws_everything(measured, data, tmp_path, capsys):
     assert main(["--model", str(measured), "--data", str(data), "--out", str(tmp_path / "report")]) == 0
     pictures = ["confusion", "curves", "mistakes", "per_class", "reliability", "robustness"]
@@ -84,6 +89,15 @@ def test_bad_input_is_told_in_one_sentence(tiny_model, measured, tmp_path, capsy
 def test_the_curves_of_a_first_epoch_can_be_drawn(tmp_path):
     draw_curves(HISTORY[:1], tmp_path / "curves.png")
     assert is_a_drawing(tmp_path / "curves.png") and [p.name for p in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_the_curves_of_a_blended_model_are_said_to_be_those_of_a_part_of_it(measured, tmp_path):
+    config = read_config(measured / CONFIG_FILE)
+    draw_report(config, "test", tmp_path)
+    assert "mean of weights" not in description_of(tmp_path / "curves.png")
+    blended = replace(config, training=config.training | {"blend": {"share": 0.2, "logit_bias": {}}})
+    draw_report(blended, "test", tmp_path)
+    assert "mean of weights, 20 % this run's" in description_of(tmp_path / "curves.png")
 
 
 def test_mistakes_are_counted_against_the_labels(measured, data):

@@ -161,11 +161,13 @@ def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str
         )
     scores = config.metrics[split]
     damaged = next((name for name in (split, *config.metrics) if config.metrics[name].get("robustness")), split)
+    blend = config.training.get("blend")
+    share = blend["share"] if blend else 1.0
     sources = {
         "confusion": (scores.get("confusion"), lambda found, path: draw_confusion(found, config.emotions, split, path)),
         "per_class": (scores.get("per_class"), lambda found, path: draw_per_class(found, config.labels, split, path)),
         "reliability": (scores.get("reliability"), lambda found, path: draw_reliability(found, split, path)),
-        "curves": (config.training.get("history"), draw_curves),
+        "curves": (config.training.get("history"), lambda found, path: draw_curves(found, path, share)),
         "robustness": (
             config.metrics[damaged].get("robustness"),
             lambda found, path: draw_robustness(found, damaged, path),
@@ -284,13 +286,14 @@ def draw_reliability(bins: Sequence[dict[str, Any]], split: str, path: Path) -> 
         lower.set_ylabel("faces in %")
 
 
-def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
+def draw_curves(history: Sequence[dict[str, float]], path: Path, share: float = 1.0) -> None:
     """Loss, accuracy and learning rate over the epochs, the best one marked; cheap enough for the end of each epoch.
 
     Args:
         history: one entry per epoch with `epoch`, `val_accuracy` and, as far as known, `loss`, `accuracy`, `val_loss`
             and `learning_rate`.
         path: the PNG to write; a reader never sees half of it.
+        share: of this run in a model that is a mean of weights (`train.blend`), whose own accuracy is another one.
 
     Raises:
         ValueError: no epoch.
@@ -306,6 +309,10 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
         f"{best['epoch']} with {100 * best['val_accuracy']:.2f} %, and ends at "
         f"{100 * history[-1]['val_accuracy']:.2f} %."
     )
+    title = f"Best: {100 * best['val_accuracy']:.2f} % on validation, epoch {best['epoch']}"
+    if share < 1:
+        description += f" The model is a mean of weights, {100 * share:.0f} % this run's, and has other scores."
+        title = f"The run that {100 * share:.0f} % of the weights come from"
     panels = (
         ("loss", (("loss", "training"), ("val_loss", "validation"))),
         ("accuracy in %", (("accuracy", "training"), ("val_accuracy", "validation"))),
@@ -327,7 +334,7 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
             axes.set_ylabel(unit)
         _title(
             rows[0],
-            f"Best: {100 * best['val_accuracy']:.2f} % on validation, epoch {best['epoch']}",
+            title,
             [line for line in rows[0].lines if not line.get_label().startswith("_")],
         )
         rows[1].plot(best["epoch"], 100 * best["val_accuracy"], "o", color=BLUE, markersize=5)
