@@ -334,6 +334,7 @@ def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_p
     teachers = ["--teacher", str(tmp_path / "model"), str(tmp_path / "run"), "--distillation", "0.5"]
     assert command.main([*command_line, str(tmp_path / "b"), "--start", str(tmp_path / "model"), *teachers]) == 0
     record = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert f"asking 2 teachers about {record['data']['train']} faces" in capsys.readouterr().out
     assert record["training"]["distillation"] == 0.5
     assert record["start"]["sha256"] == record["teacher"][0]["sha256"] == config.weights["sha256"]
     assert record["start"]["validation_accuracy"] == config.metrics["validation"]["accuracy"]

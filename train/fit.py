@@ -42,6 +42,7 @@ from train.runs import load_model
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
 TRACK_SECONDS = 5  # between points of the live curves
+TEACHER_BATCH = 512  # faces between steps of its progress bar
 PROJECT = "emotion-cnn"  # of the tracker: all runs stand side by side in it
 EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
 # What Keras' callbacks keep between epochs and forget at a restart.
@@ -139,7 +140,14 @@ class Teacher:
             )
         order = [ensemble.emotions.index(emotion) for emotion in faces.emotions]
         record = [{"source": Path(model.source).name, "sha256": model.config.weights.get("sha256")} for model in models]
-        return cls(ensemble.predict(faces.images, flip=True)[:, order], record)
+        print(f"asking {len(models)} teacher{'s' * (len(models) > 1)} about {len(faces):,} faces", flush=True)
+        starts = range(0, len(faces), TEACHER_BATCH)
+        progress = keras.utils.Progbar(len(starts), verbose=int(sys.stdout.isatty()))
+        answers = []
+        for start in starts:
+            answers.append(ensemble.predict(faces.images[start : start + TEACHER_BATCH], flip=True)[:, order])
+            progress.add(1)
+        return cls(np.concatenate(answers), record)
 
 
 def fit(
