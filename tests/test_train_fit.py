@@ -48,6 +48,12 @@ def data():
     return separable(56, 0), separable(28, 1)
 
 
+@pytest.fixture(scope="module")
+def lessons():
+    """Enough faces to learn from in few epochs, each of which costs a plot and a checkpoint besides its steps."""
+    return separable(560, 0), separable(28, 1)
+
+
 def weights_of(path):
     return keras.saving.load_model(path / "model.keras").get_weights()
 
@@ -77,8 +83,8 @@ def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_
     assert metrics["validation"]["accuracy"] == pytest.approx(max(e["val_accuracy"] for e in history), abs=1e-4)
 
 
-def test_a_network_learns_what_can_be_learned(data, tmp_path):
-    metrics = fit(preset(epochs=40, batch_size=7, learning_rate=1e-2, ema_momentum=0.9), *data, tmp_path, 0)
+def test_a_network_learns_what_can_be_learned(lessons, tmp_path):
+    metrics = fit(preset(epochs=4, batch_size=7, learning_rate=1e-2, ema_momentum=0.9), *lessons, tmp_path, 0)
     assert metrics["validation"]["accuracy"] > 0.8
 
 
@@ -89,11 +95,11 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(data, tmp
     assert same(a, b) and not same(a, c)
 
 
-def test_a_network_learns_from_blended_faces_too(data, tmp_path):
-    recipe = {"epochs": 40, "batch_size": 7, "learning_rate": 1e-2, "ema_momentum": 0.9, "class_weight_power": 0.25}
-    metrics = fit(preset(**recipe, mixup=0.2), *data, tmp_path / "mixed", 0)
+def test_a_network_learns_from_blended_faces_too(lessons, tmp_path):
+    recipe = {"epochs": 8, "batch_size": 7, "learning_rate": 1e-2, "ema_momentum": 0.9, "class_weight_power": 0.25}
+    metrics = fit(preset(**recipe, mixup=0.2), *lessons, tmp_path / "mixed", 0)
     assert metrics["validation"]["accuracy"] > 0.7
-    fit(preset(**recipe), *data, tmp_path / "unmixed", 0)
+    fit(preset(**recipe), *lessons, tmp_path / "unmixed", 0)
     assert not same(weights_of(tmp_path / "mixed"), weights_of(tmp_path / "unmixed"))
 
 
@@ -184,10 +190,10 @@ def shifted(dataset):
     return Teacher(np.eye(7, dtype=np.float32)[(dataset.labels + 1) % 7], [{"source": "shifted", "sha256": "0"}])
 
 
-def test_a_student_learns_what_its_teacher_says(data, tmp_path):
-    train, validation = data
+def test_a_student_learns_what_its_teacher_says(lessons, tmp_path):
+    train, validation = lessons
     agreeing = replace(validation, labels=(validation.labels + 1) % 7)
-    recipe = preset(epochs=30, batch_size=7, learning_rate=1e-2, ema_momentum=0.9, distillation=1.0)
+    recipe = preset(epochs=3, batch_size=7, learning_rate=1e-2, ema_momentum=0.9, distillation=1.0)
     metrics = fit(recipe, train, agreeing, tmp_path, 0, teacher=shifted(train))
     assert metrics["validation"]["accuracy"] > 0.4, "it says what the labels say, or nothing"
 
