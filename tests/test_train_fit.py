@@ -276,7 +276,8 @@ def parquet(tmp_path):
 
 def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes_on(parquet, tmp_path):
     arguments = [sys.executable, "-u", "-m", "train", "--data", str(parquet), "--out", str(tmp_path / "run")]
-    arguments += ["--preset", "compact", "--epochs", "400", "--seed", "3"]
+    arguments += ["--preset", "compact", "--epochs", "400", "--seed", "3", "--filters", "4", "8"]
+    arguments += ["--kernel-sizes", "3", "3", "--attention-blocks", "--dense-units", "8", "--dense-dropout", "0.1"]
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     printed = ""
     for line in process.stdout:
@@ -294,7 +295,8 @@ def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes
     else:
         pytest.fail("the run did not go on")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=300)
+    rest, _ = process.communicate(timeout=300)
+    assert process.returncode == 130 and "run again to go on" in rest, rest
 
 
 def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, monkeypatch):

@@ -196,9 +196,10 @@ def fit(
     else:
         write_json(config_path, config)
         _record_environment(run_dir / "environment.json", run.precision)
-        run.resume()
-        with _tracker(run_dir, config) if track else nullcontext() as run.track, _stop_on_signal() as stop:
-            run.train(stop)
+        with _stop_on_signal() as stop:  # from here on a signal is remembered, even while a checkpoint is read
+            run.resume()
+            with _tracker(run_dir, config) if track else nullcontext() as run.track:
+                run.train(stop)
         run.finish()
     return json.loads((run_dir / "metrics.json").read_text())
 
