@@ -67,13 +67,14 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, data
 
 def test_chosen_runs_of_a_plan_are_made_alone(tmp_path, data, capsys):
     text = PLAN.replace("seeds = [0, 1]", "seeds = [0]")
-    (tmp_path / "plan.toml").write_text(f'{text}[runs.large_steps]\nloss = "cross_entropy"\nlearning_rate = 1.0\n')
-    command = [str(tmp_path / "plan.toml"), "--data", str(data), "--out", str(tmp_path / "out"), "--only"]
+    plan = write_plan(tmp_path, f'{text}[runs.longer]\nloss = "cross_entropy"\nepochs = 12\n')
+    assert read_plan(plan).runs["longer"]["epochs"] == 12, "a run's own setting goes before the common one"
+    command = [str(plan), "--data", str(data), "--out", str(tmp_path / "out"), "--only"]
     assert main([*command, "skips"]) == 0
     with (tmp_path / "out" / "results.csv").open() as file:
         assert [row["run"] for row in csv.DictReader(file)] == ["reference", "skips"]
     assert main([*command, "hops"]) == 2
-    assert "no run hops; it has reference, skips, large_steps" in capsys.readouterr().err
+    assert "no run hops; it has reference, skips, longer" in capsys.readouterr().err
 
 
 def test_a_failed_run_does_not_stop_the_rest(tmp_path, data, capsys):

@@ -141,13 +141,12 @@ class Teacher:
         order = [ensemble.emotions.index(emotion) for emotion in faces.emotions]
         record = [{"source": Path(model.source).name, "sha256": model.config.weights.get("sha256")} for model in models]
         print(f"asking {len(models)} teacher{'s' * (len(models) > 1)} about {len(faces):,} faces", flush=True)
-        starts = range(0, len(faces), TEACHER_BATCH)
-        progress = keras.utils.Progbar(len(starts), verbose=int(sys.stdout.isatty()))
+        progress = keras.utils.Progbar(len(faces), verbose=int(sys.stdout.isatty()), unit_name="face")
         answers = []
-        for start in starts:
-            answers.append(ensemble.predict(faces.images[start : start + TEACHER_BATCH], flip=True)[:, order])
-            progress.add(1)
-        return cls(np.concatenate(answers), record)
+        for start in range(0, len(faces), TEACHER_BATCH):
+            answers.append(ensemble.predict(faces.images[start : start + TEACHER_BATCH], flip=True))
+            progress.add(len(answers[-1]))
+        return cls(np.concatenate(answers)[:, order], record)
 
 
 def fit(
