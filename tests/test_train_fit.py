@@ -106,12 +106,17 @@ def test_a_network_learns_from_blended_faces_too(lessons, tmp_path):
 ONE_CYCLE = {"schedule": "one_cycle", "optimizer": "adamw", "weight_decay": 0.5, "ema_momentum": 0.9, "mixup": 0.2}
 
 
-@pytest.mark.parametrize("changes", [{}, ONE_CYCLE], ids=["plateau", "one_cycle"])
-@pytest.mark.parametrize("stop_after", [3, 7, 9, 14])
-def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_never_had(
-    data, tmp_path, monkeypatch, changes, stop_after
-):
-    fit(preset(**changes), *data, tmp_path / "whole", 0)
+@pytest.fixture(scope="module", params=[{}, ONE_CYCLE], ids=["plateau", "one_cycle"])
+def unbroken(request, data, tmp_path_factory):
+    """The changes to a recipe, and the folder of a run with them that was never stopped."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    fit(preset(**request.param), *data, folder, 0)
+    return request.param, folder
+
+
+@pytest.mark.parametrize("stop_after", [7, 9], ids=["at the end of an epoch", "within an epoch"])
+def test_a_stopped_run_ends_as_if_it_never_had_stopped(data, tmp_path, unbroken, stop_after):
+    changes, whole_dir = unbroken
 
     class Impatient(dict):
         """Asks to stop after some batches, as a signal would."""
@@ -130,9 +135,9 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_never_had(
         run.train(Impatient())
     assert (tmp_path / "broken" / "checkpoint" / "state.json").exists()
     fit(preset(**changes), *data, tmp_path / "broken", 0)
-    assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken"))
-    assert not same(weights_of(tmp_path / "whole"), run.initial), "nothing was learned"
-    whole, broken = (json.loads((tmp_path / n / "history.json").read_text()) for n in ("whole", "broken"))
+    assert same(weights_of(whole_dir), weights_of(tmp_path / "broken"))
+    assert not same(weights_of(whole_dir), run.initial), "nothing was learned"
+    whole, broken = (json.loads((of / "history.json").read_text()) for of in (whole_dir, tmp_path / "broken"))
     for name in ("val_accuracy", "accuracy", "loss"):
         assert [e[name] for e in whole] == pytest.approx([e[name] for e in broken], abs=1e-5)
 
@@ -366,6 +371,17 @@ def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_p
         assert command.main([*command_line, str(tmp_path / "d"), *more]) == 2
         assert said in capsys.readouterr().err
         assert not (tmp_path / "d").exists()
+
+
+def test_an_interruption_while_teachers_are_asked_is_said(parquet, tmp_path, capsys, monkeypatch, tiny_model):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1, distillation=0.5))
+    monkeypatch.setattr(fit_module.EmotionEnsemble, "predict", interrupted)
+    assert command.main(["--data", str(parquet), "--out", str(tmp_path / "a"), "--teacher", str(tiny_model)]) == 130
+    assert "nothing is lost" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
 
 
 def test_frozen_blocks_keep_their_weights(parquet, tmp_path, capsys, monkeypatch):

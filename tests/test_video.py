@@ -388,7 +388,7 @@ def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_whole_files_and_says_so(film, tmp_path, number):
-    path = clips.write_clip(tmp_path / "long.mp4", film, times=[i / 10 for i in range(3000)])
+    path = clips.write_clip(tmp_path / "long.mp4", film, times=[i / 10 for i in range(1000)])
     out = tmp_path / "out"
     out.mkdir()
     arguments = ["video", str(path), "--csv", str(out / "o.csv"), "--annotated", str(out / "o.mp4")]
@@ -408,8 +408,8 @@ def test_an_interrupted_run_keeps_whole_files_and_says_so(film, tmp_path, number
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted at" in errors
     assert sorted(f.name for f in out.iterdir()) == ["o.csv", "o.mp4"]
-    assert 0 < len(rows(out / "o.csv")) < 3000
-    assert 0 < len(clips.decode(out / "o.mp4")[0]) < 3000
+    assert 0 < len(rows(out / "o.csv")) < 1000
+    assert 0 < len(clips.decode(out / "o.mp4")[0]) < 1000
 
 
 # Real clips

@@ -94,6 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
     except StoppedError as stopped:
         print(stopped)
         return 130
+    except KeyboardInterrupt:  # while data are read or teachers asked; once it trains, a run stops with a checkpoint
+        print("stopped outside of the training: nothing is lost, the same command begins there again", file=sys.stderr)
+        return 130
     except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
