@@ -114,8 +114,8 @@ def unbroken(request, data, tmp_path_factory):
     return request.param, folder
 
 
-@pytest.mark.parametrize("stop_after", [7, 9], ids=["at the end of an epoch", "within an epoch"])
-def test_a_stopped_run_ends_as_if_it_never_had_stopped(data, tmp_path, unbroken, stop_after):
+@pytest.mark.parametrize("stop_after", [3, 7, 9, 14])
+def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_never_had(data, tmp_path, unbroken, stop_after):
     changes, whole_dir = unbroken
 
     class Impatient(dict):
