@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 pytest.importorskip("torch", reason="needs torch: requirements-torch.txt")
+pytest.importorskip("jax", reason="needs jax: requirements-dev.txt")
 
 TRAIN = """
 import sys
@@ -24,7 +25,8 @@ from train.data import FaceDataset
 from train.fit import fit
 labels = np.arange(56) % 7
 data = FaceDataset(faces(56, 0) // 8 + (labels * 32).astype(np.uint8)[:, None, None], labels)
-recipe = TrainingConfig(epochs=6, batch_size=8, learning_rate=1e-2, precision=sys.argv[2], ema_momentum=0.9)
+recipe = TrainingConfig(epochs=6, batch_size=8, learning_rate=1e-2, precision=sys.argv[2], ema_momentum=0.9,
+    device_augmentation=sys.argv[3] == "device")
 out = Path(sys.argv[1])
 metrics = fit(Preset(replace(TINY, attention_blocks=(1,)), recipe), data, data, out, 0)
 model = keras.saving.load_model(out / "model.keras")
@@ -47,10 +49,19 @@ def run(backend, code, *arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize(("trained", "loaded"), [("torch", "tensorflow"), ("tensorflow", "torch")])
-def test_a_model_trained_on_one_backend_answers_the_same_on_another(tmp_path, trained, loaded, precision):
-    run(trained, TRAIN, tmp_path, precision)
+@pytest.mark.parametrize(
+    ("trained", "loaded", "precision", "augmented"),
+    [
+        ("torch", "tensorflow", "float32", "processor"),
+        ("torch", "jax", "mixed_bfloat16", "device"),
+        ("tensorflow", "torch", "float32", "processor"),
+        ("tensorflow", "torch", "mixed_bfloat16", "processor"),
+        ("jax", "tensorflow", "float32", "processor"),
+        ("jax", "torch", "mixed_bfloat16", "device"),
+    ],
+)
+def test_a_model_trained_on_one_backend_answers_the_same_on_another(tmp_path, trained, loaded, precision, augmented):
+    run(trained, TRAIN, tmp_path, precision, augmented)
     history = json.loads((tmp_path / "history.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"], "it learned something"
     assert json.loads((tmp_path / "environment.json").read_text())["backend"] == trained
@@ -58,7 +69,8 @@ def test_a_model_trained_on_one_backend_answers_the_same_on_another(tmp_path, tr
     assert backend == loaded and float(difference) < 1e-4
 
 
-def test_fused_layers_compute_what_keras_own_do():
+@pytest.mark.parametrize(("backend", "kind"), [("torch", "Fused"), ("jax", "Block")])
+def test_fast_layers_compute_what_keras_own_do(backend, kind):
     code = """
 import numpy as np, keras
 from emotion_model.architecture import ArchitectureConfig, build_model
@@ -74,7 +86,8 @@ for model in (plain, fast):
     model.compile(optimizer=keras.optimizers.SGD(0.05), loss="categorical_crossentropy")
     for _ in range(3):
         model.train_on_batch(x, y)
-print(type(fast.layers[3]).__name__, max(np.abs(a - b).max() for a, b in zip(plain.get_weights(), fast.get_weights())))
+kinds = {type(layer).__name__ for layer in fast.layers} - {type(layer).__name__ for layer in plain.layers}
+print(sorted(kinds)[0], max(np.abs(a - b).max() for a, b in zip(plain.get_weights(), fast.get_weights())))
 """
-    name, difference = run("torch", code).split()[-2:]
-    assert name.startswith("Fused") and float(difference) < 2e-3  # running variances: one divides by n, one by n - 1
+    name, difference = run(backend, code).split()[-2:]
+    assert name.startswith(kind) and float(difference) < 2e-3  # running variances: one divides by n, one by n - 1

@@ -190,9 +190,20 @@ def test_another_configuration_in_the_same_folder_is_refused(data, tmp_path):
         fit(preset(epochs=2), *data, tmp_path, 0)
 
 
+def test_a_run_that_began_before_a_setting_existed_is_still_the_same(data, tmp_path, capsys):
+    fit(preset(epochs=1), *data, tmp_path, 0)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["training"]["gentle_epochs"], config["training"]["augmentation"]["degradation"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    fit(preset(epochs=1), *data, tmp_path, 0)
+    assert "already complete" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="another configuration"):
+        fit(preset(epochs=1, gentle_epochs=1), *data, tmp_path, 0)
+
+
 def shifted(dataset):
     """A teacher who is sure that every face shows the class after its label's."""
-    return Teacher(np.eye(7, dtype=np.float32)[(dataset.labels + 1) % 7], [{"source": "shifted", "sha256": "0"}])
+    return Teacher([{"source": "shifted", "sha256": "0"}], np.eye(7, dtype=np.float32)[(dataset.labels + 1) % 7])
 
 
 def test_a_student_learns_what_its_teacher_says(lessons, tmp_path):

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         metavar="MODEL",
         help="`bundled`, exported models or finished runs; their mean probabilities are learned too, by the share "
-        "--distillation",
+        "--distillation; with --device-augmentation they are asked about each face as it was varied",
     )
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
     parser.add_argument("--track", action="store_true", help="show the curves live: `trackio show` opens them")
@@ -89,7 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
         start = _start(options.start, preset, options.frozen_blocks) if options.start else None
-        teacher = Teacher.of_models(options.teacher, train) if options.teacher else None
+        teacher = None
+        if options.teacher and preset.training.device_augmentation:
+            teacher = Teacher.beside(options.teacher, train.emotions)
+        elif options.teacher:
+            teacher = Teacher.of_models(options.teacher, train)
         metrics = fit(preset, train, validation, options.out, dropped, options.track, start, teacher=teacher)
     except StoppedError as stopped:
         print(stopped)

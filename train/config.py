@@ -52,6 +52,11 @@ class AugmentationConfig:
         _check_range(self, 0, 0.9, "shift", "zoom", "brightness", "contrast")
         _check_range(self, 0, 1, "erasing", "degradation")
 
+    def scaled(self, strength: float) -> AugmentationConfig:
+        """The same changes with every range and probability, but that of mirroring, multiplied by `strength`."""
+        ranges = {f.name: getattr(self, f.name) * strength for f in fields(self) if f.name != "flip"}
+        return replace(self, **ranges)
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -80,6 +85,8 @@ class TrainingConfig:
     distillation: float = 0.0  # share of a teacher's probabilities in the target (Hinton et al., 2015)
     class_weight_power: float = 0.0  # weight of a class ~ (1 / its frequency) ** power; 0 none, 1 fully balanced
     ema_momentum: float = 0.0  # per step, of the averaged weights that are validated and kept; 0 turns it off
+    gentle_epochs: int = 0  # at the end, with augmentation half as strong: nearer to the faces that are asked about
+    device_augmentation: bool = False  # vary faces where the network trains, which a GPU does faster; teachers see them
     precision: str = "float32"  # auto: mixed_bfloat16, whose weights stay float32, where the hardware has it
     seed: int = 0
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -100,6 +107,7 @@ class TrainingConfig:
         _check_range(self, 0, 0.99999, "ema_momentum")
         _check_range(self, 0.01, 0.99, "plateau_factor")
         _check_range(self, 0, 10_000, "plateau_patience", "early_stopping_patience")
+        _check_range(self, 0, self.epochs, "gentle_epochs")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; `TrainingConfig(**values)` restores the config."""

@@ -48,10 +48,51 @@ def _gpu_has_bfloat16() -> bool | None:
     return details.get("compute_capability", (0, 0)) >= (8, 0)  # Ampere
 
 
+def device_name() -> str | None:
+    """The GPU that trains, by its maker's name; None where it is the processor."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    if backend == "jax":
+        import jax
+
+        return None if jax.default_backend() == "cpu" else jax.devices()[0].device_kind
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name") if gpus else None
+
+
 def with_fast_layers(model: keras.Model) -> keras.Model:
-    """The same network and weights with fused layers; on other backends than torch, the model itself."""
-    if keras.backend.backend() != "torch":
+    """The same network and weights with layers that train faster; on TensorFlow, the model itself."""
+    fast = {"torch": _layers_for_torch, "jax": _layers_for_jax}.get(keras.backend.backend(), dict)()
+    if not fast:
         return model
+    copy = keras.models.clone_model(
+        model, clone_function=lambda layer: fast.get(type(layer), type(layer)).from_config(layer.get_config())
+    )
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _layers_for_jax() -> dict[type[keras.layers.Layer], type[keras.layers.Layer]]:
+    class BlockMaxPooling2D(keras.layers.MaxPooling2D):
+        """A maximum over blocks: its gradient needs no search through windows, which is slow on a GPU."""
+
+        def call(self, inputs: Any) -> Any:
+            (high, wide), (height, width) = self.pool_size, inputs.shape[1:3]
+            if self.strides != self.pool_size or self.padding != "valid":
+                return super().call(inputs)
+            rows, columns = height // high, width // wide
+            whole = inputs[:, : rows * high, : columns * wide]
+            return keras.ops.max(keras.ops.reshape(whole, (-1, rows, high, columns, wide, inputs.shape[3])), (2, 4))
+
+    return {keras.layers.MaxPooling2D: BlockMaxPooling2D}
+
+
+def _layers_for_torch() -> dict[type[keras.layers.Layer], type[keras.layers.Layer]]:
     import torch.nn.functional as torch_functional
 
     class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -78,13 +119,8 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
             kept = keras.random.uniform(shape, seed=self.seed_generator) >= self.rate
             return inputs * (kept.to(inputs.dtype) / (1 - self.rate))
 
-    fused = {
+    return {
         keras.layers.BatchNormalization: FusedBatchNormalization,
         keras.layers.MaxPooling2D: FusedMaxPooling2D,
         keras.layers.SpatialDropout2D: FusedSpatialDropout2D,
     }
-    copy = keras.models.clone_model(
-        model, clone_function=lambda layer: fused.get(type(layer), type(layer)).from_config(layer.get_config())
-    )
-    copy.set_weights(model.get_weights())
-    return copy

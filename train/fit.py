@@ -36,14 +36,17 @@ from train.augment import augment, mixed, mixup_partners
 from train.config import Preset, TrainingConfig, write_json
 from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
-from train.fast import fastest_precision, with_fast_layers
+from train.fast import device_name, fastest_precision, with_fast_layers
+from train.on_device import AugmentedTraining
 from train.report import draw_curves
 from train.runs import load_model
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
+RECORD_SECONDS = 10  # epochs shorter than this write neither curves nor checkpoint each time
 TRACK_SECONDS = 5  # between points of the live curves
 TEACHER_BATCH = 512  # faces between steps of its progress bar
 PROJECT = "emotion-cnn"  # of the tracker: all runs stand side by side in it
+GENTLE = 0.5  # strength of the augmentation in the gentle epochs
 EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
 # What Keras' callbacks keep between epochs and forget at a restart.
 _CALLBACK_STATE = ("best", "wait", "cooldown_counter")
@@ -117,12 +120,31 @@ class Teacher:
     """What a student learns from besides the labels (Hinton et al., 2015).
 
     Attributes:
-        probabilities: float32 `(n, classes)`, a row for each training face.
-        record: which models they come from, for `config.json`.
+        record: which models they are, for `config.json`.
+        probabilities: float32 `(n, classes)`, a row for each training face as it is.
+        models: instead of those, models to be asked about each varied face, where `device_augmentation` is on.
     """
 
-    probabilities: np.ndarray
     record: list[dict[str, Any]]
+    probabilities: np.ndarray | None = None
+    models: tuple[EmotionClassifier, ...] = ()
+
+    @classmethod
+    def beside(cls, paths: Sequence[str | Path], emotions: Sequence[str]) -> Teacher:
+        """Models that look at each varied face together with the student.
+
+        Raises:
+            ModelError: a model cannot be loaded.
+            ValueError: a model has other classes, or has them in another order.
+        """
+        models = tuple(load_model(path) for path in paths)
+        for model in models:
+            if list(model.emotions) != list(emotions):
+                raise ValueError(
+                    f"{model.source} has the classes {', '.join(model.emotions)}, the data {', '.join(emotions)}: "
+                    "with device_augmentation they must be the same, in the same order"
+                )
+        return cls(_origins(models), models=models)
 
     @classmethod
     def of_models(cls, paths: Sequence[str | Path], faces: FaceDataset) -> Teacher:
@@ -139,14 +161,17 @@ class Teacher:
                 f"the teacher has the classes {', '.join(ensemble.emotions)}, the data {', '.join(faces.emotions)}"
             )
         order = [ensemble.emotions.index(emotion) for emotion in faces.emotions]
-        record = [{"source": Path(model.source).name, "sha256": model.config.weights.get("sha256")} for model in models]
         print(f"asking {len(models)} teacher{'s' * (len(models) > 1)} about {len(faces):,} faces", flush=True)
         progress = keras.utils.Progbar(len(faces), verbose=int(sys.stdout.isatty()), unit_name="face")
         answers = []
         for start in range(0, len(faces), TEACHER_BATCH):
             answers.append(ensemble.predict(faces.images[start : start + TEACHER_BATCH], flip=True))
             progress.add(len(answers[-1]))
-        return cls(np.concatenate(answers)[:, order], record)
+        return cls(_origins(models), np.concatenate(answers)[:, order])
+
+
+def _origins(models: Sequence[EmotionClassifier]) -> list[dict[str, Any]]:
+    return [{"source": Path(model.source).name, "sha256": model.config.weights.get("sha256")} for model in models]
 
 
 def fit(
@@ -186,7 +211,7 @@ def fit(
     if teacher:
         config["teacher"] = teacher.record
     config_path = run_dir / "config.json"
-    if config_path.exists() and json.loads(config_path.read_text()) != json.loads(json.dumps(config)):
+    if config_path.exists() and _with_later_settings(config_path) != json.loads(json.dumps(config)):
         raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
     run_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(preset, train, validation, run_dir, start, draw, teacher)
@@ -201,6 +226,13 @@ def fit(
                 run.train(stop)
         run.finish()
     return json.loads((run_dir / "metrics.json").read_text())
+
+
+def _with_later_settings(path: Path) -> dict[str, Any]:
+    """A run's config; settings that did not exist when it began have their defaults."""
+    config, defaults = json.loads(path.read_text()), TrainingConfig().to_dict()
+    augmentation = defaults["augmentation"] | config["training"]["augmentation"]
+    return config | {"training": defaults | config["training"] | {"augmentation": augmentation}}
 
 
 def require_teacher(preset: Preset, given: bool) -> None:
@@ -238,6 +270,7 @@ def environment() -> dict[str, Any]:
         "opencv": cv2.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu_count": usable_cores(),
+        "gpu": device_name(),
         "commit": _git("rev-parse", "HEAD") or None,
         "uncommitted_changes": bool(_git("status", "--porcelain")),
     }
@@ -285,7 +318,7 @@ class _Run:
         keras.utils.set_random_seed(self.config.seed)
         self.validation_inputs = network_input(validation.images, self.architecture.image_size)
         self.targets = soft_targets(train, self.config.ferplus_weight, self.config.label_smoothing)
-        if teacher:
+        if teacher and teacher.probabilities is not None:
             share = self.config.distillation
             self.targets = (1 - share) * self.targets + share * teacher.probabilities
         weights = class_weights(train.labels, len(train.emotions), self.config.class_weight_power)
@@ -297,11 +330,16 @@ class _Run:
             self.model.set_weights(start.weights)
             for layer in self.model.layers if start.trainable else ():
                 layer.trainable = start.trainable(layer)
-        self.model.compile(optimizer=self._optimizer(), loss=_loss(self.config), metrics=["accuracy"])
         self.averaged: keras.Model | None = None
         if self.config.ema_momentum:
             self.averaged = build_model(self.architecture)
             self.averaged.set_weights(self.model.get_weights())
+        if self.config.device_augmentation:
+            self.learner = self._on_device(teacher)
+            self.learner.compile(optimizer=self._optimizer())
+        else:
+            self.learner = self.model
+            self.learner.compile(optimizer=self._optimizer(), loss=_loss(self.config), metrics=["accuracy"])
         self.epoch, self.batch, self.seconds = 0, 0, 0.0
         self.averaged_at = 0  # step of the last update of the averaged weights
         self.sums: dict[str, float] = {}  # loss and metrics of this epoch's faces so far, added up
@@ -309,6 +347,28 @@ class _Run:
         self.track: Callable[[dict[str, float], int], None] | None = None  # values, step
         self.callback_state: list[dict[str, Any]] = []  # as the checkpoint has it
         self.stopped_early = False
+        self.recorded = -math.inf  # when curves and checkpoint were last written at the end of an epoch
+
+    def _on_device(self, teacher: Teacher | None) -> AugmentedTraining:
+        """The network with everything that is done to a face on its way to it."""
+        teachers = []
+        with _dtype_policy(self.precision):
+            for model in teacher.models if teacher else ():
+                network = with_fast_layers(build_model(ArchitectureConfig(**model.config.architecture)))
+                network.set_weights(model.model.get_weights())
+                teachers.append(network)
+        config = self.config
+        return AugmentedTraining(
+            self.model,
+            config.augmentation,
+            _loss(config),
+            config.mixup,
+            teachers,
+            config.distillation if teachers else 0.0,
+            self.averaged,
+            config.ema_momentum,
+            config.seed,
+        )
 
     @property
     def complete(self) -> bool:
@@ -327,10 +387,10 @@ class _Run:
     def train(self, stop: dict[str, bool]) -> None:
         callbacks = self._callbacks()
         self._restore(callbacks)
-        while self.epoch < self.config.epochs and not self.model.stop_training:
+        while self.epoch < self.config.epochs and not self.learner.stop_training:
             logs = self._train_epoch(stop, callbacks)
             logs |= self._validate()
-            logs["learning_rate"] = float(_numpy(self.model.optimizer.learning_rate))
+            logs["learning_rate"] = float(_numpy(self.learner.optimizer.learning_rate))
             for callback in callbacks:
                 callback.on_epoch_end(self.epoch, logs)
             self.epoch, self.batch = self.epoch + 1, 0
@@ -339,7 +399,6 @@ class _Run:
             if best is self.history[-1]:
                 _save_weights_only(self.kept, self.architecture, self.dir / "model.keras")
             write_json(self.dir / "history.json", self.history)
-            draw_curves(self.history, self.dir / "curves.png")
             if self.track:
                 self.track({name: value for name, value in self.history[-1].items() if name != "epoch"}, self.step)
             left = (self.config.epochs - self.epoch) * logs["seconds"]
@@ -347,15 +406,22 @@ class _Run:
                 f"epoch {self.epoch}/{self.config.epochs}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, "
                 f"val_loss {logs['val_loss']:.4f}, val_accuracy {logs['val_accuracy']:.4f} "
                 f"(best {best['val_accuracy']:.4f}), learning rate {logs['learning_rate']:.2e}, "
-                f"{logs['seconds']:.0f} s, at most {_duration(left)} left",
+                f"{logs['seconds']:.3g} s, at most {_duration(left)} left",
                 flush=True,
             )
-            self._save_checkpoint(callbacks)
+            if time.monotonic() - self.recorded > RECORD_SECONDS or logs["seconds"] > RECORD_SECONDS:
+                draw_curves(self.history, self.dir / "curves.png")
+                self._save_checkpoint(callbacks)
+                self.recorded = time.monotonic()
 
     def _train_epoch(self, stop: dict[str, bool], callbacks: list[keras.callbacks.Callback]) -> dict[str, float]:
         rng = np.random.default_rng([self.config.seed, self.epoch])
         order = self.draw(rng)
         print(f"epoch {self.epoch + 1}/{self.config.epochs}", flush=True)
+        strength = GENTLE if self.epoch >= self.config.epochs - self.config.gentle_epochs else 1.0
+        if isinstance(self.learner, AugmentedTraining):
+            return self._train_epoch_on_device(self.learner, order, strength, stop)
+        augmentation = self.config.augmentation.scaled(strength)
         # The values shown are running means over the epoch already: not to be averaged once more.
         progress = keras.utils.Progbar(
             self.batches, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "accuracy"]
@@ -366,22 +432,18 @@ class _Run:
             chosen = order[start : start + self.config.batch_size]
             # Seeded by position, so that a resumed run sees exactly the faces an unbroken one would have seen.
             batch_rng = np.random.default_rng([self.config.seed, self.epoch, self.batch])
-            faces = augment(self.train_faces.images[chosen], self.config.augmentation, batch_rng)
+            faces = augment(self.train_faces.images[chosen], augmentation, batch_rng)
             inputs, targets = network_input(faces, self.architecture.image_size), self.targets[chosen]
             weights = None if self.sample_weights is None else self.sample_weights[chosen]
             if self.config.mixup:
                 shares, partners = mixup_partners(len(chosen), self.config.mixup, batch_rng)
                 inputs, targets = mixed(inputs, shares, partners), mixed(targets, shares, partners)
                 weights = None if weights is None else mixed(weights, shares, partners)
-            values = self.model.train_on_batch(inputs, targets, weights, return_dict=True)
+            values = self.learner.train_on_batch(inputs, targets, weights, return_dict=True)
             self.batch += 1
             if self.averaged is not None and (self.step % EMA_INTERVAL == 0 or self.batch == self.batches):
                 self._update_average(self.averaged, self.step)
-            if not math.isfinite(float(values["loss"])):
-                raise ValueError(
-                    f"the loss became {float(values['loss'])} in epoch {self.epoch + 1}, batch {self.batch}: start "
-                    f"anew with a learning_rate below {self.config.learning_rate:g}, or with batch norm"
-                )
+            self._require_finite(float(values["loss"]), f"epoch {self.epoch + 1}, batch {self.batch}")
             for name, value in values.items():  # each batch's own; Keras starts its metrics anew at every call
                 self.sums[name] = self.sums.get(name, 0.0) + float(value) * len(chosen)
             seen = start + len(chosen)
@@ -389,7 +451,7 @@ class _Run:
             now = time.monotonic()
             if self.track and now - last_tracked > TRACK_SECONDS:
                 last_tracked = now
-                rate = float(_numpy(self.model.optimizer.learning_rate))
+                rate = float(_numpy(self.learner.optimizer.learning_rate))
                 means = {f"running_{name}": total / seen for name, total in self.sums.items()}
                 self.track(means | {"learning_rate": rate, "epoch": self.epoch + self.batch / self.batches}, self.step)
             if stop["asked"] or now - last_saved > CHECKPOINT_SECONDS:
@@ -402,6 +464,42 @@ class _Run:
         logs["seconds"] = self.seconds + time.monotonic() - started
         self.seconds, self.sums = 0.0, {}
         return logs
+
+    def _train_epoch_on_device(
+        self, learner: AugmentedTraining, order: np.ndarray, strength: float, stop: dict[str, bool]
+    ) -> dict[str, float]:
+        """One epoch without a look at it from here, which a GPU would wait for; it is short there.
+
+        Raises:
+            StoppedError: it was asked for; the epoch counts for nothing then.
+        """
+        started = time.monotonic()
+        learner.strength.assign(strength)
+        learner.steps.assign(self.step)
+        watch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: setattr(learner, "stop_training", stop["asked"])
+        )
+        values = learner.fit(
+            self.train_faces.images[order],
+            self.targets[order],
+            self.config.batch_size,
+            verbose=int(sys.stdout.isatty()),
+            callbacks=[watch],
+            shuffle=False,
+            sample_weight=None if self.sample_weights is None else self.sample_weights[order],
+        ).history
+        if stop["asked"]:
+            raise StoppedError(f"stopped in epoch {self.epoch + 1}; run again to go on from its last checkpoint")
+        logs = {name: float(value) for name, [value] in values.items()}
+        self._require_finite(logs["loss"], f"epoch {self.epoch + 1}")
+        return logs | {"seconds": time.monotonic() - started}
+
+    def _require_finite(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss} in {where}: start anew with a learning_rate below "
+                f"{self.config.learning_rate:g}, or with batch norm"
+            )
 
     def _update_average(self, averaged: keras.Model, step: int) -> None:
         # A young average follows quickly, or the random start would linger in it for epochs.
@@ -417,6 +515,7 @@ class _Run:
         return {"val_loss": loss, "val_accuracy": float((probabilities.argmax(1) == self.validation.labels).mean())}
 
     def finish(self) -> None:
+        draw_curves(self.history, self.dir / "curves.png")
         model = keras.saving.load_model(self.dir / "model.keras", safe_mode=True)
         probabilities = model.predict(self.validation_inputs, batch_size=256, verbose=0)
         metrics = {
@@ -465,9 +564,9 @@ class _Run:
                 )
             )
         for callback in callbacks:
-            callback.set_model(self.model)
+            callback.set_model(self.learner)
             callback.on_train_begin()
-        self.model.stop_training = False
+        self.learner.stop_training = False
         return callbacks
 
     def _save_checkpoint(self, callbacks: list[keras.callbacks.Callback]) -> None:
@@ -477,15 +576,15 @@ class _Run:
         new.mkdir()
         # Values alone: the network and its optimizer are built anew from the config.
         np.savez(new / "model.npz", *self.model.get_weights())
-        np.savez(new / "optimizer.npz", *(_numpy(variable) for variable in self.model.optimizer.variables))
+        np.savez(new / "optimizer.npz", *(_numpy(variable) for variable in self.learner.optimizer.variables))
         if self.averaged is not None:
             np.savez(new / "averaged.npz", *self.averaged.get_weights())
         state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds, "sums": self.sums}
         state["averaged_at"] = self.averaged_at
         state["history"] = self.history
-        state["stop_training"] = bool(self.model.stop_training)
+        state["stop_training"] = bool(self.learner.stop_training)
         # Keras does not save where the dropout layers stand in their random sequences.
-        state["dropout"] = {layer.name: _numpy(layer.seed_generator.state).tolist() for layer in self._dropouts()}
+        state["dropout"] = {layer.name: _numpy(layer.seed_generator.state).tolist() for layer in self._random_layers()}
         state["callbacks"] = [
             {name: _plain(getattr(callback, name)) for name in _CALLBACK_STATE if hasattr(callback, name)}
             for callback in callbacks
@@ -506,12 +605,12 @@ class _Run:
             return
         state = json.loads((current / "state.json").read_text())
         self.model.set_weights(_arrays(current / "model.npz"))
-        self.model.optimizer.build(self.model.trainable_variables)
-        for variable, value in zip(self.model.optimizer.variables, _arrays(current / "optimizer.npz"), strict=True):
+        self.learner.optimizer.build(self.learner.trainable_variables)
+        for variable, value in zip(self.learner.optimizer.variables, _arrays(current / "optimizer.npz"), strict=True):
             variable.assign(value)
         if self.averaged is not None:
             self.averaged.set_weights(_arrays(current / "averaged.npz"))
-        for layer in self._dropouts():
+        for layer in self._random_layers():
             layer.seed_generator.state.assign(state["dropout"][layer.name])
         self.epoch, self.batch, self.seconds = state["epoch"], state["batch"], state["seconds"]
         self.sums, self.averaged_at = state["sums"], state["averaged_at"]
@@ -519,14 +618,15 @@ class _Run:
         self.callback_state, self.stopped_early = state["callbacks"], state["stop_training"]
         print(f"going on with {self.dir} at epoch {self.epoch + 1}, batch {self.batch + 1}", flush=True)
 
-    def _dropouts(self) -> list[keras.layers.Layer]:
-        return [layer for layer in self.model.layers if hasattr(layer, "seed_generator")]
+    def _random_layers(self) -> list[keras.layers.Layer]:
+        layers = self.model.layers if self.learner is self.model else [*self.model.layers, self.learner]
+        return [layer for layer in layers if hasattr(layer, "seed_generator")]
 
     def _restore(self, callbacks: list[keras.callbacks.Callback]) -> None:
         for callback, state in zip(callbacks, self.callback_state, strict=False):
             for name, value in state.items():
                 setattr(callback, name, value)
-        self.model.stop_training = self.stopped_early
+        self.learner.stop_training = self.stopped_early
 
 
 @contextmanager

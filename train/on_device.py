@@ -1,0 +1,273 @@
+"""Vary faces and ask teachers inside the compiled training step, where a GPU does both.
+
+`train.augment` varies faces one by one on the processor, which a GPU would wait for. Here a whole batch is varied at
+once, by the same changes over the same ranges, on whatever device trains; teachers see exactly the faces that the
+student sees. Written with `keras.ops`, so that every backend runs it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+from keras import ops
+
+from train.config import AugmentationConfig
+
+JPEG_BLOCK = 8
+# Annex K.1 of the JPEG standard (ITU-T T.81): how coarsely each frequency of the luminance is kept at quality 50.
+# fmt: off
+_LUMINANCE = np.array([
+    [16, 11, 10, 16, 24, 40, 51, 61],
+    [12, 12, 14, 19, 26, 58, 60, 55],
+    [14, 13, 16, 24, 40, 57, 69, 56],
+    [14, 17, 22, 29, 51, 87, 80, 62],
+    [18, 22, 37, 56, 68, 109, 103, 77],
+    [24, 35, 55, 64, 81, 104, 113, 92],
+    [49, 64, 78, 87, 103, 121, 120, 101],
+    [72, 92, 95, 98, 112, 100, 103, 99],
+], np.float32)
+# fmt: on
+_WIDTHS = tuple(range(12, 41))  # pixels, of `train.augment.lower_resolution`
+_DEVIATIONS = tuple(np.linspace(0.4, 2.0, 33))  # pixels, of `train.augment.blur`
+
+
+class Augmenter:
+    """`train.augment.augment` for a batch on the device.
+
+    Args:
+        config: what may change, and how far.
+        size: pixels of a face's side.
+    """
+
+    def __init__(self, config: AugmentationConfig, size: int) -> None:
+        self._config, self._size = config, size
+        self._filters = _filters(size)
+        cosines = cv2.dct(np.eye(JPEG_BLOCK, dtype=np.float32), flags=cv2.DCT_ROWS).T
+        blocks = size // JPEG_BLOCK
+        self._frequencies = np.kron(np.eye(blocks, dtype=np.float32), cosines)
+        self._coarseness = np.tile(_LUMINANCE, (blocks, blocks))
+        self._has_whole_blocks = blocks * JPEG_BLOCK == size
+
+    def __call__(self, faces: Any, strength: Any, seed: keras.random.SeedGenerator) -> Any:
+        """Vary each face at random.
+
+        Args:
+            faces: uint8 grey `(n, size, size)`.
+            strength: scalar, by which every range and probability but that of mirroring is multiplied.
+            seed: source of every random choice.
+
+        Returns:
+            float32 grey `(n, size, size, 1)` in 0..255, not rounded.
+        """
+        varied = self._warp(ops.cast(faces, "float32"), strength, seed)
+        config, count = self._config, ops.shape(faces)[0]
+        if config.contrast or config.brightness:
+            gains = 1 + self._uniform(count, config.contrast * strength, seed)
+            offsets = self._uniform(count, config.brightness * strength, seed) * 255
+            means = ops.mean(varied, axis=(1, 2), keepdims=True)
+            varied = ops.clip((varied - means) * gains + means + offsets, 0, 255)
+        if config.degradation:
+            varied = self._degrade(varied, strength, seed)
+        if config.erasing:
+            varied = self._cover(varied, strength, seed)
+        return varied[..., None]
+
+    def _uniform(self, count: Any, reach: Any, seed: keras.random.SeedGenerator) -> Any:
+        return keras.random.uniform((count, 1, 1), -1, 1, seed=seed) * reach
+
+    def _chance(self, count: Any, probability: Any, seed: keras.random.SeedGenerator) -> Any:
+        return keras.random.uniform((count, 1, 1), seed=seed) < probability
+
+    def _warp(self, faces: Any, strength: Any, seed: keras.random.SeedGenerator) -> Any:
+        config, count, centre = self._config, ops.shape(faces)[0], (self._size - 1) / 2
+        angle = self._uniform(count, math.radians(config.rotation) * strength, seed)
+        zoom = 1 + self._uniform(count, config.zoom * strength, seed)
+        dx = centre + self._uniform(count, config.shift * self._size * strength, seed)
+        dy = centre + self._uniform(count, config.shift * self._size * strength, seed)
+        mirror = ops.where(self._chance(count, 0.5 if config.flip else 0.0, seed), -1.0, 1.0)
+        cosine, sine, zero = ops.cos(angle) / zoom, ops.sin(angle) / zoom, ops.zeros_like(angle)
+        # From a pixel of the varied face to where it comes from.
+        rows = [mirror * cosine, mirror * sine, None, -sine, cosine, None, zero, zero]
+        rows[2] = centre - rows[0] * dx - rows[1] * dy
+        rows[5] = centre - rows[3] * dx - rows[4] * dy
+        transforms = ops.concatenate([ops.reshape(value, (-1, 1)) for value in rows], axis=1)
+        return ops.image.affine_transform(
+            faces[..., None], transforms, "bilinear", "nearest", data_format="channels_last"
+        )[..., 0]
+
+    def _degrade(self, faces: Any, strength: Any, seed: keras.random.SeedGenerator) -> Any:
+        """Low resolution, blur, noise or JPEG, one of the four, of a random strength."""
+        count = ops.shape(faces)[0]
+        harm = keras.random.uniform((count, 1, 1), seed=seed)
+        kind = ops.floor(keras.random.uniform((count, 1, 1), 0, 4, seed=seed))
+        kind = ops.where(self._chance(count, self._config.degradation * strength, seed), kind, -1.0)
+
+        coarse = ops.round((1 - harm) * (len(_WIDTHS) - 1))
+        blurred = len(_WIDTHS) + ops.round(harm * (len(_DEVIATIONS) - 1))
+        none = float(len(self._filters) - 1)
+        chosen = ops.where(kind == 0, coarse, ops.where(kind == 1, blurred, none))
+        matrices = ops.take(ops.convert_to_tensor(self._filters), ops.cast(ops.reshape(chosen, (-1,)), "int32"), axis=0)
+        faces = ops.matmul(ops.matmul(matrices, faces), ops.transpose(matrices, (0, 2, 1)))
+
+        noise = keras.random.normal((count, self._size, self._size), seed=seed)
+        faces = ops.clip(faces + noise * ops.where(kind == 2, 2 + 22 * harm, 0.0), 0, 255)
+        if self._has_whole_blocks:
+            faces = ops.where(kind == 3, self._compress(faces, 70 - 60 * harm), faces)
+        return faces
+
+    def _compress(self, faces: Any, quality: Any) -> Any:
+        """What JPEG leaves of grey faces: its cosine transform, coarsened as libjpeg does for a quality."""
+        coarseness = ops.convert_to_tensor(self._coarseness)
+        scale = ops.where(quality < 50, 5000 / quality, 200 - 2 * quality)
+        steps = ops.clip(ops.floor((coarseness * scale + 50) / 100), 1, 255)
+        forward = ops.convert_to_tensor(self._frequencies)
+        back = ops.transpose(forward)
+        frequencies = ops.matmul(ops.matmul(forward, faces - 128), back)
+        kept = ops.round(frequencies / steps) * steps
+        return ops.clip(ops.matmul(ops.matmul(back, kept), forward) + 128, 0, 255)
+
+    def _cover(self, faces: Any, strength: Any, seed: keras.random.SeedGenerator) -> Any:
+        """A rectangle of the face in one grey level (random erasing)."""
+        count, size = ops.shape(faces)[0], self._size
+
+        def draw(low: float, high: float) -> Any:
+            return keras.random.uniform((count, 1, 1), low, high, seed=seed)
+
+        area, aspect = draw(0.02, 0.2) * size * size, ops.exp(draw(math.log(0.4), math.log(2.5)))
+        height, width = ops.round(ops.sqrt(area * aspect)), ops.round(ops.sqrt(area / aspect))
+        top = ops.floor(draw(0, 1) * (size - height + 1))
+        left = ops.floor(draw(0, 1) * (size - width + 1))
+        level = ops.floor(draw(0, 256))
+        pixels = ops.arange(size, dtype="float32")
+        y, x = pixels[:, None], pixels[None, :]
+        inside = ops.logical_and(
+            ops.logical_and(y >= top, y < top + height), ops.logical_and(x >= left, x < left + width)
+        )
+        covered = self._chance(count, self._config.erasing * strength, seed)
+        return ops.where(ops.logical_and(inside, covered), level, faces)
+
+
+def _filters(size: int) -> np.ndarray:
+    """Each strength of low resolution, then of blur, then none, float32 `(m, size, size)`: `F @ face @ F.T` applies it.
+
+    Both work on columns and rows alike, and OpenCV shows on the unit matrix what it does to one of them.
+    """
+    unit = np.eye(size, dtype=np.float32)
+    made = []
+    for width in _WIDTHS:
+        small = cv2.resize(unit, (size, width), interpolation=cv2.INTER_AREA)
+        made.append(cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR))
+    for deviation in _DEVIATIONS:
+        reach = round(deviation * 6 + 1) | 1  # as OpenCV chooses it for uint8
+        made.append(cv2.GaussianBlur(unit, (1, reach), 1, sigmaY=deviation))
+    return np.stack([*made, unit])
+
+
+class AugmentedTraining(keras.Model):
+    """A network that learns from faces varied on the device, and from teachers that see the same faces.
+
+    Called with uint8 grey faces `(n, size, size)` and trained with targets `(n, classes)`. Mixup is done here too:
+    each face is blended with its neighbour in the batch.
+
+    Args:
+        network: what learns.
+        augmentation: how faces vary.
+        loss: compares targets with the network's probabilities.
+        mixup: both parameters of the Beta that draws two faces' shares; 0 turns it off.
+        teachers: networks of the same classes, in the same order.
+        distillation: share of the teachers' mean probabilities in the targets (Hinton et al., 2015; that student and
+            teachers look at the same view: Beyer et al., "A good teacher is patient and consistent", 2022).
+        averaged: a copy of the network that follows its weights, per step by `1 - ema_momentum`.
+        ema_momentum: of `averaged`.
+        seed: of every random choice.
+
+    Attributes:
+        strength: scalar variable, of the augmentation.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        augmentation: AugmentationConfig,
+        loss: keras.losses.Loss,
+        mixup: float = 0.0,
+        teachers: Sequence[keras.Model] = (),
+        distillation: float = 0.0,
+        averaged: keras.Model | None = None,
+        ema_momentum: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(name="augmented_training")
+        self.network, self.teachers, self.averaged = network, list(teachers), averaged
+        for other in (*self.teachers, *([averaged] if averaged else [])):
+            other.trainable = False
+        self._momentum = ema_momentum
+        self.steps = self.add_weight((), initializer="zeros", trainable=False, name="steps", dtype="float32")
+        self._augmenter = Augmenter(augmentation, network.input_shape[1])
+        self._compare, self._mixup, self._distillation = loss, mixup, distillation
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.strength = self.add_weight((), initializer="ones", trainable=False, name="strength", dtype="float32")
+        self._accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+
+    def call(self, faces: Any, training: bool = False) -> dict[str, Any]:
+        """Answers to varied faces, and what the targets are to be mixed with.
+
+        Args:
+            faces: uint8 grey `(n, size, size)`.
+            training: whether the network learns, rather than only answers.
+
+        Returns:
+            `probabilities`, the network's, float32 `(n, classes)`; `share` of each face in its blend, float32
+            `(n, 1)` in 0.5..1; `taught`, the teachers' mean probabilities, float32 `(n, classes)`, where there are any.
+        """
+        if training and self.averaged is not None:
+            self._follow()
+        varied = self._augmenter(faces, ops.convert_to_tensor(self.strength), self.seed_generator)
+        count = ops.shape(varied)[0]
+        share = ops.ones((count, 1), "float32")
+        if self._mixup:
+            share = keras.random.beta((count, 1), self._mixup, self._mixup, dtype="float32", seed=self.seed_generator)
+            share = ops.maximum(share, 1 - share)
+            own = share[:, :, None, None]
+            varied = own * varied + (1 - own) * ops.roll(varied, 1, axis=0)
+        answers = {"probabilities": self.network(varied, training=training), "share": share}
+        if self.teachers:
+            taught = sum(ops.cast(teacher(varied, training=False), "float32") for teacher in self.teachers)
+            answers["taught"] = ops.stop_gradient(taught / len(self.teachers))
+        return answers
+
+    def _follow(self) -> None:
+        """Move the average towards the weights as the step before left them."""
+        steps = ops.convert_to_tensor(self.steps)
+        # A young average follows quickly, or the random start would linger in it for epochs.
+        momentum = ops.minimum(self._momentum, (1 + steps) / (10 + steps))
+        for average, weight in zip(self.averaged.weights, self.network.weights, strict=True):
+            value = ops.stop_gradient(ops.convert_to_tensor(weight))
+            average.assign(average * momentum + value * (1 - momentum))
+        self.steps.assign(steps + 1)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The mean loss over the faces."""
+        if sample_weight is not None:
+            own = y_pred["share"][:, 0]
+            sample_weight = own * sample_weight + (1 - own) * ops.roll(sample_weight, 1, axis=0)
+        return self._compare(self._mixed_targets(y, y_pred), y_pred["probabilities"], sample_weight=sample_weight)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Loss and accuracy on the varied faces."""
+        self._accuracy.update_state(self._mixed_targets(y, y_pred), y_pred["probabilities"])
+        return self.get_metrics_result()
+
+    def _mixed_targets(self, targets: Any, answers: dict[str, Any]) -> Any:
+        targets, own = ops.cast(targets, "float32"), answers["share"]
+        targets = own * targets + (1 - own) * ops.roll(targets, 1, axis=0)
+        if "taught" not in answers:
+            return targets
+        return (1 - self._distillation) * targets + self._distillation * answers["taught"]
