@@ -15,6 +15,7 @@ FIGURES_RECORD = "figures.json"  # in the folder of figures; says which weights 
 LICENSE = "mit"  # of code and weights
 OFTENEST = 5  # confusions that the card names
 WATTS_PER_CORE = 15  # assumed for the estimate of energy; nothing was metered
+WATTS_PER_GPU = 700  # likewise: what a large one may draw
 
 
 def model_card(
@@ -74,8 +75,12 @@ def model_card(
         eval_results=results,
     )
     earlier = [training[name] for name in ("start", "base") if training.get(name)]
-    minutes = sum(one.get("minutes", 0) for one in (training, *earlier))
     environment = training["environment"]
+    gpu_minutes = sum(one.get("gpu_minutes", 0) for one in earlier)
+    if environment.get("gpu"):
+        gpu_minutes += training.get("minutes", 0)
+    gpus = [one["gpu"] for one in (environment, *earlier) if one.get("gpu")]
+    minutes = sum(one.get("minutes", 0) for one in (training, *earlier)) - gpu_minutes
     # A run may have gone on elsewhere: the most cores that any part of it had.
     cores = max(place["cpu_count"] for place in (environment, *environment.get("resumed", ())))
     card = ModelCard.from_template(
@@ -98,8 +103,11 @@ def model_card(
         hours=minutes / 60,
         cores=cores,
         core_hours=minutes / 60 * cores,
-        kilowatt_hours=minutes / 60 * cores * WATTS_PER_CORE / 1000,
+        kilowatt_hours=(minutes * cores * WATTS_PER_CORE + gpu_minutes * WATTS_PER_GPU) / 60 / 1000,
         watts_per_core=WATTS_PER_CORE,
+        gpu=gpus[0] if gpus else None,
+        gpu_minutes=gpu_minutes,
+        watts_per_gpu=WATTS_PER_GPU,
         framing=config.framing.get("yunet"),
         figures=dict(figures or {}),
         license=LICENSE.upper(),

@@ -107,6 +107,14 @@ def test_cores_are_those_of_the_largest_machine_that_a_run_went_on_with(config):
     assert "hours on 1 CPU core " in text
 
 
+def test_minutes_on_a_gpu_are_told_apart_from_those_of_cores(config):
+    begun = {"minutes": 64.0, "gpu": "Titan", "gpu_minutes": 4.0}
+    training = config.training | {"minutes": 60.0, "environment": {"cpu_count": 2}, "start": begun}
+    text = model_card(replace(config, training=training))
+    assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), earlier run included" in text
+    assert f"700 W for the GPU that is {(120 * 2 * 15 + 4 * 700) / 60000:.2f} kWh" in " ".join(text.split())
+
+
 def test_a_model_without_metrics_has_no_card():
     with pytest.raises(ModelError, match=r"train\.export"):
         model_card(ModelConfig())

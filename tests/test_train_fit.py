@@ -268,6 +268,20 @@ def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, tmp_path):
         Start.of_run(tmp_path / "first", replace(preset(), architecture=replace(TINY, batch_norm=False)))
 
 
+def test_a_start_says_which_minutes_were_on_a_gpu(data, tmp_path):
+    fit(preset(epochs=1), *data, tmp_path / "first", 0)
+    assert "gpu" not in Start.of_run(tmp_path / "first", preset()).record
+    environment = json.loads((tmp_path / "first" / "environment.json").read_text())
+    (tmp_path / "first" / "environment.json").write_text(json.dumps(environment | {"gpu": "Titan"}))
+    metrics = json.loads((tmp_path / "first" / "metrics.json").read_text())
+    (tmp_path / "first" / "metrics.json").write_text(json.dumps(metrics | {"minutes": 4.0}))
+    start = Start.of_run(tmp_path / "first", preset())
+    assert (start.record["gpu"], start.record["gpu_minutes"], start.record["minutes"]) == ("Titan", 4.0, 4.0)
+    fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
+    record = Start.of_run(tmp_path / "second", preset()).record
+    assert (record["gpu"], record["gpu_minutes"]) == ("Titan", 4.0) and record["minutes"] >= 4.0
+
+
 def test_a_start_from_the_bundled_model():
     model = EmotionClassifier()
     start = Start.of_model(model, PRESETS["compact"])

@@ -87,7 +87,7 @@ class Start:
             "epochs": training.get("epochs", 0) + before.get("epochs", 0),
             "minutes": round(training.get("minutes", 0) + before.get("minutes", 0), 1),
             "validation_accuracy": model.config.metrics.get("validation", {}).get("accuracy"),
-        }
+        } | _on_gpu(training.get("environment", {}), training.get("minutes", 0), before)
         return cls(model.model.get_weights(), record)
 
     @classmethod
@@ -111,8 +111,17 @@ class Start:
             "epochs": metrics["epochs"] + config.get("start", {}).get("epochs", 0),
             "minutes": round(metrics["minutes"] + config.get("start", {}).get("minutes", 0), 1),
             "validation_accuracy": metrics["validation"]["accuracy"],
-        }
+        } | _on_gpu(json.loads((run_dir / "environment.json").read_text()), metrics["minutes"], config.get("start", {}))
         return cls(weights, record)
+
+
+def _on_gpu(environment: dict[str, Any], minutes: float, before: dict[str, Any]) -> dict[str, Any]:
+    """What a start's record says of a GPU, if the run or one before it had one."""
+    gpu = environment.get("gpu") or before.get("gpu")
+    if not gpu:
+        return {}
+    own = minutes if environment.get("gpu") else 0
+    return {"gpu": gpu, "gpu_minutes": round(own + before.get("gpu_minutes", 0), 1)}
 
 
 @dataclass(frozen=True, eq=False)
