@@ -240,8 +240,9 @@ def fit(
 def _with_later_settings(path: Path) -> dict[str, Any]:
     """A run's config; settings that did not exist when it began have their defaults."""
     config, defaults = json.loads(path.read_text()), TrainingConfig().to_dict()
-    augmentation = defaults["augmentation"] | config["training"]["augmentation"]
-    return config | {"training": defaults | config["training"] | {"augmentation": augmentation}}
+    training = config.get("training", {})
+    augmentation = defaults["augmentation"] | training.get("augmentation", {})
+    return config | {"training": defaults | training | {"augmentation": augmentation}}
 
 
 def require_teacher(preset: Preset, given: bool) -> None:
