@@ -72,10 +72,10 @@ def test_half_the_strength_goes_half_as_far():
 def test_damage_is_what_opencv_makes_of_a_face():
     images = faces(20, 0)
     augmenter = Augmenter(nothing(degradation=1.0), 48)
-    filters = augmenter._filters  # 29 resolutions from 12 pixels, then 33 blurs from 0.4 pixels, then none
+    filters = augmenter._filters  # 29 resolutions from 40 pixels down, then 33 blurs from 0.4 pixels up, then none
     for matrix, damage in (
-        (filters[0], lambda face: lower_resolution(face, 12)),
-        (filters[20], lambda face: lower_resolution(face, 32)),
+        (filters[28], lambda face: lower_resolution(face, 12)),
+        (filters[8], lambda face: lower_resolution(face, 32)),
         (filters[29 + 32], lambda face: blur(face, 2.0)),
         (filters[-1], lambda face: face),
     ):

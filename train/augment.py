@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
 from train.config import AugmentationConfig
+
+# How far each damage goes, from mild to harsh.
+WIDTHS = (40, 12)  # pixels, of `lower_resolution`
+BLURS = (0.4, 2.0)  # pixels, standard deviation
+NOISES = (2.0, 24.0)  # grey levels, standard deviation
+QUALITIES = (70, 10)  # of JPEG
+COVERED_SHARES = (0.02, 0.2)  # of a face's area
+COVER_ASPECTS = (0.4, 2.5)  # height over width
 
 
 def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
@@ -48,7 +58,7 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
     for i in np.flatnonzero(degraded):
         varied[i] = _degrade(varied[i], rng)
     for i in np.flatnonzero(erased):
-        varied[i] = cover(varied[i], rng.uniform(0.02, 0.2), rng)
+        varied[i] = cover(varied[i], rng.uniform(*COVERED_SHARES), rng)
     return varied
 
 
@@ -68,14 +78,20 @@ def mixed(values: np.ndarray, shares: np.ndarray, partners: np.ndarray) -> np.nd
 
 
 def _degrade(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    kind, strength = rng.integers(4), rng.random()
+    kind, harm = rng.integers(4), rng.random()
     if kind == 0:
-        return lower_resolution(face, round(40 - 28 * strength))
+        return lower_resolution(face, round(between(WIDTHS, harm)))
     if kind == 1:
-        return blur(face, 0.4 + 1.6 * strength)
+        return blur(face, between(BLURS, harm))
     if kind == 2:
-        return add_noise(face, 2 + 22 * strength, rng)
-    return compress(face, round(70 - 60 * strength))
+        return add_noise(face, between(NOISES, harm), rng)
+    return compress(face, round(between(QUALITIES, harm)))
+
+
+def between(ends: tuple[float, float], harm: Any) -> Any:
+    """The damage of a given harm, 0..1, on the straight way from a mild to a harsh one."""
+    mild, harsh = ends
+    return mild + (harsh - mild) * harm
 
 
 def lower_resolution(face: np.ndarray, pixels: int) -> np.ndarray:
@@ -104,7 +120,7 @@ def compress(face: np.ndarray, quality: int) -> np.ndarray:
 def cover(face: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """The face, uint8 grey, with a rectangle of this share of its area in one grey level (random erasing)."""
     height, width = face.shape
-    area, aspect = share * height * width, np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
+    area, aspect = share * height * width, np.exp(rng.uniform(*np.log(COVER_ASPECTS)))
     h, w = min(height, max(1, round((area * aspect) ** 0.5))), min(width, max(1, round((area / aspect) ** 0.5)))
     top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
     covered = face.copy()

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from train.augment import BLURS, COVER_ASPECTS, COVERED_SHARES, NOISES, QUALITIES, WIDTHS, between
 from train.config import AugmentationConfig
 
 JPEG_BLOCK = 8
@@ -32,8 +33,8 @@ _LUMINANCE = np.array([
     [72, 92, 95, 98, 112, 100, 103, 99],
 ], np.float32)
 # fmt: on
-_WIDTHS = tuple(range(12, 41))  # pixels, of `train.augment.lower_resolution`
-_DEVIATIONS = tuple(np.linspace(0.4, 2.0, 33))  # pixels, of `train.augment.blur`
+_WIDTHS = range(WIDTHS[0], WIDTHS[1] - 1, -1)
+_DEVIATIONS = np.linspace(*BLURS, 33)
 
 
 class Augmenter:
@@ -107,7 +108,7 @@ class Augmenter:
         kind = ops.floor(keras.random.uniform((count, 1, 1), 0, 4, seed=seed))
         kind = ops.where(self._chance(count, self._config.degradation * strength, seed), kind, -1.0)
 
-        coarse = ops.round((1 - harm) * (len(_WIDTHS) - 1))
+        coarse = ops.round(harm * (len(_WIDTHS) - 1))
         blurred = len(_WIDTHS) + ops.round(harm * (len(_DEVIATIONS) - 1))
         none = float(len(self._filters) - 1)
         chosen = ops.where(kind == 0, coarse, ops.where(kind == 1, blurred, none))
@@ -115,9 +116,9 @@ class Augmenter:
         faces = ops.matmul(ops.matmul(matrices, faces), ops.transpose(matrices, (0, 2, 1)))
 
         noise = keras.random.normal((count, self._size, self._size), seed=seed)
-        faces = ops.clip(faces + noise * ops.where(kind == 2, 2 + 22 * harm, 0.0), 0, 255)
+        faces = ops.clip(faces + noise * ops.where(kind == 2, between(NOISES, harm), 0.0), 0, 255)
         if self._has_whole_blocks:
-            faces = ops.where(kind == 3, self._compress(faces, 70 - 60 * harm), faces)
+            faces = ops.where(kind == 3, self._compress(faces, between(QUALITIES, harm)), faces)
         return faces
 
     def _compress(self, faces: Any, quality: Any) -> Any:
@@ -138,7 +139,7 @@ class Augmenter:
         def draw(low: float, high: float) -> Any:
             return keras.random.uniform((count, 1, 1), low, high, seed=seed)
 
-        area, aspect = draw(0.02, 0.2) * size * size, ops.exp(draw(math.log(0.4), math.log(2.5)))
+        area, aspect = draw(*COVERED_SHARES) * size * size, ops.exp(draw(*map(math.log, COVER_ASPECTS)))
         height, width = ops.round(ops.sqrt(area * aspect)), ops.round(ops.sqrt(area / aspect))
         top = ops.floor(draw(0, 1) * (size - height + 1))
         left = ops.floor(draw(0, 1) * (size - width + 1))
