@@ -63,6 +63,10 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, data
     again = time.monotonic()
     assert main([str(plan), "--data", str(data), "--out", str(out)]) == 0
     assert "[" not in capsys.readouterr().out.split("reference")[0], f"runs were made anew, {time.monotonic() - again}"
+    for text, more in ((PLAN, ["--limit", "20"]), (PLAN.replace("epochs = 1\n", "epochs = 2\n"), [])):
+        command = [str(write_plan(tmp_path, text)), "--data", str(data), "--out", str(out), *more]
+        assert main(command) == 2, "old figures under new settings"
+        assert "reference-seed0 is a run with other settings" in capsys.readouterr().err
 
 
 def test_chosen_runs_of_a_plan_are_made_alone(tmp_path, data, capsys):
@@ -118,6 +122,15 @@ def test_a_stopped_plan_stops_its_run_too(tmp_path, data):
         ("[runs.a]\nlearning_speed = 1", r"\[runs.a\]: unknown setting learning_speed"),
         ("[runs.a]\nrotation = 400", r"\[runs.a\]: rotation=400"),
         ("[common]\npooling = 'sum'\n[runs.a]", "pooling='sum'"),
+        ("[common]\nseed = 5\n[runs.a]", "seed is no setting of a run"),
+        ("[runs.a]\nepochs = 10.5", r"\[runs.a\]: argument --epochs: invalid int value"),
+        ("[runs.a]\nrotation = true", "argument --rotation: expected one argument"),
+        ("[runs.a]\nclasses = 8", "unrecognized arguments: --classes 8"),
+        ("seeds = 3\n[runs.a]", "seeds = 3: give different whole numbers"),
+        ("seeds = [true]\n[runs.a]", "different whole numbers"),
+        ("preset = ['seed']\n[runs.a]", "choose one of"),
+        ("common = 3\n[runs.a]", "settings stand in tables"),
+        ("[runs]\na = 3", "settings stand in tables"),
     ],
 )
 def test_a_plan_that_cannot_work_is_refused_before_anything_runs(tmp_path, text, message):

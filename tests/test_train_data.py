@@ -8,9 +8,11 @@ import pytest
 from conftest import fer2013
 
 from emotion_model import EMOTIONS
+from emotion_model.detection import FaceDetector
 from train.augment import augment, mixed, mixup_partners
 from train.config import AugmentationConfig, TrainingConfig
 from train.data import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
+from train.framing import measure
 
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "not_a_face")
@@ -93,6 +95,22 @@ def test_folders_with_validation_use_it_and_resize(tmp_path):
     write_folders(tmp_path, "validation", [np.full((96, 60), 5, np.uint8)] * 7, names(7))
     assert len(load_split(tmp_path, "train")) == 70
     assert (load_split(tmp_path, "validation").images == 5).all()
+
+
+def test_a_sample_is_spread_over_classes_that_stand_one_after_another():
+    whole = FaceDataset(faces(70, 0), np.repeat(np.arange(7), 10))
+    few = whole.sample(14)
+    assert len(few) == 14 and set(few.labels.tolist()) == set(range(7))
+    assert len(whole.sample(1000)) == 70
+    for count in (0, -3):
+        with pytest.raises(ValueError, match=f"limit={count}: use a number of at least 1"):
+            whole.sample(count)
+
+
+def test_a_detector_that_finds_nothing_has_no_framing():
+    nothing_there = FaceDataset(np.full((3, 48, 48), 128, np.uint8), np.arange(3))
+    with pytest.raises(DataError, match="haar found no face in 3 pictures"):
+        measure(nothing_there, FaceDetector("haar"))
 
 
 def test_training_faces_of_other_splits_are_dropped_and_counted():

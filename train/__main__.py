@@ -28,8 +28,8 @@ CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "prec
 DERIVED = ("classes",)  # follows from the data
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m train",
         description="Train an emotion network on FER2013.",
@@ -60,8 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--track", action="store_true", help="show the curves live: `trackio show` opens them")
     parser.add_argument("--summary", action="store_true", help="print parameters and multiply-adds as JSON and end")
     add_setting_flags(parser)
-    options = parser.parse_args(arguments)
+    return parser
 
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = command_parser()
+    options = parser.parse_args(arguments)
     try:
         changes = {name: getattr(options, name) for name in settings() if getattr(options, name, None) is not None}
         preset = with_settings(PRESETS[options.preset], changes)
@@ -83,8 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
         train, dropped = without_images_of(load_split(options.data, "train"), [validation, test])
         print(f"{len(train):,} training faces ({dropped:,} dropped: they also stand in validation or test), ", end="")
         print(f"{len(validation):,} validation faces", flush=True)
-        if options.limit:
-            train = train[: options.limit]
+        if options.limit is not None:
+            train = train.sample(options.limit)
         if train.votes is None and preset.training.ferplus_weight:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))

@@ -11,6 +11,7 @@ stopped one was. Everything is measured on validation.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from train import usable_cores
-from train.__main__ import flag
+from train.__main__ import command_parser, flag
 from train.config import PRESETS, with_settings
 
 COLUMNS = (
@@ -88,19 +89,42 @@ def read_plan(path: Path) -> Plan:
     if unknown:
         raise PlanError(f"{path}: unknown entry {', '.join(unknown)}; expected preset, seeds, common and runs")
     preset, seeds, changes = values.get("preset", "seed"), values.get("seeds", [0]), values.get("runs", {})
-    if preset not in PRESETS:
+    common = values.get("common", {})
+    tables = [common, changes, *(changes.values() if isinstance(changes, dict) else ())]
+    if not all(isinstance(table, dict) for table in tables):
+        raise PlanError(f"{path}: settings stand in tables, such as [common] and [runs.no_attention]")
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise PlanError(f"{path}: preset = {preset!r}: choose one of {', '.join(sorted(PRESETS))}")
-    if not seeds or len(set(seeds)) != len(seeds) or any(not isinstance(seed, int) for seed in seeds):
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) != len(seeds):
         raise PlanError(f"{path}: seeds = {seeds!r}: give different whole numbers, such as [0, 1]")
     if not changes:
         raise PlanError(f"{path}: holds no run; add a table such as [runs.no_attention]")
-    runs = {name: values.get("common", {}) | own for name, own in changes.items()}
+    runs = {name: common | own for name, own in changes.items()}
+    plan = Plan(path.stem, preset, tuple(seeds), runs, changes)
     for name, settings in runs.items():
+        if "seed" in settings:
+            raise PlanError(f"{path}: [runs.{name}]: seed is no setting of a run, each is made with all of `seeds`")
         try:
             with_settings(PRESETS[preset], settings)
+            _parse(command_line(plan, name, seeds[0], Path(), Path(), None))
         except (ValueError, TypeError) as error:
             raise PlanError(f"{path}: [runs.{name}]: {error}") from error
-    return Plan(path.stem, preset, tuple(seeds), runs, changes)
+    return plan
+
+
+def _parse(command: Sequence[str]) -> None:
+    """Refuse what `python -m train` would not understand.
+
+    Raises:
+        ValueError: with what it says.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            command_parser().parse_args(command[3:])
+    except SystemExit:
+        raise ValueError(said.getvalue().strip().splitlines()[-1].partition("error: ")[2]) from None
 
 
 def command_line(plan: Plan, name: str, seed: int, data: Path, out: Path, limit: int | None) -> list[str]:
@@ -129,9 +153,16 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
 
     Returns:
         The rows of the table, one per run.
+
+    Raises:
+        PlanError: `out` holds a complete run that was made with other settings.
     """
     out.mkdir(parents=True, exist_ok=True)
     jobs = [(name, seed) for seed in plan.seeds for name in plan.runs]  # a first answer to everything, then the spread
+    for name, seed in jobs:
+        folder = out / f"{name}-seed{seed}"
+        if (folder / "metrics.json").exists():
+            _require_same(folder, command_line(plan, name, seed, data, folder, limit))
     started, done = time.monotonic(), 0
     for number, (name, seed) in enumerate(jobs, start=1):
         folder = out / f"{name}-seed{seed}"
@@ -158,6 +189,20 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
     rows = collect(plan, out, timed=True)
     _write(rows, out)
     return rows
+
+
+def _require_same(folder: Path, command: Sequence[str]) -> None:
+    """Refuse a run that was made with other settings; where its data and its folder lie does not matter."""
+    log = folder / "log.txt"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    before = next((line for line in reversed(lines) if line.startswith("$ ")), None)
+    place = command.index("--seed")
+    settings, preset = " ".join(command[place:]), " ".join(command[3:5])
+    if before is not None and not (before.endswith(f" {settings}") and f" {preset} " in before):
+        raise PlanError(
+            f"{folder} is a run with other settings than the plan or --limit now says ({settings}): "
+            "remove it or choose another --out"
+        )
 
 
 def _run(command: Sequence[str], folder: Path) -> int:

@@ -61,6 +61,16 @@ class FaceDataset:
         pick = {name: getattr(self, name) for name in ("images", "labels", "votes", "other_votes")}
         return replace(self, **{name: None if value is None else value[index] for name, value in pick.items()})
 
+    def sample(self, count: int) -> FaceDataset:
+        """At most so many faces, spread evenly over all: some forms of the data hold one class after another.
+
+        Raises:
+            ValueError: fewer than one.
+        """
+        if count < 1:
+            raise ValueError(f"limit={count}: use a number of at least 1")
+        return self[np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)]
+
 
 def load_split(data_dir: str | Path, split: str) -> FaceDataset:
     """Load one split of FER2013, whichever of its three forms lies in `data_dir`.

@@ -232,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.robustness,
             print_progress(options.split),
         )
-    except (DataError, ModelError, ValueError) as error:
+    except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(result) if options.json else _table(result, classifier.emotions))

@@ -2,7 +2,7 @@
 
     python -m train.framing --data DIR
 
-Method: training faces (all, or the first `--limit`) are enlarged four times, each detector is run on them, and the box
+Method: training faces (all, or `--limit` of them) are enlarged four times, each detector is run on them, and the box
 of the largest face found is compared with the frame. Boxes under half the frame are false alarms on a mouth or an eye
 and are left out. The medians go to `train/results/framing.json`, from where `train.export` takes them into the model's
 config.
@@ -32,7 +32,11 @@ BORDER = {"yunet": 0.0, "haar": 0.5}
 
 
 def measure(faces: FaceDataset, detector: FaceDetector) -> dict[str, object]:
-    """Crop geometry for one detector and the statistics behind it; distances are in box heights."""
+    """Crop geometry for one detector and the statistics behind it; distances are in box heights.
+
+    Raises:
+        DataError: no face is found.
+    """
     border = round(BORDER[detector.name] * ENLARGED_SIDE)
     rows = []
     for face in faces.images:
@@ -44,6 +48,8 @@ def measure(faces: FaceDataset, detector: FaceDetector) -> dict[str, object]:
             middle = border + ENLARGED_SIDE / 2
             dx, dy = (middle - x - width / 2) / height, (middle - y - height / 2) / height
             rows.append((ENLARGED_SIDE / height, dx, dy))
+    if not rows:
+        raise DataError(f"{detector.name} found no face in {len(faces)} pictures: its framing cannot be measured")
     side, dx, dy = (round(float(value), 4) for value in np.median(rows, axis=0))
     low, high = np.percentile([row[0] for row in rows], [25, 75])
     return {
@@ -66,13 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULT, help="where the JSON goes")
     options = parser.parse_args(arguments)
     try:
-        faces = load_split(options.data, "train")[: options.limit]
+        faces = load_split(options.data, "train")
+        faces = faces if options.limit is None else faces.sample(options.limit)
         result = {name: measure(faces, FaceDetector(name)) for name in BORDER}
-    except (DataError, DetectorError) as error:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(options.out, result)
+    except (DataError, DetectorError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(options.out, result)
     print(json.dumps(result))
     return 0
 
