@@ -74,13 +74,10 @@ def model_card(
         tags=["emotion-recognition", "facial-expression-recognition", "fer2013", "keras", "onnx", "transformers"],
         eval_results=results,
     )
-    earlier = [training[name] for name in ("start", "base") if training.get(name)]
     environment = training["environment"]
-    gpu_minutes = sum(one.get("gpu_minutes", 0) for one in earlier)
-    if environment.get("gpu"):
-        gpu_minutes += training.get("minutes", 0)
-    gpus = [one["gpu"] for one in (environment, *earlier) if one.get("gpu")]
-    minutes = sum(one.get("minutes", 0) for one in (training, *earlier)) - gpu_minutes
+    total = spent(training)
+    gpu_minutes = total.get("gpu_minutes", 0)
+    minutes = total["minutes"] - gpu_minutes
     # A run may have gone on elsewhere: the most cores that any part of it had.
     cores = max(place["cpu_count"] for place in (environment, *environment.get("resumed", ())))
     card = ModelCard.from_template(
@@ -105,7 +102,7 @@ def model_card(
         core_hours=minutes / 60 * cores,
         kilowatt_hours=(minutes * cores * WATTS_PER_CORE + gpu_minutes * WATTS_PER_GPU) / 60 / 1000,
         watts_per_core=WATTS_PER_CORE,
-        gpu=gpus[0] if gpus else None,
+        gpu=total.get("gpu"),
         gpu_minutes=gpu_minutes,
         watts_per_gpu=WATTS_PER_GPU,
         framing=config.framing.get("yunet"),
@@ -113,6 +110,32 @@ def model_card(
         license=LICENSE.upper(),
     )
     return str(card)
+
+
+def spent(training: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model's training took, with all that it rests on: runs that it began with, teachers, averaged runs.
+
+    Args:
+        training: the record of a model's `config.json`.
+
+    Returns:
+        `minutes`, and where some of them were on a GPU `gpu`, its name, and `gpu_minutes`, how many.
+    """
+    start = training.get("start") or {}
+    counted = {one["sha256"] for one in start.get("teacher", ())}  # a start's minutes hold those of its teachers
+    parts = [start, *(one for one in training.get("teacher", ()) if one["sha256"] not in counted)]
+    parts += (training.get("blend") or {}).get("averaged", ())
+    if training.get("base"):
+        parts.append(spent(training["base"]))
+    own = {"minutes": training.get("minutes", 0)}
+    if training.get("environment", {}).get("gpu"):
+        own |= {"gpu": training["environment"]["gpu"], "gpu_minutes": own["minutes"]}
+    parts.append(own)
+    total: dict[str, Any] = {"minutes": round(sum(part.get("minutes", 0) for part in parts), 1)}
+    gpus = [part["gpu"] for part in parts if part.get("gpu")]
+    if gpus:
+        total |= {"gpu": gpus[-1], "gpu_minutes": round(sum(part.get("gpu_minutes", 0) for part in parts), 1)}
+    return total
 
 
 def tendencies(confusion: Sequence[Sequence[int]], emotions: Sequence[str]) -> dict[str, Any]:

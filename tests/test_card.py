@@ -7,7 +7,7 @@ from hub_server import check_metadata
 from huggingface_hub import ModelCard
 
 from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
-from emotion_model.card import model_card, tendencies
+from emotion_model.card import model_card, spent, tendencies
 from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE
 from emotion_model.hub import main
 
@@ -52,7 +52,7 @@ def test_the_card_says_what_a_reader_must_know(config):
         "Citation",
     ):
         assert f"\n## {heading}\n" in text
-    assert "Article 5" in text and "education" in text and "one run with seed" in text
+    assert "Article 5" in text and "education" in text and "one set of weights" in text
     assert "![Every class](figures/confusion.png)" in text
     named = tendencies(config.metrics["test"]["confusion"], config.emotions)["named"]
     assert f"| {named[0][0]} | {named[0][1]} | {named[0][2]} | {named[0][3]:.2f} |" in text
@@ -111,8 +111,27 @@ def test_minutes_on_a_gpu_are_told_apart_from_those_of_cores(config):
     begun = {"minutes": 64.0, "gpu": "Titan", "gpu_minutes": 4.0}
     training = config.training | {"minutes": 60.0, "environment": {"cpu_count": 2}, "start": begun}
     text = model_card(replace(config, training=training))
-    assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), earlier run included" in text
+    assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), all that" in text
     assert f"700 W for the GPU that is {(120 * 2 * 15 + 4 * 700) / 60000:.2f} kWh" in " ".join(text.split())
+
+
+def test_all_that_a_model_rests_on_is_counted_once(config):
+    teacher, other = ({"sha256": name, "minutes": 6.0, "gpu": "Titan", "gpu_minutes": 5.0} for name in "to")
+    start = {"runs": 2, "epochs": 9, "minutes": 16.0, "gpu": "Titan", "gpu_minutes": 15.0}  # its teacher included
+    training = {"minutes": 30.0, "environment": {}, "start": start | {"teacher": [teacher]}}
+    assert spent(training) == {"minutes": 46.0, "gpu": "Titan", "gpu_minutes": 15.0}
+    assert spent(training | {"teacher": [teacher, other]})["minutes"] == 52.0, "the start's teacher is counted there"
+    assert spent(training | {"blend": {"averaged": [{"minutes": 20.0}]}})["minutes"] == 66.0
+    tuned = spent({"minutes": 2.0, "environment": {}, "base": training})
+    assert tuned == {"minutes": 48.0, "gpu": "Titan", "gpu_minutes": 15.0}
+    assert spent({"minutes": 2.0, "environment": {"gpu": "Titan"}})["gpu_minutes"] == 2.0
+
+    taught = start | {"teacher": [teacher], "distillation": 0.7, "frozen_blocks": 1}
+    blend = {"with": "first", "share": 0.6, "logit_bias": {}, "averaged": [{"minutes": 1.0}, {"minutes": 1.0}]}
+    text = " ".join(model_card(replace(config, training=config.training | {"start": taught, "blend": blend})).split())
+    assert "2 earlier runs, one after another, of 9 epochs in all, in which up to 70 % of each target were the" in text
+    assert "probabilities of another model; the first 1 blocks kept their weights." in text
+    assert "60 % those of 3 such runs with other seeds, the rest those of the model first" in text
 
 
 def test_a_model_without_metrics_has_no_card():

@@ -365,8 +365,10 @@ def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(album, base, t
     assert EmotionClassifier.load(tmp_path / "model").emotions == (*EMOTIONS, "contempt")
     printed = capsys.readouterr().out
     assert "what was forgotten was not measured" in printed and "held-out pictures: one more or less" in printed
+    listed = (tmp_path / "model" / "pictures.csv").read_text()
     assert main([*command, "--seed", "5"]) == 2
     assert "other pictures or settings" in capsys.readouterr().err
+    assert (tmp_path / "model" / "pictures.csv").read_text() == listed
 
 
 def bad_album(make):

@@ -88,6 +88,17 @@ def test_damage_is_what_opencv_makes_of_a_face():
         assert np.abs(ours - theirs).mean() < 1
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_faces_of_another_size_are_varied_too(data, tmp_path, precision):
+    small = replace(preset(), architecture=replace(TINY, image_size=32))
+    recipe = {"epochs": 1, "device_augmentation": True, "augmentation": STRONG, "precision": precision}
+    metrics = fit(replace(small, training=replace(small.training, **recipe)), *data, tmp_path / "run", 0)
+    assert 0 < metrics["validation"]["accuracy"] <= 1
+    teacher = Teacher.beside([tmp_path / "run"], data[0].emotions)
+    with pytest.raises(ValueError, match="run looks at faces of 32 pixels, the student at 48"):
+        fit(preset(device_augmentation=True, distillation=0.5), *data, tmp_path / "student", 0, teacher=teacher)
+
+
 def test_a_network_learns_on_the_device_and_so_does_its_average(tmp_path):
     recipe = {"epochs": 5, "batch_size": 7, "learning_rate": 1e-2, "class_weight_power": 0.25, "mixup": 0.1}
     recipe |= {"device_augmentation": True, "gentle_epochs": 2, "ema_momentum": 0.9}

@@ -264,6 +264,9 @@ def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, tmp_path):
     assert Start.of_run(tmp_path / "second", preset()).record["epochs"] == 3, "epochs add up over the runs"
     with pytest.raises(ValueError, match="another configuration"):
         fit(preset(epochs=1), *data, tmp_path / "second", 0)
+    turned = [replace(faces, emotions=EMOTIONS[::-1]) for faces in data]
+    with pytest.raises(ValueError, match=r"first has the classes angry.*surprise, the data surprise.*angry: a start"):
+        fit(preset(epochs=1), *turned, tmp_path / "turned", 0, start=start)
     with pytest.raises(ValueError, match="first holds another network"):
         Start.of_run(tmp_path / "first", replace(preset(), architecture=replace(TINY, batch_norm=False)))
 
@@ -459,6 +462,16 @@ def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkey
     measured = json.loads((out / "metrics.json").read_text())["validation"]
     assert config.metrics["validation"]["confusion"] == measured["confusion"]
 
+    more = ["--start", str(first), "--learning-rate", "0.02", "--seed", "5"]
+    assert command.main([*data, "--out", str(tmp_path / "second"), *more]) == 0
+    soup = [*data, "--run", str(tuned), str(tmp_path / "second"), "--with", str(first)]
+    assert blend_main([*soup, "--share", "0.5", "--out", str(tmp_path / "soup")]) == 0
+    ends = (weights_of(run) for run in (first, tuned, tmp_path / "second", tmp_path / "soup"))
+    for a, b, c, mixed in zip(*ends, strict=True):
+        assert np.allclose(mixed, 0.5 * a + 0.25 * b + 0.25 * c, atol=1e-6)
+    [averaged] = json.loads((tmp_path / "soup" / "config.json").read_text())["blend"]["averaged"]
+    assert (averaged["run"], averaged["epochs"]) == ("second", 1) and averaged["minutes"] >= 0
+
     assert command.main([*data, "--out", str(tmp_path / "other"), "--no-batch-norm"]) == 0
     capsys.readouterr()
     for arguments, said in (
@@ -468,6 +481,7 @@ def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkey
         ([*blend, "--logit-bias", "joy=1"], "--logit-bias joy: choose among angry, disgust"),
         ([*data, "--run", str(tuned), "--with", str(tmp_path / "other")], "different networks"),
         ([*data, "--run", str(tmp_path / "model"), "--with", str(first)], "is no run of `python -m train`"),
+        ([*data, "--run", str(tuned), str(first), "--with", str(first)], "only runs that began with the same weights"),
     ):
         assert blend_main(arguments) == 2
         assert said in capsys.readouterr().err
@@ -522,6 +536,9 @@ def test_automatic_precision_is_what_the_hardware_has(data, tmp_path):
 
 
 def test_an_unfinished_or_oversized_run_is_not_exported(data, parquet, tmp_path, monkeypatch):
+    fit(preset(epochs=1), *data, tmp_path / "own", 0)
+    with pytest.raises(ValueError, match="own is the folder of a run, whose config would be lost"):
+        export(tmp_path / "own", parquet, tmp_path / "own")
     with pytest.raises(ValueError, match="no finished run"):
         export(tmp_path, parquet, tmp_path / "model")
     fit(preset(epochs=1), *data, tmp_path / "run", 0)

@@ -27,13 +27,14 @@ from emotion_model.classifier import (
     ModelError,
     scale_confidence,
 )
+from emotion_model.files import whole_file
 from emotion_model.preprocessing import Framing
 from train.config import write_json
 from train.data import DataError, load_split
 from train.evaluate import evaluate, print_progress
 from train.framing import RESULT as FRAMING_RESULT
 from train.report import make_report
-from train.runs import RECORDS, config_of_run, labels_of_run, require_finished, write_model
+from train.runs import RECORDS, config_of_run, is_run, labels_of_run, origin_of_run, require_finished, write_model
 
 MAX_BYTES = 10_000_000  # a Space takes files of up to this size without LFS
 
@@ -62,13 +63,13 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
     """
     weights = run_dir / "model.keras"
     require_finished(run_dir)
+    if is_run(out_dir):
+        raise ValueError(f"{out_dir} is the folder of a run, whose config would be lost: choose another --out")
     if weights.stat().st_size > MAX_BYTES:
         raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
     validation = load_split(data_dir, "validation")
     framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
-    run = json.loads((run_dir / "config.json").read_text())
-    origin = {name: run[name] for name in ("start", "teacher", "blend") if name in run}
-    config = config_of_run(run_dir, labels_of_run(run_dir), framing, **origin)
+    config = config_of_run(run_dir, labels_of_run(run_dir), framing, **origin_of_run(run_dir))
     splits = ("validation", "test") if measure_test else ("validation",)
     # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.
     with tempfile.TemporaryDirectory() as folder:
@@ -91,8 +92,9 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         config = replace(config, metrics=metrics)
         (made / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
         out_dir.mkdir(parents=True, exist_ok=True)
-        for name in (WEIGHTS_FILE, CONFIG_FILE):
-            shutil.copyfile(made / name, out_dir / name)
+        with whole_file(out_dir / CONFIG_FILE) as new_config, whole_file(out_dir / WEIGHTS_FILE) as new_weights:
+            shutil.copyfile(made / CONFIG_FILE, new_config)
+            shutil.copyfile(made / WEIGHTS_FILE, new_weights)
     return config
 
 

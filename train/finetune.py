@@ -36,9 +36,9 @@ from train.config import AugmentationConfig, Preset, TrainingConfig, explain, wr
 from train.data import DataError, FaceDataset, load_split, without_images_of
 from train.evaluate import classification_metrics
 from train.export import fit_temperature
-from train.fit import Start, StoppedError, best_epoch, fit
+from train.fit import Start, StoppedError, fit
 from train.pictures import class_folders, dataset, digest, read_pictures, resized, summary, with_splits, write_list
-from train.runs import config_of_run, write_model
+from train.runs import best_epoch, config_of_run, origin_of_run, write_model
 
 PICTURES_FILE, SETTINGS_FILE, REPORT_FILE, RUNS_DIR = "pictures.csv", "finetune.json", "report.json", "training"
 SPLITS = ("train", "validation", "held_out")
@@ -238,7 +238,8 @@ def finetune(
     _prepare(out, folder)
 
     pictures = read_pictures(folder, folders, detector, base.config)
-    write_list(out / PICTURES_FILE, pictures)
+    if not (out / SETTINGS_FILE).exists():  # a run's own list stays while others could still be refused
+        write_list(out / PICTURES_FILE, pictures)
     print(summary(pictures, out / PICTURES_FILE), flush=True)
     pictures = with_splits(pictures, folders, settings.held_out, settings.seed)
     record = asdict(settings) | {
@@ -260,7 +261,9 @@ def finetune(
     made = out / "partial"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training)
+    start = origin_of_run(run_dir)["start"]  # in the first phase the base model's weights, which are no run's
+    phases = {"start": start} if "run" in start else {}
+    config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training, **phases)
     tuned = write_model(run_dir, config, made)
     validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
     tuned.config = replace(tuned.config, temperature=_temperature(tuned, validation, base.config.temperature))

@@ -8,7 +8,6 @@ The loop drives `train_on_batch` itself, so that a run can stop after any batch 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
@@ -19,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ import keras
 import numpy as np
 
 from emotion_model.architecture import ArchitectureConfig, build_model, count_multiply_adds
+from emotion_model.card import spent
 from emotion_model.classifier import EmotionClassifier
 from emotion_model.ensemble import EmotionEnsemble
 from emotion_model.preprocessing import network_input
@@ -38,10 +38,11 @@ from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
 from train.fast import device_name, fastest_precision, with_fast_layers
 from train.on_device import AugmentedTraining
+from train.pictures import resized
 from train.report import draw_curves
-from train.runs import load_model
+from train.runs import best_epoch, load_model
 
-CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work
+CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work; where `device_augmentation` is on, an epoch
 RECORD_SECONDS = 10  # epochs shorter than this write neither curves nor checkpoint each time
 TRACK_SECONDS = 5  # between points of the live curves
 TEACHER_BATCH = 512  # faces between steps of its progress bar
@@ -53,7 +54,8 @@ _CALLBACK_STATE = ("best", "wait", "cooldown_counter")
 
 
 class StoppedError(Exception):
-    """The run was asked to stop; its checkpoint is written and the same command goes on from there."""
+    """The run was asked to stop; the same command goes on from its checkpoint, where `device_augmentation` is on from
+    the last one."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,13 @@ class Start:
     Attributes:
         weights: as `keras.Model.get_weights` gives them, for the same architecture.
         record: where they come from, for `config.json`.
+        emotions: names of the classes, in the order of the outputs; None: those of the training faces.
         trainable: which layers learn; the others keep their weights and statistics. None: all.
     """
 
     weights: list[np.ndarray]
     record: dict[str, Any]
+    emotions: tuple[str, ...] | None = None
     trainable: Callable[[keras.layers.Layer], bool] | None = None
 
     @classmethod
@@ -79,16 +83,8 @@ class Start:
         """
         if not _same_network(model.config.architecture, preset):
             raise ValueError(f"{model.source} is another network: start from a model of the same architecture")
-        training = model.config.training
-        before = training.get("start") or {}
-        record = {
-            "run": Path(model.source).name,
-            "sha256": model.config.weights.get("sha256"),
-            "epochs": training.get("epochs", 0) + before.get("epochs", 0),
-            "minutes": round(training.get("minutes", 0) + before.get("minutes", 0), 1),
-            "validation_accuracy": model.config.metrics.get("validation", {}).get("accuracy"),
-        } | _on_gpu(training.get("environment", {}), training.get("minutes", 0), before)
-        return cls(model.model.get_weights(), record)
+        accuracy = model.config.metrics.get("validation", {}).get("accuracy")
+        return cls(model.model.get_weights(), _origin(model, accuracy), tuple(model.emotions))
 
     @classmethod
     def of_run(cls, run_dir: Path, preset: Preset) -> Start:
@@ -97,31 +93,31 @@ class Start:
         Raises:
             ValueError: no finished run there, or one of another network.
         """
-        path = run_dir / "model.keras"
         if not (run_dir / "metrics.json").exists():
             raise ValueError(f"{run_dir} holds no finished run to start from: train it to its end first")
-        config = json.loads((run_dir / "config.json").read_text())
-        if not _same_network(config["architecture"], preset):
+        model = load_model(run_dir)
+        if not _same_network(model.config.architecture, preset):
             raise ValueError(f"{run_dir} holds another network: start from a run of the same architecture")
-        weights = keras.saving.load_model(path, safe_mode=True).get_weights()
-        metrics = json.loads((run_dir / "metrics.json").read_text())
-        record = {
-            "run": run_dir.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "epochs": metrics["epochs"] + config.get("start", {}).get("epochs", 0),
-            "minutes": round(metrics["minutes"] + config.get("start", {}).get("minutes", 0), 1),
-            "validation_accuracy": metrics["validation"]["accuracy"],
-        } | _on_gpu(json.loads((run_dir / "environment.json").read_text()), metrics["minutes"], config.get("start", {}))
-        return cls(weights, record)
+        accuracy = json.loads((run_dir / "metrics.json").read_text())["validation"]["accuracy"]
+        return cls(model.model.get_weights(), _origin(model, accuracy), tuple(model.emotions))
 
 
-def _on_gpu(environment: dict[str, Any], minutes: float, before: dict[str, Any]) -> dict[str, Any]:
-    """What a start's record says of a GPU, if the run or one before it had one."""
-    gpu = environment.get("gpu") or before.get("gpu")
-    if not gpu:
-        return {}
-    own = minutes if environment.get("gpu") else 0
-    return {"gpu": gpu, "gpu_minutes": round(own + before.get("gpu_minutes", 0), 1)}
+def _origin(model: EmotionClassifier, validation_accuracy: float | None) -> dict[str, Any]:
+    """Where weights come from, and what they took with all runs before them, for the record of a run that goes on."""
+    training = model.config.training
+    before = training.get("start") or {}
+    teachers = {one["sha256"]: one for one in (*before.get("teacher", ()), *training.get("teacher", ()))}
+    record = {
+        "run": Path(model.source).name,
+        "sha256": model.config.weights.get("sha256"),
+        "runs": 1 + (before.get("runs", 1) if before else 0),
+        "epochs": training.get("epochs", 0) + before.get("epochs", 0),
+        "validation_accuracy": validation_accuracy,
+    } | spent(training)
+    if teachers:
+        shares = training.get("config", {}).get("distillation", 0), before.get("distillation", 0)
+        record |= {"teacher": list(teachers.values()), "distillation": max(shares)}
+    return record
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +176,10 @@ class Teacher:
 
 
 def _origins(models: Sequence[EmotionClassifier]) -> list[dict[str, Any]]:
-    return [{"source": Path(model.source).name, "sha256": model.config.weights.get("sha256")} for model in models]
+    return [
+        {"source": Path(model.source).name, "sha256": model.config.weights.get("sha256")} | spent(model.config.training)
+        for model in models
+    ]
 
 
 def fit(
@@ -208,10 +207,16 @@ def fit(
         teacher: its probabilities are the share `distillation` of the targets.
 
     Raises:
-        StoppedError: on SIGINT or SIGTERM, after the checkpoint is written.
-        ValueError: `run_dir` holds a run of another configuration, or a teacher is missing or not asked for.
+        StoppedError: on SIGINT or SIGTERM, after the checkpoint is written; with `device_augmentation` at once.
+        ValueError: `run_dir` holds a run of another configuration, a teacher is missing or not asked for, or `start`
+            has other classes than the faces.
     """
     require_teacher(preset, teacher is not None)
+    if start and start.emotions not in (None, train.emotions):
+        raise ValueError(
+            f"{start.record.get('run')} has the classes {', '.join(start.emotions)}, the data "
+            f"{', '.join(train.emotions)}: a start needs the same, in the same order"
+        )
     config = {"architecture": preset.architecture.to_dict(), "training": preset.training.to_dict()}
     config |= {"emotions": list(train.emotions), "data": {"train": len(train), "validation": len(validation)}}
     config["data"]["train_duplicates_dropped"] = dropped_duplicates
@@ -261,11 +266,6 @@ def require_teacher(preset: Preset, given: bool) -> None:
 
 def _same_network(architecture: dict[str, Any], preset: Preset) -> bool:
     return bool(architecture) and ArchitectureConfig(**architecture) == preset.architecture
-
-
-def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The epoch with the best accuracy on validation; small sets have many equals, and their loss decides then."""
-    return max(history, key=lambda epoch: (epoch["val_accuracy"], -epoch["val_loss"]))
 
 
 def environment() -> dict[str, Any]:
@@ -345,8 +345,12 @@ class _Run:
             self.averaged = build_model(self.architecture)
             self.averaged.set_weights(self.model.get_weights())
         if self.config.device_augmentation:
+            self.train_faces = replace(train, images=resized(train.images, self.architecture.image_size))
             self.learner = self._on_device(teacher)
-            self.learner.compile(optimizer=self._optimizer())
+            optimizer = self._optimizer()
+            if self.precision == "mixed_float16":  # as Keras does by itself where the policy is the model's own
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            self.learner.compile(optimizer=optimizer)
         else:
             self.learner = self.model
             self.learner.compile(optimizer=self._optimizer(), loss=_loss(self.config), metrics=["accuracy"])
@@ -364,6 +368,11 @@ class _Run:
         teachers = []
         with _dtype_policy(self.precision):
             for model in teacher.models if teacher else ():
+                if model.config.image_size != self.architecture.image_size:
+                    raise ValueError(
+                        f"{model.source} looks at faces of {model.config.image_size} pixels, the student at "
+                        f"{self.architecture.image_size}: with device_augmentation they must be the same"
+                    )
                 network = with_fast_layers(build_model(ArchitectureConfig(**model.config.architecture)))
                 network.set_weights(model.model.get_weights())
                 teachers.append(network)
@@ -499,7 +508,9 @@ class _Run:
             sample_weight=None if self.sample_weights is None else self.sample_weights[order],
         ).history
         if stop["asked"]:
-            raise StoppedError(f"stopped in epoch {self.epoch + 1}; run again to go on from its last checkpoint")
+            raise StoppedError(
+                f"stopped in epoch {self.epoch + 1}; run again to go on from the last checkpoint, if any"
+            )
         logs = {name: float(value) for name, [value] in values.items()}
         self._require_finite(logs["loss"], f"epoch {self.epoch + 1}")
         return logs | {"seconds": time.monotonic() - started}

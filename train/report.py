@@ -38,6 +38,7 @@ from emotion_model.labels import Label
 from train.config import write_json
 from train.data import DataError, load_split
 from train.evaluate import class_order, expected_calibration_error, ferplus_majority
+from train.runs import best_epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,7 +163,7 @@ def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str
     scores = config.metrics[split]
     damaged = next((name for name in (split, *config.metrics) if config.metrics[name].get("robustness")), split)
     blend = config.training.get("blend")
-    share = blend["share"] if blend else 1.0
+    share = blend["share"] / (1 + len(blend.get("averaged", ()))) if blend else 1.0
     sources = {
         "confusion": (scores.get("confusion"), lambda found, path: draw_confusion(found, config.emotions, split, path)),
         "per_class": (scores.get("per_class"), lambda found, path: draw_per_class(found, config.labels, split, path)),
@@ -303,7 +304,7 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path, share: float = 
     if not history:
         raise ValueError("history=[]: there is nothing to draw before the first epoch")
     epochs = [entry["epoch"] for entry in history]
-    best = max(history, key=lambda entry: entry["val_accuracy"])
+    best = best_epoch(history)
     description = (
         f"Loss, accuracy and learning rate over {len(history)} epochs. Validation accuracy is best in epoch "
         f"{best['epoch']} with {100 * best['val_accuracy']:.2f} %, and ends at "

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ def config_of_run(
     )
 
 
+def origin_of_run(run_dir: Path) -> dict[str, Any]:
+    """What a run came from, for a model's training record: the weights it began with, its teachers, a blend."""
+    config = json.loads((run_dir / "config.json").read_text())
+    return {name: config[name] for name in ("start", "teacher", "blend") if name in config}
+
+
 def labels_of_run(run_dir: Path) -> tuple[Label, ...]:
     """The classes that a run learned, in its order."""
     known = {label.name: label for label in LABELS}
@@ -63,6 +70,11 @@ def write_model(run_dir: Path, config: ModelConfig, folder: Path) -> EmotionClas
     shutil.copyfile(run_dir / "model.keras", folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
     return EmotionClassifier.load(folder)
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The epoch with the best accuracy on validation; small sets have many equals, and their loss decides then."""
+    return max(history, key=lambda epoch: (epoch["val_accuracy"], -epoch.get("val_loss", 0.0)))
 
 
 def is_run(folder: str | Path) -> bool:
@@ -91,7 +103,8 @@ def load_model(name: str | Path) -> EmotionClassifier:
         return EmotionClassifier.load(name)
     run_dir = Path(name)
     require_finished(run_dir)
+    config = config_of_run(run_dir, labels_of_run(run_dir), {}, **origin_of_run(run_dir))
     with tempfile.TemporaryDirectory() as folder:
-        classifier = write_model(run_dir, config_of_run(run_dir, labels_of_run(run_dir), {}), Path(folder))
+        classifier = write_model(run_dir, config, Path(folder))
     classifier.folder, classifier.source = run_dir, str(run_dir)
     return classifier
