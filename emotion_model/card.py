@@ -122,9 +122,11 @@ def spent(training: Mapping[str, Any]) -> dict[str, Any]:
         `minutes`, and where some of them were on a GPU `gpu`, its name, and `gpu_minutes`, how many.
     """
     start = training.get("start") or {}
-    counted = {one["sha256"] for one in start.get("teacher", ())}  # a start's minutes hold those of its teachers
+    # A start's minutes hold those of its teachers, and it may be a teacher itself.
+    counted = {start.get("sha256"), *(one["sha256"] for one in start.get("teacher", ()) if "minutes" in one)}
+    blend = training.get("blend") or {}
     parts = [start, *(one for one in training.get("teacher", ()) if one["sha256"] not in counted)]
-    parts += (training.get("blend") or {}).get("averaged", ())
+    parts += [blend, *blend.get("averaged", ())]
     if training.get("base"):
         parts.append(spent(training["base"]))
     own = {"minutes": training.get("minutes", 0)}

@@ -111,7 +111,7 @@ def test_minutes_on_a_gpu_are_told_apart_from_those_of_cores(config):
     begun = {"minutes": 64.0, "gpu": "Titan", "gpu_minutes": 4.0}
     training = config.training | {"minutes": 60.0, "environment": {"cpu_count": 2}, "start": begun}
     text = model_card(replace(config, training=training))
-    assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), all that" in text
+    assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), what came" in text
     assert f"700 W for the GPU that is {(120 * 2 * 15 + 4 * 700) / 60000:.2f} kWh" in " ".join(text.split())
 
 
@@ -122,6 +122,11 @@ def test_all_that_a_model_rests_on_is_counted_once(config):
     assert spent(training) == {"minutes": 46.0, "gpu": "Titan", "gpu_minutes": 15.0}
     assert spent(training | {"teacher": [teacher, other]})["minutes"] == 52.0, "the start's teacher is counted there"
     assert spent(training | {"blend": {"averaged": [{"minutes": 20.0}]}})["minutes"] == 66.0
+    assert spent(training | {"blend": {"minutes": 7.0}})["minutes"] == 53.0, "blended with another training's weights"
+    itself = {"sha256": "s", "minutes": 16.0}
+    assert spent(training | {"start": start | {"sha256": "s"}, "teacher": [itself]})["minutes"] == 46.0
+    old = start | {"teacher": [{"sha256": "t"}]}  # a record from before teachers' minutes were kept
+    assert spent(training | {"start": old, "teacher": [teacher]})["minutes"] == 52.0
     tuned = spent({"minutes": 2.0, "environment": {}, "base": training})
     assert tuned == {"minutes": 48.0, "gpu": "Titan", "gpu_minutes": 15.0}
     assert spent({"minutes": 2.0, "environment": {"gpu": "Titan"}})["gpu_minutes"] == 2.0
@@ -130,8 +135,8 @@ def test_all_that_a_model_rests_on_is_counted_once(config):
     blend = {"with": "first", "share": 0.6, "logit_bias": {}, "averaged": [{"minutes": 1.0}, {"minutes": 1.0}]}
     text = " ".join(model_card(replace(config, training=config.training | {"start": taught, "blend": blend})).split())
     assert "2 earlier runs, one after another, of 9 epochs in all, in which up to 70 % of each target were the" in text
-    assert "probabilities of another model; the first 1 blocks kept their weights." in text
-    assert "60 % those of 3 such runs with other seeds, the rest those of the model first" in text
+    assert "probabilities of another model; the last run left the first 1 block as they were." in text
+    assert "60 % those of 3 runs from the same start, the rest those of the model first" in text
 
 
 def test_a_model_without_metrics_has_no_card():

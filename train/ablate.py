@@ -16,6 +16,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -29,7 +30,8 @@ from typing import Any
 
 from train import usable_cores
 from train.__main__ import command_parser, flag
-from train.config import PRESETS, with_settings
+from train.config import PRESETS, Preset, with_settings
+from train.fit import config_of
 
 COLUMNS = (
     "run", "changes", "seeds", "accuracy", "accuracy_spread", "difference", "macro_f1", "macro_f1_spread", "parameters",
@@ -162,7 +164,7 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
     for name, seed in jobs:
         folder = out / f"{name}-seed{seed}"
         if (folder / "metrics.json").exists():
-            _require_same(folder, command_line(plan, name, seed, data, folder, limit))
+            _require_same(folder, with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed}), limit)
     started, done = time.monotonic(), 0
     for number, (name, seed) in enumerate(jobs, start=1):
         folder = out / f"{name}-seed{seed}"
@@ -191,17 +193,25 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
     return rows
 
 
-def _require_same(folder: Path, command: Sequence[str]) -> None:
-    """Refuse a run that was made with other settings; where its data and its folder lie does not matter."""
+def _require_same(folder: Path, preset: Preset, limit: int | None) -> None:
+    """Refuse a complete run that was made with other settings.
+
+    Raises:
+        PlanError: it was.
+    """
+    found, expected = config_of(folder), preset.training.to_dict()
+    expected["ferplus_weight"] = (
+        found["training"]["ferplus_weight"] and expected["ferplus_weight"]
+    )  # data without votes
+    expected, architecture = json.loads(json.dumps([expected, preset.architecture.to_dict()]))
     log = folder / "log.txt"
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    before = next((line for line in reversed(lines) if line.startswith("$ ")), None)
-    place = command.index("--seed")
-    settings, preset = " ".join(command[place:]), " ".join(command[3:5])
-    if before is not None and not (before.endswith(f" {settings}") and f" {preset} " in before):
+    commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
+    limits = {int(number) for line in commands[-1:] for number in re.findall(r"--limit (\d+)", line)}
+    if (found["architecture"], found["training"]) != (architecture, expected) or (
+        commands and limits != ({limit} if limit else set())
+    ):
         raise PlanError(
-            f"{folder} is a run with other settings than the plan or --limit now says ({settings}): "
-            "remove it or choose another --out"
+            f"{folder} is a run with other settings than plan and --limit now have: remove it or choose another --out"
         )
 
 

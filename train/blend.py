@@ -50,6 +50,8 @@ class Blend:
         begun = {(one.config.training.get("start") or {}).get("sha256") for one in tuned}
         if len(tuned) > 1 and (len(begun) > 1 or None in begun):
             raise ValueError("--run: only runs that began with the same weights (--start) can be averaged")
+        if len({one.config.weights["sha256"] for one in tuned}) < len(tuned):
+            raise ValueError("--run: the same run is given twice")
         unknown = sorted(set(bias) - set(self.emotions))
         if unknown:
             raise ValueError(f"--logit-bias {unknown[0]}: choose among {', '.join(self.emotions)}")
@@ -152,6 +154,8 @@ def main(arguments: list[str] | None = None) -> int:
             [(share, scores)] = rows
             weights = other.config.weights.get("sha256")
             record = {"with": Path(other.source).name, "sha256": weights, "share": share, "logit_bias": bias}
+            if weights != (tuned[0].config.training.get("start") or {}).get("sha256"):
+                record |= spent(other.config.training)
             if tuned[1:]:
                 record["averaged"] = [_further(one) for one in tuned[1:]]
             write_run(blend.network(share), scores, record, options.run[0], options.out)

@@ -110,7 +110,7 @@ def _origin(model: EmotionClassifier, validation_accuracy: float | None) -> dict
     record = {
         "run": Path(model.source).name,
         "sha256": model.config.weights.get("sha256"),
-        "runs": 1 + (before.get("runs", 1) if before else 0),
+        **({"runs": 1 + before.get("runs", 0)} if "runs" in before or not before else {}),
         "epochs": training.get("epochs", 0) + before.get("epochs", 0),
         "validation_accuracy": validation_accuracy,
     } | spent(training)
@@ -225,7 +225,7 @@ def fit(
     if teacher:
         config["teacher"] = teacher.record
     config_path = run_dir / "config.json"
-    if config_path.exists() and _with_later_settings(config_path) != json.loads(json.dumps(config)):
+    if config_path.exists() and _identity(config_of(run_dir)) != _identity(json.loads(json.dumps(config))):
         raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
     run_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(preset, train, validation, run_dir, start, draw, teacher)
@@ -242,12 +242,18 @@ def fit(
     return json.loads((run_dir / "metrics.json").read_text())
 
 
-def _with_later_settings(path: Path) -> dict[str, Any]:
+def config_of(run_dir: Path) -> dict[str, Any]:
     """A run's config; settings that did not exist when it began have their defaults."""
-    config, defaults = json.loads(path.read_text()), TrainingConfig().to_dict()
+    config, defaults = json.loads((run_dir / "config.json").read_text()), TrainingConfig().to_dict()
     training = config.get("training", {})
     augmentation = defaults["augmentation"] | training.get("augmentation", {})
     return config | {"training": defaults | training | {"augmentation": augmentation}}
+
+
+def _identity(config: dict[str, Any]) -> dict[str, Any]:
+    """What makes two runs the same: of where weights and teachers come from, which they are alone."""
+    start = {name: config.get("start", {}).get(name) for name in ("sha256", "frozen_blocks", "finetune")}
+    return config | {"start": start, "teacher": [one["sha256"] for one in config.get("teacher", ())]}
 
 
 def require_teacher(preset: Preset, given: bool) -> None:
