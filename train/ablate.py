@@ -31,7 +31,7 @@ from typing import Any
 from train import usable_cores
 from train.__main__ import command_parser, flag
 from train.config import PRESETS, Preset, with_settings
-from train.fit import config_of
+from train.runs import recorded_config
 
 COLUMNS = (
     "run", "changes", "seeds", "accuracy", "accuracy_spread", "difference", "macro_f1", "macro_f1_spread", "parameters",
@@ -160,14 +160,13 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
         PlanError: `out` holds a complete run that was made with other settings.
     """
     out.mkdir(parents=True, exist_ok=True)
-    jobs = [(name, seed) for seed in plan.seeds for name in plan.runs]  # a first answer to everything, then the spread
-    for name, seed in jobs:
-        folder = out / f"{name}-seed{seed}"
+    # A first answer to everything, then the spread.
+    jobs = [(name, seed, _folder(out, name, seed)) for seed in plan.seeds for name in plan.runs]
+    for name, seed, folder in jobs:
         if (folder / "metrics.json").exists():
             _require_same(folder, with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed}), limit)
     started, done = time.monotonic(), 0
-    for number, (name, seed) in enumerate(jobs, start=1):
-        folder = out / f"{name}-seed{seed}"
+    for number, (name, seed, folder) in enumerate(jobs, start=1):
         if (folder / "metrics.json").exists():
             continue
         print(
@@ -193,16 +192,19 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
     return rows
 
 
+def _folder(out: Path, name: str, seed: int) -> Path:
+    return out / f"{name}-seed{seed}"
+
+
 def _require_same(folder: Path, preset: Preset, limit: int | None) -> None:
     """Refuse a complete run that was made with other settings.
 
     Raises:
         PlanError: it was.
     """
-    found, expected = config_of(folder), preset.training.to_dict()
-    expected["ferplus_weight"] = (
-        found["training"]["ferplus_weight"] and expected["ferplus_weight"]
-    )  # data without votes
+    found, expected = recorded_config(folder), preset.training.to_dict()
+    if not found["training"]["ferplus_weight"]:  # as in data without votes
+        expected["ferplus_weight"] = 0.0
     expected, architecture = json.loads(json.dumps([expected, preset.architecture.to_dict()]))
     log = folder / "log.txt"
     commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
@@ -233,7 +235,7 @@ def collect(plan: Plan, out: Path, timed: bool = False) -> list[dict[str, Any]]:
     """The table as far as runs are complete; `timed` also measures the forward pass, which takes some seconds a run."""
     rows: list[dict[str, Any]] = []
     for name, settings in plan.runs.items():
-        folders = [out / f"{name}-seed{seed}" for seed in plan.seeds]
+        folders = [_folder(out, name, seed) for seed in plan.seeds]
         complete = [f for f in folders if (f / "metrics.json").exists()]
         row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         row |= {"run": name, "changes": _text(plan.changes[name]), "seeds": len(complete)}

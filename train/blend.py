@@ -47,7 +47,7 @@ class Blend:
         for one in tuned:
             if other.config.architecture != one.config.architecture or one.emotions != self.emotions:
                 raise ValueError(f"{other.source} and {one.source} are different networks: their weights have no mean")
-        begun = {(one.config.training.get("start") or {}).get("sha256") for one in tuned}
+        begun = {_begun(one) for one in tuned}
         if len(tuned) > 1 and (len(begun) > 1 or None in begun):
             raise ValueError("--run: only runs that began with the same weights (--start) can be averaged")
         if len({one.config.weights["sha256"] for one in tuned}) < len(tuned):
@@ -89,6 +89,11 @@ def write_run(network: keras.Model, scores: dict[str, Any], record: dict[str, An
         write_json(partial / f"{name}.json", values | own[name] if name in own else values)
     network.save(partial / "model.keras")
     partial.rename(out)
+
+
+def _begun(model: EmotionClassifier) -> str | None:
+    """The digest of the weights that a model's training began with; None: random ones."""
+    return (model.config.training.get("start") or {}).get("sha256")
 
 
 def _further(model: EmotionClassifier) -> dict[str, Any]:
@@ -154,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
             [(share, scores)] = rows
             weights = other.config.weights.get("sha256")
             record = {"with": Path(other.source).name, "sha256": weights, "share": share, "logit_bias": bias}
-            if weights != (tuned[0].config.training.get("start") or {}).get("sha256"):
+            if weights != _begun(tuned[0]):
                 record |= spent(other.config.training)
             if tuned[1:]:
                 record["averaged"] = [_further(one) for one in tuned[1:]]

@@ -40,7 +40,7 @@ from train.fast import device_name, fastest_precision, with_fast_layers
 from train.on_device import AugmentedTraining
 from train.pictures import resized
 from train.report import draw_curves
-from train.runs import best_epoch, load_model
+from train.runs import best_epoch, load_model, recorded_config
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work; where `device_augmentation` is on, an epoch
 RECORD_SECONDS = 10  # epochs shorter than this write neither curves nor checkpoint each time
@@ -110,10 +110,11 @@ def _origin(model: EmotionClassifier, validation_accuracy: float | None) -> dict
     record = {
         "run": Path(model.source).name,
         "sha256": model.config.weights.get("sha256"),
-        **({"runs": 1 + before.get("runs", 0)} if "runs" in before or not before else {}),
         "epochs": training.get("epochs", 0) + before.get("epochs", 0),
         "validation_accuracy": validation_accuracy,
     } | spent(training)
+    if "runs" in before or not before:  # older records do not count them
+        record["runs"] = 1 + before.get("runs", 0)
     if teachers:
         shares = training.get("config", {}).get("distillation", 0), before.get("distillation", 0)
         record |= {"teacher": list(teachers.values()), "distillation": max(shares)}
@@ -225,7 +226,7 @@ def fit(
     if teacher:
         config["teacher"] = teacher.record
     config_path = run_dir / "config.json"
-    if config_path.exists() and _identity(config_of(run_dir)) != _identity(json.loads(json.dumps(config))):
+    if config_path.exists() and _identity(recorded_config(run_dir)) != _identity(json.loads(json.dumps(config))):
         raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
     run_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(preset, train, validation, run_dir, start, draw, teacher)
@@ -242,16 +243,8 @@ def fit(
     return json.loads((run_dir / "metrics.json").read_text())
 
 
-def config_of(run_dir: Path) -> dict[str, Any]:
-    """A run's config; settings that did not exist when it began have their defaults."""
-    config, defaults = json.loads((run_dir / "config.json").read_text()), TrainingConfig().to_dict()
-    training = config.get("training", {})
-    augmentation = defaults["augmentation"] | training.get("augmentation", {})
-    return config | {"training": defaults | training | {"augmentation": augmentation}}
-
-
 def _identity(config: dict[str, Any]) -> dict[str, Any]:
-    """What makes two runs the same: of where weights and teachers come from, which they are alone."""
+    """What makes two runs the same: which weights and teachers they had, whatever else is recorded of those."""
     start = {name: config.get("start", {}).get(name) for name in ("sha256", "frozen_blocks", "finetune")}
     return config | {"start": start, "teacher": [one["sha256"] for one in config.get("teacher", ())]}
 

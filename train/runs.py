@@ -13,6 +13,7 @@ from typing import Any
 from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig
 from emotion_model.labels import LABELS, Label
 from emotion_model.preprocessing import Framing
+from train.config import TrainingConfig
 
 RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file
 
@@ -46,6 +47,14 @@ def config_of_run(
         }
         | more,
     )
+
+
+def recorded_config(run_dir: Path) -> dict[str, Any]:
+    """What a run wrote of its settings; those that did not exist when it began have their defaults."""
+    config, defaults = json.loads((run_dir / "config.json").read_text()), TrainingConfig().to_dict()
+    training = config.get("training", {})
+    augmentation = defaults["augmentation"] | training.get("augmentation", {})
+    return config | {"training": defaults | training | {"augmentation": augmentation}}
 
 
 def origin_of_run(run_dir: Path) -> dict[str, Any]:
