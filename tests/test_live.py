@@ -107,6 +107,16 @@ def test_a_ninth_visitor_hears_busy_until_a_place_is_free(detector, smiling):
     assert [face.track_id for face in live.detect(smiling, "visitor-8").faces] == [1]
 
 
+def test_a_late_frame_of_a_visitor_who_left_takes_no_place(detector, smiling):
+    live = Live(detector, LiveConfig(seats=1, idle_seconds=60))
+    live.detect(smiling, "visitor-1")
+    live.leave("visitor-1")
+    with pytest.raises(SessionError, match="this one was ended; use another") as caught:
+        live.detect(smiling, "visitor-1")
+    assert caught.value.code == "bad_session" and live.visitors == 0
+    live.detect(smiling, "visitor-2")
+
+
 def test_a_visitor_who_sends_nothing_more_gives_the_place_back(detector, smiling):
     live = Live(detector, LiveConfig(seats=1, idle_seconds=0.5))
     live.detect(smiling, "visitor-1")

@@ -54,6 +54,20 @@ def lessons():
     return separable(560, 0), separable(28, 1)
 
 
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """The folder of a finished run of one epoch; never changed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    fit(preset(epochs=1), *data, folder, 0)
+    return folder
+
+
+@pytest.fixture
+def finished(trained, tmp_path):
+    """A copy of that folder."""
+    return shutil.copytree(trained, tmp_path / "finished")
+
+
 def weights_of(path):
     return keras.saving.load_model(path / "model.keras").get_weights()
 
@@ -88,19 +102,19 @@ def test_a_network_learns_what_can_be_learned(lessons, tmp_path):
     assert metrics["validation"]["accuracy"] > 0.8
 
 
-def test_the_same_seed_gives_the_same_network_and_another_seed_another(data, tmp_path):
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        fit(preset(epochs=1, seed=seed), *data, tmp_path / name, 0)
-    a, b, c = (weights_of(tmp_path / name) for name in "abc")
-    assert same(a, b) and not same(a, c)
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(data, tmp_path, trained):
+    for seed in (0, 1):
+        fit(preset(epochs=1, seed=seed), *data, tmp_path / str(seed), 0)
+    assert same(weights_of(tmp_path / "0"), weights_of(trained))
+    assert not same(weights_of(tmp_path / "1"), weights_of(trained))
 
 
-def test_a_network_learns_from_blended_faces_too(lessons, tmp_path):
+def test_a_network_learns_from_blended_faces_too(lessons, data, tmp_path, trained):
     recipe = {"epochs": 8, "batch_size": 7, "learning_rate": 1e-2, "ema_momentum": 0.9, "class_weight_power": 0.25}
     metrics = fit(preset(**recipe, mixup=0.2), *lessons, tmp_path / "mixed", 0)
     assert metrics["validation"]["accuracy"] > 0.7
-    fit(preset(**recipe), *lessons, tmp_path / "unmixed", 0)
-    assert not same(weights_of(tmp_path / "mixed"), weights_of(tmp_path / "unmixed"))
+    fit(preset(epochs=1, mixup=0.2), *data, tmp_path / "short", 0)
+    assert not same(weights_of(tmp_path / "short"), weights_of(trained)), "no face was blended"
 
 
 ONE_CYCLE = {"schedule": "one_cycle", "optimizer": "adamw", "weight_decay": 0.5, "ema_momentum": 0.9, "mixup": 0.2}
@@ -114,8 +128,8 @@ def unbroken(request, data, tmp_path_factory):
     return request.param, folder
 
 
-@pytest.mark.parametrize("stop_after", [3, 7, 9, 14])
-def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_never_had(data, tmp_path, unbroken, stop_after):
+@pytest.mark.parametrize("stop_after", [7, 9])
+def test_a_run_stopped_at_or_within_an_epoch_ends_as_if_it_never_had(data, tmp_path, unbroken, stop_after):
     changes, whole_dir = unbroken
 
     class Impatient(dict):
@@ -166,9 +180,9 @@ def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path):
     assert [e["learning_rate"] for e in broken] == [e["learning_rate"] for e in whole]
 
 
-def test_a_finished_run_is_not_trained_again(data, tmp_path, capsys):
-    first = fit(preset(epochs=1), *data, tmp_path, 0)
-    assert fit(preset(epochs=1), *data, tmp_path, 0) == first
+def test_a_finished_run_is_not_trained_again(data, finished, capsys):
+    first = json.loads((finished / "metrics.json").read_text())
+    assert fit(preset(epochs=1), *data, finished, 0) == first
     assert "already complete" in capsys.readouterr().out
 
 
@@ -184,21 +198,19 @@ def test_the_accuracy_of_an_epoch_is_the_mean_over_its_faces(data, tmp_path, mon
     assert entry["accuracy"] == pytest.approx((probabilities.argmax(1) == data[0].labels).mean(), abs=1e-4)
 
 
-def test_another_configuration_in_the_same_folder_is_refused(data, tmp_path):
-    fit(preset(epochs=1), *data, tmp_path, 0)
+def test_another_configuration_in_the_same_folder_is_refused(data, finished):
     with pytest.raises(ValueError, match="another configuration"):
-        fit(preset(epochs=2), *data, tmp_path, 0)
+        fit(preset(epochs=2), *data, finished, 0)
 
 
-def test_a_run_that_began_before_a_setting_existed_is_still_the_same(data, tmp_path, capsys):
-    fit(preset(epochs=1), *data, tmp_path, 0)
-    config = json.loads((tmp_path / "config.json").read_text())
+def test_a_run_that_began_before_a_setting_existed_is_still_the_same(data, finished, capsys):
+    config = json.loads((finished / "config.json").read_text())
     del config["training"]["gentle_epochs"], config["training"]["augmentation"]["degradation"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    fit(preset(epochs=1), *data, tmp_path, 0)
+    (finished / "config.json").write_text(json.dumps(config))
+    fit(preset(epochs=1), *data, finished, 0)
     assert "already complete" in capsys.readouterr().out
     with pytest.raises(ValueError, match="another configuration"):
-        fit(preset(epochs=1, gentle_epochs=1), *data, tmp_path, 0)
+        fit(preset(epochs=1, gentle_epochs=1), *data, finished, 0)
 
 
 def shifted(dataset):
@@ -253,32 +265,32 @@ def test_teacher_and_share_belong_together(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, tmp_path):
-    fit(preset(epochs=2), *data, tmp_path / "first", 0)
-    start = Start.of_run(tmp_path / "first", preset())
-    assert same(Run(preset(), *data, tmp_path / "x", start).model.get_weights(), weights_of(tmp_path / "first"))
+def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, finished, tmp_path):
+    start = Start.of_run(finished, preset())
+    assert same(Run(preset(), *data, tmp_path / "x", start).model.get_weights(), weights_of(finished))
     fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
     record = json.loads((tmp_path / "second" / "config.json").read_text())["start"]
-    assert (record["run"], record["epochs"]) == ("first", 2)
-    assert record["sha256"] == hashlib.sha256((tmp_path / "first" / "model.keras").read_bytes()).hexdigest()
-    assert Start.of_run(tmp_path / "second", preset()).record["epochs"] == 3, "epochs add up over the runs"
+    assert (record["run"], record["epochs"]) == ("finished", 1)
+    assert record["sha256"] == hashlib.sha256((finished / "model.keras").read_bytes()).hexdigest()
+    assert Start.of_run(tmp_path / "second", preset()).record["epochs"] == 2, "epochs add up over the runs"
     with pytest.raises(ValueError, match="another configuration"):
         fit(preset(epochs=1), *data, tmp_path / "second", 0)
     turned = [replace(faces, emotions=EMOTIONS[::-1]) for faces in data]
-    with pytest.raises(ValueError, match=r"first has the classes angry.*surprise, the data surprise.*angry: a start"):
+    with pytest.raises(
+        ValueError, match=r"finished has the classes angry.*surprise, the data surprise.*angry: a start"
+    ):
         fit(preset(epochs=1), *turned, tmp_path / "turned", 0, start=start)
-    with pytest.raises(ValueError, match="first holds another network"):
-        Start.of_run(tmp_path / "first", replace(preset(), architecture=replace(TINY, batch_norm=False)))
+    with pytest.raises(ValueError, match="finished holds another network"):
+        Start.of_run(finished, replace(preset(), architecture=replace(TINY, batch_norm=False)))
 
 
-def test_a_start_says_which_minutes_were_on_a_gpu(data, tmp_path):
-    fit(preset(epochs=1), *data, tmp_path / "first", 0)
-    assert "gpu" not in Start.of_run(tmp_path / "first", preset()).record
-    environment = json.loads((tmp_path / "first" / "environment.json").read_text())
-    (tmp_path / "first" / "environment.json").write_text(json.dumps(environment | {"gpu": "Titan"}))
-    metrics = json.loads((tmp_path / "first" / "metrics.json").read_text())
-    (tmp_path / "first" / "metrics.json").write_text(json.dumps(metrics | {"minutes": 4.0}))
-    start = Start.of_run(tmp_path / "first", preset())
+def test_a_start_says_which_minutes_were_on_a_gpu(data, finished, tmp_path):
+    assert "gpu" not in Start.of_run(finished, preset()).record
+    environment = json.loads((finished / "environment.json").read_text())
+    (finished / "environment.json").write_text(json.dumps(environment | {"gpu": "Titan"}))
+    metrics = json.loads((finished / "metrics.json").read_text())
+    (finished / "metrics.json").write_text(json.dumps(metrics | {"minutes": 4.0}))
+    start = Start.of_run(finished, preset())
     assert (start.record["gpu"], start.record["gpu_minutes"], start.record["minutes"]) == ("Titan", 4.0, 4.0)
     fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
     record = Start.of_run(tmp_path / "second", preset()).record
@@ -497,13 +509,12 @@ def test_data_without_ferplus_votes_is_trained_without_them(tmp_path, capsys, mo
     assert json.loads((tmp_path / "run" / "config.json").read_text())["training"]["ferplus_weight"] == 0
 
 
-def test_a_failed_export_leaves_the_model_that_was_there(data, parquet, tmp_path, tiny_model):
-    fit(preset(epochs=1), *data, tmp_path / "run", 0)
+def test_a_failed_export_leaves_the_model_that_was_there(trained, parquet, tmp_path, tiny_model):
     there = shutil.copytree(tiny_model, tmp_path / "there")
     (parquet / "test.parquet").unlink()
     before = {path.name: path.read_bytes() for path in there.iterdir()}
     with pytest.raises(DataError):
-        export(tmp_path / "run", parquet, there)
+        export(trained, parquet, there)
     assert {path.name: path.read_bytes() for path in there.iterdir()} == before
 
 
@@ -535,16 +546,14 @@ def test_automatic_precision_is_what_the_hardware_has(data, tmp_path):
     assert (said["training"]["precision"], used["precision"]) == ("auto", fastest_precision())
 
 
-def test_an_unfinished_or_oversized_run_is_not_exported(data, parquet, tmp_path, monkeypatch):
-    fit(preset(epochs=1), *data, tmp_path / "own", 0)
-    with pytest.raises(ValueError, match="own is the folder of a run, whose config would be lost"):
-        export(tmp_path / "own", parquet, tmp_path / "own")
+def test_an_unfinished_or_oversized_run_is_not_exported(finished, parquet, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="finished is the folder of a run, whose config would be lost"):
+        export(finished, parquet, finished)
     with pytest.raises(ValueError, match="no finished run"):
         export(tmp_path, parquet, tmp_path / "model")
-    fit(preset(epochs=1), *data, tmp_path / "run", 0)
     monkeypatch.setattr(export_module, "MAX_BYTES", 1000)
     with pytest.raises(ValueError, match="limit is 1,000"):
-        export(tmp_path / "run", parquet, tmp_path / "model")
+        export(finished, parquet, tmp_path / "model")
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ function stop() {
   run++;
   closeCamera();
   server.leave(session);
+  session = newSession();  // the server takes no frame of the one that was ended
   removeBoxes(-1);
   replies = [];
   setState('off');
@@ -677,6 +678,7 @@ window.addEventListener('pagehide', () => {
   const body = {data: session, component_id: component.id, fn_name: 'leave', session_hash: session};
   const address = `${window.gradio_config.root || ''}${window.gradio_config.api_prefix || '/gradio_api'}/component_server/`;
   fetch(address, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body), keepalive: true});
+  session = newSession();  // for a page that comes back by the browser's Back
 });
 root.classList.toggle('mirrored', mirrored());
 root.dataset.ready = 'true';

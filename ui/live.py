@@ -38,6 +38,7 @@ SCRIPT = Path(__file__).with_name("live.js")
 INTERVALS = (0, 0.25, 0.5, 1, 1.5, 2, 3)  # seconds between frames; 0 is as fast as possible
 MAX_SMOOTHING = 2.0  # seconds
 TIMELINE_SECONDS = 60
+LATE_SECONDS = 60  # no frame is on its way to the server for longer
 EMOJI_SIDE = 192  # pixels; shown at half that on dense screens
 
 DETECT_FRAME = (
@@ -111,6 +112,7 @@ class Live:
         self.config = config or LiveConfig()
         self.detector = EmotionDetector(detector.classifier, FaceDetector(detector.faces.name, fine=False))
         self._sessions: dict[str, _Session] = {}
+        self._left: dict[str, float] = {}  # sessions that were ended, and when
         self._lock = threading.Lock()
 
     def detect(self, image: str, session: str, seconds: float | None = None, smoothing: float | None = None) -> Frame:
@@ -148,8 +150,12 @@ class Live:
         return Frame(width, height, now, faces, own.started)
 
     def leave(self, session: str) -> None:
-        """End a session now, so that its place is free."""
+        """End a session now, so that its place is free; frames that are still on their way do not bring it back."""
         with self._lock:
+            now = time.monotonic()
+            self._left = {name: then for name, then in self._left.items() if now - then < LATE_SECONDS}
+            if _is_name(session):
+                self._left[session] = now
             self._sessions.pop(session, None)
 
     @property
@@ -159,13 +165,15 @@ class Live:
             return len(self._sessions)
 
     def _session(self, name: str) -> _Session:
-        if not isinstance(name, str) or not re.fullmatch(r"[\w-]{8,64}", name, re.ASCII):
+        if not _is_name(name):
             raise SessionError("bad_session", "session: give 8 to 64 letters, digits, - or _, such as a UUID.")
         with self._lock:
             now = time.monotonic()
             over = [key for key, one in self._sessions.items() if now - one.used > self.config.idle_seconds]
             for key in over:
                 del self._sessions[key]
+            if name in self._left:
+                raise SessionError("bad_session", "session: this one was ended; use another for further frames.")
             if name not in self._sessions:
                 if len(self._sessions) >= self.config.seats:
                     raise SessionError(
@@ -310,6 +318,10 @@ def page_html(labels: tuple[Label, ...]) -> str:
   </div>
   <div class="announcer" aria-live="polite"></div>
 </section>"""
+
+
+def _is_name(session: object) -> bool:
+    return isinstance(session, str) and re.fullmatch(r"[\w-]{8,64}", session, re.ASCII) is not None
 
 
 def _tracking(smoothing: float | None) -> TrackingConfig:
