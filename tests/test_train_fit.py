@@ -128,7 +128,7 @@ def unbroken(request, data, tmp_path_factory):
     return request.param, folder
 
 
-@pytest.mark.parametrize("stop_after", [7, 9])
+@pytest.mark.parametrize("stop_after", [3, 7, 9, 14])
 def test_a_run_stopped_at_or_within_an_epoch_ends_as_if_it_never_had(data, tmp_path, unbroken, stop_after):
     changes, whole_dir = unbroken
 
