@@ -266,13 +266,13 @@ def test_teacher_and_share_belong_together(data, tmp_path):
 
 
 def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, finished, tmp_path):
-    start = Start.of_run(finished, preset())
+    start = Start.of(finished, preset())
     assert same(Run(preset(), *data, tmp_path / "x", start).model.get_weights(), weights_of(finished))
     fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
     record = json.loads((tmp_path / "second" / "config.json").read_text())["start"]
     assert (record["run"], record["epochs"]) == ("finished", 1)
     assert record["sha256"] == hashlib.sha256((finished / "model.keras").read_bytes()).hexdigest()
-    assert Start.of_run(tmp_path / "second", preset()).record["epochs"] == 2, "epochs add up over the runs"
+    assert Start.of(tmp_path / "second", preset()).record["epochs"] == 2, "epochs add up over the runs"
     with pytest.raises(ValueError, match="another configuration"):
         fit(preset(epochs=1), *data, tmp_path / "second", 0)
     turned = [replace(faces, emotions=EMOTIONS[::-1]) for faces in data]
@@ -280,32 +280,32 @@ def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, finished, 
         ValueError, match=r"finished has the classes angry.*surprise, the data surprise.*angry: a start"
     ):
         fit(preset(epochs=1), *turned, tmp_path / "turned", 0, start=start)
-    with pytest.raises(ValueError, match="finished holds another network"):
-        Start.of_run(finished, replace(preset(), architecture=replace(TINY, batch_norm=False)))
+    with pytest.raises(ValueError, match="finished is another network"):
+        Start.of(finished, replace(preset(), architecture=replace(TINY, batch_norm=False)))
 
 
 def test_a_start_says_which_minutes_were_on_a_gpu(data, finished, tmp_path):
-    assert "gpu" not in Start.of_run(finished, preset()).record
+    assert "gpu" not in Start.of(finished, preset()).record
     environment = json.loads((finished / "environment.json").read_text())
     (finished / "environment.json").write_text(json.dumps(environment | {"gpu": "Titan"}))
     metrics = json.loads((finished / "metrics.json").read_text())
     (finished / "metrics.json").write_text(json.dumps(metrics | {"minutes": 4.0}))
-    start = Start.of_run(finished, preset())
+    start = Start.of(finished, preset())
     assert (start.record["gpu"], start.record["gpu_minutes"], start.record["minutes"]) == ("Titan", 4.0, 4.0)
     fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
-    record = Start.of_run(tmp_path / "second", preset()).record
+    record = Start.of(tmp_path / "second", preset()).record
     assert (record["gpu"], record["gpu_minutes"]) == ("Titan", 4.0) and record["minutes"] >= 4.0
 
 
 def test_a_start_from_the_bundled_model():
     model = EmotionClassifier()
-    start = Start.of_model(model, PRESETS["compact"])
+    start = Start.of("bundled", PRESETS["compact"])
     assert same(start.weights, model.model.get_weights())
     assert start.record["sha256"] == model.config.weights["sha256"]
     assert start.record["validation_accuracy"] == model.config.metrics["validation"]["accuracy"]
     assert start.record["epochs"] >= model.config.training["epochs"]
     with pytest.raises(ValueError, match="bundled is another network"):
-        Start.of_model(model, PRESETS["seed"])
+        Start.of("bundled", PRESETS["seed"])
 
 
 @pytest.fixture
@@ -405,8 +405,8 @@ def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_p
         (["--start", "bundled"], "bundled is another network: start from a model of the same architecture"),
         (["--start", str(tiny_model)], "is another network"),
         (["--start", str(tmp_path / "none.keras")], "no such model"),
-        (["--start", str(tmp_path / "c")], "c holds no finished run to start from: train it to its end first"),
-        (["--start", str(tmp_path / "run"), "--no-batch-norm"], "run holds another network"),
+        (["--start", str(tmp_path / "c")], "c holds no finished run: train it to its end first"),
+        (["--start", str(tmp_path / "run"), "--no-batch-norm"], "run is another network"),
     ):
         assert command.main([*command_line, str(tmp_path / "d"), *more]) == 2
         assert said in capsys.readouterr().err

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.architecture import POOLINGS, build_model, count_multiply_adds
-from emotion_model.classifier import EmotionClassifier, ModelError
+from emotion_model.classifier import ModelError
 from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, Preset, explain, settings, with_settings
 from train.data import DataError, load_split, without_images_of
 from train.fit import Start, StoppedError, Teacher, fit, require_teacher
-from train.runs import is_run
 
 CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
 DERIVED = ("classes",)  # follows from the data
@@ -123,7 +122,7 @@ def _require_blocks(frozen: int, preset: Preset, started: bool) -> None:
 
 
 def _start(name: str, preset: Preset, frozen_blocks: int) -> Start:
-    start = Start.of_run(Path(name), preset) if is_run(name) else Start.of_model(EmotionClassifier.load(name), preset)
+    start = Start.of(name, preset)
     if not frozen_blocks:
         return start
     frozen = tuple(f"block{block}_" for block in range(1, frozen_blocks + 1))

@@ -325,7 +325,7 @@ def _train(
             start = replace(start, trainable=trainable)
             fit(preset, train, own["validation"], runs / name, left_out, start=start, draw=draw)
             done.append(runs / name)
-            start = Start.of_run(runs / name, preset)
+            start = Start.of(runs / name, preset)
     best = [best_epoch(json.loads((run / "history.json").read_text())) for run in done]
     return done[best.index(best_epoch(best))]
 

@@ -40,7 +40,7 @@ from train.fast import device_name, fastest_precision, with_fast_layers
 from train.on_device import AugmentedTraining
 from train.pictures import resized
 from train.report import draw_curves
-from train.runs import best_epoch, load_model, recorded_config
+from train.runs import best_epoch, is_run, load_model, recorded_config
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work; where `device_augmentation` is on, an epoch
 RECORD_SECONDS = 10  # epochs shorter than this write neither curves nor checkpoint each time
@@ -75,30 +75,18 @@ class Start:
     trainable: Callable[[keras.layers.Layer], bool] | None = None
 
     @classmethod
-    def of_model(cls, model: EmotionClassifier, preset: Preset) -> Start:
-        """The weights of an exported model of the same network.
+    def of(cls, name: str | Path, preset: Preset) -> Start:
+        """The weights of `bundled`, of an exported model or of a finished run, of the same network.
 
         Raises:
-            ValueError: it is of another network.
+            ModelError: there is no such model, or it cannot be loaded.
+            ValueError: the run is not finished, or the model is of another network.
         """
+        model = load_model(name)
         if not _same_network(model.config.architecture, preset):
             raise ValueError(f"{model.source} is another network: start from a model of the same architecture")
-        accuracy = model.config.metrics.get("validation", {}).get("accuracy")
-        return cls(model.model.get_weights(), _origin(model, accuracy), tuple(model.emotions))
-
-    @classmethod
-    def of_run(cls, run_dir: Path, preset: Preset) -> Start:
-        """The kept weights of a finished run of the same network.
-
-        Raises:
-            ValueError: no finished run there, or one of another network.
-        """
-        if not (run_dir / "metrics.json").exists():
-            raise ValueError(f"{run_dir} holds no finished run to start from: train it to its end first")
-        model = load_model(run_dir)
-        if not _same_network(model.config.architecture, preset):
-            raise ValueError(f"{run_dir} holds another network: start from a run of the same architecture")
-        accuracy = json.loads((run_dir / "metrics.json").read_text())["validation"]["accuracy"]
+        measured = json.loads((Path(name) / "metrics.json").read_text()) if is_run(name) else model.config.metrics
+        accuracy = measured.get("validation", {}).get("accuracy")
         return cls(model.model.get_weights(), _origin(model, accuracy), tuple(model.emotions))
 
 
