@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import threading
@@ -43,7 +44,7 @@ class ModelConfig:
         labels: the classes, in output order.
         image_size: side of the network's input in pixels.
         framing: crop geometry per detector name.
-        temperature: divides the logits (Guo et al., 2017); 1 leaves the network's confidence as it is.
+        temperature: what `scale_confidence` does to the network's answers: a number, or one per class; 1 leaves them.
         weights: `file`, `sha256` and `bytes` of the weights file.
         architecture: the values of the network's `ArchitectureConfig`.
         training: config, environment and length of the run that made it.
@@ -53,7 +54,7 @@ class ModelConfig:
     labels: tuple[Label, ...] = LABELS
     image_size: int = 48
     framing: dict[str, Framing] = field(default_factory=dict)
-    temperature: float = 1.0
+    temperature: float | tuple[float, ...] = 1.0
     weights: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -64,8 +65,13 @@ class ModelConfig:
             raise ValueError(
                 f"labels {[label.name for label in self.labels]}: give at least two, each with its own name"
             )
-        if not self.temperature > 0:
+        per_class = isinstance(self.temperature, tuple)
+        if not all(0 < value < math.inf for value in (self.temperature if per_class else (self.temperature,))):
             raise ValueError(f"temperature={self.temperature}: must be above 0; 1 changes nothing")
+        if per_class and len(self.temperature) != len(self.labels):
+            raise ValueError(
+                f"temperature={self.temperature}: give one number, or one for each of the {len(self.labels)} labels"
+            )
         if self.image_size < 8:
             raise ValueError(f"image_size={self.image_size}: use at least 8 pixels")
 
@@ -97,6 +103,8 @@ class ModelConfig:
             if values.pop("format") != 1:
                 raise ModelError("config.json is of a newer format: update this package.")
             preprocessing = values.pop("preprocessing")
+            if isinstance(values.get("temperature"), list):
+                values["temperature"] = tuple(values["temperature"])
             known = {field.name for field in fields(cls)}  # a published config.json holds keys of other libraries too
             return cls(
                 labels=tuple(Label(**label) for label in values.pop("labels")),
@@ -287,12 +295,17 @@ def _download_figures(repo_id: str, commit: str, names: Any) -> None:
                 download(repo_id, f"{FIGURES_DIR}/{name}", commit, max_bytes=MAX_FIGURE_BYTES)
 
 
-def scale_confidence(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Temperature scaling (Guo et al., 2017) of softmax outputs, float32 `(n, classes)`, rows summing to 1.
+def scale_confidence(probabilities: np.ndarray, temperature: float | Sequence[float]) -> np.ndarray:
+    """Temperature scaling of softmax outputs, float32 `(n, classes)`, rows summing to 1.
 
-    Dividing the logits by T is the same as raising the probabilities to the power 1 / T.
+    Each face's logits are divided by a temperature, which is the same as raising its probabilities to the power
+    1 / temperature, so their order stays. It is one number for every face (Guo et al., 2017), or, given one per class,
+    the classes' geometric mean weighted by the face's probabilities: a form of adaptive temperature scaling (Balanya,
+    Maronas and Ramos, 2022) that does not jump where two emotions tie.
     """
-    scaled = np.maximum(probabilities, 1e-12).astype(np.float64) ** (1 / temperature)
+    p = np.maximum(probabilities, 1e-12).astype(np.float64)
+    logs = np.broadcast_to(np.log(temperature), p.shape[1])
+    scaled = p ** np.exp(-(probabilities @ logs))[:, np.newaxis]
     return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
 
 

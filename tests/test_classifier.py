@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emotion_model import EMOTIONS, EmotionClassifier, Label, ModelConfig, ModelError
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, scale_confidence
 from emotion_model.preprocessing import Framing, network_input
 
 
@@ -62,6 +62,38 @@ def test_a_temperature_softens_without_changing_the_order(copy, faces):
     np.testing.assert_allclose(soft, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), atol=1e-5)
 
 
+def test_temperatures_per_class_make_each_as_sure_as_its_own_where_it_is_likely(copy, faces):
+    assert (EmotionClassifier.load(copy).emotions[1], EmotionClassifier.load(copy).emotions[4]) == (
+        "disgust",
+        "neutral",
+    )
+    plain = EmotionClassifier.load(copy).predict(faces)
+    change_config(copy, temperature=[1.0, 0.5, 1.0, 1.0, 2.0, 1.0, 1.0])
+    scaled = EmotionClassifier.load(copy).predict(faces)
+    for p, q in zip(plain.astype(float), scaled, strict=True):
+        temperature = 0.5 ** p[1] * 2.0 ** p[4]
+        np.testing.assert_allclose(q, p ** (1 / temperature) / (p ** (1 / temperature)).sum(), atol=1e-5)
+
+
+def test_temperatures_per_class_keep_the_order_and_equal_ones_are_one():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (2000, 7))
+    plain = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
+    scaled = scale_confidence(plain, rng.uniform(0.3, 3, 7))
+    assert (np.argsort(scaled, kind="stable") == np.argsort(plain, kind="stable")).all()
+    assert np.allclose(scaled.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(scale_confidence(plain, [1.7] * 7), scale_confidence(plain, 1.7), atol=1e-6)
+
+
+def test_a_growing_expression_grows_under_temperatures_per_class_too():
+    """From surely neutral to surely another emotion in small steps, at temperatures further apart than are fitted."""
+    steps = np.linspace(8, -8, 400)
+    logits = np.stack([steps, -steps, *([np.full_like(steps, -1)] * 5)], axis=1)
+    faces = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    neutral = scale_confidence(faces.astype(np.float32), [2.0, 0.5, *([0.6] * 5)])[:, 0].astype(float)
+    assert (np.diff(neutral) <= 1e-6).all() and neutral[0] > 0.9 and neutral[-1] < 0.01
+
+
 def test_other_labels_come_from_the_config(tmp_path, faces):
     from conftest import TINY
 
@@ -88,6 +120,8 @@ def test_a_config_comes_back_from_its_json():
     config = ModelConfig(
         framing={"yunet": Framing(1.1, 0.0, 0.1)}, temperature=1.3, metrics={"test": {"accuracy": 0.5}}
     )
+    assert ModelConfig.from_json(config.to_json()) == config
+    config = ModelConfig(temperature=(1.3, 0.5, 1.0, 1.0, 2.0, 1.0, 1.0))
     assert ModelConfig.from_json(config.to_json()) == config
 
 
@@ -141,7 +175,16 @@ def test_weights_without_config_are_refused(copy):
         EmotionClassifier.load(copy)
 
 
-@pytest.mark.parametrize("values", [{"labels": ()}, {"temperature": 0}, {"image_size": 2}])
-def test_invalid_configs_are_refused(values):
-    with pytest.raises(ValueError, match=r"at least|above 0"):
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"labels": ()}, "at least two"),
+        ({"image_size": 2}, "at least 8"),
+        ({"temperature": 0}, "above 0"),
+        ({"temperature": (1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0)}, "above 0"),
+        ({"temperature": (1.0, 2.0)}, "each of the 7 labels"),
+    ],
+)
+def test_invalid_configs_are_refused(values, said):
+    with pytest.raises(ValueError, match=said):
         ModelConfig(**values)

@@ -165,7 +165,10 @@ def test_every_network_of_the_builder_converts(converters, tmp_path, change):
             variable.assign(rng.uniform(0.1, 0.9, variable.shape) / max(1, np.prod(variable.shape[:-1])) ** 0.5)
     model.save(tmp_path / "any.keras")
     labels = tuple(Label(f"class {n}") for n in range(shape.classes))
-    config = ModelConfig(labels=labels, image_size=shape.image_size, architecture=shape.to_dict(), temperature=0.7)
+    per_class = tuple(np.linspace(0.4, 1.5, shape.classes).tolist())
+    config = ModelConfig(
+        labels=labels, image_size=shape.image_size, architecture=shape.to_dict(), temperature=per_class
+    )
     (tmp_path / "config.json").write_text(config.to_json())
     classifier = EmotionClassifier.load(tmp_path)
     faces = rng.integers(0, 256, (3, shape.image_size, shape.image_size), np.uint8)

@@ -36,10 +36,17 @@ from emotion_model import __main__ as package_command
 from emotion_model.architecture import build_model
 from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.labels import CONTEMPT
-from train import finetune as finetune_module
 from train.data import load_split
 from train.export import fit_temperature
-from train.finetune import balanced_draw, choose_labels, load_rehearsal, main, start_weights
+from train.finetune import (
+    balanced_draw,
+    choose_labels,
+    fitted_temperature,
+    kept_temperature,
+    load_rehearsal,
+    main,
+    start_weights,
+)
 from train.pictures import class_folders, dataset, read_pictures
 from ui import live, render
 
@@ -313,13 +320,20 @@ def test_the_temperature_is_fitted_on_every_set_alike_but_not_on_one_with_few_mi
     model = EmotionClassifier.load(base)
     few, many = separable(14, 0), separable(140, 1)
     right = replace(many, labels=model.predict(many.images).argmax(1))
-    assert finetune_module._temperature(model, [right], 1.5) == 1.5
-    alone = finetune_module._temperature(model, [many], 1.5)
+    assert fitted_temperature(model, [right]) is None
+    alone = fitted_temperature(model, [many])
     assert alone == fit_temperature(many.labels, model.predict(many.images))
-    assert finetune_module._temperature(model, [right, many], 1.5) == alone
+    assert fitted_temperature(model, [right, many]) == alone
     ten_times = replace(few, images=np.tile(few.images, (10, 1, 1)), labels=np.tile(few.labels, 10))
     both = [np.concatenate([a, b]) for a, b in ((ten_times.labels, many.labels), (ten_times.images, many.images))]
-    assert finetune_module._temperature(model, [few, many], 1.5) == fit_temperature(both[0], model.predict(both[1]))
+    assert fitted_temperature(model, [few, many]) == fit_temperature(both[0], model.predict(both[1]))
+
+
+def test_a_temperature_that_cannot_be_fitted_is_the_base_models_class_by_class():
+    labels = tuple(Label(name) for name in ("calm", "bored", "amused"))
+    assert kept_temperature(ModelConfig(labels=labels, temperature=1.5), ("calm", "new")) == 1.5
+    base = ModelConfig(labels=labels, temperature=(0.5, 1.0, 2.0))
+    assert kept_temperature(base, ("amused", "new", "calm")) == (2.0, 1.0, 0.5)
 
 
 def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(album, base, data, tuned, tmp_path, capsys):

@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score
 from test_train_data import VOTES, faces, names, nothing, write_parquet
 
 from emotion_model import EMOTIONS, LABELS, EmotionClassifier, Label
+from emotion_model.classifier import scale_confidence
 from emotion_model.preprocessing import network_input
 from train import __main__ as command
 from train import export as export_module
@@ -612,13 +613,29 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     assert expected_calibration_error(np.array([0] * 90 + [1] * 10), sure) == pytest.approx(0, abs=1e-5)
 
 
-def test_the_fitted_temperature_recovers_a_known_overconfidence():
+def test_the_fitted_temperatures_recover_a_known_overconfidence():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 1.5, (20000, 7))
     true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = np.array([rng.choice(7, p=p) for p in true])
     overconfident = np.exp(2 * logits) / np.exp(2 * logits).sum(1, keepdims=True)
-    assert fit_temperature(labels, overconfident.astype(np.float32)) == pytest.approx(2, abs=0.1)
+    found = fit_temperature(labels, overconfident.astype(np.float32))
+    assert np.mean(found) == pytest.approx(2, abs=0.05)
+    assert found == pytest.approx([2] * 7, abs=0.25)  # 20,000 faces tell each to about 0.1
+
+
+def test_a_class_that_is_too_sure_gets_a_temperature_of_its_own_but_not_one_that_is_rare():
+    """Class 0 is believed twice too much, class 1 half too little; the last is never right or wrong."""
+    rng = np.random.default_rng(1)
+    logits = np.hstack([rng.normal(0, 2, (20000, 3)), np.full((20000, 1), -20.0)])
+    said = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
+    truth = (2.0, 0.7, 1.0, 1.0)
+    labels = np.array([rng.choice(4, p=p / p.sum()) for p in scale_confidence(said, truth).astype(float)])
+    found = fit_temperature(labels, said)
+    assert found[:3] == pytest.approx(truth[:3], rel=0.1)
+    assert min(found[:3]) < found[3] < max(found[:3])
+    before, after = (-np.log(p[np.arange(20000), labels]).mean() for p in (said, scale_confidence(said, found)))
+    assert after < before
 
 
 def test_agreement_with_the_ferplus_majority_is_measured_for_the_model_and_for_the_labels(tmp_path, tiny_model):

@@ -2,7 +2,7 @@
 
     python -m train.export --run RUN_DIR --data DIR [--out DIR]
 
-The temperature is fitted on validation and both splits are measured, so `config.json` says what the model is worth;
+The temperatures are fitted on validation and both splits are measured, so `config.json` says what the model is worth;
 `figures/` beside it draws that (`train.report`).
 Without `--out` the model becomes the bundled one; the run's own records go to `train/results/` beside it.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import minimize
 
 from emotion_model.classifier import (
     BUNDLED_DIR,
@@ -36,22 +38,29 @@ from train.framing import RESULT as FRAMING_RESULT
 from train.report import make_report
 from train.runs import RECORDS, config_of_run, is_run, labels_of_run, origin_of_run, require_finished, write_model
 
+TEMPERATURE_SPREAD = 0.2  # standard deviation of the classes' log temperatures that is expected beforehand
 MAX_BYTES = 10_000_000  # a Space takes files of up to this size without LFS
 
 
-def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Temperature with the least negative log-likelihood (Guo et al., 2017), searched over 0.25..4.
+def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, ...]:
+    """A temperature per class for `scale_confidence`, each in 0.25..4: the most likely ones.
+
+    How far a class may differ from the others has a prior, so that one with few faces stays near them.
 
     Args:
         labels: int `(n,)`.
         probabilities: float32 `(n, classes)`, not calibrated.
     """
+    rows = np.arange(len(labels))
 
-    def loss(temperature: float) -> float:
-        true = scale_confidence(probabilities, temperature)[np.arange(len(labels)), labels]
-        return -float(np.log(np.maximum(true, 1e-12), dtype=np.float64).mean())
+    def loss(logs: np.ndarray) -> float:
+        true = scale_confidence(probabilities, np.exp(logs))[rows, labels]
+        surprise = -np.log(np.maximum(true, 1e-12), dtype=np.float64).sum()
+        return float(surprise + ((logs - logs.mean()) ** 2).sum() / (2 * TEMPERATURE_SPREAD**2))
 
-    return round(float(min(np.geomspace(0.25, 4, 401), key=loss)), 4)
+    classes = probabilities.shape[1]
+    found = minimize(loss, np.zeros(classes), method="Powell", bounds=[(-math.log(4), math.log(4))] * classes)
+    return tuple(round(math.exp(log), 4) for log in found.x)
 
 
 def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = True) -> ModelConfig:

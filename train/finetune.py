@@ -29,7 +29,7 @@ import keras
 import numpy as np
 
 from emotion_model.architecture import ArchitectureConfig, build_model
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelError
+from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig, ModelError
 from emotion_model.detection import DetectorError, FaceDetector
 from emotion_model.labels import CONTEMPT, LABELS, Label
 from train.config import AugmentationConfig, Preset, TrainingConfig, explain, write_json
@@ -266,7 +266,8 @@ def finetune(
     config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training, **phases)
     tuned = write_model(run_dir, config, made)
     validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
-    tuned.config = replace(tuned.config, temperature=_temperature(tuned, validation, base.config.temperature))
+    temperature = fitted_temperature(tuned, validation) or kept_temperature(base.config, emotions)
+    tuned.config = replace(tuned.config, temperature=temperature)
     report = _report(base, tuned, own, rehearsal) | {"chosen": run_dir.name}
     tuned.config.training["report"] = report
     (made / CONFIG_FILE).write_text(tuned.config.to_json(), encoding="utf-8")
@@ -338,16 +339,28 @@ def _is_no_norm(layer: keras.layers.Layer) -> bool:
     return not isinstance(layer, keras.layers.BatchNormalization)
 
 
-def _temperature(uncalibrated: EmotionClassifier, measured: Sequence[FaceDataset], default: float) -> float:
-    """Fitted on faces that were not trained on, each set weighing the same; sets with few mistakes are left out."""
+def fitted_temperature(uncalibrated: EmotionClassifier, measured: Sequence[FaceDataset]) -> tuple[float, ...] | None:
+    """Fitted on faces that were not trained on, each set weighing the same; sets with few mistakes are left out.
+
+    None where every set has too few.
+    """
     sets = [(faces.labels, uncalibrated.predict(faces.images)) for faces in measured]
     sets = [(labels, p) for labels, p in sets if (p.argmax(axis=1) != labels).sum() >= FEWEST_MISTAKES]
     if not sets:
-        return default
+        return None
     size = max(len(labels) for labels, _ in sets)
     labels = np.concatenate([np.resize(labels, size) for labels, _ in sets])
     probabilities = np.concatenate([np.resize(p, (size, p.shape[1])) for _, p in sets])
     return fit_temperature(labels, probabilities)
+
+
+def kept_temperature(base: ModelConfig, emotions: Sequence[str]) -> float | tuple[float, ...]:
+    """The base model's temperature for other classes: a new one gets the geometric mean of those that were there."""
+    if not isinstance(base.temperature, tuple):
+        return base.temperature
+    known = dict(zip(base.emotions, base.temperature, strict=True))
+    usual = round(float(np.exp(np.log(base.temperature).mean())), 4)
+    return tuple(known.get(emotion, usual) for emotion in emotions)
 
 
 def _report(

@@ -11,12 +11,14 @@ No face of the data set is drawn or written.
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +34,6 @@ from emotion_model.classifier import (
     EmotionClassifier,
     ModelConfig,
     ModelError,
-    scale_confidence,
 )
 from emotion_model.labels import Label
 from train.config import write_json
@@ -452,7 +453,9 @@ def confident_mistakes(classifier: EmotionClassifier, data_dir: str | Path, spli
 
     mistakes = np.flatnonzero(predicted != labels)
     mistakes = mistakes[np.argsort(-confidence[mistakes], kind="stable")]
-    uncalibrated = scale_confidence(probabilities, 1 / classifier.config.temperature)
+    plain = copy.copy(classifier)
+    plain.config = replace(classifier.config, temperature=1.0)
+    uncalibrated = plain.predict(dataset.images)
     return {
         "weights": classifier.config.weights.get("sha256"),
         "split": split,

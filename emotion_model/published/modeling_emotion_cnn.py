@@ -5,6 +5,7 @@ It needs torch and transformers alone. The network is rebuilt from `config.json`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,11 +30,16 @@ KNOWN = {
 
 
 class EmotionCNNConfig(PreTrainedConfig):
-    """What `config.json` says; `architecture` holds the shape of the network, `temperature` divides its logits."""
+    """What `config.json` says; `architecture` holds the shape of the network, `temperature` scales its logits."""
 
     model_type = "emotion_cnn"
 
-    def __init__(self, architecture: dict[str, Any] | None = None, temperature: float = 1.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        architecture: dict[str, Any] | None = None,
+        temperature: float | Sequence[float] = 1.0,
+        **kwargs: Any,
+    ) -> None:
         self.architecture = architecture or {}
         # Under another name, because transformers takes `temperature` for a setting of text generation.
         self.logit_temperature = temperature
@@ -99,9 +105,14 @@ class EmotionCNNForImageClassification(PreTrainedModel):
         x = torch.cat(pooled, dim=1)
         for number in range(1, len(shape["dense_units"]) + 1):
             x = self._normed(f"dense{number}", x).relu()
-        logits = self.logits(x) / self.config.logit_temperature
+        logits = self._calibrated(self.logits(x))
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
         return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits)
+
+    def _calibrated(self, logits: torch.Tensor) -> torch.Tensor:
+        """Divided by the temperature; of one per class, by their geometric mean weighted by the probabilities."""
+        logs = torch.tensor(self.config.logit_temperature, dtype=logits.dtype, device=logits.device).log()
+        return logits / (logits.softmax(dim=1) * logs).sum(dim=1, keepdim=True).exp()
 
     def _block(self, x: torch.Tensor, name: str, convolutions: int, attention: bool) -> torch.Tensor:
         shortcut = x
