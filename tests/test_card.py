@@ -87,12 +87,15 @@ def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
     tuned = replace(
         config,
         labels=(Label("tired"), Label("awake")),
+        temperature=1.25,
         metrics={},
         training=config.training | {"report": report, "base": config.training, "finetune": {}},
     )
     text = model_card(tuned)
     assert "{{" not in text and "75.00 %" in text and "60 pictures" in text and "12 held-out pictures." in text
     assert "50.00 %" in text, "what the model was worth before"
+    assert "the temperature 1.25, fitted on validation" in text and "tired 1" not in text
+    assert "tired 0.8, awake 1.3" in model_card(replace(tuned, temperature=(0.8, 1.3)))
     assert ModelCard(text).data.eval_results[0].dataset_type == "other"
     assert f"{100 * config.metrics['test']['accuracy']:.2f}" not in text, (
         "scores of the model it began with are not its own"

@@ -30,7 +30,7 @@ from typing import Any
 
 from train import usable_cores
 from train.__main__ import command_parser, flag
-from train.config import PRESETS, Preset, with_settings
+from train.config import PRESETS, Preset, differences, with_settings
 from train.runs import recorded_config
 
 COLUMNS = (
@@ -209,11 +209,13 @@ def _require_same(folder: Path, preset: Preset, limit: int | None) -> None:
     log = folder / "log.txt"
     commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
     limits = {int(number) for line in commands[-1:] for number in re.findall(r"--limit (\d+)", line)}
-    if (found["architecture"], found["training"]) != (architecture, expected) or (
-        commands and limits != ({limit} if limit else set())
-    ):
+    changed = differences(found["architecture"], architecture) + differences(found["training"], expected)
+    if commands and limits != ({limit} if limit else set()):
+        changed += differences({"limit": next(iter(limits), None)}, {"limit": limit})
+    if changed:
         raise PlanError(
-            f"{folder} is a run with other settings than plan and --limit now have: remove it or choose another --out"
+            f"{folder} is a run with other settings than plan and --limit now have ({'; '.join(changed)}): remove it "
+            "or choose another --out"
         )
 
 

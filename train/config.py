@@ -194,6 +194,18 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two JSON-ready configs, for people: `epochs 10, now 20`."""
+    told = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, Mapping) or isinstance(new, Mapping):
+            told += differences(old or {}, new or {})
+        elif old != new:
+            told.append(f"{name} {json.dumps(old)}, now {json.dumps(new)}")
+    return told
+
+
 def explain(error: Exception, out: Path) -> str:
     """What a command line says of an error: its own sentence, or the mend where the disk of `out` is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

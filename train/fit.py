@@ -33,7 +33,7 @@ from emotion_model.ensemble import EmotionEnsemble
 from emotion_model.preprocessing import network_input
 from train import usable_cores
 from train.augment import augment, mixed, mixup_partners
-from train.config import Preset, TrainingConfig, write_json
+from train.config import Preset, TrainingConfig, differences, write_json
 from train.data import FaceDataset, class_weights, soft_targets
 from train.evaluate import classification_metrics
 from train.fast import device_name, fastest_precision, with_fast_layers
@@ -214,8 +214,13 @@ def fit(
     if teacher:
         config["teacher"] = teacher.record
     config_path = run_dir / "config.json"
-    if config_path.exists() and _identity(recorded_config(run_dir)) != _identity(json.loads(json.dumps(config))):
-        raise ValueError(f"{run_dir} holds a run of another configuration: choose another --out or remove it")
+    if config_path.exists():
+        changed = differences(_identity(recorded_config(run_dir)), _identity(json.loads(json.dumps(config))))
+        if changed:
+            raise ValueError(
+                f"{run_dir} holds a run of another configuration ({'; '.join(changed)}): choose another --out, where "
+                f"--start {run_dir} begins with the weights of a finished run, or remove it"
+            )
     run_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(preset, train, validation, run_dir, start, draw, teacher)
     if run.complete:
