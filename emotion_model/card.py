@@ -39,8 +39,7 @@ def model_card(
 
     training = config.training
     report = training.get("report")  # of fine-tuning
-    own = report["held_out"]["after"] if report else None
-    metrics = config.metrics or ({"held-out": own} if own else {})
+    metrics = config.scores
     if not metrics or not training:
         raise ModelError("config.json has no metrics: make it with `python -m train.export` or `train.finetune`.")
     if not template.is_file():
@@ -50,8 +49,8 @@ def model_card(
         EvalResult(
             task_type="image-classification",
             task_name="Facial emotion recognition",
-            dataset_type="other" if own else "fer2013",
-            dataset_name="Pictures of its own" if own else "FER2013",
+            dataset_type="other" if report else "fer2013",
+            dataset_name="Pictures of its own" if report else "FER2013",
             dataset_split=name,
             metric_type=metric,
             metric_name=title,
@@ -69,7 +68,7 @@ def model_card(
         library_name="keras",
         pipeline_tag="image-classification",
         license=LICENSE,
-        datasets=None if own else ["fer2013"],
+        datasets=None if report else ["fer2013"],
         metrics=["accuracy", "f1"],
         tags=["emotion-recognition", "facial-expression-recognition", "fer2013", "keras", "onnx", "transformers"],
         eval_results=results,
@@ -87,7 +86,7 @@ def model_card(
         config=config,
         onnx_file=f"{Path(config.weights['file']).stem}.onnx",
         labels=list(config.emotions),
-        own=bool(own),
+        own=bool(report),
         pictures=sum(sum(counts.values()) for counts in report["pictures"].values()) if report else 0,
         metrics=metrics,
         scores=metrics[split],

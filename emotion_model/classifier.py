@@ -23,6 +23,7 @@ from emotion_model.preprocessing import Framing, network_input
 BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
 CONFIG_FILE = "config.json"
+HELD_OUT = "held-out"  # the pictures that measure a fine-tuned model, where a split of FER2013 would stand
 FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
 FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder
 
@@ -79,6 +80,12 @@ class ModelConfig:
     def emotions(self) -> tuple[str, ...]:
         """Names of the classes, in output order."""
         return tuple(label.name for label in self.labels)
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """`metrics`; of a fine-tuned model without any, those of the pictures held out of it, as `held-out`."""
+        report = self.training.get("report")
+        return self.metrics or ({HELD_OUT: report["held_out"]["after"]} if report else {})
 
     def to_json(self) -> str:
         """The text of `config.json`."""

@@ -48,6 +48,7 @@ from train.finetune import (
     start_weights,
 )
 from train.pictures import class_folders, dataset, read_pictures
+from train.report import main as draw
 from ui import live, render
 
 QUICK = ["--learning-rate", "0.03", "--epochs-frozen", "8", "--epochs", "2"]
@@ -246,6 +247,25 @@ def test_page_and_api_show_the_classes_of_the_new_model(album, tuned, detector):
         assert list(face["probabilities"]) == [label["name"] for label in info["labels"]]
     finally:
         page.close()
+
+
+def test_the_new_models_scores_are_drawn_beside_it_for_page_and_card(tuned, data, capsys):
+    figures = tuned[0] / "figures"
+    assert {path.stem for path in figures.glob("*.png")} == {"confusion", "per_class", "reliability", "curves"}
+    with Image.open(figures / "confusion.png") as picture:
+        said = picture.info["Description"]
+    after = report_of(tuned[0])["held_out"]["after"]
+    assert f"Confusion matrix on held-out, {after['images']} faces" in said and "contempt" in said
+    assert "Which emotion is taken for which?" in render.drawings(figures)
+
+    before = (figures / "confusion.png").read_bytes()
+    (figures / "confusion.png").unlink()
+    assert draw(["--model", str(tuned[0]), "--data", str(data)]) == 0
+    assert (figures / "confusion.png").read_bytes() == before
+    left_out = capsys.readouterr().err
+    assert "mistakes.png left out: they are counted on FER2013" in left_out and "train.export" not in left_out
+    assert draw(["--model", str(tuned[0]), "--split", "test"]) == 2
+    assert "has no scores of test (it has held-out)" in capsys.readouterr().err
 
 
 def layers_of(path):

@@ -11,7 +11,7 @@ Batch norm keeps the statistics of the base model, since tens of pictures would 
 "Transfer learning and fine-tuning"). With `--fer2013` half of the faces of every epoch come from FER2013 (rehearsal:
 Robins, 1995), and what is forgotten is measured on its validation split.
 
-The new model, `report.json` and `pictures.csv` (what became of every picture) are left in `--out`.
+The new model, `report.json`, `figures/` and `pictures.csv` (what became of every picture) are left in `--out`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from train.evaluate import classification_metrics
 from train.export import fit_temperature
 from train.fit import Start, StoppedError, fit
 from train.pictures import class_folders, dataset, digest, read_pictures, resized, summary, with_splits, write_list
+from train.report import make_report
 from train.runs import best_epoch, config_of_run, origin_of_run, write_model
 
 PICTURES_FILE, SETTINGS_FILE, REPORT_FILE, RUNS_DIR = "pictures.csv", "finetune.json", "report.json", "training"
@@ -275,6 +276,7 @@ def finetune(
     for file in (WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE):
         (made / file).replace(out / file)
     made.rmdir()
+    make_report(out)
     return report
 
 

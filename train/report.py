@@ -31,6 +31,7 @@ from emotion_model.classifier import (
     BUNDLED_DIR,
     CONFIG_FILE,
     FIGURES_DIR,
+    HELD_OUT,
     EmotionClassifier,
     ModelConfig,
     ModelError,
@@ -116,7 +117,8 @@ def make_report(
     Args:
         model: `bundled`, a `.keras` file or its folder.
         data_dir: folder with FER2013, for the statistics of confident mistakes.
-        split: whose scores; by default test where the model has it measured, else validation.
+        split: whose scores; by default test where the model has it measured, else validation, and for a fine-tuned
+            model the pictures held out of it.
         out_dir: where the figures go; by default `figures` beside the weights.
 
     Returns:
@@ -129,18 +131,22 @@ def make_report(
     config_path = find_config(model)
     config = read_config(config_path)
     out_dir = out_dir or config_path.parent / FIGURES_DIR
-    split = split or ("validation" if config.metrics and "test" not in config.metrics else "test")
+    split = split or next((name for name in ("test", "validation", HELD_OUT) if name in config.scores), "test")
     out_dir.mkdir(parents=True, exist_ok=True)
     left_out = draw_report(config, split, out_dir)
     mistakes = (out_dir / MISTAKES_FILE, out_dir / "mistakes.png")
-    if data_dir:
+    if data_dir and split != HELD_OUT:
         statistics = confident_mistakes(EmotionClassifier.load(model), data_dir, split)
         write_json(mistakes[0], statistics)
         draw_mistakes(statistics, config.labels, mistakes[1])
     else:
         for path in mistakes:
             path.unlink(missing_ok=True)
-        left_out["mistakes"] = "they are counted on the data set; give its folder with --data"
+        left_out["mistakes"] = (
+            "they are counted on FER2013, and this model's scores are of other pictures"
+            if split == HELD_OUT
+            else "they are counted on the data set; give its folder with --data"
+        )
     write_json(out_dir / FIGURES_RECORD, {"weights_sha256": config.weights.get("sha256"), "split": split})
     return out_dir, left_out
 
@@ -156,13 +162,13 @@ def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str
     Raises:
         ModelError: the config has no scores of `split`.
     """
-    if split not in config.metrics:
-        has = ", ".join(config.metrics) or "none"
+    if split not in config.scores:
+        has = ", ".join(config.scores) or "none"
         raise ModelError(
             f"{CONFIG_FILE} has no scores of {split} (it has {has}): make it with `python -m train.export`."
         )
-    scores = config.metrics[split]
-    damaged = next((name for name in (split, *config.metrics) if config.metrics[name].get("robustness")), split)
+    scores = config.scores[split]
+    damaged = next((name for name in (split, *config.scores) if config.scores[name].get("robustness")), split)
     blend = config.training.get("blend")
     share = blend["share"] / (1 + len(blend.get("averaged", ()))) if blend else 1.0
     sources = {
@@ -171,7 +177,7 @@ def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str
         "reliability": (scores.get("reliability"), lambda found, path: draw_reliability(found, split, path)),
         "curves": (config.training.get("history"), lambda found, path: draw_curves(found, path, share)),
         "robustness": (
-            config.metrics[damaged].get("robustness"),
+            config.scores[damaged].get("robustness"),
             lambda found, path: draw_robustness(found, damaged, path),
         ),
     }
@@ -183,7 +189,8 @@ def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str
         else:
             path.unlink(missing_ok=True)
             what = "training history" if name == "curves" else name.replace("_", " ")
-            left_out[name] = f"{CONFIG_FILE} has no {what}; a new `python -m train.export` adds it"
+            mend = "" if split == HELD_OUT else "; a new `python -m train.export` adds it"
+            left_out[name] = f"{CONFIG_FILE} has no {what}{mend}"
     return left_out
 
 
