@@ -121,7 +121,7 @@ def _torch_weights(classifier: EmotionClassifier) -> dict[str, np.ndarray]:
     """The Keras weights under PyTorch's names and in its order of axes."""
     weights = {}
     for layer in classifier.model.layers:
-        values = [np.asarray(variable.value) for variable in layer.weights]
+        values = layer.get_weights()
         kind = type(layer).__name__
         if kind == "BatchNormalization" and len(values) == 4:
             names = ("weight", "bias", "running_mean", "running_var")

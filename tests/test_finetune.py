@@ -232,7 +232,9 @@ def test_page_and_api_show_the_classes_of_the_new_model(album, tuned, detector):
     yawn = quote("🥱")
     assert yawn in sad and yawn not in happy and yawn not in bored and yawn in live.page_html(tuple(labels))
 
-    tab = render.model_page(EmotionClassifier.load(tuned[0]).config, str(tuned[0]), "yunet")
+    classifier = EmotionClassifier.load(tuned[0])
+    tab = render.model_page(classifier.config, classifier.source, "yunet")
+    assert "<dt>Model</dt><dd>model</dd>" in tab, "its folder's name: every model's file is called alike"
     after = report_of(tuned[0])["held_out"]["after"]
     assert f"Accuracy on {after['images']} pictures of its own" in tab and f"→ {after['accuracy']:.1%}" in tab
     assert "Macro-F1 on 60 FER2013 pictures" in tab

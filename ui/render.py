@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from emotion_model import LABELS, Face, Label, ModelConfig, draw_emoji
+from emotion_model.classifier import WEIGHTS_FILE
 from emotion_model.labels import CONTEMPT
 
 _CROP_SIDE = 116  # pixels, shown at half that on dense screens
@@ -73,7 +74,11 @@ def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
 def model_page(config: ModelConfig, source: str, detector: str) -> str:
     """What serves here, how good it is and where its limits are."""
     weights, test = config.weights, config.metrics.get("test", {})
-    facts = [("Model", Path(source).name), ("Face detector", _DETECTOR_NAMES[detector])]
+    path = Path(source)
+    facts = [
+        ("Model", path.parent.name if path.name == WEIGHTS_FILE else path.name),
+        ("Face detector", _DETECTOR_NAMES[detector]),
+    ]
     if weights.get("parameters"):
         facts.append(("Parameters", f"{weights['parameters'] / 1e6:.2f} million"))
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
