@@ -7,12 +7,17 @@ spatial attention anywhere, skip connections, no batch norm, other poolings and 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import keras
 
 POOLINGS = ("avg", "max", "both")
+
+
+def setting(default: Any, meaning: str) -> Any:
+    """A field of a config whose meaning the command lines tell too."""
+    return field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True)
@@ -23,24 +28,26 @@ class ArchitectureConfig:
         ValueError: a value is out of range; the message quotes it and says what is allowed.
     """
 
-    filters: tuple[int, ...] = (64, 128, 256, 512)  # convolution filters, one entry per block
-    kernel_sizes: tuple[tuple[int, ...], ...] = ((3, 3), (3, 3), (3, 3), (3, 3))  # per block, one entry per convolution
-    attention_blocks: tuple[int, ...] = (3,)  # blocks with spatial attention, counted from 1; () for none
-    skip_connections: bool = False  # add each block's input to its output (ResNet style)
-    batch_norm: bool = True
-    pooling: str = "both"  # global pooling over the last feature map: avg, max or both concatenated
-    spatial_dropout: float = 0.1  # drops whole feature maps after each block
-    dense_units: tuple[int, ...] = (512, 256)  # hidden layers of the classifier; () for none
-    dense_dropout: tuple[float, ...] = (0.3, 0.25)  # one rate per hidden layer
+    filters: tuple[int, ...] = setting((64, 128, 256, 512), "convolution filters, one number per block")
+    kernel_sizes: tuple[tuple[int, ...], ...] = setting(
+        ((3, 3), (3, 3), (3, 3), (3, 3)), "sides of the kernels, one list per block with one entry per convolution"
+    )
+    attention_blocks: tuple[int, ...] = setting((3,), "blocks with spatial attention, counted from 1; may be none")
+    skip_connections: bool = setting(False, "add each block's input to its output, as ResNet does")
+    batch_norm: bool = setting(True, "batch normalisation after each convolution and hidden layer")
+    pooling: str = setting("both", "global pooling of the last feature map; both: the two side by side")
+    spatial_dropout: float = setting(0.1, "share of whole feature maps that is dropped after each block")
+    dense_units: tuple[int, ...] = setting((512, 256), "sizes of the classifier's hidden layers; may be none")
+    dense_dropout: tuple[float, ...] = setting((0.3, 0.25), "share that is dropped after each hidden layer")
     classes: int = 7
-    image_size: int = 48  # pixels; input is (image_size, image_size, 1)
+    image_size: int = setting(48, "side of the grey input in pixels")
 
     def __post_init__(self) -> None:
-        for field in fields(self):  # JSON has no tuples: accept lists, keep the config hashable
-            value = getattr(self, field.name)
+        for one in fields(self):  # JSON has no tuples: accept lists, keep the config hashable
+            value = getattr(self, one.name)
             if isinstance(value, list):
                 frozen = tuple(tuple(item) if isinstance(item, list) else item for item in value)
-                object.__setattr__(self, field.name, frozen)
+                object.__setattr__(self, one.name, frozen)
         blocks = len(self.filters)
         if not blocks or any(not isinstance(n, int) or n < 1 for n in self.filters):
             raise ValueError(f"filters={self.filters!r}: give one positive whole number per block, e.g. (64, 128, 256)")

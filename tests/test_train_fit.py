@@ -20,7 +20,7 @@ from train import __main__ as command
 from train import export as export_module
 from train import fit as fit_module
 from train.blend import main as blend_main
-from train.config import PRESETS, AugmentationConfig, Preset, TrainingConfig
+from train.config import PRESETS, AugmentationConfig, Preset, TrainingConfig, meanings, settings
 from train.data import DataError, FaceDataset, load_split
 from train.evaluate import classification_metrics, evaluate, expected_calibration_error, ferplus_majority
 from train.evaluate import main as evaluate_main
@@ -343,6 +343,24 @@ def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=300)
     assert process.returncode == 130 and "run again to go on" in rest, rest
+
+
+def test_the_command_tells_what_each_setting_means_and_what_the_reference_has(parquet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")  # no word is broken at its hyphen
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert set(meanings()) == set(settings()) - {"classes"}, "classes follow from the data"
+    for name, meaning in meanings().items():
+        assert f"{command.flag(name)} " in told.replace(",", " ") and meaning in told, name
+    for default in ("(3,3 3,3 3,3 3,3)", "to either side (25.0)", "mirror every second face (on)", "(0.3 0.25)"):
+        assert default in told
+    with pytest.raises(SystemExit):
+        command.main(["--kernel-sizes", "3 3"])
+    assert "3 3: write a block's kernels with commas, such as 3,5" in capsys.readouterr().err
+    arguments = ["--data", str(parquet), "--out", str(tmp_path / "run"), "--limit", "7", "--start", "nowhere"]
+    assert command.main(arguments) == 2
+    assert "7 of 19 training faces (2 dropped" in capsys.readouterr().out
 
 
 def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, monkeypatch):

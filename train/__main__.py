@@ -19,12 +19,22 @@ from typing import Any
 
 from emotion_model.architecture import POOLINGS, build_model, count_multiply_adds
 from emotion_model.classifier import ModelError
-from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, Preset, explain, settings, with_settings
+from train.config import (
+    LOSSES,
+    OPTIMIZERS,
+    PRECISIONS,
+    PRESETS,
+    SCHEDULES,
+    Preset,
+    explain,
+    meanings,
+    settings,
+    with_settings,
+)
 from train.data import DataError, load_split, without_images_of
 from train.fit import Start, StoppedError, Teacher, fit, require_teacher
 
 CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
-DERIVED = ("classes",)  # follows from the data
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -32,7 +42,6 @@ def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m train",
         description="Train an emotion network on FER2013.",
-        epilog="The settings' meanings, units and defaults stand in train/config.py and emotion_model/architecture.py.",
     )
     parser.add_argument("--data", type=Path, help="folder with FER2013 as Parquet, CSV or image folders")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compact", help="network and recipe")
@@ -85,10 +94,14 @@ def main(arguments: list[str] | None = None) -> int:
 
         validation, test = load_split(options.data, "validation"), load_split(options.data, "test")
         train, dropped = without_images_of(load_split(options.data, "train"), [validation, test])
-        print(f"{len(train):,} training faces ({dropped:,} dropped: they also stand in validation or test), ", end="")
-        print(f"{len(validation):,} validation faces", flush=True)
+        whole = len(train)
         if options.limit is not None:
             train = train.sample(options.limit)
+        of = f" of {whole:,}" if len(train) < whole else ""
+        print(
+            f"{len(train):,}{of} training faces ({dropped:,} dropped: they also stand in validation or test), ", end=""
+        )
+        print(f"{len(validation):,} validation faces", flush=True)
         if train.votes is None and preset.training.ferplus_weight:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
@@ -135,19 +148,22 @@ def _start(name: str, preset: Preset, frozen_blocks: int) -> Start:
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     """A flag for every setting; what is not given is None."""
-    group = parser.add_argument_group("settings, instead of the preset's")
-    for name, default in settings().items():
-        if name in DERIVED:
-            continue
-        options: dict[str, Any] = {"dest": name, "default": None}
+    group = parser.add_argument_group(
+        "settings, instead of the preset's", "In brackets: what the reference has, the preset `seed`."
+    )
+    defaults = settings()
+    for name, meaning in meanings().items():
+        default = defaults[name]
+        options: dict[str, Any] = {"dest": name, "default": None, "help": f"{meaning} ({_written(default)})"}
         if isinstance(default, bool):
             options["action"] = argparse.BooleanOptionalAction
         elif name == "kernel_sizes":
-            options |= {"nargs": "+", "type": _kernels, "metavar": "K,K", "help": "one comma list per block: 5 3,3 3,5"}
+            options |= {"nargs": "+", "type": _kernels, "metavar": "K,K"}
         elif isinstance(default, tuple):
             options |= {"nargs": "*", "type": type(default[0]), "metavar": name[0].upper()}
         else:
             options |= {"type": type(default), "choices": CHOICES.get(name)}
+            options |= {} if name in CHOICES else {"metavar": "N" if isinstance(default, int) else "X"}
         group.add_argument(flag(name), **options)
 
 
@@ -157,7 +173,19 @@ def flag(name: str) -> str:
 
 
 def _kernels(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: write a block's kernels with commas, such as 3,5") from None
+
+
+def _written(value: Any) -> str:
+    """A default as its flag takes it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if not isinstance(value, tuple):
+        return str(value)
+    return " ".join(",".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in value)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from emotion_model.architecture import ArchitectureConfig
+from emotion_model.architecture import ArchitectureConfig, setting
 
 LOSSES = ("focal", "cross_entropy")
 OPTIMIZERS = ("adam", "adamw")
@@ -38,14 +38,14 @@ class AugmentationConfig:
         ValueError: a value is out of range.
     """
 
-    rotation: float = 25.0  # degrees
-    shift: float = 0.2  # share of the image's side, both directions
-    zoom: float = 0.2  # share; 0.2 scales by 0.8..1.2
-    flip: bool = True  # mirror every second face
-    brightness: float = 0.0  # share of the full range, added
-    contrast: float = 0.0  # share; 0.3 multiplies by 0.7..1.3
-    erasing: float = 0.0  # probability that a rectangle of the face is covered (Zhong et al., 2020)
-    degradation: float = 0.0  # probability of low resolution, blur, noise or JPEG, one of the four
+    rotation: float = setting(25.0, "degrees, to either side")
+    shift: float = setting(0.2, "share of the image's side, in both directions")
+    zoom: float = setting(0.2, "share; 0.2 scales by 0.8 to 1.2")
+    flip: bool = setting(True, "mirror every second face")
+    brightness: float = setting(0.0, "share of the full range, added or taken away")
+    contrast: float = setting(0.0, "share; 0.3 multiplies by 0.7 to 1.3")
+    erasing: float = setting(0.0, "probability that a rectangle of the face is covered (Zhong et al., 2020)")
+    degradation: float = setting(0.0, "probability of low resolution, blur, noise or JPEG, one of the four")
 
     def __post_init__(self) -> None:
         _check_range(self, 0, 180, "rotation")
@@ -66,29 +66,31 @@ class TrainingConfig:
         ValueError: a value is out of range.
     """
 
-    epochs: int = 100
-    batch_size: int = 32
-    loss: str = "focal"  # focal (Lin et al., 2017) or cross_entropy
-    focal_gamma: float = 2.0
-    optimizer: str = "adam"
-    learning_rate: float = 3e-4  # peak rate for one_cycle
-    weight_decay: float = 0.0  # adamw only
-    schedule: str = "plateau"  # plateau: halve when val_loss stalls; one_cycle: linear warm-up, then cosine to zero
-    warmup: float = 0.1  # share of all steps, one_cycle only
-    plateau_factor: float = 0.5
-    plateau_patience: int = 6  # epochs
-    minimum_learning_rate: float = 1e-6
-    early_stopping_patience: int = 20  # epochs without a better val_loss; 0 turns it off
-    label_smoothing: float = 0.0
-    mixup: float = 0.0  # both parameters of the Beta that draws two faces' shares (Zhang et al., 2018); 0 turns it off
-    ferplus_weight: float = 0.0  # share of the FER+ vote distribution (Barsoum et al., 2016) in the target
-    distillation: float = 0.0  # share of a teacher's probabilities in the target (Hinton et al., 2015)
-    class_weight_power: float = 0.0  # weight of a class ~ (1 / its frequency) ** power; 0 none, 1 fully balanced
-    ema_momentum: float = 0.0  # per step, of the averaged weights that are validated and kept; 0 turns it off
-    gentle_epochs: int = 0  # at the end, with augmentation half as strong: nearer to the faces that are asked about
-    device_augmentation: bool = False  # vary faces where the network trains, which a GPU does faster; teachers see them
-    precision: str = "float32"  # auto: mixed_bfloat16, whose weights stay float32, where the hardware has it
-    seed: int = 0
+    epochs: int = setting(100, "times that every training face is seen")
+    batch_size: int = setting(32, "faces in a step")
+    loss: str = setting("focal", "focal (Lin et al., 2017) or cross-entropy")
+    focal_gamma: float = setting(2.0, "how much less the focal loss weighs faces that are easy; 0 is cross-entropy")
+    optimizer: str = setting("adam", "adamw also decays the weights")
+    learning_rate: float = setting(3e-4, "of the first step, or the peak of one_cycle")
+    weight_decay: float = setting(0.0, "of adamw")
+    schedule: str = setting("plateau", "lower the rate when val_loss stalls, or warm up linearly, then cosine to zero")
+    warmup: float = setting(0.1, "share of all steps, for one_cycle")
+    plateau_factor: float = setting(0.5, "what the rate is multiplied by when val_loss stalls")
+    plateau_patience: int = setting(6, "epochs without a better val_loss before that")
+    minimum_learning_rate: float = setting(1e-6, "below which plateaus do not lower it")
+    early_stopping_patience: int = setting(20, "epochs without a better val_loss before the end; 0 turns it off")
+    label_smoothing: float = setting(0.0, "share of each target that is spread over all classes")
+    mixup: float = setting(
+        0.0, "both parameters of the Beta for two faces' shares (Zhang et al., 2018); 0 turns it off"
+    )
+    ferplus_weight: float = setting(0.0, "share of the FER+ votes (Barsoum et al., 2016) in each target")
+    distillation: float = setting(0.0, "share of a teacher's probabilities in each target (Hinton et al., 2015)")
+    class_weight_power: float = setting(0.0, "a class weighs (1 / its frequency) to this power; 1 is fully balanced")
+    ema_momentum: float = setting(0.0, "per step, of the averaged weights that are kept; 0 turns the average off")
+    gentle_epochs: int = setting(0, "at the end, with variations half as strong, as faces are when the model is used")
+    device_augmentation: bool = setting(False, "vary faces where the network trains, which a GPU does faster")
+    precision: str = setting("float32", "auto: mixed_bfloat16, whose weights stay float32, where the hardware has it")
+    seed: int = setting(0, "of the first weights, the order and the variations of the faces")
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
@@ -114,6 +116,9 @@ class TrainingConfig:
         return asdict(self)
 
 
+_PARTS = (ArchitectureConfig, TrainingConfig, AugmentationConfig)
+
+
 @dataclass(frozen=True)
 class Preset:
     """A network and the recipe it is trained with."""
@@ -124,8 +129,12 @@ class Preset:
 
 def settings() -> dict[str, Any]:
     """Name and default of everything that can be varied, network, recipe and augmentation alike."""
-    parts = (ArchitectureConfig(), TrainingConfig(), AugmentationConfig())
-    return {f.name: getattr(part, f.name) for part in parts for f in fields(part) if f.name != "augmentation"}
+    return {f.name: f.default for part in _PARTS for f in fields(part) if f.name != "augmentation"}
+
+
+def meanings() -> dict[str, str]:
+    """Name and meaning of every setting that has a flag."""
+    return {f.name: f.metadata["meaning"] for part in _PARTS for f in fields(part) if f.metadata}
 
 
 def with_settings(preset: Preset, changes: Mapping[str, Any]) -> Preset:
