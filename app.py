@@ -46,7 +46,7 @@ ENDPOINTS = {
     'pixels}, or {"face": false, "message": str}.',
     "model_info": 'The model that serves. Returns {"source": str, "labels": [{"name", "emoji", "colour": "#rrggbb"}], '
     '"detector": "yunet" or "haar", "notice": str, "weights": {"file", "sha256", "bytes", "parameters", '
-    '"multiply_adds"}, "temperature": float or one per label, "metrics": {split: scores}}.',
+    '"multiply_adds"}, "temperature": float or [float, one per label], "metrics": {split: scores}}.',
 }
 
 # Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.

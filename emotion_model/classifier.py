@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import threading
@@ -67,8 +66,8 @@ class ModelConfig:
                 f"labels {[label.name for label in self.labels]}: give at least two, each with its own name"
             )
         per_class = isinstance(self.temperature, tuple)
-        if not all(0 < value < math.inf for value in (self.temperature if per_class else (self.temperature,))):
-            raise ValueError(f"temperature={self.temperature}: must be above 0; 1 changes nothing")
+        if not all(0.01 <= value <= 100 for value in (self.temperature if per_class else (self.temperature,))):
+            raise ValueError(f"temperature={self.temperature}: use values from 0.01 to 100; 1 changes nothing")
         if per_class and len(self.temperature) != len(self.labels):
             raise ValueError(
                 f"temperature={self.temperature}: give one number, or one for each of the {len(self.labels)} labels"
@@ -96,7 +95,8 @@ class ModelConfig:
             "input_range": [0, 255],
             "framing": values.pop("framing"),
         }
-        return json.dumps({"format": 1, "preprocessing": preprocessing} | values, indent=1, ensure_ascii=False) + "\n"
+        head = {"format": 2 if isinstance(self.temperature, tuple) else 1, "preprocessing": preprocessing}
+        return json.dumps(head | values, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
@@ -107,7 +107,7 @@ class ModelConfig:
         """
         try:
             values = json.loads(text)
-            if values.pop("format") != 1:
+            if values.pop("format") not in (1, 2):  # 2: a temperature per class
                 raise ModelError("config.json is of a newer format: update this package.")
             preprocessing = values.pop("preprocessing")
             if isinstance(values.get("temperature"), list):

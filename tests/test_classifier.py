@@ -68,7 +68,7 @@ def test_temperatures_per_class_make_each_as_sure_as_its_own_where_it_is_likely(
         "neutral",
     )
     plain = EmotionClassifier.load(copy).predict(faces)
-    change_config(copy, temperature=[1.0, 0.5, 1.0, 1.0, 2.0, 1.0, 1.0])
+    change_config(copy, format=2, temperature=[1.0, 0.5, 1.0, 1.0, 2.0, 1.0, 1.0])
     scaled = EmotionClassifier.load(copy).predict(faces)
     for p, q in zip(plain.astype(float), scaled, strict=True):
         temperature = 0.5 ** p[1] * 2.0 ** p[4]
@@ -86,7 +86,10 @@ def test_temperatures_per_class_keep_the_order_and_equal_ones_are_one():
 
 
 def test_a_growing_expression_grows_under_temperatures_per_class_too():
-    """From surely neutral to surely another emotion in small steps, at temperatures further apart than are fitted."""
+    """From surely neutral to surely another emotion in small steps, at temperatures further apart than are fitted.
+
+    A temperature of the emotion that is named would make intensity jump where the two tie.
+    """
     steps = np.linspace(8, -8, 400)
     logits = np.stack([steps, -steps, *([np.full_like(steps, -1)] * 5)], axis=1)
     faces = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -125,6 +128,13 @@ def test_a_config_comes_back_from_its_json():
     assert ModelConfig.from_json(config.to_json()) == config
 
 
+@pytest.mark.parametrize("temperature", [["a"] * 7, "2", None, [1, 2], {}])
+def test_a_config_whose_temperature_is_none_is_refused(copy, temperature):
+    change_config(copy, temperature=temperature)
+    with pytest.raises(ModelError, match=r"config\.json is not the config of an emotion model"):
+        EmotionClassifier.load(copy)
+
+
 def test_damaged_weights_are_refused(copy):
     change_config(copy, weights={"sha256": "0" * 64})
     with pytest.raises(ModelError, match="sha256"):
@@ -153,7 +163,9 @@ def test_a_model_of_another_shape_is_refused(copy):
         EmotionClassifier.load(copy)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "preprocessing": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": 3}', '{"format": 2}', '{"format": 1, "preprocessing": {}}']
+)
 def test_a_config_that_is_none_is_refused(copy, text):
     (copy / CONFIG_FILE).write_text(text)
     with pytest.raises(ModelError, match=r"config\.json"):
@@ -180,8 +192,11 @@ def test_weights_without_config_are_refused(copy):
     [
         ({"labels": ()}, "at least two"),
         ({"image_size": 2}, "at least 8"),
-        ({"temperature": 0}, "above 0"),
-        ({"temperature": (1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0)}, "above 0"),
+        ({"temperature": 0}, "from 0.01 to 100"),
+        ({"temperature": float("nan")}, "from 0.01 to 100"),
+        ({"temperature": float("inf")}, "from 0.01 to 100"),
+        ({"temperature": (1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0)}, "from 0.01 to 100"),
+        ({"temperature": (1.0, float("nan"), 1.0, 1.0, 1.0, 1.0, 1.0)}, "from 0.01 to 100"),
         ({"temperature": (1.0, 2.0)}, "each of the 7 labels"),
     ],
 )

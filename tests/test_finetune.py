@@ -36,7 +36,7 @@ from emotion_model import __main__ as package_command
 from emotion_model.architecture import build_model
 from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.labels import CONTEMPT
-from train.data import load_split
+from train.data import FaceDataset, load_split
 from train.export import fit_temperature
 from train.finetune import (
     balanced_draw,
@@ -346,9 +346,33 @@ def test_the_temperature_is_fitted_on_every_set_alike_but_not_on_one_with_few_mi
     alone = fitted_temperature(model, [many])
     assert alone == fit_temperature(many.labels, model.predict(many.images))
     assert fitted_temperature(model, [right, many]) == alone
-    ten_times = replace(few, images=np.tile(few.images, (10, 1, 1)), labels=np.tile(few.labels, 10))
-    both = [np.concatenate([a, b]) for a, b in ((ten_times.labels, many.labels), (ten_times.images, many.images))]
-    assert fitted_temperature(model, [few, many]) == fit_temperature(both[0], model.predict(both[1]))
+    both = [np.concatenate([a, b]) for a, b in ((few.labels, many.labels), (few.images, many.images))]
+    effective = 2 / (1 / 14 + 1 / 140)
+    weights = np.repeat([effective / 14, effective / 140], [14, 140])
+    assert fitted_temperature(model, [few, many]) == fit_temperature(both[0], model.predict(both[1]), weights)
+
+
+class Known:
+    """A model that answers a picture, whose first pixel is its number, with probabilities made beforehand."""
+
+    def __init__(self, probabilities):
+        self.probabilities = probabilities
+
+    def predict(self, images):
+        return self.probabilities[images[:, 0, 0].astype(int)]
+
+
+def test_the_chances_of_a_few_own_faces_are_not_taken_for_knowledge():
+    """20 of them beside 3,000 others, and the model is exactly as sure as right on both."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (3020, 7))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    faces = FaceDataset(np.arange(3020)[:, None, None], np.array([rng.choice(7, p=row) for row in p]))
+    own, others = (
+        replace(faces, images=faces.images[part], labels=faces.labels[part]) for part in (slice(0, 20), slice(20, None))
+    )
+    found = fitted_temperature(Known(p.astype(np.float32)), [own, others])
+    assert min(found) > 0.6 and max(found) < 1.6, found
 
 
 def test_a_temperature_that_cannot_be_fitted_is_the_base_models_class_by_class():

@@ -23,6 +23,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import Any
 
 import keras
@@ -350,10 +351,12 @@ def fitted_temperature(uncalibrated: EmotionClassifier, measured: Sequence[FaceD
     sets = [(labels, p) for labels, p in sets if (p.argmax(axis=1) != labels).sum() >= FEWEST_MISTAKES]
     if not sets:
         return None
-    size = max(len(labels) for labels, _ in sets)
-    labels = np.concatenate([np.resize(labels, size) for labels, _ in sets])
-    probabilities = np.concatenate([np.resize(p, (size, p.shape[1])) for _, p in sets])
-    return fit_temperature(labels, probabilities)
+    # Together they count for as many faces as tell that much when weighed like this (Kish, 1965): were a small set
+    # blown up to the size of a large one, its chances would be taken for knowledge.
+    sizes = [len(labels) for labels, _ in sets]
+    weights = np.concatenate([np.full(size, harmonic_mean(sizes) / size) for size in sizes])
+    labels, probabilities = (np.concatenate(parts) for parts in zip(*sets, strict=True))
+    return fit_temperature(labels, probabilities, weights)
 
 
 def kept_temperature(base: ModelConfig, emotions: Sequence[str]) -> float | tuple[float, ...]:

@@ -35,6 +35,7 @@ from emotion_model.classifier import (
     EmotionClassifier,
     ModelConfig,
     ModelError,
+    scale_confidence,
 )
 from emotion_model.labels import Label
 from train.config import write_json
@@ -432,7 +433,10 @@ def confident_mistakes(classifier: EmotionClassifier, data_dir: str | Path, spli
     labels = order[dataset.labels]
     majority = ferplus_majority(dataset)
     majority = np.where(majority >= 0, order[majority], -1)
-    probabilities = classifier.predict(dataset.images)
+    plain = copy.copy(classifier)
+    plain.config = replace(classifier.config, temperature=1.0)
+    uncalibrated = plain.predict(dataset.images)
+    probabilities = scale_confidence(uncalibrated, classifier.config.temperature)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     brightness, contrast = dataset.images.mean(axis=(1, 2)), dataset.images.std(axis=(1, 2))
 
@@ -460,9 +464,6 @@ def confident_mistakes(classifier: EmotionClassifier, data_dir: str | Path, spli
 
     mistakes = np.flatnonzero(predicted != labels)
     mistakes = mistakes[np.argsort(-confidence[mistakes], kind="stable")]
-    plain = copy.copy(classifier)
-    plain.config = replace(classifier.config, temperature=1.0)
-    uncalibrated = plain.predict(dataset.images)
     return {
         "weights": classifier.config.weights.get("sha256"),
         "split": split,
