@@ -63,11 +63,9 @@ def test_a_temperature_softens_without_changing_the_order(copy, faces):
 
 
 def test_temperatures_per_class_make_each_as_sure_as_its_own_where_it_is_likely(copy, faces):
-    assert (EmotionClassifier.load(copy).emotions[1], EmotionClassifier.load(copy).emotions[4]) == (
-        "disgust",
-        "neutral",
-    )
-    plain = EmotionClassifier.load(copy).predict(faces)
+    classifier = EmotionClassifier.load(copy)
+    assert (classifier.emotions[1], classifier.emotions[4]) == ("disgust", "neutral")
+    plain = classifier.predict(faces)
     change_config(copy, format=2, temperature=[1.0, 0.5, 1.0, 1.0, 2.0, 1.0, 1.0])
     scaled = EmotionClassifier.load(copy).predict(faces)
     for p, q in zip(plain.astype(float), scaled, strict=True):

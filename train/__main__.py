@@ -98,10 +98,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.limit is not None:
             train = train.sample(options.limit)
         of = f" of {whole:,}" if len(train) < whole else ""
-        print(
-            f"{len(train):,}{of} training faces ({dropped:,} dropped: they also stand in validation or test), ", end=""
-        )
-        print(f"{len(validation):,} validation faces", flush=True)
+        why = f"{dropped:,} dropped: they also stand in validation or test"
+        print(f"{len(train):,}{of} training faces ({why}), {len(validation):,} validation faces", flush=True)
         if train.votes is None and preset.training.ferplus_weight:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
