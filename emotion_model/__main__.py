@@ -31,12 +31,12 @@ from emotion_model import (
     draw_faces,
     read_image,
 )
-from emotion_model.detection import DETECTORS
+from emotion_model.clips.reading import MediaError, VideoReader, clock
+from emotion_model.clips.run import VideoConfig, VideoOutputs, VideoRun, video_detector
+from emotion_model.faces.detection import DETECTORS
 from emotion_model.files import whole_file
-from emotion_model.media import MediaError, VideoReader, clock
-from emotion_model.summary import ClipSummary
-from emotion_model.tracking import TrackingConfig
-from emotion_model.video import VideoConfig, VideoOutputs, VideoRun, video_detector
+from emotion_model.timelines.summary import ClipSummary
+from emotion_model.timelines.tracking import TrackingConfig
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["hub"]:
-        from emotion_model.hub import main as hub
+        from emotion_model.hub.push import main as hub
 
         return hub(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m emotion_model", description=__doc__.splitlines()[0])

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from emotion_model.classifier import EmotionClassifier
-from emotion_model.detection import Detection, FaceDetector
-from emotion_model.ensemble import Classifier
 from emotion_model.face import Face
-from emotion_model.images import as_rgb, to_grey
-from emotion_model.preprocessing import Framing, crop_face
+from emotion_model.faces.cropping import Framing, crop_face
+from emotion_model.faces.detection import Detection, FaceDetector
+from emotion_model.faces.images import as_rgb, to_grey
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.ensemble import Classifier
 
 
 class EmotionDetector:

@@ -14,7 +14,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from emotion_model import EMOTIONS
-from emotion_model.images import MAX_FILE_BYTES
+from emotion_model.faces.images import MAX_FILE_BYTES
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ import numpy as np, keras
 sys.path[:0] = ["tests"]
 from conftest import TINY
 from dataclasses import replace
-from emotion_model.preprocessing import network_input
+from emotion_model.faces.cropping import network_input
 from test_train_data import faces
 from train.config import Preset, TrainingConfig
-from train.data import FaceDataset
-from train.fit import fit
+from train.data.fer2013 import FaceDataset
+from train.fitting.loop import fit
 labels = np.arange(56) % 7
 data = FaceDataset(faces(56, 0) // 8 + (labels * 32).astype(np.uint8)[:, None, None], labels)
 recipe = TrainingConfig(epochs=6, batch_size=8, learning_rate=1e-2, precision=sys.argv[2], ema_momentum=0.9,
@@ -88,8 +88,8 @@ def test_a_model_trained_on_one_backend_answers_the_same_on_another(trained, loa
 def test_fast_layers_compute_what_keras_own_do(backend, kind):
     code = """
 import numpy as np, keras
-from emotion_model.architecture import ArchitectureConfig, build_model
-from train.fast import with_fast_layers
+from emotion_model.network.architecture import ArchitectureConfig, build_model
+from train.fitting.fast import with_fast_layers
 keras.utils.set_random_seed(0)
 config = ArchitectureConfig(filters=(4, 8), kernel_sizes=((3,), (3,)), attention_blocks=(2,), dense_units=(8,),
     dense_dropout=(0.0,), spatial_dropout=0.0, image_size=16)

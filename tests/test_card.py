@@ -7,9 +7,9 @@ from hub_server import check_metadata
 from huggingface_hub import ModelCard
 
 from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
-from emotion_model.card import model_card, spent, tendencies
-from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE
-from emotion_model.hub import main
+from emotion_model.hub.card import model_card, spent, tendencies
+from emotion_model.hub.push import main
+from emotion_model.network.classifier import BUNDLED_DIR, CONFIG_FILE
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from emotion_model import EMOTIONS, EmotionClassifier, Label, ModelConfig, ModelError
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, scale_confidence
-from emotion_model.preprocessing import Framing, network_input
+from emotion_model.faces.cropping import Framing, network_input
+from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE, scale_confidence
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_growing_expression_grows_under_temperatures_per_class_too():
 def test_other_labels_come_from_the_config(tmp_path, faces):
     from conftest import TINY
 
-    from emotion_model.architecture import ArchitectureConfig, build_model
+    from emotion_model.network.architecture import ArchitectureConfig, build_model
 
     labels = (Label("calm", "🙂", "#336699"), Label("contempt", "😏", "#993366"))
     build_model(ArchitectureConfig(**(TINY.to_dict() | {"classes": 2}))).save(tmp_path / "own.keras")

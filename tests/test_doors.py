@@ -15,10 +15,10 @@ from hub_server import Repo, running_hub
 from PIL import Image
 
 from emotion_model import EmotionClassifier
-from emotion_model.architecture import ArchitectureConfig, build_model
-from emotion_model.classifier import BUNDLED_DIR, scale_confidence
-from emotion_model.preprocessing import network_input
-from emotion_model.publish import TOLERANCE, prepare, torch_module
+from emotion_model.faces.cropping import network_input
+from emotion_model.hub.forms import TOLERANCE, prepare, torch_module
+from emotion_model.network.architecture import ArchitectureConfig, build_model
+from emotion_model.network.classifier import BUNDLED_DIR, scale_confidence
 
 NAME = "maker/emotion-cnn"
 

@@ -15,9 +15,9 @@ from gradio_client import Client
 from hub_server import Repo, running_hub
 
 from emotion_model import DetectorError, EmotionClassifier, EmotionDetector, FaceDetector, ModelError, download
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
-from emotion_model.detection import YUNET_FILE, YUNET_REPO, find_yunet
 from emotion_model.download import SILENCE_SECONDS, HubError
+from emotion_model.faces.detection import YUNET_FILE, YUNET_REPO, find_yunet
+from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE
 
 NAME = "maker/emotion-cnn"
 

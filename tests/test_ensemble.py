@@ -18,8 +18,8 @@ from emotion_model import (
     read_image,
 )
 from emotion_model.__main__ import main
-from emotion_model.architecture import build_model
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.architecture import build_model
+from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE
 
 
 def save_model(folder, seed, labels=LABELS):

@@ -5,9 +5,9 @@ import pytest
 from conftest import TINY
 
 from emotion_model import EmotionClassifier, EmotionEnsemble, ModelConfig
-from emotion_model.architecture import build_model
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
-from emotion_model.explain import attention_map, draw_heat
+from emotion_model.network.architecture import build_model
+from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.explain import attention_map, draw_heat
 
 
 @pytest.fixture(scope="module")

@@ -33,10 +33,11 @@ from emotion_model import (
     read_image,
 )
 from emotion_model import __main__ as package_command
-from emotion_model.architecture import build_model
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.labels import CONTEMPT
-from train.data import FaceDataset, load_split
+from emotion_model.network.architecture import build_model
+from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE
+from train.data.fer2013 import FaceDataset, load_split
+from train.data.pictures import class_folders, dataset, read_pictures
 from train.export import fit_temperature
 from train.finetune import (
     balanced_draw,
@@ -47,7 +48,6 @@ from train.finetune import (
     main,
     start_weights,
 )
-from train.pictures import class_folders, dataset, read_pictures
 from train.report import main as draw
 from ui import live, render
 

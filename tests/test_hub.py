@@ -11,10 +11,10 @@ from gradio_client import Client
 from hub_server import Repo, check_metadata, running_hub
 
 from emotion_model import EmotionClassifier, ModelConfig, ModelError
-from emotion_model.card import LICENSE
-from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
-from emotion_model.hub import main, space_readme
-from emotion_model.publish import prepare
+from emotion_model.hub.card import LICENSE
+from emotion_model.hub.forms import prepare
+from emotion_model.hub.push import main, space_readme
+from emotion_model.network.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 
 NAME, SPACE = "maker/emotion-cnn", "maker/emotion"
 
@@ -171,7 +171,7 @@ def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     assert space.sdk == "gradio"
     assert space.variables == {"EMOTION_MODEL_REPO": NAME, "EMOTION_MODEL_REVISION": commit}
     files = set(space.files)
-    assert {"app.py", "README.md", "requirements.txt", "ui/render.py", "emotion_model/bundled/config.json"} <= files
+    assert {"app.py", "README.md", "requirements.txt", "ui/render.py", "emotion_model/network/bundled/config.json"} <= files
     assert not any(re.search(r"__pycache__|^train/|^tests/|/\.|^\.(?!gitattributes)", name) for name in files)
     values = metadata(space.files["README.md"].decode())
     assert values["models"] == [NAME, "opencv/face_detection_yunet"]
@@ -242,11 +242,12 @@ def test_every_package_the_page_needs_is_in_its_requirements():
         "cv2": "opencv",
         "PIL": "pillow",
         "huggingface_hub": "huggingface-hub",
+        "lazy_loader": "lazy-loader",
         "httpx2": "huggingface-hub",
     }
     wanted = (ROOT / "requirements.txt").read_text().lower()
     later = {"torch", "transformers", "safetensors", "onnx", "onnxruntime"}  # the optional doors
-    for path in [ROOT / "app.py", *(ROOT / "ui").rglob("*.py"), *(ROOT / "emotion_model").glob("*.py")]:
+    for path in [ROOT / "app.py", *(ROOT / "ui").rglob("*.py"), *(ROOT / "emotion_model").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []

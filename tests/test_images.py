@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from emotion_model import ImageError, read_base64_image, read_image
-from emotion_model.images import MAX_FILE_BYTES, as_rgb, to_grey
+from emotion_model.faces.images import MAX_FILE_BYTES, as_rgb, to_grey
 
 
 def encoded(picture, kind="PNG", **options):

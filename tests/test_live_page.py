@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import TimeoutError as PageTimeout
 from playwright.sync_api import expect, sync_playwright
 
-from emotion_model.timeline import columns
+from emotion_model.timelines.table import columns
 from ui.live import Live, LiveConfig, build_tab
 
 WAIT = 60_000  # ms; a machine busy with other things is slow, not broken

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, media
 from PIL import Image
 
-from emotion_model.media import MediaError, MediaLimits, VideoReader, clock, sampled, video_writer
+from emotion_model.clips.reading import MediaError, MediaLimits, VideoReader, clock, sampled, video_writer
 
 
 def times(source, **options):
@@ -336,7 +336,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
     code = f"""
 import resource, signal, sys
 import numpy as np
-from emotion_model.media import MediaError, video_writer
+from emotion_model.clips.reading import MediaError, video_writer
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 noise = np.random.default_rng(0)

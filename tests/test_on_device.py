@@ -11,13 +11,13 @@ from test_train_data import faces, nothing
 from test_train_fit import preset, relabelled, same, separable, weights_of
 
 from emotion_model import LABELS
-from emotion_model.architecture import build_model
-from train import fit as fit_module
-from train.augment import augment, blur, compress, lower_resolution
+from emotion_model.network.architecture import build_model
 from train.config import AugmentationConfig
-from train.fit import StoppedError, Teacher, fit
-from train.fit import _Run as Run
-from train.on_device import AugmentedTraining, Augmenter
+from train.data.on_device import AugmentedTraining, Augmenter
+from train.data.variations import augment, blur, compress, lower_resolution
+from train.fitting import loop as fit_module
+from train.fitting.loop import StoppedError, Teacher, fit
+from train.fitting.loop import _Run as Run
 
 STRONG = AugmentationConfig(brightness=0.15, contrast=0.3, erasing=0.3, degradation=0.2)
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion_model.images import ImageError
-from emotion_model.preprocessing import Framing, crop_face, network_input
+from emotion_model.faces.cropping import Framing, crop_face, network_input
+from emotion_model.faces.images import ImageError
 
 
 def drawn_face(size, centre, side, degrees):

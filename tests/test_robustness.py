@@ -6,10 +6,10 @@ from conftest import fer2013
 from test_train_data import faces, names, write_parquet
 
 from emotion_model import EmotionClassifier
-from train.augment import augment
 from train.config import AugmentationConfig
+from train.data.variations import augment
 from train.evaluate import main, reliability
-from train.robustness import CORRUPTIONS, robustness_curves
+from train.evaluation.robustness import CORRUPTIONS, robustness_curves
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_degraded_faces_stay_faces(smooth):
 
 
 def test_intensity_rises_as_a_neutral_face_turns_into_an_expression():
-    from train.data import load_split
+    from train.data.fer2013 import load_split
 
     dataset = load_split(fer2013(), "validation")
     classifier = EmotionClassifier()

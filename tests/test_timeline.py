@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emotion_model import EMOTIONS, Face, FaceTracker, TimelineWriter
-from emotion_model.timeline import columns, frame_rows
+from emotion_model.timelines.table import columns, frame_rows
 
 COLUMNS = (
     "time,frame,face_id,x,y,w,h,angry,disgust,fear,happy,neutral,sad,surprise,emotion,confidence,intensity,valence,"

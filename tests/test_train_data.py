@@ -8,10 +8,10 @@ import pytest
 from conftest import fer2013
 
 from emotion_model import EMOTIONS
-from emotion_model.detection import FaceDetector
-from train.augment import augment, mixed, mixup_partners
+from emotion_model.faces.detection import FaceDetector
 from train.config import AugmentationConfig, TrainingConfig
-from train.data import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
+from train.data.fer2013 import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
+from train.data.variations import augment, mixed, mixup_partners
 from train.framing import measure
 
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")

@@ -14,20 +14,20 @@ from sklearn.metrics import f1_score
 from test_train_data import VOTES, faces, names, nothing, write_parquet
 
 from emotion_model import EMOTIONS, LABELS, EmotionClassifier, Label
-from emotion_model.classifier import scale_confidence
-from emotion_model.preprocessing import network_input
+from emotion_model.faces.cropping import network_input
+from emotion_model.network.classifier import scale_confidence
 from train import __main__ as command
 from train import export as export_module
-from train import fit as fit_module
 from train.blend import main as blend_main
 from train.config import PRESETS, AugmentationConfig, Preset, TrainingConfig, meanings, settings
-from train.data import DataError, FaceDataset, load_split
+from train.data.fer2013 import DataError, FaceDataset, load_split
 from train.evaluate import classification_metrics, evaluate, expected_calibration_error, ferplus_majority
 from train.evaluate import main as evaluate_main
 from train.export import export, fit_temperature
-from train.fast import fastest_precision
-from train.fit import Start, StoppedError, Teacher, fit
-from train.fit import _Run as Run
+from train.fitting import loop as fit_module
+from train.fitting.fast import fastest_precision
+from train.fitting.loop import Start, StoppedError, Teacher, fit
+from train.fitting.loop import _Run as Run
 
 RECIPE = TrainingConfig(
     epochs=3, batch_size=8, learning_rate=3e-3, augmentation=AugmentationConfig(rotation=5, shift=0.02)

@@ -15,9 +15,8 @@ from PIL import Image
 
 from emotion_model import EMOTIONS, Face
 from emotion_model.__main__ import main
-from emotion_model.media import MediaError, VideoReader
-from emotion_model.summary import ClipSummary, subtitles
-from emotion_model.video import (
+from emotion_model.clips.reading import MediaError, VideoReader
+from emotion_model.clips.run import (
     AnalyzedFrame,
     VideoConfig,
     VideoOutputs,
@@ -26,6 +25,7 @@ from emotion_model.video import (
     faces_between,
     video_detector,
 )
+from emotion_model.timelines.summary import ClipSummary, subtitles
 
 
 @pytest.fixture(scope="module")

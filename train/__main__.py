@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emotion_model.architecture import POOLINGS, build_model, count_multiply_adds
-from emotion_model.classifier import ModelError
+from emotion_model.network.architecture import POOLINGS, build_model, count_multiply_adds
+from emotion_model.network.classifier import ModelError
 from train.config import (
     LOSSES,
     OPTIMIZERS,
@@ -31,8 +31,8 @@ from train.config import (
     settings,
     with_settings,
 )
-from train.data import DataError, load_split, without_images_of
-from train.fit import Start, StoppedError, Teacher, fit, require_teacher
+from train.data.fer2013 import DataError, load_split, without_images_of
+from train.fitting.loop import Start, StoppedError, Teacher, fit, require_teacher
 
 CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
 

@@ -23,11 +23,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from emotion_model.card import spent
-from emotion_model.classifier import EmotionClassifier, ModelError
-from emotion_model.preprocessing import network_input
+from emotion_model.faces.cropping import network_input
+from emotion_model.hub.card import spent
+from emotion_model.network.classifier import EmotionClassifier, ModelError
 from train.config import explain, write_json
-from train.data import DataError, FaceDataset, load_split
+from train.data.fer2013 import DataError, FaceDataset, load_split
 from train.evaluate import single_view_scores
 from train.runs import RECORDS, is_run, load_model
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from emotion_model.architecture import ArchitectureConfig, setting
+from emotion_model.network.architecture import ArchitectureConfig, setting
 
 LOSSES = ("focal", "cross_entropy")
 OPTIMIZERS = ("adam", "adamw")

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from emotion_model.classifier import ModelError
-from emotion_model.ensemble import Classifier, EmotionEnsemble
-from train.data import SPLITS, DataError, FaceDataset, load_split, without_images_of
-from train.robustness import robustness_curves
+from emotion_model.network.classifier import ModelError
+from emotion_model.network.ensemble import Classifier, EmotionEnsemble
+from train.data.fer2013 import SPLITS, DataError, FaceDataset, load_split, without_images_of
+from train.evaluation.robustness import robustness_curves
 from train.runs import load_model
 
 TEN_CROP_SIDE = 44 / 48  # of the picture's side: four corners and the centre, each also mirrored

@@ -21,7 +21,9 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from emotion_model.classifier import (
+from emotion_model.faces.cropping import Framing
+from emotion_model.files import whole_file
+from emotion_model.network.classifier import (
     BUNDLED_DIR,
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -29,10 +31,8 @@ from emotion_model.classifier import (
     ModelError,
     scale_confidence,
 )
-from emotion_model.files import whole_file
-from emotion_model.preprocessing import Framing
 from train.config import write_json
-from train.data import DataError, load_split
+from train.data.fer2013 import DataError, load_split
 from train.evaluate import evaluate, print_progress
 from train.framing import RESULT as FRAMING_RESULT
 from train.report import make_report

@@ -29,16 +29,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from emotion_model.architecture import ArchitectureConfig, build_model
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig, ModelError
-from emotion_model.detection import DetectorError, FaceDetector
+from emotion_model.faces.detection import DetectorError, FaceDetector
 from emotion_model.labels import CONTEMPT, LABELS, Label
+from emotion_model.network.architecture import ArchitectureConfig, build_model
+from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig, ModelError
 from train.config import AugmentationConfig, Preset, TrainingConfig, explain, write_json
-from train.data import DataError, FaceDataset, load_split, without_images_of
+from train.data.fer2013 import DataError, FaceDataset, load_split, without_images_of
+from train.data.pictures import class_folders, dataset, digest, read_pictures, resized, summary, with_splits, write_list
 from train.evaluate import classification_metrics
 from train.export import fit_temperature
-from train.fit import Start, StoppedError, fit
-from train.pictures import class_folders, dataset, digest, read_pictures, resized, summary, with_splits, write_list
+from train.fitting.loop import Start, StoppedError, fit
 from train.report import make_report
 from train.runs import best_epoch, config_of_run, origin_of_run, write_model
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emotion_model.detection import DetectorError, FaceDetector
-from emotion_model.preprocessing import Framing
+from emotion_model.faces.cropping import Framing
+from emotion_model.faces.detection import DetectorError, FaceDetector
 from train.config import write_json
-from train.data import DataError, FaceDataset, load_split
+from train.data.fer2013 import DataError, FaceDataset, load_split
 
 RESULT = Path(__file__).parent / "results" / "framing.json"
 ENLARGED_SIDE = 192  # pixels

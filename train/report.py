@@ -26,8 +26,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from emotion_model.card import FIGURES_RECORD
-from emotion_model.classifier import (
+from emotion_model.hub.card import FIGURES_RECORD
+from emotion_model.labels import Label
+from emotion_model.network.classifier import (
     BUNDLED_DIR,
     CONFIG_FILE,
     FIGURES_DIR,
@@ -37,9 +38,8 @@ from emotion_model.classifier import (
     ModelError,
     scale_confidence,
 )
-from emotion_model.labels import Label
 from train.config import write_json
-from train.data import DataError, load_split
+from train.data.fer2013 import DataError, load_split
 from train.evaluate import class_order, expected_calibration_error, ferplus_majority
 from train.runs import best_epoch
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emotion_model.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig
+from emotion_model.faces.cropping import Framing
 from emotion_model.labels import LABELS, Label
-from emotion_model.preprocessing import Framing
+from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig
 from train.config import TrainingConfig
 
 RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file

@@ -31,7 +31,7 @@ from emotion_model import (
     read_base64_image,
 )
 from emotion_model.labels import PERSON_COLOURS
-from emotion_model.timeline import columns, frame_rows
+from emotion_model.timelines.table import columns, frame_rows
 from ui import render
 
 SCRIPT = Path(__file__).with_name("live.js")

@@ -17,11 +17,11 @@ import gradio as gr
 from gradio.components.plot import PlotData
 
 from emotion_model import EmotionDetector, ImageError
+from emotion_model.clips.reading import MediaError, MediaLimits, VideoReader, clock
+from emotion_model.clips.run import VideoConfig, VideoOutputs, VideoProgress, VideoRun, video_detector
 from emotion_model.labels import Label, person_colour
-from emotion_model.media import MediaError, MediaLimits, VideoReader, clock
-from emotion_model.summary import ClipSummary, Person
-from emotion_model.timeline import frame_rows
-from emotion_model.video import VideoConfig, VideoOutputs, VideoProgress, VideoRun, video_detector
+from emotion_model.timelines.summary import ClipSummary, Person
+from emotion_model.timelines.table import frame_rows
 from ui import render
 
 SCRIPT = Path(__file__).with_name("video.js")

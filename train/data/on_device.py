@@ -1,6 +1,6 @@
 """Vary faces and ask teachers inside the compiled training step, where a GPU does both.
 
-`train.augment` varies faces one by one on the processor, which a GPU would wait for. Here a whole batch is varied at
+`train.data.variations` varies faces one by one on the processor, which a GPU would wait for. Here a whole batch is varied at
 once, by the same changes over the same ranges, on whatever device trains; teachers see exactly the faces that the
 student sees. Written with `keras.ops`, so that every backend runs it.
 """
@@ -16,8 +16,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from train.augment import BLURS, COVER_ASPECTS, COVERED_SHARES, NOISES, QUALITIES, WIDTHS, between
 from train.config import AugmentationConfig
+from train.data.variations import BLURS, COVER_ASPECTS, COVERED_SHARES, NOISES, QUALITIES, WIDTHS, between
 
 JPEG_BLOCK = 8
 # Annex K.1 of the JPEG standard (ITU-T T.81): how coarsely each frequency of the luminance is kept at quality 50.
@@ -38,7 +38,7 @@ _DEVIATIONS = np.linspace(*BLURS, 33)
 
 
 class Augmenter:
-    """`train.augment.augment` for a batch on the device.
+    """`train.data.variations.augment` for a batch on the device.
 
     Args:
         config: what may change, and how far.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from emotion_model.images import ImageError, to_grey
+from emotion_model.faces.images import ImageError, to_grey
 
 _MAX_SUPERSAMPLING = 32  # times the crop's side; enough for a face of 1,500 pixels, and a bound on the work beyond
 

@@ -26,19 +26,19 @@ import cv2
 import keras
 import numpy as np
 
-from emotion_model.architecture import ArchitectureConfig, build_model, count_multiply_adds
-from emotion_model.card import spent
-from emotion_model.classifier import EmotionClassifier
-from emotion_model.ensemble import EmotionEnsemble
-from emotion_model.preprocessing import network_input
+from emotion_model.faces.cropping import network_input
+from emotion_model.hub.card import spent
+from emotion_model.network.architecture import ArchitectureConfig, build_model, count_multiply_adds
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.ensemble import EmotionEnsemble
 from train import usable_cores
-from train.augment import augment, mixed, mixup_partners
 from train.config import Preset, TrainingConfig, differences, write_json
-from train.data import FaceDataset, class_weights, soft_targets
+from train.data.fer2013 import FaceDataset, class_weights, soft_targets
+from train.data.on_device import AugmentedTraining
+from train.data.pictures import resized
+from train.data.variations import augment, mixed, mixup_partners
 from train.evaluate import classification_metrics
-from train.fast import device_name, fastest_precision, with_fast_layers
-from train.on_device import AugmentedTraining
-from train.pictures import resized
+from train.fitting.fast import device_name, fastest_precision, with_fast_layers
 from train.report import draw_curves
 from train.runs import best_epoch, is_run, load_model, recorded_config
 

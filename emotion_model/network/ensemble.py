@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from emotion_model.classifier import EmotionClassifier, ModelConfig, ModelError
-from emotion_model.images import as_rgb
+from emotion_model.faces.images import as_rgb
 from emotion_model.labels import LABELS, Label
+from emotion_model.network.classifier import EmotionClassifier, ModelConfig, ModelError
 
 
 class Classifier(Protocol):

@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion_model.ensemble import Classifier
-from train.augment import add_noise, blur, compress, cover, lower_resolution
+from emotion_model.network.ensemble import Classifier
+from train.data.variations import add_noise, blur, compress, cover, lower_resolution
 
 
 @dataclass(frozen=True)

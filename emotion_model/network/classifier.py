@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from emotion_model.download import HubError, download
+from emotion_model.faces.cropping import Framing, network_input
 from emotion_model.labels import LABELS, Label
-from emotion_model.preprocessing import Framing, network_input
 
 BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"

@@ -18,8 +18,8 @@ import av
 import cv2
 import numpy as np
 
+from emotion_model.faces.images import ImageError, read_image
 from emotion_model.files import whole_file
-from emotion_model.images import ImageError, read_image
 
 # Only demuxers of plain clips: a playlist, for one, could name files and addresses of this machine.
 _DEMUXERS = "aac,apng,asf,avi,flac,flv,gif,h264,hevc,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,wav"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emotion_model.classifier import ModelConfig, ModelError
+from emotion_model.network.classifier import ModelConfig, ModelError
 
-TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+TEMPLATE = Path(__file__).parents[2] / "model_card.md"
 CARD_FILE = "README.md"  # the Hub shows it as the page of a repository
 FIGURES_RECORD = "figures.json"  # in the folder of figures; says which weights they are about
 LICENSE = "mit"  # of code and weights

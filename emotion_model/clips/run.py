@@ -22,16 +22,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion_model.detection import Detection, FaceDetector, gliding
-from emotion_model.drawing import draw_faces
+from emotion_model.clips.reading import MediaError, VideoFrame, VideoReader, sampled, video_writer, writing
+from emotion_model.drawing.faces import draw_faces
 from emotion_model.face import Face
+from emotion_model.faces.detection import Detection, FaceDetector, gliding
 from emotion_model.files import whole_file
 from emotion_model.labels import Label, person_colour
-from emotion_model.media import MediaError, VideoFrame, VideoReader, sampled, video_writer, writing
 from emotion_model.pipeline import EmotionDetector
-from emotion_model.summary import ClipSummary, subtitles
-from emotion_model.timeline import TimelineWriter, frame_rows
-from emotion_model.tracking import FaceTracker, TrackingConfig
+from emotion_model.timelines.summary import ClipSummary, subtitles
+from emotion_model.timelines.table import TimelineWriter, frame_rows
+from emotion_model.timelines.tracking import FaceTracker, TrackingConfig
 
 BATCH_FRAMES = 16  # classified in one forward pass
 BATCH_PIXELS = 8_000_000  # of the frames in a batch, whatever their size
@@ -381,7 +381,7 @@ def _write(path: Path | None, write: Callable[[Path], object]) -> None:
 
 
 def _save_plot(summary: ClipSummary, path: Path) -> None:
-    from emotion_model.plot import save_timeline  # matplotlib takes a while to import
+    from emotion_model.drawing.plot import save_timeline  # matplotlib takes a while to import
 
     save_timeline(summary, path)
 

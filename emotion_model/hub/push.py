@@ -18,11 +18,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from emotion_model.card import CARD_FILE, model_card
-from emotion_model.classifier import BUNDLED_DIR, CONFIG_FILE, FIGURES_DIR, ModelConfig, ModelError
 from emotion_model.download import HubError, explain
+from emotion_model.hub.card import CARD_FILE, model_card
+from emotion_model.network.classifier import BUNDLED_DIR, CONFIG_FILE, FIGURES_DIR, ModelConfig, ModelError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # What a Space needs of a checkout; the rest makes, tests and measures.
 SPACE_PARTS = ("app.py", "emotion_model", "ui", "requirements.txt", "packages.txt", "README.md")
 SPACE_VARIABLES = ("EMOTION_MODEL_REPO", "EMOTION_MODEL_REVISION")
@@ -54,9 +54,9 @@ def push(
 
     Raises:
         HubError: the Hub refuses, or cannot be reached.
-        ModelError: the model cannot be published; see `publish.prepare`.
+        ModelError: the model cannot be published; see `forms.prepare`.
     """
-    from emotion_model.publish import prepare  # imports Keras, which takes seconds; --help and the card do without
+    from emotion_model.hub.forms import prepare  # imports Keras, which takes seconds; --help and the card do without
 
     _check_name(repo_id)
     if tag is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
@@ -327,7 +327,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

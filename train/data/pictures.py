@@ -14,11 +14,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from emotion_model.classifier import ModelConfig
-from emotion_model.detection import FaceDetector
-from emotion_model.images import ImageError, read_image, to_grey
-from emotion_model.preprocessing import Framing, crop_face, network_input
-from train.data import DataError, FaceDataset
+from emotion_model.faces.cropping import Framing, crop_face, network_input
+from emotion_model.faces.detection import FaceDetector
+from emotion_model.faces.images import ImageError, read_image, to_grey
+from emotion_model.network.classifier import ModelConfig
+from train.data.fer2013 import DataError, FaceDataset
 
 READY_CROP_SIDE = 100  # pixels; a picture up to this size without a detectable face is taken as a cropped face itself
 FEWEST_PICTURES = 5  # of a class: one each to choose the epoch and to report on, the rest to learn from

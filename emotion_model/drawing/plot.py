@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from emotion_model.media import clock
-from emotion_model.summary import ClipSummary, Person
+from emotion_model.clips.reading import clock
+from emotion_model.timelines.summary import ClipSummary, Person
 
 MAX_PEOPLE = 40  # drawn; more would not fit a picture
 _WIDTH = 12.0  # inches

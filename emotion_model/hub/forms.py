@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from emotion_model.architecture import ArchitectureConfig
-from emotion_model.card import CARD_FILE, FIGURES_RECORD, model_card
-from emotion_model.classifier import (
+from emotion_model.hub.card import CARD_FILE, FIGURES_RECORD, model_card
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.classifier import (
     CONFIG_FILE,
     FIGURES_DIR,
     FIGURES_KEY,

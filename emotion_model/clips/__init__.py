@@ -1,0 +1,1 @@
+"""Video in and out: reading, analysing and writing clips as streams."""

@@ -1,0 +1,1 @@
+"""Results as pictures: boxes and labels, emoji, timelines."""

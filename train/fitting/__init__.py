@@ -1,0 +1,1 @@
+"""Training itself: the loop, its checkpoints, teachers and starts."""
