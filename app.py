@@ -24,7 +24,7 @@ from emotion_model import (
     read_base64_image,
     read_image,
 )
-from emotion_model.network.classifier import FIGURES_DIR
+from emotion_model.network.config import FIGURES_DIR
 from emotion_model.network.explain import attention_map, draw_heat
 from ui import album, live, render, video
 from ui.theme import STYLE_SHEET, page_theme

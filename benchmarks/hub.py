@@ -44,7 +44,7 @@ def main() -> None:
     """Measure and print."""
     from hub_server import Repo, running_hub
 
-    from emotion_model.network.classifier import BUNDLED_DIR
+    from emotion_model.network.config import BUNDLED_DIR
 
     with running_hub() as hub, tempfile.TemporaryDirectory() as folder:
         warm, cold = Path(folder) / "warm", Path(folder) / "cold"

@@ -63,8 +63,9 @@ def write_clip(path: Path, seconds: float) -> None:
 def run(clip: Path, rate: float | None, annotated: bool, times: int) -> dict[str, float]:
     """Analyse a clip in this process; times real time, and peak memory in MB."""
     from emotion_model import EmotionDetector
+    from emotion_model.clips.analysis import VideoConfig, video_detector
     from emotion_model.clips.reading import VideoReader
-    from emotion_model.clips.run import VideoConfig, VideoOutputs, VideoRun, video_detector
+    from emotion_model.clips.run import VideoOutputs, VideoRun
 
     detector = video_detector(EmotionDetector())
     detector.classifier.warm_up((1, 2, 4, 8, 16))

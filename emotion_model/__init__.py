@@ -8,6 +8,8 @@ import os
 
 import lazy_loader
 
+__version__ = "0.1.0"
+
 # Before anything imports TensorFlow: its start-up notes are not for the users of this package.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

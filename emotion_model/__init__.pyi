@@ -1,12 +1,13 @@
-from .clips.reading import MediaError as MediaError
-from .clips.reading import MediaLimits as MediaLimits
+__version__: str
+from .clips.analysis import VideoConfig as VideoConfig
+from .clips.analysis import analyze as analyze
+from .clips.analysis import video_detector as video_detector
+from .clips.limits import MediaError as MediaError
+from .clips.limits import MediaLimits as MediaLimits
 from .clips.reading import VideoReader as VideoReader
-from .clips.run import VideoConfig as VideoConfig
 from .clips.run import VideoOutputs as VideoOutputs
 from .clips.run import VideoRun as VideoRun
-from .clips.run import analyze as analyze
-from .clips.run import video_detector as video_detector
-from .drawing.faces import draw_emoji as draw_emoji
+from .drawing.emoji import draw_emoji as draw_emoji
 from .drawing.faces import draw_faces as draw_faces
 from .face import Face as Face
 from .faces.detection import DetectorError as DetectorError
@@ -20,10 +21,10 @@ from .labels import Label as Label
 from .network.architecture import ArchitectureConfig as ArchitectureConfig
 from .network.architecture import build_model as build_model
 from .network.classifier import EmotionClassifier as EmotionClassifier
-from .network.classifier import ModelConfig as ModelConfig
-from .network.classifier import ModelError as ModelError
+from .network.config import ModelConfig as ModelConfig
+from .network.config import ModelError as ModelError
 from .network.ensemble import EmotionEnsemble as EmotionEnsemble
-from .network.ensemble import TransformersClassifier as TransformersClassifier
+from .network.transformers import TransformersClassifier as TransformersClassifier
 from .pipeline import EmotionDetector as EmotionDetector
 from .timelines.table import TimelineWriter as TimelineWriter
 from .timelines.tracking import FaceTracker as FaceTracker

@@ -12,7 +12,7 @@ from emotion_model.faces.cropping import Framing, crop_face
 from emotion_model.faces.detection import Detection, FaceDetector
 from emotion_model.faces.images import as_rgb, to_grey
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.ensemble import Classifier
+from emotion_model.network.protocol import Classifier
 
 
 class EmotionDetector:

@@ -26,7 +26,7 @@ from PIL import Image
 from emotion_model import EmotionDetector, Label, ModelConfig
 from emotion_model.hub.forms import NEEDS
 from emotion_model.network.architecture import ArchitectureConfig, build_model
-from emotion_model.network.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ArchitectureConfig(

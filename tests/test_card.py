@@ -8,8 +8,8 @@ from huggingface_hub import ModelCard
 
 from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
 from emotion_model.hub.card import model_card, spent, tendencies
-from emotion_model.hub.push import main
-from emotion_model.network.classifier import BUNDLED_DIR, CONFIG_FILE
+from emotion_model.hub.command import main
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 
 from emotion_model import EMOTIONS, EmotionClassifier, Label, ModelConfig, ModelError
 from emotion_model.faces.cropping import Framing, network_input
-from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE, scale_confidence
+from emotion_model.network.calibration import scale_confidence
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 
 
 @pytest.fixture

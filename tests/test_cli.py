@@ -7,8 +7,10 @@ import pytest
 from conftest import ROOT, media
 from PIL import Image
 
+import emotion_model
 from emotion_model import EMOTIONS
 from emotion_model.__main__ import main
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 
 
 def run(*arguments):
@@ -84,8 +86,28 @@ def test_a_missing_model_ends_with_2(photo, tmp_path, capsys):
     assert "no such model" in capsys.readouterr().err
 
 
-def test_info_describes_the_model(capsys):
+def test_info_is_a_screen_for_people(capsys):
     assert main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 30 and max(map(len, lines)) <= 100
+    assert "bundled" in lines[0] and any(all(emotion in line for emotion in EMOTIONS) for line in lines)
+    scores = json.loads((BUNDLED_DIR / CONFIG_FILE).read_text(encoding="utf-8"))["metrics"]["test"]
+    assert any(line.split() == ["accuracy", *line.split()[1:-1], f"{scores['accuracy']:.1%}"] for line in lines)
+
+
+def test_info_of_a_model_without_records_is_short(tiny_model, capsys):
+    assert main(["info", "--model", str(tiny_model)]) == 0
+    assert "accuracy" not in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0 and capsys.readouterr().out == f"Emotion Lens {emotion_model.__version__}\n"
+
+
+def test_info_as_json_is_everything_on_record(capsys):
+    assert main(["info", "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
     assert [label["name"] for label in info["labels"]] == list(EMOTIONS)
     assert info["source"] == "bundled" and info["detector"] in ("yunet", "haar")

@@ -4,7 +4,8 @@ from conftest import ASTRONAUT_FACE, media
 from PIL import Image
 
 from emotion_model import DetectorError, FaceDetector, read_image
-from emotion_model.faces.detection import Detection, find_yunet, gliding
+from emotion_model.clips.gliding import gliding
+from emotion_model.faces.detection import Detection, find_yunet
 
 
 @pytest.fixture(scope="module", params=["yunet", "haar"])

@@ -18,7 +18,8 @@ from emotion_model import EmotionClassifier
 from emotion_model.faces.cropping import network_input
 from emotion_model.hub.forms import TOLERANCE, prepare, torch_module
 from emotion_model.network.architecture import ArchitectureConfig, build_model
-from emotion_model.network.classifier import BUNDLED_DIR, scale_confidence
+from emotion_model.network.calibration import scale_confidence
+from emotion_model.network.config import BUNDLED_DIR
 
 NAME = "maker/emotion-cnn"
 

@@ -17,7 +17,7 @@ from hub_server import Repo, running_hub
 from emotion_model import DetectorError, EmotionClassifier, EmotionDetector, FaceDetector, ModelError, download
 from emotion_model.download import SILENCE_SECONDS, HubError
 from emotion_model.faces.detection import YUNET_FILE, YUNET_REPO, find_yunet
-from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 
 NAME = "maker/emotion-cnn"
 

@@ -19,7 +19,7 @@ from emotion_model import (
 )
 from emotion_model.__main__ import main
 from emotion_model.network.architecture import build_model
-from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 
 
 def save_model(folder, seed, labels=LABELS):

@@ -6,7 +6,7 @@ from conftest import TINY
 
 from emotion_model import EmotionClassifier, EmotionEnsemble, ModelConfig
 from emotion_model.network.architecture import build_model
-from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.network.explain import attention_map, draw_heat
 
 

@@ -35,7 +35,7 @@ from emotion_model import (
 from emotion_model import __main__ as package_command
 from emotion_model.labels import CONTEMPT
 from emotion_model.network.architecture import build_model
-from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 from train.data.fer2013 import FaceDataset, load_split
 from train.data.pictures import class_folders, dataset, read_pictures
 from train.export import fit_temperature

@@ -12,9 +12,10 @@ from hub_server import Repo, check_metadata, running_hub
 
 from emotion_model import EmotionClassifier, ModelConfig, ModelError
 from emotion_model.hub.card import LICENSE
+from emotion_model.hub.command import main
 from emotion_model.hub.forms import prepare
-from emotion_model.hub.push import main, space_readme
-from emotion_model.network.classifier import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.hub.space import space_readme
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 
 NAME, SPACE = "maker/emotion-cnn", "maker/emotion"
 
@@ -171,7 +172,13 @@ def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     assert space.sdk == "gradio"
     assert space.variables == {"EMOTION_MODEL_REPO": NAME, "EMOTION_MODEL_REVISION": commit}
     files = set(space.files)
-    assert {"app.py", "README.md", "requirements.txt", "ui/render.py", "emotion_model/network/bundled/config.json"} <= files
+    assert {
+        "app.py",
+        "README.md",
+        "requirements.txt",
+        "ui/render.py",
+        "emotion_model/network/bundled/config.json",
+    } <= files
     assert not any(re.search(r"__pycache__|^train/|^tests/|/\.|^\.(?!gitattributes)", name) for name in files)
     values = metadata(space.files["README.md"].decode())
     assert values["models"] == [NAME, "opencv/face_detection_yunet"]

@@ -8,7 +8,10 @@ import pytest
 from conftest import ROOT, media
 from PIL import Image
 
-from emotion_model.clips.reading import MediaError, MediaLimits, VideoReader, clock, sampled, video_writer
+from emotion_model.clips.limits import MediaError, MediaLimits
+from emotion_model.clips.reading import VideoReader, sampled
+from emotion_model.clips.writing import video_writer
+from emotion_model.timelines.clock import clock
 
 
 def times(source, **options):

@@ -5,7 +5,8 @@ from PIL import Image
 from test_train_data import faces, names, write_parquet
 
 from emotion_model import ModelConfig
-from emotion_model.network.classifier import CONFIG_FILE, EmotionClassifier
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import CONFIG_FILE
 from train.data.fer2013 import load_split
 from train.evaluate import evaluate
 from train.report import confident_mistakes, draw_curves, draw_report, main, read_config

@@ -15,7 +15,7 @@ from test_train_data import VOTES, faces, names, nothing, write_parquet
 
 from emotion_model import EMOTIONS, LABELS, EmotionClassifier, Label
 from emotion_model.faces.cropping import network_input
-from emotion_model.network.classifier import scale_confidence
+from emotion_model.network.calibration import scale_confidence
 from train import __main__ as command
 from train import export as export_module
 from train.blend import main as blend_main

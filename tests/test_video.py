@@ -15,17 +15,13 @@ from PIL import Image
 
 from emotion_model import EMOTIONS, Face
 from emotion_model.__main__ import main
-from emotion_model.clips.reading import MediaError, VideoReader
-from emotion_model.clips.run import (
-    AnalyzedFrame,
-    VideoConfig,
-    VideoOutputs,
-    VideoRun,
-    analyze,
-    faces_between,
-    video_detector,
-)
-from emotion_model.timelines.summary import ClipSummary, subtitles
+from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze, video_detector
+from emotion_model.clips.annotating import faces_between
+from emotion_model.clips.limits import MediaError
+from emotion_model.clips.reading import VideoReader
+from emotion_model.clips.run import VideoOutputs, VideoRun
+from emotion_model.timelines.subtitles import subtitles
+from emotion_model.timelines.summary import ClipSummary
 
 
 @pytest.fixture(scope="module")

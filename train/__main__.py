@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.network.architecture import POOLINGS, build_model, count_multiply_adds
-from emotion_model.network.classifier import ModelError
+from emotion_model.network.config import ModelError
 from train.config import (
     LOSSES,
     OPTIMIZERS,

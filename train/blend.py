@@ -25,7 +25,8 @@ import numpy as np
 
 from emotion_model.faces.cropping import network_input
 from emotion_model.hub.card import spent
-from emotion_model.network.classifier import EmotionClassifier, ModelError
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import ModelError
 from train.config import explain, write_json
 from train.data.fer2013 import DataError, FaceDataset, load_split
 from train.evaluate import single_view_scores

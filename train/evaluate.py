@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from emotion_model.network.classifier import ModelError
-from emotion_model.network.ensemble import Classifier, EmotionEnsemble
+from emotion_model.network.config import ModelError
+from emotion_model.network.ensemble import EmotionEnsemble
+from emotion_model.network.protocol import Classifier
 from train.data.fer2013 import SPLITS, DataError, FaceDataset, load_split, without_images_of
 from train.evaluation.robustness import robustness_curves
 from train.runs import load_model

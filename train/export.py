@@ -23,14 +23,8 @@ from scipy.optimize import minimize
 
 from emotion_model.faces.cropping import Framing
 from emotion_model.files import whole_file
-from emotion_model.network.classifier import (
-    BUNDLED_DIR,
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    ModelConfig,
-    ModelError,
-    scale_confidence,
-)
+from emotion_model.network.calibration import scale_confidence
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE, ModelConfig, ModelError
 from train.config import write_json
 from train.data.fer2013 import DataError, load_split
 from train.evaluate import evaluate, print_progress

@@ -32,7 +32,8 @@ import numpy as np
 from emotion_model.faces.detection import DetectorError, FaceDetector
 from emotion_model.labels import CONTEMPT, LABELS, Label
 from emotion_model.network.architecture import ArchitectureConfig, build_model
-from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig, ModelError
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, ModelConfig, ModelError
 from train.config import AugmentationConfig, Preset, TrainingConfig, explain, write_json
 from train.data.fer2013 import DataError, FaceDataset, load_split, without_images_of
 from train.data.pictures import class_folders, dataset, digest, read_pictures, resized, summary, with_splits, write_list

@@ -28,16 +28,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from emotion_model.hub.card import FIGURES_RECORD
 from emotion_model.labels import Label
-from emotion_model.network.classifier import (
-    BUNDLED_DIR,
-    CONFIG_FILE,
-    FIGURES_DIR,
-    HELD_OUT,
-    EmotionClassifier,
-    ModelConfig,
-    ModelError,
-    scale_confidence,
-)
+from emotion_model.network.calibration import scale_confidence
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, FIGURES_DIR, HELD_OUT, ModelConfig, ModelError
 from train.config import write_json
 from train.data.fer2013 import DataError, load_split
 from train.evaluate import class_order, expected_calibration_error, ferplus_majority

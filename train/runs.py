@@ -12,7 +12,8 @@ from typing import Any
 
 from emotion_model.faces.cropping import Framing
 from emotion_model.labels import LABELS, Label
-from emotion_model.network.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, ModelConfig
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, ModelConfig
 from train.config import TrainingConfig
 
 RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file

@@ -16,7 +16,7 @@ from PIL import Image
 
 from emotion_model import LABELS, Face, Label, ModelConfig, draw_emoji
 from emotion_model.labels import CONTEMPT
-from emotion_model.network.classifier import WEIGHTS_FILE
+from emotion_model.network.config import WEIGHTS_FILE
 
 _CROP_SIDE = 116  # pixels, shown at half that on dense screens
 _DETECTOR_NAMES = {"yunet": "YuNet", "haar": "Haar cascade"}

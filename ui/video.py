@@ -17,9 +17,12 @@ import gradio as gr
 from gradio.components.plot import PlotData
 
 from emotion_model import EmotionDetector, ImageError
-from emotion_model.clips.reading import MediaError, MediaLimits, VideoReader, clock
-from emotion_model.clips.run import VideoConfig, VideoOutputs, VideoProgress, VideoRun, video_detector
+from emotion_model.clips.analysis import VideoConfig, video_detector
+from emotion_model.clips.limits import MediaError, MediaLimits
+from emotion_model.clips.reading import VideoReader
+from emotion_model.clips.run import VideoOutputs, VideoProgress, VideoRun
 from emotion_model.labels import Label, person_colour
+from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person
 from emotion_model.timelines.table import frame_rows
 from ui import render

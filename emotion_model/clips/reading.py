@@ -1,4 +1,4 @@
-"""Reading and writing clips: every common form in, H.264 with sound out, and a clear sentence for what cannot be read.
+"""Reading clips: every common form in, and a clear sentence for what cannot be read.
 
 Everything goes through PyAV (FFmpeg's libraries); no program has to be installed.
 """
@@ -6,98 +6,21 @@ Everything goes through PyAV (FFmpeg's libraries); no program has to be installe
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import cv2
-import numpy as np
 
+from emotion_model.clips.container import decoded, open_container, packets
+from emotion_model.clips.frame import VideoFrame
+from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.faces.images import ImageError, read_image
-from emotion_model.files import whole_file
+from emotion_model.timelines.clock import clock
 
-# Only demuxers of plain clips: a playlist, for one, could name files and addresses of this machine.
-_DEMUXERS = "aac,apng,asf,avi,flac,flv,gif,h264,hevc,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,wav"
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
-_COPIED_AUDIO = ("aac", "mp3")  # what every browser plays from an MP4 file; the rest becomes AAC
-_TICKS = 90_000  # per second; the usual clock of video files, divisible by every common frame rate
-_BT709 = 1  # FFmpeg's number of that colour standard
-_LIMITED_RANGE = 1  # likewise, of the range of values that video usually has
 _CLIP_FORMS = "use an MP4, MOV, WebM, MKV, AVI or GIF file"
-
-
-class MediaError(ValueError):
-    """A clip cannot be used, or a result not be written.
-
-    Attributes:
-        code: what is wrong, for programs: `unreadable`, `empty`, `too_large`, `too_long`, `too_many_pixels`,
-            `too_fast`, `not_a_video`, `a_picture`, `no_video`, `encrypted`, `unsupported_codec`, `damaged`,
-            `bad_range`, `disk_full` or `unwritable`.
-
-    The message is one sentence for the person who sent the clip.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class MediaLimits:
-    """What a clip may be; None for no limit."""
-
-    megabytes: float | None = None
-    seconds: float | None = None  # of the part that is read
-    pixels: int = 7680 * 4320  # per frame
-    side: int = 16_384  # pixels; where H.264 ends
-    rate: float = 300.0  # frames per second; phones record 240
-
-    def __post_init__(self) -> None:
-        for name in ("megabytes", "seconds", "pixels", "side", "rate"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name}={value}: must be above 0")
-
-
-class VideoFrame:
-    """One frame of a clip; its pixels are converted when they are asked for.
-
-    Attributes:
-        index: its number in the clip, from 0.
-        time: when it is shown, in seconds of the clip's clock.
-        duration: for how long, in seconds, as the file says; 0 where it does not.
-    """
-
-    def __init__(
-        self, index: int, time: float, duration: float, source: av.VideoFrame | np.ndarray, reader: VideoReader
-    ) -> None:
-        self.index, self.time, self.duration = index, time, duration
-        self._source, self._reader = source, reader
-
-    @property
-    def image(self) -> np.ndarray:
-        """Pixels, uint8 RGB `(height, width, 3)`, upright, of the reader's size."""
-        return self._pixels(self._reader.width, self._reader.height)
-
-    def thumbnail(self, width: int, height: int) -> np.ndarray:
-        """The whole frame at another size, uint8 RGB `(height, width, 3)`; cheaper than `image`."""
-        return self._pixels(width, height)
-
-    def _pixels(self, width: int, height: int) -> np.ndarray:
-        if isinstance(self._source, np.ndarray):
-            return _fitted(self._source, width, height)
-        turns = self._reader.turns
-        size = (height, width) if turns % 2 else (width, height)
-        interpolation = "AREA" if width < 128 else "BILINEAR"
-        # One thread: for a single frame, starting more costs more than they save.
-        rgb = self._source.reformat(*size, format="rgb24", interpolation=interpolation, threads=1)
-        pixels = rgb.to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 
 
 class VideoReader:
@@ -181,7 +104,7 @@ class VideoReader:
                 "make it shorter or smaller and try again.",
             )
         try:
-            self._container = _open(path)
+            self._container = open_container(path)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._unopened(path, head) from error
         try:
@@ -232,7 +155,7 @@ class VideoReader:
     def _measure(self) -> float:
         """Seconds to the end of the last packet; nothing is decoded."""
         count, end = 0, 0.0
-        for packet in self._packets(self._container, self._stream):
+        for packet in packets(self._container, self._stream):
             if packet.size and packet.pts is not None:
                 count += 1
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._zero)
@@ -243,12 +166,12 @@ class VideoReader:
 
     def _first_frame(self) -> None:
         """Size and rotation are those of the frames; headers may say something else."""
-        with _open(self.path) as container:
+        with open_container(self.path) as container:
             stream = container.streams[self._stream.index]
             encrypted = False
-            for packet in self._packets(container, stream):
+            for packet in packets(container, stream):
                 encrypted = encrypted or packet.has_sidedata("encryption_info")
-                for frame in self._decode(packet):
+                for frame in decoded(packet):
                     if encrypted:
                         break
                     self.turns = round(frame.rotation / 90) % 4
@@ -303,20 +226,20 @@ class VideoReader:
             if time < start or (end is not None and time >= end):
                 continue
             try:
-                yield VideoFrame(index, time, 1 / self.rate, read_image(path), self)
+                yield VideoFrame(index, time, 1 / self.rate, read_image(path), (self.width, self.height))
             except ImageError as error:
                 raise MediaError("damaged", f"{path.name}: {error}") from error
 
     def _read_file(self, start: float, end: float | None) -> Iterator[VideoFrame]:
         longest = self.limits.seconds * 1.1 + 5 if self.limits.seconds else math.inf
         last = -math.inf
-        with _open(self.path) as container:
+        with open_container(self.path) as container:
             stream = container.streams[self._stream.index]
             stream.thread_type = "AUTO"
             waiting: list[av.Packet] = []  # since the last key frame before the start
             index = skipped = 0
             started = start <= 0
-            for packet in self._packets(container, stream):
+            for packet in packets(container, stream):
                 time = None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
                 if not started and time is not None and packet.size:
                     if packet.is_keyframe and time <= start:
@@ -328,7 +251,7 @@ class VideoReader:
                 if not started:
                     started, index = True, skipped
                 for ready in (*waiting, packet):
-                    for frame in self._decode(ready):
+                    for frame in decoded(ready):
                         time = last + 1 / self.rate if frame.pts is None else frame.time - self._zero
                         time = max(time, last, 0.0)  # a clock that runs backwards stands still here
                         if not math.isfinite(time):
@@ -344,29 +267,9 @@ class VideoReader:
                             )
                         if time >= start - 1e-6:
                             duration = float((frame.duration or 0) * frame.time_base) if frame.time_base else 0.0
-                            yield VideoFrame(index, time, duration, frame, self)
+                            yield VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns)
                         index += 1
                 waiting = []
-
-    @staticmethod
-    def _packets(container: Any, stream: Any) -> Iterator[av.Packet]:
-        """Packets of the stream, the empty one that flushes the decoder last; a file that breaks off just ends."""
-        packets = container.demux(stream)
-        while True:
-            try:
-                yield next(packets)
-            except StopIteration:
-                return
-            except (av.FFmpegError, OSError):
-                yield _flush(stream)
-                return
-
-    @staticmethod
-    def _decode(packet: av.Packet) -> Sequence[Any]:
-        try:
-            return packet.decode()
-        except (av.FFmpegError, OSError, ValueError):
-            return ()  # a damaged frame; the next ones are decoded
 
     def close(self) -> None:
         """Close the file."""
@@ -388,237 +291,3 @@ def sampled(frames: Iterator[VideoFrame], rate: float | None, start: float = 0.0
         if chosen and rate is not None:
             due = start + (math.floor((frame.time - start) * rate + 1e-3) + 1) / rate
         yield frame, chosen
-
-
-@contextlib.contextmanager
-def video_writer(
-    path: str | Path,
-    width: int,
-    height: int,
-    rate: float = 25.0,
-    audio: VideoReader | None = None,
-    start: float = 0.0,
-) -> Iterator[VideoWriter]:
-    """Write an MP4 file that every browser plays: H.264, yuv420p, its index in front, with the sound of a source.
-
-        with video_writer("out.mp4", 640, 360, audio=reader) as writer:
-            writer.write(image, time=0.0)
-
-    The file stands under its name only after the `with` block has ended without an exception.
-
-    Args:
-        path: a name ending in `.mp4`.
-        width: of the frames in pixels; an odd width or height is made even by repeating the last column or row.
-        height: likewise.
-        rate: about how many frames per second will come.
-        audio: the clip whose sound is taken over: copied where it is AAC or MP3, else encoded as AAC.
-        start: where in that clip the pictures begin, in seconds.
-
-    Raises:
-        MediaError: the file cannot be written, as when the disk is full.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in (".mp4", ".m4v"):
-        raise MediaError("unwritable", f"{path}: annotated clips are MP4 files; use a name ending in .mp4.")
-    with writing(path), whole_file(path) as partial:
-        writer = VideoWriter(partial, width, height, rate, audio, start)
-        try:
-            yield writer
-            writer.finish()
-        finally:
-            writer.close()
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Says in one sentence, as a `MediaError`, why a file cannot be written."""
-    try:
-        yield
-    except (av.FFmpegError, OSError) as error:
-        number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise MediaError(
-                "disk_full", f"{path}: there is no room left on the disk; make some and try again."
-            ) from error
-        reason = getattr(error, "strerror", None) or error
-        raise MediaError("unwritable", f"{path}: cannot be written ({reason}).") from error
-
-
-class VideoWriter:
-    """An MP4 file being written; `video_writer` makes and ends it."""
-
-    def __init__(
-        self, path: Path, width: int, height: int, rate: float, audio: VideoReader | None, start: float
-    ) -> None:
-        """Begin the file; see `video_writer`."""
-        self._size = (width, height)
-        self._even = (width + width % 2, height + height % 2)
-        self._rate = min(max(rate, 1.0), 240.0)
-        self._durations: dict[int, int] = {}
-        self._last = -1
-        self._sound: _Sound | None = None
-        self._sound_end = math.inf
-        self._container = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"})
-        # Without B-frames decoding and presentation times are the same, which keeps irregular frame rates exact.
-        options = {"preset": "veryfast", "crf": "21", "bf": "0"}
-        rate_fraction = Fraction(self._rate).limit_denominator(1001)
-        self._video = self._container.add_stream("libx264", rate=rate_fraction, options=options)
-        self._video.width, self._video.height = self._even
-        self._video.pix_fmt = "yuv420p"
-        context = self._video.codec_context
-        context.time_base = Fraction(1, _TICKS)
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _LIMITED_RANGE
-        if audio is not None and audio.has_audio:
-            self._sound = _Sound(audio, self._container, start)
-
-    def write(self, image_rgb: np.ndarray, time: float, duration: float = 0.0) -> None:
-        """Append a frame.
-
-        Args:
-            image_rgb: uint8 RGB `(height, width, 3)`.
-            time: seconds from the beginning of this file, rising.
-            duration: seconds it is shown if it is the last one; 0 for one over the rate.
-        """
-        right, bottom = self._even[0] - self._size[0], self._even[1] - self._size[1]
-        if right or bottom:
-            image_rgb = cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(image_rgb, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
-        frame.pts = self._last = max(round(time * _TICKS), self._last + 1)
-        frame.time_base = Fraction(1, _TICKS)
-        self._durations[frame.pts] = max(1, round((duration or 1 / self._rate) * _TICKS))
-        self._mux(self._video.encode(frame))
-        if self._sound:
-            self._sound.write_until(time)
-
-    def _mux(self, packets: Sequence[av.Packet]) -> None:
-        for packet in packets:
-            packet.duration = self._durations.pop(packet.pts, 0)
-            self._container.mux(packet)
-
-    def cut_sound(self, end: float) -> None:
-        """Let the sound end at a time in seconds of this file; without, all of it is written."""
-        self._sound_end = end
-
-    def finish(self) -> None:
-        """Write what is held back: the last frames and the rest of the sound."""
-        if self._last < 0:
-            raise MediaError("empty", "There are no frames to write.")
-        self._mux(self._video.encode(None))
-        if self._sound:
-            self._sound.write_until(self._sound_end)
-            self._sound.finish()
-        self._container.close()
-
-    def close(self) -> None:
-        """Close the files; after `finish` nothing is left to do."""
-        if self._sound:
-            self._sound.close()
-        with contextlib.suppress(av.FFmpegError, OSError):  # of a file that is given up
-            self._container.close()
-
-
-class _Sound:
-    """The sound of a clip on its way into a file, as far as the pictures have come."""
-
-    def __init__(self, source: VideoReader, target: Any, start: float) -> None:
-        self._input = _open(source.path)
-        stream = next(s for s in self._input.streams.audio if s.codec_context)
-        self._zero = max(self._input.start_time or 0, 0) / av.time_base + start
-        self._target = target
-        self._copied = stream.codec.canonical_name in _COPIED_AUDIO
-        if self._copied:
-            self._stream = target.add_stream_from_template(stream)
-        else:
-            rate = min(stream.rate or 48_000, 48_000)
-            rate = rate if rate in (16_000, 22_050, 24_000, 32_000, 44_100, 48_000) else 48_000
-            self._stream = target.add_stream("aac", rate=rate)
-            self._stream.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-            self._resampler = av.AudioResampler(format="fltp", layout=self._stream.layout.name, rate=rate)
-        self._packets: Iterator[av.Packet] | None = iter(VideoReader._packets(self._input, stream))
-        self._next: av.Packet | None = None
-        self._fresh = True
-
-    def write_until(self, time: float) -> None:
-        """Pass on what is heard before `time`, in seconds of the target."""
-        while self._packets is not None:
-            packet = self._next or next(self._packets, None)
-            self._next = None
-            if packet is None or (packet.size == 0 and packet.pts is None):
-                self._packets = None
-                return
-            when = None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
-            if when is not None and when >= time:
-                self._next = packet
-                return
-            if when is None or when + float((packet.duration or 0) * packet.time_base) <= 0:
-                continue
-            if self._copied:
-                offset = round(self._zero / packet.time_base)
-                packet.pts = max(packet.pts - offset, 0)
-                packet.dts = packet.pts
-                packet.stream = self._stream
-                self._target.mux(packet)
-            else:
-                for frame in VideoReader._decode(packet):
-                    self._encode(frame)
-
-    def _encode(self, frame: Any) -> None:
-        if self._fresh and frame.pts is not None:
-            # Sound that begins later than the pictures keeps its distance.
-            lead = float(frame.pts * frame.time_base) - self._zero
-            self._position = max(0, round(lead * self._stream.rate))
-            self._fresh = False
-        frame.pts = None
-        for resampled in self._resampler.resample(frame):
-            self._send(resampled)
-
-    def _send(self, frame: Any) -> None:
-        frame.pts, frame.time_base = self._position, Fraction(1, self._stream.rate)
-        self._position += frame.samples
-        for packet in self._stream.encode(frame):
-            self._target.mux(packet)
-
-    def finish(self) -> None:
-        """Write what the encoder holds back."""
-        self._packets = None
-        if not self._copied and not self._fresh:
-            for frame in self._resampler.resample(None):
-                self._send(frame)
-            for packet in self._stream.encode(None):
-                self._target.mux(packet)
-            self._fresh = True
-
-    def close(self) -> None:
-        """Close the source."""
-        self._input.close()
-
-
-def clock(seconds: float) -> str:
-    """A time for people: `0:07`, `12:30`, `1:02:03`."""
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
-
-
-def _open(path: Path | None) -> Any:
-    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
-    return av.open(f"file:{path}", options=options, metadata_errors="replace")
-
-
-def _flush(stream: Any) -> av.Packet:
-    packet = av.Packet()
-    packet.stream = stream
-    return packet
-
-
-def _fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A picture scaled into a frame, with black where its shape differs."""
-    scale = min(width / image.shape[1], height / image.shape[0])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    if size != (image.shape[1], image.shape[0]):
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    sides = (top, height - size[1] - top, left, width - size[0] - left)
-    return cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT) if any(sides) else image

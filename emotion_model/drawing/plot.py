@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from emotion_model.clips.reading import clock
+from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person
 
 MAX_PEOPLE = 40  # drawn; more would not fit a picture

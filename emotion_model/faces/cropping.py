@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from emotion_model.face import Face
 from emotion_model.faces.images import ImageError, to_grey
 
 _MAX_SUPERSAMPLING = 32  # times the crop's side; enough for a face of 1,500 pixels, and a bound on the work beyond
@@ -95,3 +96,12 @@ def network_input(faces: Sequence[np.ndarray] | np.ndarray, image_size: int) -> 
             grey = cv2.resize(grey.astype(np.float32), (image_size, image_size), interpolation=interpolation)
         batch[i, ..., 0] = grey
     return batch
+
+
+def square_crop(image_rgb: np.ndarray, face: Face, side: int) -> np.ndarray:
+    """A face with what is around it, uint8 RGB `(side, side, 3)`, moved inside at the picture's edges."""
+    x, y, width, height = face.box
+    edge = min(round(max(width, height) * 1.2), *image_rgb.shape[:2])
+    left = min(max(0, x + (width - edge) // 2), image_rgb.shape[1] - edge)
+    top = min(max(0, y + (height - edge) // 2), image_rgb.shape[0] - edge)
+    return cv2.resize(image_rgb[top : top + edge, left : left + edge], (side, side), interpolation=cv2.INTER_AREA)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +17,12 @@ DETECTORS = ("auto", "yunet", "haar")
 YUNET_REPO = "opencv/face_detection_yunet"
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-
 ENLARGED_SIDE = 192  # pixels; longest side that smaller pictures are enlarged to: YuNet misses faces under 10 pixels
 COARSE_SIDE = 480  # pixels; longest side of a quick look
 NATIVE_SIDE = 960  # pixels; up to this longest side one look finds small and large faces alike
 FINE_SIDE = 1280  # pixels; longest side of the fine look at larger pictures, which misses faces that fill them
 PADDED_SIDE = 64  # pixels; below 33 in either direction YuNet reads memory that is not the picture's
 OVERLAP = 0.3  # boxes that overlap by more (intersection over union) are one face
-GLIDE_OVERLAP = 0.5  # boxes of two frames that overlap by more show one face on its way
 
 
 class DetectorError(RuntimeError):
@@ -168,43 +165,6 @@ def _load_haar() -> cv2.CascadeClassifier:
     if cascade.empty():
         raise DetectorError("OpenCV's Haar cascade file is missing: install opencv-python-headless anew.")
     return cascade
-
-
-def gliding(before: Sequence[Detection], after: Sequence[Detection], share: float) -> list[Detection] | None:
-    """The faces between two frames that show the same ones, moving straight and evenly from one to the other.
-
-    Args:
-        before: of the earlier frame.
-        after: of the later frame.
-        share: 0..1 of the way.
-
-    Returns:
-        In the order of `before`; None where the frames do not plainly show the same faces: another number of them, or
-        boxes that overlap too little, so that only a look at the picture can tell.
-    """
-    if len(before) != len(after):
-        return None
-    left = list(after)
-    found = []
-    for one in before:
-        other = max(left, key=lambda candidate: _overlap(one.box, candidate.box))
-        if _overlap(one.box, other.box) <= GLIDE_OVERLAP or (one.landmarks is None) != (other.landmarks is None):
-            return None
-        left.remove(other)
-        box = tuple(a + share * (b - a) for a, b in zip(one.box, other.box, strict=True))
-        points = None
-        if one.landmarks is not None and other.landmarks is not None:
-            points = one.landmarks + np.float32(share) * (other.landmarks - one.landmarks)
-        found.append(Detection(box, points, one.score + share * (other.score - one.score)))
-    return found
-
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """Intersection over union of two boxes (x, y, w, h), 0..1."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
 
 
 def _merge(found: list[Detection]) -> list[Detection]:

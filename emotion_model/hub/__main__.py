@@ -2,7 +2,7 @@
 
 import sys
 
-from emotion_model.hub.push import main
+from emotion_model.hub.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

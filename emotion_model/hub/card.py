@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emotion_model.network.classifier import ModelConfig, ModelError
+from emotion_model.network.config import ModelConfig, ModelError
 
 TEMPLATE = Path(__file__).parents[2] / "model_card.md"
 CARD_FILE = "README.md"  # the Hub shows it as the page of a repository

@@ -19,15 +19,9 @@ import numpy as np
 
 from emotion_model.hub.card import CARD_FILE, FIGURES_RECORD, model_card
 from emotion_model.network.architecture import ArchitectureConfig
-from emotion_model.network.classifier import (
-    CONFIG_FILE,
-    FIGURES_DIR,
-    FIGURES_KEY,
-    EmotionClassifier,
-    ModelConfig,
-    ModelError,
-    scale_confidence,
-)
+from emotion_model.network.calibration import scale_confidence
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, FIGURES_KEY, ModelConfig, ModelError
 
 CODE_DIR = Path(__file__).parent / "published"
 MODEL_CODE, IMAGE_CODE = "modeling_emotion_cnn", "image_processing_emotion_cnn"

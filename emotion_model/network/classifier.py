@@ -1,4 +1,4 @@
-"""The classifier: cropped faces in, probabilities out; and the `config.json` that travels with its weights."""
+"""The classifier: cropped faces in, probabilities out."""
 
 from __future__ import annotations
 
@@ -9,118 +9,27 @@ import re
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emotion_model.download import HubError, download
-from emotion_model.faces.cropping import Framing, network_input
-from emotion_model.labels import LABELS, Label
-
-BUNDLED_DIR = Path(__file__).parent / "bundled"
-WEIGHTS_FILE = "emotion_cnn.keras"
-CONFIG_FILE = "config.json"
-HELD_OUT = "held-out"  # the pictures that measure a fine-tuned model, where a split of FER2013 would stand
-FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
-FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder
+from emotion_model.faces.cropping import network_input
+from emotion_model.network.calibration import scale_confidence
+from emotion_model.network.config import (
+    BUNDLED_DIR,
+    CONFIG_FILE,
+    FIGURES_DIR,
+    FIGURES_KEY,
+    WEIGHTS_FILE,
+    ModelConfig,
+    ModelError,
+)
 
 MAX_CONFIG_BYTES = 10_000_000
 MAX_FIGURE_BYTES = 2_000_000
-
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)  # batches are padded up to one of these: each is compiled once
-
-
-class ModelError(RuntimeError):
-    """A model cannot be loaded; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What has to be known about a model besides its weights; stored as `config.json` beside them.
-
-    Attributes:
-        labels: the classes, in output order.
-        image_size: side of the network's input in pixels.
-        framing: crop geometry per detector name.
-        temperature: what `scale_confidence` does to the network's answers: a number, or one per class; 1 leaves them.
-        weights: `file`, `sha256` and `bytes` of the weights file.
-        architecture: the values of the network's `ArchitectureConfig`.
-        training: config, environment and length of the run that made it.
-        metrics: scores per split, as `train.evaluate` prints them.
-    """
-
-    labels: tuple[Label, ...] = LABELS
-    image_size: int = 48
-    framing: dict[str, Framing] = field(default_factory=dict)
-    temperature: float | tuple[float, ...] = 1.0
-    weights: dict[str, Any] = field(default_factory=dict)
-    architecture: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if len(self.labels) < 2 or len({label.name for label in self.labels}) != len(self.labels):
-            raise ValueError(
-                f"labels {[label.name for label in self.labels]}: give at least two, each with its own name"
-            )
-        per_class = isinstance(self.temperature, tuple)
-        if not all(0.01 <= value <= 100 for value in (self.temperature if per_class else (self.temperature,))):
-            raise ValueError(f"temperature={self.temperature}: use values from 0.01 to 100; 1 changes nothing")
-        if per_class and len(self.temperature) != len(self.labels):
-            raise ValueError(
-                f"temperature={self.temperature}: give one number, or one for each of the {len(self.labels)} labels"
-            )
-        if self.image_size < 8:
-            raise ValueError(f"image_size={self.image_size}: use at least 8 pixels")
-
-    @property
-    def emotions(self) -> tuple[str, ...]:
-        """Names of the classes, in output order."""
-        return tuple(label.name for label in self.labels)
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """`metrics`; of a fine-tuned model without any, those of the pictures held out of it, as `held-out`."""
-        report = self.training.get("report")
-        return self.metrics or ({HELD_OUT: report["held_out"]["after"]} if report else {})
-
-    def to_json(self) -> str:
-        """The text of `config.json`."""
-        values = asdict(self)
-        preprocessing = {
-            "image_size": values.pop("image_size"),
-            "colour": "grey",
-            "input_range": [0, 255],
-            "framing": values.pop("framing"),
-        }
-        head = {"format": 2 if isinstance(self.temperature, tuple) else 1, "preprocessing": preprocessing}
-        return json.dumps(head | values, indent=1, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelConfig:
-        """Read the text of a `config.json`.
-
-        Raises:
-            ModelError: not such a file, or a value in it is missing or invalid.
-        """
-        try:
-            values = json.loads(text)
-            if values.pop("format") not in (1, 2):  # 2: a temperature per class
-                raise ModelError("config.json is of a newer format: update this package.")
-            preprocessing = values.pop("preprocessing")
-            if isinstance(values.get("temperature"), list):
-                values["temperature"] = tuple(values["temperature"])
-            known = {field.name for field in fields(cls)}  # a published config.json holds keys of other libraries too
-            return cls(
-                labels=tuple(Label(**label) for label in values.pop("labels")),
-                image_size=preprocessing["image_size"],
-                framing={name: Framing(**framing) for name, framing in preprocessing["framing"].items()},
-                **{name: value for name, value in values.items() if name in known},
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"config.json is not the config of an emotion model ({error}).") from error
 
 
 class EmotionClassifier:
@@ -300,20 +209,6 @@ def _download_figures(repo_id: str, commit: str, names: Any) -> None:
         if isinstance(name, str) and re.fullmatch(r"[\w-]+\.png", name):
             with suppress(HubError):
                 download(repo_id, f"{FIGURES_DIR}/{name}", commit, max_bytes=MAX_FIGURE_BYTES)
-
-
-def scale_confidence(probabilities: np.ndarray, temperature: float | Sequence[float]) -> np.ndarray:
-    """Temperature scaling of softmax outputs, float32 `(n, classes)`, rows summing to 1.
-
-    Each face's logits are divided by a temperature, which is the same as raising its probabilities to the power
-    1 / temperature, so their order stays. It is one number for every face (Guo et al., 2017), or, given one per class,
-    the classes' geometric mean weighted by the face's probabilities: a form of adaptive temperature scaling (Balanya,
-    Maronas and Ramos, 2022) that does not jump where two emotions tie.
-    """
-    p = np.maximum(probabilities, 1e-12).astype(np.float64)
-    logs = np.broadcast_to(np.log(temperature), p.shape[1])
-    scaled = p ** np.exp(-(probabilities @ logs))[:, np.newaxis]
-    return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _compiled(model: Any) -> Any:

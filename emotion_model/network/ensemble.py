@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
-from emotion_model.faces.images import as_rgb
-from emotion_model.labels import LABELS, Label
-from emotion_model.network.classifier import EmotionClassifier, ModelConfig, ModelError
-
-
-class Classifier(Protocol):
-    """What the pipeline and the evaluation need of a model."""
-
-    config: ModelConfig
-    source: str
-    notice: str
-    fallback_reason: str
-
-    @property
-    def emotions(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the probabilities."""
-
-    def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
-        """Cropped faces, uint8 of any sizes -> float32 `(n, classes)` in the order of `config.labels`."""
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.protocol import Classifier
 
 
 class EmotionEnsemble:
@@ -92,81 +73,3 @@ class EmotionEnsemble:
         for member in self.members:
             if isinstance(member, EmotionClassifier):
                 member.warm_up()
-
-
-class TransformersClassifier:
-    """An image-classification model of the transformers library as a member of an ensemble.
-
-    Needs the extra packages `transformers` and `torch`.
-    It is given the same grey crops as our own models, which fits models of facial expressions best that learned from
-    FER2013 too.
-
-    Attributes:
-        config: the labels in use; the size is that of the model's own input.
-        source: name of the model.
-    """
-
-    notice = fallback_reason = ""
-
-    def __init__(
-        self,
-        model: str,
-        label_map: Mapping[str, str],
-        revision: str | None = None,
-        labels: Sequence[Label] = LABELS,
-    ) -> None:
-        """Load a model from the Hub or a folder.
-
-        Args:
-            model: Hub name, or a folder.
-            label_map: the model's label -> ours; its other labels are left out and the rest scaled to sum to 1.
-            revision: commit or tag on the Hub; pin it.
-            labels: ours, in the order of the probabilities.
-
-        Raises:
-            ModelError: transformers or torch is missing, or the model cannot be loaded.
-            ValueError: the map names a label that one side does not have, or leaves one of ours without a source.
-        """
-        try:
-            from transformers import pipeline
-
-            # No pickle, and no code but that of the library itself.
-            options = {"model_kwargs": {"use_safetensors": True}, "trust_remote_code": False}
-            self._pipeline = pipeline("image-classification", model=model, revision=revision, **options)
-        except ImportError as error:
-            raise ModelError(
-                f"{model}: install transformers and torch for models of that library ({error})."
-            ) from error
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{model}: cannot be loaded by transformers ({error}).") from error
-        theirs = list(self._pipeline.model.config.id2label.values())
-        ours = [label.name for label in labels]
-        if set(label_map) - set(theirs) or set(label_map.values()) != set(ours):
-            raise ValueError(f"label_map={dict(label_map)}: it must lead from {', '.join(theirs)} to {', '.join(ours)}")
-        self._columns = {name: ours.index(emotion) for name, emotion in label_map.items()}
-        size = getattr(self._pipeline.image_processor, "size", {}) or {}
-        self.config = ModelConfig(labels=tuple(labels), image_size=_side(size))
-        self.source = model
-
-    @property
-    def emotions(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the probabilities."""
-        return self.config.emotions
-
-    def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
-        """Classify cropped faces; see `EmotionClassifier.predict`."""
-        from PIL import Image
-
-        probabilities = np.zeros((len(images), len(self.emotions)), dtype=np.float32)
-        for mirror in (False, True) if flip else (False,):
-            pictures = [as_rgb(cv2.flip(image, 1) if mirror else image) for image in images]
-            answers = self._pipeline([Image.fromarray(picture) for picture in pictures], top_k=None) if pictures else []
-            for row, answer in zip(probabilities, answers, strict=True):
-                for score in answer:
-                    if score["label"] in self._columns:
-                        row[self._columns[score["label"]]] += score["score"]
-        return probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-12)
-
-
-def _side(size: Any) -> int:
-    return int(size.get("height") or size.get("shortest_edge") or 224)

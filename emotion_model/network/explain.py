@@ -9,7 +9,7 @@ import numpy as np
 
 from emotion_model.faces.cropping import network_input
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.ensemble import Classifier
+from emotion_model.network.protocol import Classifier
 
 
 def attention_map(classifier: Classifier, face: np.ndarray) -> np.ndarray | None:

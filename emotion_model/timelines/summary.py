@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 
 from emotion_model.face import Face
+from emotion_model.faces.cropping import square_crop
 from emotion_model.labels import LABELS, Label
 
 MAX_BINS = 1200  # of the timeline, over the whole clip; about the pixels of a wide screen
@@ -223,44 +223,3 @@ class ClipSummary:
             for number, total in person.bins.items():
                 pairs[number // 2] = pairs.get(number // 2, 0) + total
             person.bins = pairs
-
-
-def square_crop(image_rgb: np.ndarray, face: Face, side: int) -> np.ndarray:
-    """A face with what is around it, uint8 RGB `(side, side, 3)`, moved inside at the picture's edges."""
-    x, y, width, height = face.box
-    edge = min(round(max(width, height) * 1.2), *image_rgb.shape[:2])
-    left = min(max(0, x + (width - edge) // 2), image_rgb.shape[1] - edge)
-    top = min(max(0, y + (height - edge) // 2), image_rgb.shape[0] - edge)
-    return cv2.resize(image_rgb[top : top + edge, left : left + edge], (side, side), interpolation=cv2.INTER_AREA)
-
-
-def subtitles(people: Iterable[Person], labels: Sequence[Label] = LABELS, form: str = "vtt") -> str:
-    """A subtitle track with the emotion of each person, a cue per time that it lasts.
-
-    Args:
-        people: of a `ClipSummary`.
-        labels: give each emotion its emoji.
-        form: `vtt` (WebVTT) or `srt` (SubRip).
-
-    Raises:
-        ValueError: another form.
-    """
-    if form not in ("vtt", "srt"):
-        raise ValueError(f"form {form!r}: choose vtt or srt")
-    emoji = {label.name: label.emoji for label in labels}
-    cues = sorted(
-        (segment.start, segment.end, person.number, segment.emotion) for person in people for segment in person.segments
-    )
-    blocks = []
-    for count, (start, end, number, emotion) in enumerate(cues, start=1):
-        text = f"Person {number}: {emotion} {emoji.get(emotion, '')}".rstrip()
-        head = "" if form == "vtt" else f"{count}\n"
-        blocks.append(f"{head}{_stamp(start, form)} --> {_stamp(end, form)}\n{text}\n")
-    return ("WEBVTT\n\n" if form == "vtt" else "") + "\n".join(blocks)
-
-
-def _stamp(seconds: float, form: str) -> str:
-    milliseconds = round(seconds * 1000)
-    minutes, rest = divmod(milliseconds, 60_000)
-    mark = "." if form == "vtt" else ","
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{mark}{rest % 1000:03}"

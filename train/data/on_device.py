@@ -1,8 +1,8 @@
 """Vary faces and ask teachers inside the compiled training step, where a GPU does both.
 
-`train.data.variations` varies faces one by one on the processor, which a GPU would wait for. Here a whole batch is varied at
-once, by the same changes over the same ranges, on whatever device trains; teachers see exactly the faces that the
-student sees. Written with `keras.ops`, so that every backend runs it.
+`train.data.variations` varies faces one by one on the processor, which a GPU would wait for. Here a whole batch is
+varied at once, by the same changes over the same ranges, on whatever device trains; teachers see exactly the faces that
+the student sees. Written with `keras.ops`, so that every backend runs it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import numpy as np
 from emotion_model.faces.cropping import Framing, crop_face, network_input
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import ImageError, read_image, to_grey
-from emotion_model.network.classifier import ModelConfig
+from emotion_model.network.config import ModelConfig
 from train.data.fer2013 import DataError, FaceDataset
 
 READY_CROP_SIDE = 100  # pixels; a picture up to this size without a detectable face is taken as a cropped face itself

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion_model.network.ensemble import Classifier
+from emotion_model.network.protocol import Classifier
 from train.data.variations import add_noise, blur, compress, cover, lower_resolution
 
 

@@ -1,0 +1,124 @@
+"""The annotated copy of a clip, drawn behind the analysis."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig
+from emotion_model.clips.reading import VideoReader
+from emotion_model.clips.writing import video_writer
+from emotion_model.drawing.faces import draw_faces
+from emotion_model.drawing.strip import Strip
+from emotion_model.face import Face
+from emotion_model.labels import Label
+
+LEAD = 96  # results that the drawing may lie behind
+
+
+class _Abandoned(Exception):  # noqa: N818 - no error, but the way out of the thread
+    """The run failed elsewhere."""
+
+
+class Drawing(threading.Thread):
+    """Reads the clip once more, draws on every frame what the analysed frames around it say, and writes it."""
+
+    def __init__(self, reader: VideoReader, path: Path, config: VideoConfig, labels: tuple[Label, ...]) -> None:
+        super().__init__(name="draw", daemon=True)
+        self._reader, self._path, self._config, self._labels = reader, path, config, labels
+        self._results: queue.Queue[AnalyzedFrame | None] = queue.Queue(LEAD)
+        self._abandoned = threading.Event()
+        self._partly = False
+        self._error: BaseException | None = None
+
+    def put(self, frame: AnalyzedFrame | None) -> None:
+        """Hand over the next result, None after the last one; raises what went wrong in the thread."""
+        while True:
+            if self._error:
+                raise self._error
+            try:
+                return self._results.put(frame, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def finish(self, partly: bool) -> None:
+        """Wait until the file is whole; it ends with the last result if the run was stopped."""
+        self._partly = partly
+        self.put(None)
+        self.join()
+        if self._error:
+            raise self._error
+
+    def abandon(self) -> None:
+        """Leave no file."""
+        self._abandoned.set()
+        self.join()
+
+    def run(self) -> None:
+        """Body of the thread."""
+        try:
+            self._draw()
+        except _Abandoned:
+            pass
+        except BaseException as error:
+            self._error = error
+
+    def _next(self) -> AnalyzedFrame | None:
+        while not self._abandoned.is_set():
+            try:
+                return self._results.get(timeout=0.1)
+            except queue.Empty:
+                continue
+        raise _Abandoned
+
+    def _draw(self) -> None:
+        reader = self._reader
+        start, end = reader.span(self._config.start, self._config.end)
+        before: AnalyzedFrame | None = None
+        after = self._next()
+        size = (reader.width, reader.height)
+        strip = Strip(size, start, end, self._labels) if self._config.strip else None
+        with video_writer(self._path, *size, reader.rate, reader, start) as writer:
+            if self._config.end is not None:
+                writer.cut_sound(end - start)
+            for frame in reader.frames(start, None if self._config.end is None else end):
+                if self._abandoned.is_set():
+                    raise _Abandoned
+                while after is not None and after.time <= frame.time + 1e-6:
+                    before, after = after, self._next()
+                if after is None and self._partly and (before is None or frame.time > before.time + 1e-6):
+                    writer.cut_sound(frame.time - start)
+                    break
+                faces = faces_between(before, after, frame.time)
+                image = draw_faces(frame.image, faces, self._labels)
+                if strip:
+                    image = strip.drawn(image, frame.time, faces)
+                writer.write(image, frame.time - start, frame.duration)
+
+
+def faces_between(before: AnalyzedFrame | None, after: AnalyzedFrame | None, time: float) -> list[Face]:
+    """The faces at a time between two analysed frames: boxes and probabilities glide from one to the other.
+
+    Who is in one of the frames only is shown for the half of the time that is nearer to it, or up to a cut.
+    """
+    if before is None or after is None:
+        return before.faces if before else []
+    share = (time - before.time) / max(after.time - before.time, 1e-9)
+    if share <= 0:
+        return before.faces
+    middle = (before.time + after.time) / 2 if after.cut is None else after.cut
+    coming = {face.track_id: face for face in after.faces}
+    shown = []
+    for face in before.faces:
+        other = coming.pop(face.track_id, None)
+        if other is not None:
+            box = tuple(round(a + share * (b - a)) for a, b in zip(face.box, other.box, strict=True))
+            mixed = face.probabilities + np.float32(share) * (other.probabilities - face.probabilities)
+            shown.append(replace(face, box=box, probabilities=mixed, landmarks=None))
+        elif time < middle:
+            shown.append(face)
+    return shown + ([] if time < middle else list(coming.values()))

@@ -1,0 +1,60 @@
+"""One frame of a clip."""
+
+from __future__ import annotations
+
+import av
+import cv2
+import numpy as np
+
+
+class VideoFrame:
+    """One frame of a clip; its pixels are converted when they are asked for.
+
+    Attributes:
+        index: its number in the clip, from 0.
+        time: when it is shown, in seconds of the clip's clock.
+        duration: for how long, in seconds, as the file says; 0 where it does not.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        time: float,
+        duration: float,
+        source: av.VideoFrame | np.ndarray,
+        size: tuple[int, int],
+        turns: int = 0,
+    ) -> None:
+        """A frame whose picture has this size, width and height, after so many quarter turns counterclockwise."""
+        self.index, self.time, self.duration = index, time, duration
+        self._source, self._size, self._turns = source, size, turns
+
+    @property
+    def image(self) -> np.ndarray:
+        """Pixels, uint8 RGB `(height, width, 3)`, upright, of the clip's size."""
+        return self._pixels(*self._size)
+
+    def thumbnail(self, width: int, height: int) -> np.ndarray:
+        """The whole frame at another size, uint8 RGB `(height, width, 3)`; cheaper than `image`."""
+        return self._pixels(width, height)
+
+    def _pixels(self, width: int, height: int) -> np.ndarray:
+        if isinstance(self._source, np.ndarray):
+            return _fitted(self._source, width, height)
+        size = (height, width) if self._turns % 2 else (width, height)
+        interpolation = "AREA" if width < 128 else "BILINEAR"
+        # One thread: for a single frame, starting more costs more than they save.
+        rgb = self._source.reformat(*size, format="rgb24", interpolation=interpolation, threads=1)
+        pixels = rgb.to_ndarray()
+        return np.ascontiguousarray(np.rot90(pixels, self._turns)) if self._turns else pixels
+
+
+def _fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A picture scaled into a frame, with black where its shape differs."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    if size != (image.shape[1], image.shape[0]):
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    sides = (top, height - size[1] - top, left, width - size[0] - left)
+    return cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT) if any(sides) else image

@@ -1,0 +1,38 @@
+"""What a clip may be, and what is said of one that cannot be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class MediaError(ValueError):
+    """A clip cannot be used, or a result not be written.
+
+    Attributes:
+        code: what is wrong, for programs: `unreadable`, `empty`, `too_large`, `too_long`, `too_many_pixels`,
+            `too_fast`, `not_a_video`, `a_picture`, `no_video`, `encrypted`, `unsupported_codec`, `damaged`,
+            `bad_range`, `disk_full` or `unwritable`.
+
+    The message is one sentence for the person who sent the clip.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class MediaLimits:
+    """What a clip may be; None for no limit."""
+
+    megabytes: float | None = None
+    seconds: float | None = None  # of the part that is read
+    pixels: int = 7680 * 4320  # per frame
+    side: int = 16_384  # pixels; where H.264 ends
+    rate: float = 300.0  # frames per second; phones record 240
+
+    def __post_init__(self) -> None:
+        for name in ("megabytes", "seconds", "pixels", "side", "rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}={value}: must be above 0")

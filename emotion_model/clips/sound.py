@@ -1,0 +1,90 @@
+"""The sound of a clip on its way into another file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from emotion_model.clips.container import decoded, open_container, packets
+from emotion_model.clips.reading import VideoReader
+
+_COPIED_AUDIO = ("aac", "mp3")  # what every browser plays from an MP4 file; the rest becomes AAC
+
+
+class Sound:
+    """The sound of a clip on its way into a file, as far as the pictures have come."""
+
+    def __init__(self, source: VideoReader, target: Any, start: float) -> None:
+        self._input = open_container(source.path)
+        stream = next(s for s in self._input.streams.audio if s.codec_context)
+        self._zero = max(self._input.start_time or 0, 0) / av.time_base + start
+        self._target = target
+        self._copied = stream.codec.canonical_name in _COPIED_AUDIO
+        if self._copied:
+            self._stream = target.add_stream_from_template(stream)
+        else:
+            rate = min(stream.rate or 48_000, 48_000)
+            rate = rate if rate in (16_000, 22_050, 24_000, 32_000, 44_100, 48_000) else 48_000
+            self._stream = target.add_stream("aac", rate=rate)
+            self._stream.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
+            self._resampler = av.AudioResampler(format="fltp", layout=self._stream.layout.name, rate=rate)
+        self._packets: Iterator[av.Packet] | None = iter(packets(self._input, stream))
+        self._next: av.Packet | None = None
+        self._fresh = True
+
+    def write_until(self, time: float) -> None:
+        """Pass on what is heard before `time`, in seconds of the target."""
+        while self._packets is not None:
+            packet = self._next or next(self._packets, None)
+            self._next = None
+            if packet is None or (packet.size == 0 and packet.pts is None):
+                self._packets = None
+                return
+            when = None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
+            if when is not None and when >= time:
+                self._next = packet
+                return
+            if when is None or when + float((packet.duration or 0) * packet.time_base) <= 0:
+                continue
+            if self._copied:
+                offset = round(self._zero / packet.time_base)
+                packet.pts = max(packet.pts - offset, 0)
+                packet.dts = packet.pts
+                packet.stream = self._stream
+                self._target.mux(packet)
+            else:
+                for frame in decoded(packet):
+                    self._encode(frame)
+
+    def _encode(self, frame: Any) -> None:
+        if self._fresh and frame.pts is not None:
+            # Sound that begins later than the pictures keeps its distance.
+            lead = float(frame.pts * frame.time_base) - self._zero
+            self._position = max(0, round(lead * self._stream.rate))
+            self._fresh = False
+        frame.pts = None
+        for resampled in self._resampler.resample(frame):
+            self._send(resampled)
+
+    def _send(self, frame: Any) -> None:
+        frame.pts, frame.time_base = self._position, Fraction(1, self._stream.rate)
+        self._position += frame.samples
+        for packet in self._stream.encode(frame):
+            self._target.mux(packet)
+
+    def finish(self) -> None:
+        """Write what the encoder holds back."""
+        self._packets = None
+        if not self._copied and not self._fresh:
+            for frame in self._resampler.resample(None):
+                self._send(frame)
+            for packet in self._stream.encode(None):
+                self._target.mux(packet)
+            self._fresh = True
+
+    def close(self) -> None:
+        """Close the source."""
+        self._input.close()

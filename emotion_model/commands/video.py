@@ -1,0 +1,139 @@
+"""`video`: everybody's emotions over clips."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+import emotion_model
+from emotion_model import EmotionDetector, ImageError, TrackingConfig
+from emotion_model.clips.limits import MediaError
+from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_UNUSABLE, status_of, target_of, tell_failure
+from emotion_model.timelines.clock import clock
+from emotion_model.timelines.summary import ClipSummary
+
+if TYPE_CHECKING:  # what reads clips is loaded when there is a clip to read, not by the other commands
+    from emotion_model import VideoConfig, VideoOutputs, VideoReader, VideoRun
+
+PROGRESS_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left"
+
+# What `video` can write: its option, the ending of the file, what it is.
+VIDEO_FILES = {
+    "annotated": (".mp4", "the clip with boxes, emoji and labels"),
+    "csv": (".csv", "a row per face and analysed frame"),
+    "json": (".json", "the same rows as JSON"),
+    "vtt": (".vtt", "subtitles with everybody's emotions, WebVTT"),
+    "srt": (".srt", "the same as SubRip"),
+    "plot": (".png", "picture of the timeline"),
+    "summary": ("_summary.json", "shares of time, means, changes and peaks per person"),
+    "zip": (".zip", "all the files that were asked for in one"),
+}
+
+
+HELP = "follow the emotions of every face in clips"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="CLIP",
+        help="video files, GIFs, or folders with the pictures of a sequence",
+    )
+    for name, (_, what) in VIDEO_FILES.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="OUT", help=f"write {what}; a folder for several clips")
+    parser.add_argument("--fps", type=float, metavar="N", help="analyse N frames per second (default: every frame)")
+    parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="begin here")
+    parser.add_argument("--end", type=float, metavar="SECONDS", help="end here")
+    parser.add_argument("--smoothing", type=float, metavar="SECONDS", help="time constant (default: 0.2; 0 is raw)")
+    parser.add_argument("--strip", action="store_true", help="draw a timeline along the bottom of the annotated clip")
+    parser.add_argument(
+        "--sequence-fps", type=float, default=25.0, metavar="N", help="frame rate of a folder of pictures (default: 25)"
+    )
+
+
+def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
+    """Follow the faces of the clips and write what was asked for; returns the exit status."""
+    try:
+        smoothing = {} if options.smoothing is None else {"smoothing": options.smoothing}
+        config = emotion_model.VideoConfig(
+            options.fps, options.start, options.end, options.strip, TrackingConfig(**smoothing)
+        )
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    detector = emotion_model.video_detector(detector)
+    written: set[Path] = set()
+    failed = 0
+    for path in options.paths:
+        try:
+            targets = {
+                name: target_of(path, out, suffix, len(options.paths) > 1, written)
+                for name, (suffix, _) in VIDEO_FILES.items()
+                if (out := getattr(options, name))
+            }
+            with emotion_model.VideoReader(path, sequence_rate=options.sequence_fps) as reader:
+                done = _analyzed(reader, detector, emotion_model.VideoOutputs(**targets), config, path.name)
+        except (MediaError, ImageError, OSError, ValueError) as error:
+            failed += 1
+            tell_failure(path, error)
+            continue
+        written |= set(targets.values())
+        print(f"{path}: {_clip_sentence(done.summary)}")
+        if done.stopped:
+            print(f"interrupted at {clock(done.summary.end)}; what was done until then is kept", file=sys.stderr)
+            return EXIT_INTERRUPTED
+    return status_of(failed, len(options.paths))
+
+
+def _analyzed(
+    reader: VideoReader, detector: EmotionDetector, outputs: VideoOutputs, config: VideoConfig, name: str
+) -> VideoRun:
+    """The run over a clip, at its end, with a progress bar on the way."""
+    with (
+        emotion_model.VideoRun(reader, detector, outputs, config) as run,
+        _interruptible(run),
+        tqdm(total=100, desc=name, unit="%", disable=None, bar_format=PROGRESS_BAR) as bar,
+    ):
+        for progress in run:
+            bar.update(progress.fraction * 100 - bar.n)
+    return run
+
+
+@contextmanager
+def _interruptible(run: VideoRun) -> Iterator[None]:
+    """Ctrl-C, or a polite kill, ends the run with whole files; a second one ends it at once, without."""
+
+    def stop(number: int, _: object) -> None:
+        if run.stopped:
+            raise KeyboardInterrupt
+        run.stop()
+
+    before = [(one, signal.signal(one, stop)) for one in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield
+    finally:
+        for one, handler in before:
+            signal.signal(one, handler)
+
+
+def _clip_sentence(summary: ClipSummary) -> str:
+    people = summary.people
+    if not people:
+        return f"no face in {summary.frames} frames"
+    lines = [f"{len(people)} {'person' if len(people) == 1 else 'people'} in {summary.frames} frames"]
+    for person in people:
+        shares = sorted(person.shares.items(), key=lambda item: -item[1])
+        told = ", ".join(f"{emotion} {seconds / person.seconds:.0%}" for emotion, seconds in shares)
+        changes = f"{person.changes} change{'' if person.changes == 1 else 's'}"
+        lines.append(f"  person {person.number}, {clock(person.first)} to {clock(person.last)}: {told}; {changes}")
+    return "\n".join(lines)

@@ -1,0 +1,86 @@
+"""What publishing a model and deploying a page share: names, tokens, commits, and errors in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from emotion_model.download import HubError, explain
+
+
+def create(api: Any, repo_id: str, kind: str, private: bool, **options: Any) -> None:
+    """Make sure that the repository is there.
+
+    Raises:
+        HubError: it is to be private, and there is a public one.
+    """
+    api.create_repo(repo_id, repo_type=kind, private=private or None, exist_ok=True, **options)
+    if private and not api.repo_info(repo_id, repo_type=kind).private:
+        raise HubError(f"{repo_id} exists and is public: make it private in its settings, or leave out --private.")
+
+
+def commit_files(api: Any, repo_id: str, kind: str, files: dict[str, Path], ours: tuple[str, ...], message: str) -> str:
+    """One commit that makes the repository hold these files; those matching `ours` besides are removed."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    there = api.list_repo_files(repo_id, repo_type=kind)
+    stale = [path for path in there if path not in files and any(fnmatch(path, pattern) for pattern in ours)]
+    operations = [CommitOperationAdd(path, str(source)) for path, source in files.items()]
+    operations += [CommitOperationDelete(path) for path in stale]
+    return api.create_commit(repo_id, operations, commit_message=message, repo_type=kind).oid
+
+
+def check_name(repo_id: str) -> None:
+    """Refuse what is no name for the Hub.
+
+    Raises:
+        HubError: it is not.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+        if "/" not in repo_id:
+            raise HFValidationError("it lacks the account")
+    except HFValidationError as error:
+        raise HubError(
+            f"{repo_id!r} is no name for the Hub: give USER/NAME of letters, digits, '-', '_' and '.', "
+            "at most 96 of them, neither beginning nor ending with '-' or '.'."
+        ) from error
+
+
+def check_token() -> None:
+    """Refuse to begin without a token.
+
+    Raises:
+        HubError: there is none.
+    """
+    from huggingface_hub import get_token
+
+    if not get_token():
+        raise HubError("no token: log in with `hf auth login`, or set HF_TOKEN to one that may write.")
+
+
+def asked(repo_id: str, ask: Callable[[], Any]) -> Any:
+    """The answer of `ask`, which talks with the Hub; whatever goes wrong becomes a HubError of one sentence."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()  # our own messages say it in one sentence
+    try:
+        return ask()
+    except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, OSError) as error:
+        raise explain(error, repo_id) from error
+    except ValueError as error:  # what the Hub finds wrong in the metadata of a README
+        raise HubError(f"{repo_id}: {' '.join(str(error).split())}") from error
+
+
+def list_files(files: dict[str, Path], say: Callable[[str], None]) -> None:
+    """Tell the files that go, and their sizes."""
+    for path, source in files.items():
+        say(f"{source.stat().st_size:>12,}  {path}")
+    say(f"{sum(source.stat().st_size for source in files.values()):>12,}  bytes in {len(files)} files")

@@ -1,0 +1,143 @@
+"""Put the page on the Hub, as a Space."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+from emotion_model.download import HubError
+from emotion_model.hub.card import CARD_FILE
+from emotion_model.hub.repository import asked, check_name, check_token, commit_files, create, list_files
+from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, ModelConfig
+
+ROOT = Path(__file__).parents[2]
+
+# What a Space needs of a checkout; the rest makes, tests and measures.
+SPACE_PARTS = ("app.py", "emotion_model", "ui", "requirements.txt", "packages.txt", "README.md")
+SPACE_VARIABLES = ("EMOTION_MODEL_REPO", "EMOTION_MODEL_REVISION")
+
+
+def deploy(
+    repo_id: str,
+    model: str | None = None,
+    revision: str | None = None,
+    private: bool = False,
+    dry_run: bool = False,
+    root: Path = ROOT,
+    say: Callable[[str], None] = print,
+) -> str | None:
+    """Create or update the Space that serves the page.
+
+    Args:
+        repo_id: `USER/NAME` of the Space.
+        model: `USER/NAME` of the model that it pulls; by default the bundled one serves.
+        revision: branch, tag or commit of the model; by default the newest. The Space is pinned to its commit.
+        private: make a new Space private.
+        dry_run: list what would go; only the model's repository is looked at.
+        root: a checkout of the project.
+        say: is given the lines for people to read.
+
+    Returns:
+        The Space's address; None for a dry run.
+
+    Raises:
+        HubError: the Hub refuses, or cannot be reached; or this is no checkout.
+    """
+    check_name(repo_id)
+    if revision and not model:
+        raise HubError("--revision is that of a model: give --model too.")
+    if not (root / "app.py").is_file():
+        raise HubError(f"{root} holds no app.py: deploy from a checkout of the project.")
+    if not dry_run:
+        check_token()
+    variables, preload, hidden = {}, [], False
+    if model:
+        check_name(model)
+        commit, preload, hidden = asked(model, lambda: _look_up(model, revision))
+        variables = dict(zip(SPACE_VARIABLES, (model, commit), strict=True))
+    with tempfile.TemporaryDirectory(prefix="emotion-space-") as name:
+        files = _space_files(root)
+        readme = Path(name) / CARD_FILE
+        text = (root / CARD_FILE).read_text(encoding="utf-8")
+        readme.write_text(space_readme(text, model, variables.get(SPACE_VARIABLES[1]), preload), encoding="utf-8")
+        files[CARD_FILE] = readme
+        list_files(files, say)
+        for key, value in variables.items():
+            say(f"variable {key}={value}")
+        if hidden:
+            say(f"note: {model} is private: give the Space a secret HF_TOKEN that may read it.")
+        if dry_run:
+            say(f"nothing was sent; without --dry-run this goes to the Space {repo_id}")
+            return None
+        return asked(repo_id, lambda: _deploy(repo_id, files, variables, private, say))
+
+
+def _deploy(
+    repo_id: str, files: dict[str, Path], variables: dict[str, str], private: bool, say: Callable[[str], None]
+) -> str:
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    create(api, repo_id, "space", private, space_sdk="gradio")
+    present = {key: one.value for key, one in api.get_space_variables(repo_id).items()}
+    for key in SPACE_VARIABLES:  # only where they differ: each change restarts the Space
+        if key in variables and present.get(key) != variables[key]:
+            api.add_space_variable(repo_id, key, variables[key])
+        elif key not in variables and key in present:
+            api.delete_space_variable(repo_id, key)
+    before = api.repo_info(repo_id, repo_type="space").sha
+    folders = tuple(f"{part}/*" for part in SPACE_PARTS if "." not in part)
+    commit = commit_files(api, repo_id, "space", files, folders, "Deploy the page")
+    url = f"{api.endpoint}/spaces/{repo_id}"
+    say(f"{url}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed"))
+    return url
+
+
+def space_readme(text: str, model: str | None = None, commit: str | None = None, preload: Sequence[str] = ()) -> str:
+    """The README of a Space: its front matter names the model and its files that the build puts into the cache.
+
+    Raises:
+        HubError: the text has no front matter.
+    """
+    from huggingface_hub import metadata_load, metadata_save
+
+    if not text.startswith("---\n"):
+        raise HubError("README.md has no front matter, which a Space needs.")
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "README.md"
+        path.write_text(text, encoding="utf-8")
+        values = metadata_load(path)
+        if model:
+            values["models"] = [model, *values.get("models", [])]
+            values["preload_from_hub"] = [
+                f"{model} {','.join(preload)} {commit}",
+                *values.get("preload_from_hub", []),
+            ]
+            metadata_save(path, values)
+        return path.read_text(encoding="utf-8")
+
+
+def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
+    """Commit of a published model, the files that the page uses, and whether it is private."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    info = HfApi().repo_info(model, revision=revision)
+    config = ModelConfig.from_json(
+        Path(hf_hub_download(model, CONFIG_FILE, revision=info.sha)).read_text(encoding="utf-8")
+    )
+    figures = sorted(one.rfilename for one in info.siblings or () if fnmatch(one.rfilename, f"{FIGURES_DIR}/*.png"))
+    return info.sha, [CONFIG_FILE, config.weights["file"], *figures], bool(info.private)
+
+
+def _space_files(root: Path) -> dict[str, Path]:
+    files = {}
+    for part in SPACE_PARTS:
+        path = root / part
+        for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            inner = one.relative_to(root)
+            hidden = any(name == "__pycache__" or name.startswith(".") for name in inner.parts)
+            if one.is_file() and not hidden:
+                files[inner.as_posix()] = one
+    return files

@@ -1,0 +1,109 @@
+"""What has to be known about a model besides its weights: the `config.json` that travels with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from emotion_model.faces.cropping import Framing
+from emotion_model.labels import LABELS, Label
+
+BUNDLED_DIR = Path(__file__).parent / "bundled"
+WEIGHTS_FILE = "emotion_cnn.keras"
+CONFIG_FILE = "config.json"
+HELD_OUT = "held-out"  # the pictures that measure a fine-tuned model, where a split of FER2013 would stand
+FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
+FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder
+
+
+class ModelError(RuntimeError):
+    """A model cannot be loaded; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What has to be known about a model besides its weights; stored as `config.json` beside them.
+
+    Attributes:
+        labels: the classes, in output order.
+        image_size: side of the network's input in pixels.
+        framing: crop geometry per detector name.
+        temperature: what `scale_confidence` does to the network's answers: a number, or one per class; 1 leaves them.
+        weights: `file`, `sha256` and `bytes` of the weights file.
+        architecture: the values of the network's `ArchitectureConfig`.
+        training: config, environment and length of the run that made it.
+        metrics: scores per split, as `train.evaluate` prints them.
+    """
+
+    labels: tuple[Label, ...] = LABELS
+    image_size: int = 48
+    framing: dict[str, Framing] = field(default_factory=dict)
+    temperature: float | tuple[float, ...] = 1.0
+    weights: dict[str, Any] = field(default_factory=dict)
+    architecture: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len({label.name for label in self.labels}) != len(self.labels):
+            raise ValueError(
+                f"labels {[label.name for label in self.labels]}: give at least two, each with its own name"
+            )
+        per_class = isinstance(self.temperature, tuple)
+        if not all(0.01 <= value <= 100 for value in (self.temperature if per_class else (self.temperature,))):
+            raise ValueError(f"temperature={self.temperature}: use values from 0.01 to 100; 1 changes nothing")
+        if per_class and len(self.temperature) != len(self.labels):
+            raise ValueError(
+                f"temperature={self.temperature}: give one number, or one for each of the {len(self.labels)} labels"
+            )
+        if self.image_size < 8:
+            raise ValueError(f"image_size={self.image_size}: use at least 8 pixels")
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Names of the classes, in output order."""
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """`metrics`; of a fine-tuned model without any, those of the pictures held out of it, as `held-out`."""
+        report = self.training.get("report")
+        return self.metrics or ({HELD_OUT: report["held_out"]["after"]} if report else {})
+
+    def to_json(self) -> str:
+        """The text of `config.json`."""
+        values = asdict(self)
+        preprocessing = {
+            "image_size": values.pop("image_size"),
+            "colour": "grey",
+            "input_range": [0, 255],
+            "framing": values.pop("framing"),
+        }
+        head = {"format": 2 if isinstance(self.temperature, tuple) else 1, "preprocessing": preprocessing}
+        return json.dumps(head | values, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Read the text of a `config.json`.
+
+        Raises:
+            ModelError: not such a file, or a value in it is missing or invalid.
+        """
+        try:
+            values = json.loads(text)
+            if values.pop("format") not in (1, 2):  # 2: a temperature per class
+                raise ModelError("config.json is of a newer format: update this package.")
+            preprocessing = values.pop("preprocessing")
+            if isinstance(values.get("temperature"), list):
+                values["temperature"] = tuple(values["temperature"])
+            known = {field.name for field in fields(cls)}  # a published config.json holds keys of other libraries too
+            return cls(
+                labels=tuple(Label(**label) for label in values.pop("labels")),
+                image_size=preprocessing["image_size"],
+                framing={name: Framing(**framing) for name, framing in preprocessing["framing"].items()},
+                **{name: value for name, value in values.items() if name in known},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"config.json is not the config of an emotion model ({error}).") from error

@@ -1,0 +1,26 @@
+"""What the pipeline and the evaluation need of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from emotion_model.network.config import ModelConfig
+
+
+class Classifier(Protocol):
+    """What the pipeline and the evaluation need of a model."""
+
+    config: ModelConfig
+    source: str
+    notice: str
+    fallback_reason: str
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+
+    def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
+        """Cropped faces, uint8 of any sizes -> float32 `(n, classes)` in the order of `config.labels`."""
