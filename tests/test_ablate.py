@@ -10,8 +10,9 @@ from conftest import ROOT
 from PIL import Image
 from test_train_data import faces, names, write_parquet
 
-from train.ablate import PlanError, main, read_plan
+from train.ablate import main
 from train.config import PRESETS, settings, with_settings
+from train.experiments.plans import PlanError, read_plan
 
 PLAN = """
 preset = "seed"

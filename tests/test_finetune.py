@@ -38,16 +38,11 @@ from emotion_model.network.architecture import build_model
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 from train.data.fer2013 import FaceDataset, load_split
 from train.data.pictures import class_folders, dataset, read_pictures
-from train.export import fit_temperature
-from train.finetune import (
-    balanced_draw,
-    choose_labels,
-    fitted_temperature,
-    kept_temperature,
-    load_rehearsal,
-    main,
-    start_weights,
-)
+from train.exporting.calibration import fit_temperature
+from train.finetune import main
+from train.finetuning.calibration import fitted_temperature, kept_temperature
+from train.finetuning.classes import choose_labels, start_weights
+from train.finetuning.rehearsal import balanced_draw, load_rehearsal
 from train.report import main as draw
 from ui import live, render
 

@@ -15,9 +15,11 @@ from emotion_model.network.architecture import build_model
 from train.config import AugmentationConfig
 from train.data.on_device import AugmentedTraining, Augmenter
 from train.data.variations import augment, blur, compress, lower_resolution
-from train.fitting import loop as fit_module
-from train.fitting.loop import StoppedError, Teacher, fit
-from train.fitting.loop import _Run as Run
+from train.fitting import run as run_module
+from train.fitting.loop import fit
+from train.fitting.run import Run
+from train.fitting.signals import StoppedError
+from train.fitting.teachers import Teacher
 
 STRONG = AugmentationConfig(brightness=0.15, contrast=0.3, erasing=0.3, degradation=0.2)
 
@@ -111,7 +113,7 @@ def test_a_network_learns_on_the_device_and_so_does_its_average(tmp_path):
 
 def test_gentle_epochs_are_the_last_ones_wherever_faces_are_varied(data, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(fit_module, "augment", lambda images, config, rng: seen.append(config.rotation) or images)
+    monkeypatch.setattr(run_module, "augment", lambda images, config, rng: seen.append(config.rotation) or images)
     fit(preset(epochs=3, gentle_epochs=1, batch_size=56), *data, tmp_path / "processor", 0)
     assert seen == [5, 5, 2.5]
     strengths = []
@@ -130,7 +132,7 @@ def test_gentle_epochs_are_the_last_ones_wherever_faces_are_varied(data, tmp_pat
 
 
 def test_a_stopped_run_goes_on_from_its_last_epoch_as_if_it_never_had(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit_module, "RECORD_SECONDS", 0)
+    monkeypatch.setattr(run_module, "RECORD_SECONDS", 0)
     recipe = preset(epochs=3, device_augmentation=True, ema_momentum=0.9, mixup=0.2)
     fit(recipe, *data, tmp_path / "whole", 0)
 

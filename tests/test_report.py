@@ -8,8 +8,11 @@ from emotion_model import ModelConfig
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE
 from train.data.fer2013 import load_split
-from train.evaluate import evaluate
-from train.report import confident_mistakes, draw_curves, draw_report, main, read_config
+from train.evaluation.figures import draw_curves
+from train.evaluation.mistakes import confident_mistakes
+from train.evaluation.report import draw_report, read_config
+from train.evaluation.scores import evaluate
+from train.report import main
 
 HISTORY = [
     {

@@ -8,7 +8,8 @@ from test_train_data import faces, names, write_parquet
 from emotion_model import EmotionClassifier
 from train.config import AugmentationConfig
 from train.data.variations import augment
-from train.evaluate import main, reliability
+from train.evaluate import main
+from train.evaluation.metrics import reliability
 from train.evaluation.robustness import CORRUPTIONS, robustness_curves
 
 

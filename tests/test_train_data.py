@@ -11,8 +11,8 @@ from emotion_model import EMOTIONS
 from emotion_model.faces.detection import FaceDetector
 from train.config import AugmentationConfig, TrainingConfig
 from train.data.fer2013 import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
+from train.data.framing import measure
 from train.data.variations import augment, mixed, mixup_partners
-from train.framing import measure
 
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "not_a_face")

@@ -13,21 +13,26 @@ from conftest import ROOT, TINY
 from sklearn.metrics import f1_score
 from test_train_data import VOTES, faces, names, nothing, write_parquet
 
-from emotion_model import EMOTIONS, LABELS, EmotionClassifier, Label
+from emotion_model import EMOTIONS, LABELS, EmotionClassifier, EmotionEnsemble, Label
 from emotion_model.faces.cropping import network_input
 from emotion_model.network.calibration import scale_confidence
 from train import __main__ as command
-from train import export as export_module
 from train.blend import main as blend_main
 from train.config import PRESETS, AugmentationConfig, Preset, TrainingConfig, meanings, settings
 from train.data.fer2013 import DataError, FaceDataset, load_split
-from train.evaluate import classification_metrics, evaluate, expected_calibration_error, ferplus_majority
 from train.evaluate import main as evaluate_main
-from train.export import export, fit_temperature
-from train.fitting import loop as fit_module
+from train.evaluation.metrics import classification_metrics, expected_calibration_error
+from train.evaluation.scores import evaluate, ferplus_majority
+from train.exporting import model as export_module
+from train.exporting.calibration import fit_temperature
+from train.exporting.model import export
+from train.fitting import environment
 from train.fitting.fast import fastest_precision
-from train.fitting.loop import Start, StoppedError, Teacher, fit
-from train.fitting.loop import _Run as Run
+from train.fitting.loop import fit
+from train.fitting.run import Run
+from train.fitting.signals import StoppedError
+from train.fitting.starts import Start
+from train.fitting.teachers import Teacher
 
 RECIPE = TrainingConfig(
     epochs=3, batch_size=8, learning_rate=3e-3, augmentation=AugmentationConfig(rotation=5, shift=0.02)
@@ -143,7 +148,7 @@ def test_a_run_stopped_at_or_within_an_epoch_ends_as_if_it_never_had(data, tmp_p
             return self.asked >= 2 * stop_after - 1
 
     run = Run(preset(**changes), *data, tmp_path / "broken")
-    run.initial = run.model.get_weights()
+    initial = run.networks.model.get_weights()
     (tmp_path / "broken").mkdir()
     run.resume()
     with pytest.raises(StoppedError):
@@ -151,7 +156,7 @@ def test_a_run_stopped_at_or_within_an_epoch_ends_as_if_it_never_had(data, tmp_p
     assert (tmp_path / "broken" / "checkpoint" / "state.json").exists()
     fit(preset(**changes), *data, tmp_path / "broken", 0)
     assert same(weights_of(whole_dir), weights_of(tmp_path / "broken"))
-    assert not same(weights_of(whole_dir), run.initial), "nothing was learned"
+    assert not same(weights_of(whole_dir), initial), "nothing was learned"
     whole, broken = (json.loads((of / "history.json").read_text()) for of in (whole_dir, tmp_path / "broken"))
     for name in ("val_accuracy", "accuracy", "loss"):
         assert [e[name] for e in whole] == pytest.approx([e[name] for e in broken], abs=1e-5)
@@ -190,7 +195,7 @@ def test_a_finished_run_is_not_trained_again(data, finished, capsys):
 def test_the_accuracy_of_an_epoch_is_the_mean_over_its_faces(data, tmp_path, monkeypatch):
     """The network is frozen, so that its accuracy on the epoch's faces can be computed afterwards."""
     frozen = preset(epochs=1, batch_size=10, learning_rate=1e-7, augmentation=nothing())
-    monkeypatch.setattr(Run, "_optimizer", lambda self: keras.optimizers.SGD(0.0))
+    monkeypatch.setattr("train.fitting.networks.optimizer_of", lambda *_: keras.optimizers.SGD(0.0))
     recipe = replace(frozen, architecture=replace(TINY, batch_norm=False, spatial_dropout=0.0, dense_dropout=(0.0,)))
     fit(recipe, *data, tmp_path, 0)
     (entry,) = json.loads((tmp_path / "history.json").read_text())
@@ -268,7 +273,7 @@ def test_teacher_and_share_belong_together(data, tmp_path):
 
 def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, finished, tmp_path):
     start = Start.of(finished, preset())
-    assert same(Run(preset(), *data, tmp_path / "x", start).model.get_weights(), weights_of(finished))
+    assert same(Run(preset(), *data, tmp_path / "x", start).networks.model.get_weights(), weights_of(finished))
     fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
     record = json.loads((tmp_path / "second" / "config.json").read_text())["start"]
     assert (record["run"], record["epochs"]) == ("finished", 1)
@@ -437,7 +442,7 @@ def test_an_interruption_while_teachers_are_asked_is_said(parquet, tmp_path, cap
         raise KeyboardInterrupt
 
     monkeypatch.setitem(PRESETS, "compact", preset(epochs=1, distillation=0.5))
-    monkeypatch.setattr(fit_module.EmotionEnsemble, "predict", interrupted)
+    monkeypatch.setattr(EmotionEnsemble, "predict", interrupted)
     assert command.main(["--data", str(parquet), "--out", str(tmp_path / "a"), "--teacher", str(tiny_model)]) == 130
     assert "nothing is lost" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
@@ -539,12 +544,12 @@ def test_a_failed_export_leaves_the_model_that_was_there(trained, parquet, tmp_p
 
 def test_where_a_run_began_stays_on_record_when_it_goes_on_elsewhere(data, tmp_path, monkeypatch):
     path = tmp_path / "environment.json"
-    fit_module._record_environment(path, "float32")
+    environment.record_environment(path, "float32")
     began = json.loads(path.read_text())
-    fit_module._record_environment(path, "float32")
+    environment.record_environment(path, "float32")
     assert json.loads(path.read_text()) == began
-    monkeypatch.setattr(fit_module, "environment", lambda: began | {"commit": "another"})
-    fit_module._record_environment(path, "float32")
+    monkeypatch.setattr(environment, "environment", lambda: began | {"commit": "another"})
+    environment.record_environment(path, "float32")
     assert json.loads(path.read_text()) == began | {"resumed": [began | {"commit": "another"}]}
 
 

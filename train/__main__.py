@@ -32,7 +32,10 @@ from train.config import (
     with_settings,
 )
 from train.data.fer2013 import DataError, load_split, without_images_of
-from train.fitting.loop import Start, StoppedError, Teacher, fit, require_teacher
+from train.fitting.loop import fit
+from train.fitting.signals import StoppedError
+from train.fitting.starts import Start
+from train.fitting.teachers import Teacher, require_teacher
 
 CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,7 +44,7 @@ def _lines(values: dict[str, str], config: ModelConfig) -> Iterator[str]:
     yield f"Model      {values['source']}"
     yield f"Detector   {values['detector']}"
     if values["notice"]:
-        yield f"Note       {values['notice']}"
+        yield textwrap.fill(f"Note       {values['notice']}", 100, subsequent_indent=" " * 11)
     yield f"Emotions   {', '.join(config.emotions)}"
     yield f"Input      grey, {config.image_size} x {config.image_size} pixels"
     if config.weights.get("parameters"):

@@ -1,0 +1,125 @@
+"""The runs of a plan, one after another."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from train import usable_cores
+from train.config import PRESETS, Preset, differences, with_settings
+from train.experiments.plans import Plan, PlanError, command_line, folder_of
+from train.experiments.table import collect, write_table
+from train.runs import recorded_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[dict[str, Any]]:
+    """Make every run of a plan that is not complete, and collect the table after each.
+
+    Args:
+        plan: what to run.
+        data: folder with FER2013.
+        out: a folder per run and seed, `results.csv` and `results.png`.
+        limit: use only this many training faces.
+
+    Returns:
+        The rows of the table, one per run.
+
+    Raises:
+        PlanError: `out` holds a complete run that was made with other settings.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    # A first answer to everything, then the spread.
+    jobs = [(name, seed, folder_of(out, name, seed)) for seed in plan.seeds for name in plan.runs]
+    for name, seed, folder in jobs:
+        if (folder / "metrics.json").exists():
+            _require_same(folder, with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed}), limit)
+    started, done = time.monotonic(), 0
+    for number, (name, seed, folder) in enumerate(jobs, start=1):
+        if (folder / "metrics.json").exists():
+            continue
+        print(
+            f"[{number}/{len(jobs)}] {name}, seed {seed}{_time_left(started, done, len(jobs) - number + 1)}", flush=True
+        )
+        status = _run(command_line(plan, name, seed, data, folder, limit), folder)
+        if status in (130, -signal.SIGINT, -signal.SIGTERM):
+            raise KeyboardInterrupt
+        done += 1
+        if status:
+            print(f"    failed with status {status}: {_last_line(folder / 'log.txt')}", flush=True)
+        else:
+            metrics = json.loads((folder / "metrics.json").read_text())
+            score = metrics["validation"]
+            print(
+                f"    validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f}, "
+                f"{metrics['minutes']} min",
+                flush=True,
+            )
+        write_table(collect(plan, out), out)
+    rows = collect(plan, out, timed=True)
+    write_table(rows, out)
+    return rows
+
+
+def _require_same(folder: Path, preset: Preset, limit: int | None) -> None:
+    """Refuse a complete run that was made with other settings.
+
+    Raises:
+        PlanError: it was.
+    """
+    found, expected = recorded_config(folder), preset.training.to_dict()
+    if not found["training"]["ferplus_weight"]:  # as in data without votes
+        expected["ferplus_weight"] = 0.0
+    expected, architecture = json.loads(json.dumps([expected, preset.architecture.to_dict()]))
+    log = folder / "log.txt"
+    commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
+    limits = {int(number) for line in commands[-1:] for number in re.findall(r"--limit (\d+)", line)}
+    changed = differences(found["architecture"], architecture) + differences(found["training"], expected)
+    if commands and limits != ({limit} if limit else set()):
+        changed += differences({"limit": next(iter(limits), None)}, {"limit": limit})
+    if changed:
+        raise PlanError(
+            f"{folder} is a run with other settings than plan and --limit now have ({'; '.join(changed)}): remove it "
+            "or choose another --out"
+        )
+
+
+def _run(command: Sequence[str], folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.txt").open("a") as log:
+        log.write("$ " + " ".join(command) + "\n")
+        log.flush()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the run has the signal too where a terminal sent it; let it write its checkpoint
+            process.terminate()
+            process.wait()
+            raise
+
+
+def _time_left(started: float, done: int, left: int) -> str:
+    if not done:
+        return ""
+    minutes = round((time.monotonic() - started) / done * left / 60)
+    return f", about {minutes} min left"
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "nothing was printed"
+
+
+def hardware() -> str:
+    """A short name of this machine for the name of a results file, such as `2-cores-torch`."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    cores = usable_cores()
+    return f"{cores}-core{'s' if cores > 1 else ''}-{backend}"

@@ -1,0 +1,92 @@
+"""The weights of two networks of one kind, averaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from emotion_model.faces.cropping import network_input
+from emotion_model.hub.card import spent
+from emotion_model.network.classifier import EmotionClassifier
+from train.config import write_json
+from train.data.fer2013 import FaceDataset
+from train.evaluation.scores import single_view_scores
+from train.runs import RECORDS
+
+SHARES = tuple(round(share, 1) for share in np.linspace(0, 1, 11).tolist())
+
+
+class Blend:
+    """A model, and the mean of others of the same network, as one, in changing shares.
+
+    Raises:
+        ValueError: they are of different networks or have different classes, several of the others did not begin with
+            the same weights, or an emotion of `bias` is not theirs.
+    """
+
+    def __init__(self, other: EmotionClassifier, tuned: Sequence[EmotionClassifier], bias: Mapping[str, float]) -> None:
+        self.emotions = other.emotions
+        for one in tuned:
+            if other.config.architecture != one.config.architecture or one.emotions != self.emotions:
+                raise ValueError(f"{other.source} and {one.source} are different networks: their weights have no mean")
+        begun = {begun(one) for one in tuned}
+        if len(tuned) > 1 and (len(begun) > 1 or None in begun):
+            raise ValueError("--run: only runs that began with the same weights (--start) can be averaged")
+        if len({one.config.weights["sha256"] for one in tuned}) < len(tuned):
+            raise ValueError("--run: the same run is given twice")
+        unknown = sorted(set(bias) - set(self.emotions))
+        if unknown:
+            raise ValueError(f"--logit-bias {unknown[0]}: choose among {', '.join(self.emotions)}")
+        means = [sum(arrays) / len(tuned) for arrays in zip(*(one.model.get_weights() for one in tuned), strict=True)]
+        self._ends = other.model.get_weights(), means
+        self._bias = np.array([bias.get(emotion, 0.0) for emotion in self.emotions], np.float32)
+        self._network = tuned[0].model
+
+    def network(self, share: float) -> keras.Model:
+        """The network with this share, 0..1, of the tuned models' mean weights; one object, whatever the share."""
+        self._network.set_weights([(1 - share) * a + share * b for a, b in zip(*self._ends, strict=True)])
+        logits = self._network.get_layer("logits").bias
+        logits.assign(logits + self._bias)
+        return self._network
+
+    def scores(self, share: float, faces: FaceDataset) -> dict[str, Any]:
+        """What `train.evaluate` says of the blend's single views.
+
+        Raises:
+            DataError: the faces have a class that the models lack.
+        """
+        network = self.network(share)
+        probabilities = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
+        return single_view_scores(faces, probabilities, self.emotions)
+
+
+def write_run(network: keras.Model, scores: dict[str, Any], record: dict[str, Any], run_dir: Path, out: Path) -> None:
+    """Make a run of a blended network: the first tuned run's records, its own validation scores, how it was blended."""
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    own = {"config": {"blend": record}, "metrics": {"validation": scores}}
+    for name in RECORDS:
+        values = json.loads((run_dir / f"{name}.json").read_text())
+        write_json(partial / f"{name}.json", values | own[name] if name in own else values)
+    network.save(partial / "model.keras")
+    partial.rename(out)
+
+
+def begun(model: EmotionClassifier) -> str | None:
+    """The digest of the weights that a model's training began with; None: random ones."""
+    return (model.config.training.get("start") or {}).get("sha256")
+
+
+def further(model: EmotionClassifier) -> dict[str, Any]:
+    """A run that is averaged with the first, and what it took beyond the weights that both began with."""
+    training = model.config.training
+    alone = {name: training[name] for name in ("minutes", "environment")}
+    origin = {"run": Path(model.source).name, "sha256": model.config.weights["sha256"], "epochs": training["epochs"]}
+    return origin | spent(alone)

@@ -1,0 +1,123 @@
+"""Plans of experiments: which settings change, and with which seeds."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from train.__main__ import command_parser, flag
+from train.config import PRESETS, with_settings
+
+
+class PlanError(ValueError):
+    """A plan cannot be run; the message names what is wrong and where."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Experiments to run.
+
+    Attributes:
+        name: of the plan's file.
+        preset: what every run starts from.
+        seeds: each run is made once with each.
+        runs: name -> settings, those of every run included; the first is the one to compare with.
+        changes: name -> the settings that set this run apart.
+    """
+
+    name: str
+    preset: str
+    seeds: tuple[int, ...]
+    runs: dict[str, dict[str, Any]]
+    changes: dict[str, dict[str, Any]]
+
+    def only(self, names: Sequence[str]) -> Plan:
+        """The plan with these runs alone, and the one that they are compared with.
+
+        Raises:
+            PlanError: it has no run of such a name.
+        """
+        unknown = sorted(set(names) - set(self.runs))
+        if unknown:
+            raise PlanError(f"{self.name}: no run {', '.join(unknown)}; it has {', '.join(self.runs)}")
+        kept = [name for place, name in enumerate(self.runs) if place == 0 or name in names]
+        runs, changes = ({name: of[name] for name in kept} for of in (self.runs, self.changes))
+        return replace(self, runs=runs, changes=changes)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan and check every setting in it, before hours are spent on it.
+
+    Raises:
+        PlanError: not a plan, or a run in it cannot be built.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read as TOML ({error})") from error
+    unknown = sorted(set(values) - {"preset", "seeds", "common", "runs"})
+    if unknown:
+        raise PlanError(f"{path}: unknown entry {', '.join(unknown)}; expected preset, seeds, common and runs")
+    preset, seeds, changes = values.get("preset", "seed"), values.get("seeds", [0]), values.get("runs", {})
+    common = values.get("common", {})
+    tables = [common, changes, *(changes.values() if isinstance(changes, dict) else ())]
+    if not all(isinstance(table, dict) for table in tables):
+        raise PlanError(f"{path}: settings stand in tables, such as [common] and [runs.no_attention]")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise PlanError(f"{path}: preset = {preset!r}: choose one of {', '.join(sorted(PRESETS))}")
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) != len(seeds):
+        raise PlanError(f"{path}: seeds = {seeds!r}: give different whole numbers, such as [0, 1]")
+    if not changes:
+        raise PlanError(f"{path}: holds no run; add a table such as [runs.no_attention]")
+    runs = {name: common | own for name, own in changes.items()}
+    plan = Plan(path.stem, preset, tuple(seeds), runs, changes)
+    for name, settings in runs.items():
+        if "seed" in settings:
+            raise PlanError(f"{path}: [runs.{name}]: seed is no setting of a run, each is made with all of `seeds`")
+        try:
+            with_settings(PRESETS[preset], settings)
+            _parse(command_line(plan, name, seeds[0], Path(), Path(), None))
+        except (ValueError, TypeError) as error:
+            raise PlanError(f"{path}: [runs.{name}]: {error}") from error
+    return plan
+
+
+def _parse(command: Sequence[str]) -> None:
+    """Refuse what `python -m train` would not understand.
+
+    Raises:
+        ValueError: with what it says.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            command_parser().parse_args(command[3:])
+    except SystemExit:
+        raise ValueError(said.getvalue().strip().splitlines()[-1].partition("error: ")[2]) from None
+
+
+def command_line(plan: Plan, name: str, seed: int, data: Path, out: Path, limit: int | None) -> list[str]:
+    """The command that makes one run, for anybody to repeat."""
+    command = [sys.executable, "-m", "train", "--preset", plan.preset, "--data", str(data), "--out", str(out)]
+    command += ["--seed", str(seed)] + (["--limit", str(limit)] if limit else [])
+    for setting, value in plan.runs[name].items():
+        if isinstance(value, bool):
+            command.append(flag(setting) if value else flag("no_" + setting))
+        elif isinstance(value, list):
+            command.append(flag(setting))
+            command += [",".join(map(str, item)) if isinstance(item, list) else str(item) for item in value]
+        else:
+            command += [flag(setting), str(value)]
+    return command
+
+
+def folder_of(out: Path, name: str, seed: int) -> Path:
+    """The run folder of one experiment with one seed."""
+    return out / f"{name}-seed{seed}"

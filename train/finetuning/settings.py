@@ -1,0 +1,42 @@
+"""What fine-tuning is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from train.config import AugmentationConfig, TrainingConfig
+
+EPOCH_FACES = 256  # own faces in an epoch; fewer pictures are seen several times, varied anew each time
+FEWEST_MISTAKES = 10  # in a validation set; fewer say nothing about how sure the model may be
+FEW_HELD_OUT = 50  # below this the report says how coarse it is
+RECIPE = TrainingConfig(
+    batch_size=32,
+    loss="cross_entropy",
+    schedule="one_cycle",
+    early_stopping_patience=0,
+    label_smoothing=0.05,
+    augmentation=AugmentationConfig(rotation=10.0, shift=0.06, zoom=0.1, brightness=0.1, contrast=0.2, degradation=0.1),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fine-tune.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    epochs_frozen: int = 10  # of the classifier on top of frozen convolutions; 0 leaves it out
+    epochs: int = 10  # of the whole network, at a tenth of the learning rate; 0 leaves it out
+    learning_rate: float = 1e-3
+    held_out: float = 0.2  # share of each class for the report, and as much again to choose the epoch
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs_frozen, self.epochs) < 0 or not self.epochs_frozen + self.epochs:
+            raise ValueError(f"epochs_frozen={self.epochs_frozen}, epochs={self.epochs}: give at least one epoch")
+        if not 1e-6 <= self.learning_rate <= 0.1:
+            raise ValueError(f"learning_rate={self.learning_rate}: use a value from 1e-06 to 0.1")
+        if not 0.1 <= self.held_out <= 0.4:
+            raise ValueError(f"held_out={self.held_out}: use a share from 0.1 to 0.4")

@@ -1,0 +1,175 @@
+"""A model goes on learning from pictures of one's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from emotion_model.faces.detection import FaceDetector
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
+from train.config import Preset, write_json
+from train.data.fer2013 import FaceDataset
+from train.data.pictures import class_folders, dataset, digest, read_pictures, summary, with_splits, write_list
+from train.evaluation.report import make_report
+from train.finetuning.calibration import fitted_temperature, kept_temperature
+from train.finetuning.classes import choose_labels, start_weights
+from train.finetuning.rehearsal import Rehearsal, balanced_draw, load_rehearsal
+from train.finetuning.report import SPLITS, report_of
+from train.finetuning.settings import RECIPE, Settings
+from train.fitting.loop import fit
+from train.fitting.starts import Start
+from train.runs import best_epoch, config_of_run, origin_of_run, write_model
+
+PICTURES_FILE, SETTINGS_FILE, REPORT_FILE, RUNS_DIR = "pictures.csv", "finetune.json", "report.json", "training"
+
+
+def finetune(
+    base: EmotionClassifier,
+    folder: Path,
+    out: Path,
+    settings: Settings | None = None,
+    fer2013: Path | None = None,
+    drop: Collection[str] = (),
+    detector: FaceDetector | None = None,
+) -> dict[str, Any]:
+    """Fine-tune a model, or go on with a stopped run in `out`; returns the report.
+
+    Args:
+        base: the model to start from.
+        folder: holds a folder of pictures per emotion.
+        out: where model, `report.json` and `pictures.csv` go.
+        settings: how to train.
+        fer2013: folder with FER2013, to rehearse and to measure what is forgotten.
+        drop: classes to leave out.
+        detector: finds the faces; chosen by the environment if not given.
+
+    Raises:
+        DataError: pictures or FER2013 cannot be used.
+        ModelError: the base model's config does not describe its network.
+        OSError: `out` cannot be written.
+        StoppedError: on SIGINT or SIGTERM while training; the same call goes on.
+        ValueError: an invalid value, or `out` holds something else.
+    """
+    settings, detector = settings or Settings(), detector or FaceDetector()
+    folders = class_folders(folder, base.emotions)
+    labels = choose_labels(base.config.labels, folders, drop)
+    emotions = tuple(label.name for label in labels)
+    for name in sorted(folders):
+        if name in drop:
+            print(f"{name}: dropped, so its pictures are left alone")
+        elif name not in base.emotions:
+            print(f"{name}: a new class")
+    folders = {name: places for name, places in folders.items() if name in emotions}
+    architecture, weights = start_weights(base, labels)
+    _prepare(out, folder)
+
+    pictures = read_pictures(folder, folders, detector, base.config)
+    if not (out / SETTINGS_FILE).exists():  # a run's own list stays while others could still be refused
+        write_list(out / PICTURES_FILE, pictures)
+    print(summary(pictures, out / PICTURES_FILE), flush=True)
+    pictures = with_splits(pictures, folders, settings.held_out, settings.seed)
+    record = asdict(settings) | {
+        "base_sha256": base.config.weights.get("sha256"),
+        "labels": [asdict(label) for label in labels],
+        "detector": detector.name,
+        "pictures": digest(pictures),
+        "rehearsal": fer2013 is not None,
+    }
+    if (out / SETTINGS_FILE).exists() and json.loads((out / SETTINGS_FILE).read_text()) != record:
+        raise ValueError(f"{out} holds a run with other pictures or settings: choose another --out or remove it")
+    write_list(out / PICTURES_FILE, pictures)
+    own = {split: dataset(pictures, split, emotions) for split in SPLITS}
+    rehearsal = load_rehearsal(fer2013, base, emotions, own) if fer2013 else None
+    write_json(out / SETTINGS_FILE, record)
+    run_dir = _train(architecture, weights, own, rehearsal, settings, record, out / RUNS_DIR)
+
+    # Made whole elsewhere and then moved in, the config last: it has the digest of its weights.
+    made = out / "partial"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    start = origin_of_run(run_dir)["start"]  # in the first phase the base model's weights, which are no run's
+    phases = {"start": start} if "run" in start else {}
+    config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training, **phases)
+    tuned = write_model(run_dir, config, made)
+    validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
+    temperature = fitted_temperature(tuned, validation) or kept_temperature(base.config, emotions)
+    tuned.config = replace(tuned.config, temperature=temperature)
+    report = report_of(base, tuned, own, rehearsal) | {"chosen": run_dir.name}
+    tuned.config.training["report"] = report
+    (made / CONFIG_FILE).write_text(tuned.config.to_json(), encoding="utf-8")
+    write_json(made / REPORT_FILE, report)
+    for file in (WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE):
+        (made / file).replace(out / file)
+    made.rmdir()
+    make_report(out)
+    return report
+
+
+def _prepare(out: Path, folder: Path) -> None:
+    """Make the folder of the new model; refuse one where something could be lost or mistaken for pictures."""
+    if folder.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"{out} lies in the folder of the pictures: choose an --out outside it")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        there = {path.name for path in out.iterdir()}
+        if there - {PICTURES_FILE} and SETTINGS_FILE not in there:
+            raise ValueError(
+                f"{out} holds other files ({', '.join(sorted(there)[:3])}): choose a new or an empty --out"
+            )
+        (out / PICTURES_FILE).touch()  # what cannot be written says so now, not after an hour
+    except OSError as error:
+        raise ValueError(f"{out} cannot be written ({error.strerror}): choose another --out") from error
+
+
+def _train(
+    architecture: ArchitectureConfig,
+    weights: list[np.ndarray],
+    own: Mapping[str, FaceDataset],
+    rehearsal: Rehearsal | None,
+    settings: Settings,
+    record: dict[str, Any],
+    runs: Path,
+) -> Path:
+    """Both phases, each a run of its own; returns the folder of the better one by validation."""
+    train, left_out = own["train"], 0
+    if rehearsal:
+        left_out = rehearsal.dropped
+        train = replace(
+            train,
+            images=np.concatenate([train.images, rehearsal.train.images]),
+            labels=np.concatenate([train.labels, rehearsal.train.labels]),
+        )
+    count = len(own["train"])
+    draw = balanced_draw(train.labels[:count], train.labels[count:])
+    start, done = Start(weights, {"finetune": record}), []
+    for name, what, epochs, rate, trainable in (
+        ("1-classifier", "the classifier alone", settings.epochs_frozen, settings.learning_rate, _in_head),
+        ("2-all", "the whole network", settings.epochs, settings.learning_rate / 10, _is_no_norm),
+    ):
+        if epochs:
+            print(f"training {what}", flush=True)
+            recipe = replace(RECIPE, epochs=epochs, learning_rate=rate, seed=settings.seed)
+            preset = Preset(architecture, recipe)
+            start = replace(start, trainable=trainable)
+            fit(preset, train, own["validation"], runs / name, left_out, start=start, draw=draw)
+            done.append(runs / name)
+            start = Start.of(runs / name, preset)
+    best = [best_epoch(json.loads((run / "history.json").read_text())) for run in done]
+    return done[best.index(best_epoch(best))]
+
+
+def _in_head(layer: keras.layers.Layer) -> bool:
+    return layer.name.startswith(("dense", "logits")) and _is_no_norm(layer)
+
+
+def _is_no_norm(layer: keras.layers.Layer) -> bool:
+    return not isinstance(layer, keras.layers.BatchNormalization)

@@ -1,0 +1,290 @@
+"""One training run: its epochs, what is written on the way, and its end."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from emotion_model.faces.cropping import network_input
+from emotion_model.network.architecture import ArchitectureConfig, build_model, count_multiply_adds
+from train.config import Preset, write_json
+from train.data.fer2013 import FaceDataset, class_weights, soft_targets
+from train.data.on_device import AugmentedTraining
+from train.data.pictures import resized
+from train.data.variations import augment, mixed, mixup_partners
+from train.evaluation.figures import draw_curves
+from train.evaluation.metrics import classification_metrics
+from train.fitting import checkpoint
+from train.fitting.checkpoint import Position
+from train.fitting.networks import Networks
+from train.fitting.recipe import callbacks_of, loss_of
+from train.fitting.signals import StoppedError
+from train.fitting.starts import Start
+from train.fitting.teachers import Teacher
+from train.runs import best_epoch
+
+CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work; where `device_augmentation` is on, an epoch
+RECORD_SECONDS = 10  # epochs shorter than this write neither curves nor checkpoint each time
+TRACK_SECONDS = 5  # between points of the live curves
+GENTLE = 0.5  # strength of the augmentation in the gentle epochs
+EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
+
+
+class Run:
+    """One training run in its folder.
+
+    Attributes:
+        networks: what learns.
+        targets: float32 `(n, classes)`, what is learned of each training face.
+        track: takes values and a step, for live curves; None for none.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        train: FaceDataset,
+        validation: FaceDataset,
+        run_dir: Path,
+        start: Start | None = None,
+        draw: Callable[[np.random.Generator], np.ndarray] | None = None,
+        teacher: Teacher | None = None,
+    ) -> None:
+        """Build the networks and what they learn from; see `fit`."""
+        self._config, self._architecture = preset.training, preset.architecture
+        self._validation, self._dir = validation, run_dir
+        self._draw = draw or (lambda rng: rng.permutation(len(train)))
+        self._batches = -(-len(self._draw(np.random.default_rng(0))) // self._config.batch_size)
+        keras.utils.set_random_seed(self._config.seed)
+        self._validation_inputs = network_input(validation.images, self._architecture.image_size)
+        self.targets = soft_targets(train, self._config.ferplus_weight, self._config.label_smoothing)
+        if teacher and teacher.probabilities is not None:
+            share = self._config.distillation
+            self.targets = (1 - share) * self.targets + share * teacher.probabilities
+        weights = class_weights(train.labels, len(train.emotions), self._config.class_weight_power)
+        self._sample_weights = weights[train.labels] if self._config.class_weight_power else None
+        if self._config.device_augmentation:
+            train = replace(train, images=resized(train.images, self._architecture.image_size))
+        self._train_faces = train
+        self.networks = Networks(preset, self._batches, start, teacher)
+        self._callbacks = callbacks_of(self._config, self.networks.learner)
+        self._position = Position()
+        self.track: Callable[[dict[str, float], int], None] | None = None
+        self._recorded = -math.inf  # when curves and checkpoint were last written at the end of an epoch
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run has come to its end before."""
+        return (self._dir / "metrics.json").exists()
+
+    @property
+    def _step(self) -> int:
+        """Batches trained since the run began."""
+        return self._position.epoch * self._batches + self._position.batch
+
+    def resume(self) -> None:
+        """Take up the checkpoint, if there is one."""
+        position = checkpoint.resume(self._dir, self.networks, self._callbacks)
+        if position is not None:
+            self._position = position
+            print(f"going on with {self._dir} at epoch {position.epoch + 1}, batch {position.batch + 1}", flush=True)
+
+    def train(self, stop: dict[str, bool]) -> None:
+        """Train to the end, unless `stop["asked"]` becomes true.
+
+        Raises:
+            StoppedError: it was asked to stop.
+            ValueError: the loss is no number any more.
+        """
+        position = self._position
+        while position.epoch < self._config.epochs and not self.networks.learner.stop_training:
+            logs = self._train_epoch(stop)
+            logs |= self._validate()
+            logs["learning_rate"] = self.networks.learning_rate
+            for callback in self._callbacks:
+                callback.on_epoch_end(position.epoch, logs)
+            position.epoch, position.batch = position.epoch + 1, 0
+            position.history.append({"epoch": position.epoch, **{k: round(v, 6) for k, v in logs.items()}})
+            self._record(logs)
+
+    def _record(self, logs: dict[str, float]) -> None:
+        """Write and tell what an epoch has brought."""
+        position, epochs = self._position, self._config.epochs
+        best = best_epoch(position.history)
+        if best is position.history[-1]:
+            _save_weights_only(self.networks.kept, self._architecture, self._dir / "model.keras")
+        write_json(self._dir / "history.json", position.history)
+        if self.track:
+            self.track({name: value for name, value in position.history[-1].items() if name != "epoch"}, self._step)
+        left = (epochs - position.epoch) * logs["seconds"]
+        print(
+            f"epoch {position.epoch}/{epochs}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, "
+            f"val_loss {logs['val_loss']:.4f}, val_accuracy {logs['val_accuracy']:.4f} "
+            f"(best {best['val_accuracy']:.4f}), learning rate {logs['learning_rate']:.2e}, "
+            f"{logs['seconds']:.3g} s, at most {_duration(left)} left",
+            flush=True,
+        )
+        if time.monotonic() - self._recorded > RECORD_SECONDS or logs["seconds"] > RECORD_SECONDS:
+            draw_curves(position.history, self._dir / "curves.png")
+            self._save_checkpoint()
+            self._recorded = time.monotonic()
+
+    def _train_epoch(self, stop: dict[str, bool]) -> dict[str, float]:
+        epoch, config = self._position.epoch, self._config
+        order = self._draw(np.random.default_rng([config.seed, epoch]))
+        print(f"epoch {epoch + 1}/{config.epochs}", flush=True)
+        strength = GENTLE if epoch >= config.epochs - config.gentle_epochs else 1.0
+        learner = self.networks.learner
+        if isinstance(learner, AugmentedTraining):
+            return self._train_epoch_on_device(learner, order, strength, stop)
+        return self._train_epoch_here(order, strength, stop)
+
+    def _train_epoch_here(self, order: np.ndarray, strength: float, stop: dict[str, bool]) -> dict[str, float]:
+        """One epoch whose faces are varied by the processor, batch by batch.
+
+        Raises:
+            StoppedError: it was asked for; a checkpoint is written then.
+        """
+        position = self._position
+        # The values shown are running means over the epoch already: not to be averaged once more.
+        progress = keras.utils.Progbar(
+            self._batches, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "accuracy"]
+        )
+        started = last_saved = last_tracked = time.monotonic()
+        while position.batch < self._batches:
+            first = position.batch * self._config.batch_size
+            chosen = order[first : first + self._config.batch_size]
+            self._train_batch(chosen, strength)
+            means = {name: total / (first + len(chosen)) for name, total in position.sums.items()}
+            progress.update(position.batch, list(means.items()))
+            now = time.monotonic()
+            if self.track and now - last_tracked > TRACK_SECONDS:
+                last_tracked = now
+                self._track_within_epoch(means)
+            if stop["asked"] or now - last_saved > CHECKPOINT_SECONDS:
+                position.seconds += now - started
+                started = last_saved = now
+                self._save_checkpoint()
+            if stop["asked"]:
+                raise StoppedError(
+                    f"stopped in epoch {position.epoch + 1} after batch {position.batch}; run again to go on"
+                )
+        logs = {name: total / len(order) for name, total in position.sums.items()}
+        logs["seconds"] = position.seconds + time.monotonic() - started
+        position.seconds, position.sums = 0.0, {}
+        return logs
+
+    def _train_batch(self, chosen: np.ndarray, strength: float) -> None:
+        """Vary the chosen faces, learn from them, and add up what that came to."""
+        position, networks = self._position, self.networks
+        # Seeded by position, so that a resumed run sees exactly the faces an unbroken one would have seen.
+        rng = np.random.default_rng([self._config.seed, position.epoch, position.batch])
+        faces = augment(self._train_faces.images[chosen], self._config.augmentation.scaled(strength), rng)
+        inputs, targets = network_input(faces, self._architecture.image_size), self.targets[chosen]
+        weights = None if self._sample_weights is None else self._sample_weights[chosen]
+        if self._config.mixup:
+            shares, partners = mixup_partners(len(chosen), self._config.mixup, rng)
+            inputs, targets = mixed(inputs, shares, partners), mixed(targets, shares, partners)
+            weights = None if weights is None else mixed(weights, shares, partners)
+        values = networks.learner.train_on_batch(inputs, targets, weights, return_dict=True)
+        position.batch += 1
+        if self._step % EMA_INTERVAL == 0 or position.batch == self._batches:
+            networks.update_average(self._step)
+        self._require_finite(float(values["loss"]), f"epoch {position.epoch + 1}, batch {position.batch}")
+        for name, value in values.items():  # each batch's own; Keras starts its metrics anew at every call
+            position.sums[name] = position.sums.get(name, 0.0) + float(value) * len(chosen)
+
+    def _track_within_epoch(self, means: dict[str, float]) -> None:
+        if self.track:
+            values = {f"running_{name}": value for name, value in means.items()}
+            values["learning_rate"] = self.networks.learning_rate
+            values["epoch"] = self._position.epoch + self._position.batch / self._batches
+            self.track(values, self._step)
+
+    def _train_epoch_on_device(
+        self, learner: AugmentedTraining, order: np.ndarray, strength: float, stop: dict[str, bool]
+    ) -> dict[str, float]:
+        """One epoch without a look at it from here, which a GPU would wait for; it is short there.
+
+        Raises:
+            StoppedError: it was asked for; the epoch counts for nothing then.
+        """
+        started = time.monotonic()
+        learner.strength.assign(strength)
+        learner.steps.assign(self._step)
+        watch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: setattr(learner, "stop_training", stop["asked"])
+        )
+        values = learner.fit(
+            self._train_faces.images[order],
+            self.targets[order],
+            self._config.batch_size,
+            verbose=int(sys.stdout.isatty()),
+            callbacks=[watch],
+            shuffle=False,
+            sample_weight=None if self._sample_weights is None else self._sample_weights[order],
+        ).history
+        epoch = self._position.epoch + 1
+        if stop["asked"]:
+            raise StoppedError(f"stopped in epoch {epoch}; run again to go on from the last checkpoint, if any")
+        logs = {name: float(value) for name, [value] in values.items()}
+        self._require_finite(logs["loss"], f"epoch {epoch}")
+        return logs | {"seconds": time.monotonic() - started}
+
+    def _require_finite(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss} in {where}: start anew with a learning_rate below "
+                f"{self._config.learning_rate:g}, or with batch norm"
+            )
+
+    def _validate(self) -> dict[str, float]:
+        probabilities = self.networks.kept.predict(self._validation_inputs, batch_size=256, verbose=0)
+        labels = self._validation.labels
+        targets = np.eye(len(self._validation.emotions), dtype=np.float32)[labels]
+        loss = float(keras.ops.convert_to_numpy(loss_of(self._config)(targets, probabilities)))
+        return {"val_loss": loss, "val_accuracy": float((probabilities.argmax(1) == labels).mean())}
+
+    def finish(self) -> None:
+        """Measure the kept weights and write the records of a complete run."""
+        history = self._position.history
+        draw_curves(history, self._dir / "curves.png")
+        model = keras.saving.load_model(self._dir / "model.keras", safe_mode=True)
+        probabilities = model.predict(self._validation_inputs, batch_size=256, verbose=0)
+        metrics = {
+            "best_epoch": best_epoch(history)["epoch"],
+            "epochs": len(history),
+            "minutes": round(sum(entry["seconds"] for entry in history) / 60, 1),
+            "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+            "multiply_adds": count_multiply_adds(model),
+            "validation": classification_metrics(self._validation.labels, probabilities, self._validation.emotions),
+        }
+        write_json(self._dir / "metrics.json", metrics)
+        checkpoint.remove(self._dir)
+
+    def _save_checkpoint(self) -> None:
+        checkpoint.save(self._dir, self.networks, self._position, self._callbacks)
+
+
+def _save_weights_only(model: keras.Model, architecture: ArchitectureConfig, path: Path) -> None:
+    """Save an uncompiled copy: no optimizer state, a third of the size."""
+    copy = build_model(architecture)
+    copy.set_weights(model.get_weights())
+    partial = path.with_name(f"partial-{path.name}")
+    try:
+        copy.save(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
