@@ -48,7 +48,7 @@ STYLE = {
 }
 
 
-def title(axes: Axes, title: str, handles: Sequence[Any], columns: int = 3) -> None:
+def titled(axes: Axes, title: str, handles: Sequence[Any], columns: int = 3) -> None:
     """A title with the legend between it and the axes, where no curve can run through it."""
     axes.set_title(title, pad=8 + 13 * math.ceil(len(handles) / columns))
     axes.legend(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emotion_model.labels import Label
-from train.evaluation.charts import BLUE, GREY, INK, LIGHT, LINE, WIDTH, new_figure, tint, title
+from train.evaluation.charts import BLUE, GREY, INK, LIGHT, LINE, WIDTH, new_figure, tint, titled
 from train.runs import best_epoch
 
 
@@ -78,7 +78,7 @@ def draw_per_class(per_class: dict[str, dict[str, Any]], labels: Sequence[Label]
         axes.set_xlabel("score, 0 to 1")
         names = {"f1": "F1"}
         handles = [Patch(color=tint(INK, strength), label=names.get(name, name)) for name, strength in metrics]
-        title(axes, f"Scores per emotion: {split}", handles)
+        titled(axes, f"Scores per emotion: {split}", handles)
 
 
 def draw_reliability(bins: Sequence[dict[str, Any]], split: str, path: Path) -> None:
@@ -162,7 +162,7 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path, share: float = 
                 marker = {"marker": "o", "markersize": 3} if len(history) < 10 else {}
                 axes.plot(epochs, values, color=colour, linewidth=1.6, label=label, **marker)
             axes.set_ylabel(unit)
-        title(
+        titled(
             rows[0],
             title,
             [line for line in rows[0].lines if not line.get_label().startswith("_")],

@@ -15,7 +15,7 @@ from emotion_model.labels import Label
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.classifier import EmotionClassifier
 from train.data.fer2013 import load_split
-from train.evaluation.charts import AMBER, BLUE, GREY, INK, LIGHT, LINE, new_figure, title
+from train.evaluation.charts import AMBER, BLUE, GREY, INK, LIGHT, LINE, new_figure, titled
 from train.evaluation.metrics import expected_calibration_error
 from train.evaluation.scores import class_order, ferplus_majority
 
@@ -185,4 +185,4 @@ def _draw_votes(axes: Axes, shares: dict[str, dict[str, float]]) -> None:
     axes.spines[:].set_visible(False)
     axes.set_xlim(0, 100)
     axes.set_xlabel("mistakes in %")
-    title(axes, "With whom the FER+ majority sides", handles, columns=2)
+    titled(axes, "With whom the FER+ majority sides", handles, columns=2)

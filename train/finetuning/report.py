@@ -60,6 +60,7 @@ def scores_of(classifier: EmotionClassifier, faces: FaceDataset, dropped: Sequen
 
 
 def table_of(report: dict[str, Any]) -> str:
+    """The report as a table for the terminal: each class before and after."""
     lines = [f"{'':32}before   after"]
     for name, title in (("held_out", "held-out pictures"), ("fer2013_validation", "FER2013 validation")):
         if not report[name]:
