@@ -141,7 +141,7 @@ def test_many_callers_at_once_are_all_answered(app, files):
 
 
 def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, detector, tmp_path, monkeypatch):
-    import app as page_module
+    from ui import page as page_module
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
     monkeypatch.setattr(page_module, "KEEP_SECONDS", 2)
@@ -170,7 +170,7 @@ def list_files(folder):
 
 
 def test_damage_that_nobody_thought_of_shows_no_inner_workings(files, detector, monkeypatch):
-    import app as page_module
+    from ui import page as page_module
 
     monkeypatch.setattr(detector.faces, "detect", lambda image: 1 / 0)
     page = page_module.build_page(detector)

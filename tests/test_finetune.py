@@ -20,7 +20,6 @@ from PIL import Image
 from test_train_data import faces, names, write_parquet
 from test_train_fit import separable
 
-from app import build_page
 from emotion_model import (
     EMOTIONS,
     LABELS,
@@ -44,7 +43,10 @@ from train.finetuning.calibration import fitted_temperature, kept_temperature
 from train.finetuning.classes import choose_labels, start_weights
 from train.finetuning.rehearsal import balanced_draw, load_rehearsal
 from train.report import main as draw
-from ui import live, render
+from ui.cards import face_cards
+from ui.live.markup import page_html
+from ui.model import drawings, model_page
+from ui.page import build_page
 
 QUICK = ["--learning-rate", "0.03", "--epochs-frozen", "8", "--epochs", "2"]
 
@@ -222,13 +224,13 @@ def test_the_new_model_has_its_classes_everywhere(album, tuned, detector, capsys
 def test_page_and_api_show_the_classes_of_the_new_model(album, tuned, detector):
     labels = [replace(label, emoji="🥱") if label.name == "sad" else label for label in (*LABELS, Label("bored"))]
     faces = [Face((0, 0, 90, 90), np.eye(8, dtype=np.float32)[i], emotions=(*EMOTIONS, "bored")) for i in (7, 5, 3)]
-    bored, sad, happy = render.face_cards(np.zeros((99, 99, 3), np.uint8), faces, labels).split("</li></ul></li>")[:3]
+    bored, sad, happy = face_cards(np.zeros((99, 99, 3), np.uint8), faces, labels).split("</li></ul></li>")[:3]
     assert "<h3>Bored</h3>" in bored and bored.count('class="track"') == 8 and f"--tone:{Label.colour}" in bored
     yawn = quote("🥱")
-    assert yawn in sad and yawn not in happy and yawn not in bored and yawn in live.page_html(tuple(labels))
+    assert yawn in sad and yawn not in happy and yawn not in bored and yawn in page_html(tuple(labels))
 
     classifier = EmotionClassifier.load(tuned[0])
-    tab = render.model_page(classifier.config, classifier.source, "yunet")
+    tab = model_page(classifier.config, classifier.source, "yunet")
     assert "<dt>Model</dt><dd>model</dd>" in tab, "its folder's name: every model's file is called alike"
     after = report_of(tuned[0])["held_out"]["after"]
     assert f"Accuracy on {after['images']} pictures of its own" in tab and f"→ {after['accuracy']:.1%}" in tab
@@ -253,7 +255,7 @@ def test_the_new_models_scores_are_drawn_beside_it_for_page_and_card(tuned, data
         said = picture.info["Description"]
     after = report_of(tuned[0])["held_out"]["after"]
     assert f"Confusion matrix on held-out, {after['images']} faces" in said and "contempt" in said
-    assert "Which emotion is taken for which?" in render.drawings(figures)
+    assert "Which emotion is taken for which?" in drawings(figures)
 
     before = (figures / "confusion.png").read_bytes()
     (figures / "confusion.png").unlink()

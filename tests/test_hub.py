@@ -176,7 +176,9 @@ def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
         "app.py",
         "README.md",
         "requirements.txt",
-        "ui/render.py",
+        "ui/page.py",
+        "ui/style.css",
+        "ui/live/live.js",
         "emotion_model/network/bundled/config.json",
     } <= files
     assert not any(re.search(r"__pycache__|^train/|^tests/|/\.|^\.(?!gitattributes)", name) for name in files)

@@ -14,7 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from emotion_model import EMOTIONS
-from ui.live import Live, LiveConfig, SessionError
+from ui.live.sessions import Live, LiveConfig, SessionError
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from playwright.sync_api import TimeoutError as PageTimeout
 from playwright.sync_api import expect, sync_playwright
 
 from emotion_model.timelines.table import columns
-from ui.live import Live, LiveConfig, build_tab
+from ui.live.sessions import Live, LiveConfig
+from ui.live.tab import build_tab
 
 WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
 SIZE = (640, 480)

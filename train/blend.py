@@ -22,7 +22,7 @@ from emotion_model.hub.card import spent
 from emotion_model.network.config import ModelError
 from train.config import explain
 from train.data.fer2013 import DataError, load_split
-from train.experiments.blending import SHARES, Blend, begun, further, write_run
+from train.experiments.blending import SHARES, Blend, began_with, further, write_run
 from train.runs import is_run, load_model
 
 
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
             [(share, scores)] = rows
             weights = other.config.weights.get("sha256")
             record = {"with": Path(other.source).name, "sha256": weights, "share": share, "logit_bias": bias}
-            if weights != begun(tuned[0]):
+            if weights != began_with(tuned[0]):
                 record |= spent(other.config.training)
             if tuned[1:]:
                 record["averaged"] = [further(one) for one in tuned[1:]]

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from emotion_model import EmotionDetector, ImageError, read_image
-from ui import render
+from ui import cards
 
 MAX_PHOTOS = 200
 SCORES = ("emotion", "confidence", "intensity", "valence", "arousal")
@@ -37,7 +37,7 @@ def build_tab(detector: EmotionDetector) -> None:
                 problems += problem
                 bar = f'<progress max="{len(chosen)}" value="{number}" aria-label="Progress"></progress>'
                 if number < len(chosen):
-                    yield render.status(f"{number} of {len(chosen)} photos", "", extra=bar), gr.skip(), gr.skip()
+                    yield cards.status(f"{number} of {len(chosen)} photos", "", extra=bar), gr.skip(), gr.skip()
             file = Path(folder) / "album_emotions.csv"
             with file.open("w", encoding="utf-8", newline="") as text:
                 csv.writer(text, lineterminator="\n").writerows([head, *rows])
@@ -46,7 +46,7 @@ def build_tab(detector: EmotionDetector) -> None:
             said += f", {problems} of them not readable: the table's last column says why" if problems else ""
             said += f"; {left_out} over the limit of {MAX_PHOTOS} were left out" if left_out else ""
             yield (
-                render.status(f"{faces} face{'' if faces == 1 else 's'}.", f"In {said}."),
+                cards.status(f"{faces} face{'' if faces == 1 else 's'}.", f"In {said}."),
                 gr.update(value={"headers": head, "data": rows}, visible=True),
                 gr.update(value=str(file), visible=True),
             )
@@ -93,4 +93,4 @@ def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], 
 
 
 def _invitation() -> str:
-    return render.status("Add photos to begin.", "Every face in them gets a row in the table.", "quiet")
+    return cards.status("Add photos to begin.", "Every face in them gets a row in the table.", "quiet")

@@ -35,8 +35,8 @@ class Blend:
         for one in tuned:
             if other.config.architecture != one.config.architecture or one.emotions != self.emotions:
                 raise ValueError(f"{other.source} and {one.source} are different networks: their weights have no mean")
-        begun = {begun(one) for one in tuned}
-        if len(tuned) > 1 and (len(begun) > 1 or None in begun):
+        starts = {began_with(one) for one in tuned}
+        if len(tuned) > 1 and (len(starts) > 1 or None in starts):
             raise ValueError("--run: only runs that began with the same weights (--start) can be averaged")
         if len({one.config.weights["sha256"] for one in tuned}) < len(tuned):
             raise ValueError("--run: the same run is given twice")
@@ -79,7 +79,7 @@ def write_run(network: keras.Model, scores: dict[str, Any], record: dict[str, An
     partial.rename(out)
 
 
-def begun(model: EmotionClassifier) -> str | None:
+def began_with(model: EmotionClassifier) -> str | None:
     """The digest of the weights that a model's training began with; None: random ones."""
     return (model.config.training.get("start") or {}).get("sha256")
 

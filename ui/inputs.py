@@ -1,0 +1,35 @@
+"""Pictures as visitors hand them in, and what is said where one cannot be used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from emotion_model import ImageError
+
+CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
+
+
+def photo_input(**options: Any) -> gr.Image:
+    """A `gr.Image` for a file, the camera or the clipboard; its handler gets the file's path as uploaded, or None.
+
+    Gradio would open the file itself and answer a damaged one with an error of its own; this way one reader judges
+    the pictures behind every door.
+    """
+    component = gr.Image(
+        type="filepath",
+        image_mode=None,
+        min_width=300,
+        buttons=[],
+        webcam_options=CAMERA,
+        placeholder="Drop a photo here, or click to choose one",
+        **options,
+    )
+    component.preprocess = lambda payload: payload.path if payload else None
+    return component
+
+
+def for_visitors(error: ImageError) -> str:
+    """The error's sentence, but for one that would name a path on this machine."""
+    return str(error) if error.code != "unreadable" else "The picture is no longer on the server: send it once more."

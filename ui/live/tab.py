@@ -1,0 +1,95 @@
+"""The Live tab and `/detect_frame`: frames of a camera in, faces with ids out; the picture itself stays in the browser.
+
+The page shows its visitor's own video and sends one small JPEG after the other to `Live.detect`, over a plain request
+each: no queue, no stream that holds a place, nothing to rejoin. A visitor has few frames under way at a time, so
+several share the processor evenly. What comes back are numbers, which the scripts beside this draw over the video and
+into the timeline.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from emotion_model import ImageError
+from emotion_model.timelines.table import frame_rows
+from ui.live.markup import page_html
+from ui.live.sessions import Live, SessionError
+
+SCRIPT = Path(__file__).with_name("live.js")
+DETECT_FRAME = (
+    "One frame of a video or camera: the faces in it, followed from frame to frame. `image` is base64 text or a data "
+    "URL; `session` 8 to 64 letters, digits, - or _ that are yours alone, such as a UUID, the same for all frames; "
+    "`time` the frame's time in seconds, never decreasing (default: the server's clock); `smoothing` the time constant "
+    'in seconds, 0 for raw values. Returns {"width": int, "height": int, "detector": "yunet" or "haar", "time": float, '
+    '"faces": [{"face_id": int, "box": [x, y, w, h] in pixels, "emotion": str, "confidence": 0..1, "intensity": 0..1, '
+    '"valence": -1..1, "arousal": -1..1, "probabilities": {label: 0..1}}]}, the largest face first. A session ends '
+    "some seconds after its last frame; when too many are under way the error's title is `busy`."
+)
+
+
+class Handlers:
+    """What the page's scripts and `/detect_frame` ask for."""
+
+    def __init__(self, live: Live) -> None:
+        """Answer from these sessions."""
+        self._live = live
+
+    def detect(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """One frame from the page: `image`, `session`, `time`, `smoothing`, `largest` -> rows as in the export."""
+        began = time.perf_counter()
+        try:
+            found = self._live.detect(frame["image"], frame["session"], frame["time"], frame["smoothing"])
+        except (ImageError, SessionError) as error:
+            return {"error": error.code, "message": str(error)}
+        except (KeyError, TypeError):
+            return {"error": "bad_request", "message": "The frame was not understood: load the page anew."}
+        faces = found.faces[:1] if frame.get("largest") else found.faces
+        rows = frame_rows(found.time, 0, faces, self._live.detector.classifier.emotions)
+        return {
+            "rows": [list(row.values()) for row in rows],
+            "width": found.width,
+            "height": found.height,
+            "started": found.started,
+            "milliseconds": round((time.perf_counter() - began) * 1000, 1),
+        }
+
+    def leave(self, session: str) -> bool:
+        """End a session of the page."""
+        self._live.leave(session)
+        return True
+
+    def detect_frame(
+        self, image: str, session: str, time: float | None = None, smoothing: float | None = None
+    ) -> dict[str, Any]:
+        """One frame of a program's own camera or video.
+
+        Raises:
+            gr.Error: it is not accepted, with the code as title.
+        """
+        try:
+            found = self._live.detect(image, session, time, smoothing)
+        except (ImageError, SessionError) as error:
+            raise gr.Error(str(error), title=error.code, print_exception=False) from None
+        return {
+            "width": found.width,
+            "height": found.height,
+            "detector": self._live.detector.faces.name,
+            "time": round(found.time, 3),
+            "faces": [face.to_dict() for face in found.faces],
+        }
+
+
+def build_tab(live: Live) -> None:
+    """The content of the Live tab, and the endpoint `/detect_frame`; to be called inside `gr.Blocks`."""
+    handlers = Handlers(live)
+    gr.HTML(
+        page_html(live.detector.classifier.config.labels),
+        js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        server_functions=[handlers.detect, handlers.leave],
+        elem_id="live",
+    )
+    gr.api(handlers.detect_frame, api_name="detect_frame", api_description=DETECT_FRAME)

@@ -1,0 +1,170 @@
+"""The Model tab: what serves, how good it is, and what it looks at."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import cv2
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from emotion_model import EmotionClassifier, EmotionDetector, ImageError, ModelConfig, read_image
+from emotion_model.network.config import FIGURES_DIR, WEIGHTS_FILE
+from emotion_model.network.explain import attention_map, draw_heat
+from ui import cards
+from ui.cards import DETECTOR_NAMES, status
+from ui.inputs import for_visitors, photo_input
+from ui.pictures import data_url
+
+# The figures that `train.report` draws, in the order of the page, and what each answers.
+_FIGURES = {
+    "confusion": "Which emotion is taken for which?",
+    "per_class": "How well is each emotion recognised?",
+    "reliability": "Is it as often right as it is sure?",
+    "mistakes": "Where is it wrong and sure of it?",
+    "robustness": "How does it do on poor pictures?",
+    "curves": "How did the training go?",
+}
+
+
+def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
+    """What the network looks at in the largest face of a photo, or why there is nothing to show: photo, drawing."""
+    if path is None:
+        return gr.skip(), ""
+    try:
+        image = read_image(path)
+    except ImageError as error:
+        return None, cards.problem(for_visitors(error))
+    faces = detector.detect(image)
+    if not faces:
+        return gr.skip(), cards.summary(faces, 0, detector.faces.name)
+    crop = detector.crops(image)[0]
+    heat = attention_map(detector.classifier, crop)
+    looked_at = None if heat is None else draw_heat(crop, heat)
+    return gr.skip(), attention(crop, looked_at, faces[0].emotion, faces[0].confidence)
+
+
+def build_tab(detector: EmotionDetector) -> None:
+    """The content of the Model tab; to be called inside `gr.Blocks`."""
+    classifier = detector.classifier
+    gr.HTML(model_page(classifier.config, classifier.source, detector.faces.name), elem_id="model")
+    gr.HTML("<h2>What does it look at in your face?</h2>", elem_id="looks-title")
+    with gr.Row():
+        photo = photo_input(label="Your photo: its largest face is looked at", height=320, elem_id="own-photo")
+        looks = gr.HTML("", elem_id="looks")
+    if isinstance(classifier, EmotionClassifier):
+        gr.HTML(drawings(classifier.folder / FIGURES_DIR))
+
+    def explain(path: str | None) -> tuple[Any, str]:
+        return look(detector, path)
+
+    gr.on(
+        [photo.input, photo.clear],
+        explain,
+        photo,
+        [photo, looks],
+        trigger_mode="always_last",
+        api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=[looks],
+    )
+
+
+def model_page(config: ModelConfig, source: str, detector: str) -> str:
+    """What serves here, how good it is and where its limits are."""
+    weights, test = config.weights, config.metrics.get("test", {})
+    path = Path(source)
+    facts = [
+        ("Model", path.parent.name if path.name == WEIGHTS_FILE else path.name),
+        ("Face detector", DETECTOR_NAMES[detector]),
+    ]
+    if weights.get("parameters"):
+        facts.append(("Parameters", f"{weights['parameters'] / 1e6:.2f} million"))
+    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    tuned = config.training.get("report")
+    panels = [_scores(test)] if test else [_tuned_scores(tuned)] if tuned else []
+    panels.append(
+        '<section class="panel"><h2>What it is not</h2><ul>'
+        "<li>It names the expression that a face shows, not what a person feels.</li>"
+        "<li>It learned from FER2013: small grey web pictures whose labels people agree on about 65 % of the time. "
+        "It is wrong often, and how often for which age, skin colour or pose has not been measured.</li>"
+        "<li>Do not use it to judge people, and not at work or in education: the EU AI Act (Article 5) forbids that."
+        "</li></ul></section>"
+    )
+    return f'<dl class="facts">{items}</dl><div class="two">{"".join(panels)}</div>'
+
+
+def drawings(folder: Path) -> str:
+    """The figures that `train.report` drew of a model, as far as they lie in the folder; else a sentence."""
+    drawn = [(folder / f"{name}.png", question) for name, question in _FIGURES.items()]
+    found = "".join(_drawing(path, question) for path, question in drawn if path.is_file())
+    if not found:
+        return status("No figures.", "This model came without them, or they could not be fetched.", "quiet")
+    return f'<div class="drawings">{found}</div>'
+
+
+def _scores(test: dict[str, Any]) -> str:
+    rows = [("Accuracy, one view of each face", f"{test['accuracy']:.2%}")]
+    # A model from elsewhere may have fewer scores than `train.evaluate` measures.
+    for key, name in (
+        ("flip", "Accuracy, face and mirrored face averaged"),
+        ("ten_crop", "Accuracy, ten crops averaged"),
+        ("deduplicated", "Accuracy without pictures that also stand in other splits"),
+    ):
+        if key in test:
+            rows.append((name, f"{test[key]['accuracy']:.2%}"))
+    rows.append(("Macro-F1, the mean over the emotions", f"{test['macro_f1']:.3f}"))
+    rows.append(("Calibration error, confidence against accuracy", f"{test['ece']:.1%}"))
+    if test.get("ferplus_majority_accuracy") is not None:
+        rows.append(("Agreement with ten FER+ taggers' majority", f"{test['ferplus_majority_accuracy']:.2%}"))
+    return _score_table(f"FER2013 test, {test['images']:,} pictures", rows)
+
+
+def _tuned_scores(report: dict[str, Any]) -> str:
+    """What a fine-tuned model does better and worse than the one it began as, from the report of `train.finetune`."""
+    rows = []
+    for name, where in (("held_out", "pictures of its own"), ("fer2013_validation", "FER2013 pictures")):
+        if scores := report.get(name):
+            before, after = scores["before"], scores["after"]
+            where = f"{after['images']:,} {where}"
+            rows.append((f"Accuracy on {where}", f"{before['accuracy']:.1%} → {after['accuracy']:.1%}"))
+            rows.append((f"Macro-F1 on {where}", f"{before['macro_f1']:.3f} → {after['macro_f1']:.3f}"))
+    return _score_table("Before fine-tuning → after, on pictures held out of it", rows)
+
+
+def _score_table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
+    cells = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{value}</td></tr>' for name, value in rows)
+    return (
+        f'<section class="panel"><h2>How good it is</h2><table class="scores"><caption>{escape(caption)}</caption>'
+        f"{cells}</table></section>"
+    )
+
+
+def _drawing(path: Path, question: str) -> str:
+    with Image.open(path) as picture:
+        width, height = picture.size
+        says = picture.info.get("Description", question)
+    data = base64.b64encode(path.read_bytes()).decode()
+    return (
+        f'<figure><figcaption>{escape(question)}</figcaption><img src="data:image/png;base64,{data}" '
+        f'width="{width}" height="{height}" alt="{escape(says)}"></figure>'
+    )
+
+
+def attention(crop: np.ndarray, looked_at: np.ndarray | None, emotion: str, confidence: float) -> str:
+    """A face as the network is given it and, uint8 RGB, with what its attention lets through; None: it has none."""
+    seen = _figure_of(cv2.resize(crop, (240, 240), interpolation=cv2.INTER_CUBIC), "What the network is given")
+    answer = f"Its answer: {emotion}, {confidence:.0%}."
+    if looked_at is None:
+        return f'<div class="looks">{seen}</div>' + status(answer, "This model has no attention to show.")
+    looks = _figure_of(looked_at[..., ::-1], "Bright: what its attention lets through")
+    return f'<div class="looks">{seen}{looks}</div>' + status(answer, "The map is the same for every emotion.")
+
+
+def _figure_of(image: np.ndarray, caption: str) -> str:
+    return f'<figure><img src="{data_url(".png", image)}" alt=""><figcaption>{escape(caption)}</figcaption></figure>'

@@ -1,0 +1,71 @@
+"""The whole page: its tabs, and what stands around them."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+
+from emotion_model import EmotionDetector, ModelConfig
+from ui import album, api, model, photo
+from ui.live import tab as live
+from ui.live.sessions import Live
+from ui.pictures import emoji_url
+from ui.video import tab as video
+
+SCRIPT = Path(__file__).with_name("page.js")  # for `launch(js=...)`
+KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
+SWEEP_SECONDS = 60  # and looked for this often
+
+
+def build_page(detector: EmotionDetector) -> gr.Blocks:
+    """The whole page, and all endpoints, around one detector."""
+    notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
+    with gr.Blocks(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
+        gr.HTML(masthead())
+        if notices:
+            gr.HTML(notice(notices), elem_id="notice")
+        with gr.Tab("Live"):
+            live.build_tab(Live(detector))
+        with gr.Tab("Photo"):
+            photo.build_tab(detector)
+        with gr.Tab("Video", render_children=True):
+            video.build_tab(detector)
+        with gr.Tab("Album", render_children=True):
+            album.build_tab(detector)
+        with gr.Tab("Model"):
+            model.build_tab(detector)
+        gr.HTML(fine_print(detector.classifier.config, (KEEP_SECONDS + SWEEP_SECONDS) // 60))
+        api.build_endpoints(detector)
+    return page
+
+
+def masthead() -> str:
+    """Name of the page and what it does."""
+    heads = "".join(f'<img src="{emoji_url(name)}" alt="">' for name in ("happy", "surprise", "sad"))
+    return (
+        f'<div class="masthead"><div class="heads" aria-hidden="true">{heads}</div><div>'
+        "<h1>Emotion Lens</h1>"
+        "<p>See which emotion each face shows, and how it changes: live, in photos and in clips.</p>"
+        "</div></div>"
+    )
+
+
+def notice(message: str) -> str:
+    """Something that visitors should know before they begin, such as a fallback in use."""
+    return f'<div class="status notice"><span>{escape(message)}</span></div>'
+
+
+def fine_print(config: ModelConfig, keep_minutes: int) -> str:
+    """Privacy and limits, on every page."""
+    accuracy = config.metrics.get("test", {}).get("accuracy")
+    measured = f"it names {accuracy:.0%} of the FER2013 test pictures as their labels do," if accuracy else "it errs,"
+    return (
+        '<div class="fineprint"><p><strong>Privacy.</strong> Pictures are processed in memory and not kept: the '
+        f"temporary copy that your page shows is deleted from the server within {keep_minutes} minutes, and nothing "
+        "of it is logged.</p>"
+        "<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; "
+        f"{measured} and how well it does for different groups of people has not been measured. Not for decisions "
+        "about people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"
+    )

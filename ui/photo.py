@@ -1,0 +1,75 @@
+"""The Photo tab: a picture in, its faces out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
+from ui import cards
+from ui.inputs import for_visitors, photo_input
+
+Shown = tuple[Any, np.ndarray | None, str, str, list[dict[str, Any]] | None]
+
+
+def read_photo(detector: EmotionDetector, path: str | None) -> Shown:
+    """The faces of a photo, or why it cannot be read: photo, annotated copy, status, cards, numbers."""
+    if path is None:
+        return gr.skip(), None, invitation(), "", None
+    started = time.perf_counter()
+    try:
+        image = read_image(path)
+    except ImageError as error:
+        return None, None, cards.problem(for_visitors(error)), "", None  # an empty frame, not a broken picture
+    faces = detector.detect(image)
+    milliseconds = (time.perf_counter() - started) * 1000
+    labels = detector.classifier.config.labels
+    return (
+        gr.skip(),
+        draw_faces(image, faces, labels),
+        cards.summary(faces, milliseconds, detector.faces.name),
+        cards.face_cards(image, faces, labels),
+        [face.to_dict() for face in faces],
+    )
+
+
+def build_tab(detector: EmotionDetector) -> None:
+    """The content of the Photo tab; to be called inside `gr.Blocks`."""
+    with gr.Row(equal_height=True):
+        photo = photo_input(label="Your photo", height=420, elem_id="photo")
+        annotated = gr.Image(
+            label="What the network sees",
+            format="jpeg",
+            height=420,
+            min_width=300,
+            interactive=False,
+            buttons=["download", "fullscreen"],
+            elem_id="annotated",
+        )
+    status = gr.HTML(invitation(), elem_id="status")
+    found = gr.HTML("", elem_id="cards")
+    with gr.Accordion("The same numbers as JSON", open=False):
+        numbers = gr.JSON(label="Faces", show_label=False, elem_id="numbers")
+
+    def show(path: str | None) -> Shown:
+        return read_photo(detector, path)
+
+    # Not `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
+    gr.on(
+        [photo.input, photo.clear],
+        show,
+        photo,
+        [photo, annotated, status, found, numbers],
+        trigger_mode="always_last",
+        api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=[annotated],
+    )
+
+
+def invitation() -> str:
+    """What stands in the place of results before there are any."""
+    return cards.status("Add a photo to begin.", "Upload, paste or take one: every face in it is read.", "quiet")

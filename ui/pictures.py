@@ -1,0 +1,50 @@
+"""Pictures as data URLs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import lru_cache
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+
+from emotion_model import LABELS, Label, draw_emoji
+from emotion_model.labels import CONTEMPT
+
+
+def emoji_url(emotion: str, labels: Sequence[Label] = LABELS, size: int = 88) -> str:
+    """The emoji of an emotion, `size` pixels wide and high, as a data URL.
+
+    It is our drawing; where the model's config names another emoji than the one that we drew, the browser's picture of
+    that one.
+    """
+    wanted = next((label.emoji for label in labels if label.name == emotion), Label.emoji)
+    drawn = {label.name: label.emoji for label in (*LABELS, CONTEMPT)}
+    if wanted in (drawn.get(emotion), Label.emoji):
+        return _drawing_url(emotion, size)
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 10 10">'
+        f'<text x="5" y="8.2" font-size="8" text-anchor="middle">{escape(wanted)}</text></svg>'
+    )
+    return f"data:image/svg+xml,{quote(svg)}"
+
+
+@lru_cache(maxsize=64)
+def _drawing_url(emotion: str, size: int) -> str:
+    return data_url(".png", cv2.cvtColor(draw_emoji(emotion, size), cv2.COLOR_RGBA2BGRA))
+
+
+def picture_url(image_bgr: np.ndarray) -> str:
+    """A picture, uint8 BGR, as a data URL."""
+    return data_url(".jpg", image_bgr)
+
+
+def data_url(suffix: str, image: Any) -> str:
+    """A picture, uint8 grey, BGR or BGRA, as a data URL of that format, `.png` or `.jpg`."""
+    _, data = cv2.imencode(suffix, image)
+    kind = "png" if suffix == ".png" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -1,0 +1,139 @@
+"""The timeline of a clip for Plotly, which Gradio brings along."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gradio.components.plot import PlotData
+
+from emotion_model.labels import person_colour
+from emotion_model.timelines.summary import ClipSummary, Person
+
+MAX_SEGMENTS = 3000  # drawn in the timeline; the longest ones
+
+
+def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
+    """The timeline for Plotly, which Gradio brings along: a band per person, stacked areas of one of them."""
+    people = summary.people
+    axis = {"range": [summary.start, summary.end], "gridcolor": "rgba(128,128,128,.25)", "zeroline": False}
+    bands = min(0.05 * max(len(people), 2), 0.5)
+    layout: dict[str, Any] = {
+        "height": 430 + 18 * len(people),
+        "margin": {"l": 84, "r": 16, "t": 28, "b": 40},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "barmode": "overlay",
+        "bargap": 0.25,
+        "hovermode": "x unified",
+        "dragmode": "zoom",
+        "xaxis": axis | {"title": {"text": "seconds", "standoff": 4}, "anchor": "y3", "hoverformat": ".2f"},
+        "yaxis": {"domain": [1 - bands, 1], "fixedrange": True, "type": "category",
+            "categoryorder": "array", "categoryarray": [f"Person {one.number}" for one in reversed(people)]},
+        "yaxis2": {
+            "domain": [0.3, 1 - bands - 0.04],
+            "range": [0, 1],
+            "tickformat": ".0%",
+            "fixedrange": True,
+            "tickvals": [0, 0.5, 1],
+        },
+        "yaxis3": {
+            "domain": [0, 0.24],
+            "range": [-1, 1],
+            "fixedrange": True,
+            "tickvals": [-1, 0, 1],
+            "ticktext": ["unpleasant", "0", "pleasant"],
+            "gridcolor": axis["gridcolor"],
+            "zeroline": False,
+        },
+        "legend": {"orientation": "h", "y": -0.13, "yanchor": "top", "traceorder": "normal"},
+        "shapes": [
+            {"type": "line", "x0": summary.start, "x1": summary.start, "y0": 0, "y1": 1, "yref": "paper",
+             "line": {"color": "#6f54e4", "width": 2}}
+        ],
+    }  # fmt: skip
+    data = _bands(summary) + (_areas(summary, person) if person else [])
+    if not people:
+        layout["annotations"] = [
+            {"text": "No face was seen.", "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
+        ]
+    config = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+    return PlotData(type="plotly", plot=json.dumps({"data": data, "layout": layout, "config": config}))
+
+
+def _bands(summary: ClipSummary) -> list[dict[str, Any]]:
+    parts = [(one.end - one.start, person.number, one) for person in summary.people for one in person.segments]
+    parts = sorted(parts, key=lambda part: -part[0])[:MAX_SEGMENTS]
+    traces = []
+    for label in summary.labels:
+        mine = [(number, one) for _, number, one in parts if one.emotion == label.name]
+        traces.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": label.name,
+                "legendgroup": label.name,
+                "showlegend": False,
+                "base": [round(one.start, 3) for _, one in mine],
+                "x": [round(one.end - one.start, 3) for _, one in mine],
+                "y": [f"Person {number}" for number, _ in mine],
+                "marker": {"color": label.colour, "line": {"width": 0}},
+                "hoverinfo": "skip",
+            }
+        )
+    return traces
+
+
+def _areas(summary: ClipSummary, person: Person) -> list[dict[str, Any]]:
+    rows = summary.timeline(person)
+    step = summary.bin_seconds
+    # Where somebody is not seen the areas fall to nothing at once.
+    times: list[float] = []
+    values: list[dict[str, Any] | None] = []
+
+    def edge(row: dict[str, Any], side: int) -> None:
+        there = row["time"] + side * step / 2
+        inner, outer = (round(there, 4), row), (round(there + side * 1e-3, 4), None)
+        for when, value in (inner, outer) if side > 0 else (outer, inner):
+            times.append(when)
+            values.append(value)
+
+    for i, row in enumerate(rows):
+        if i == 0 or row["time"] - rows[i - 1]["time"] > 1.5 * step:
+            if i:
+                edge(rows[i - 1], 1)
+            edge(row, -1)
+        times.append(row["time"])
+        values.append(row)
+    if rows:
+        edge(rows[-1], 1)
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": label.name,
+            "legendgroup": label.name,
+            "yaxis": "y2",
+            "stackgroup": "emotions",
+            "x": times,
+            "y": [0 if row is None else row[label.name] for row in values],
+            "line": {"width": 0, "color": label.colour},
+            "fillcolor": label.colour,
+            "hovertemplate": "%{y:.0%}",
+        }
+        for label in summary.labels
+    ]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "valence",
+            "yaxis": "y3",
+            "showlegend": False,
+            "x": times,
+            "y": [None if row is None else row["valence"] for row in values],
+            "line": {"width": 2, "color": person_colour(person.number)},
+            "hovertemplate": "%{y:+.2f}",
+        }
+    )
+    return traces

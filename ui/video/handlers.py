@@ -1,0 +1,125 @@
+"""What the Video tab and `/analyze_video` do; the page is elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from emotion_model import ImageError, MediaError, VideoConfig
+from emotion_model.timelines.summary import ClipSummary
+from ui import cards
+from ui.video.figure import timeline_figure
+from ui.video.people import summary_html
+from ui.video.runs import FILES, Analysis, Replaced, Step, VideoLimits
+from ui.video.words import end_line, for_visitors, progress_line
+
+RATES = {"every frame": 0.0, "10 per second": 10.0, "5 per second": 5.0, "2 per second": 2.0, "1 per second": 1.0}
+
+Updates = dict[str, Any]  # name of a component of the tab -> its new value, or a `gr.update`
+
+
+def show(
+    analysis: Analysis,
+    clip: str | None,
+    pictures: list[str] | None,
+    rate: str,
+    start: float,
+    end: float,
+    strip: bool,
+    session: str,
+) -> Iterator[Updates]:
+    """Analyse a clip, or the pictures of a sequence, for the page; without either the tab is emptied."""
+    nothing: Updates = {"annotated": None, "summary": ""}
+    nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
+    source = clip or sequence(pictures, analysis.limits)
+    if not source:
+        analysis.drop(session)
+        said = cards.status("Add a clip to begin.", "Upload or record one.", "quiet")
+        yield nothing | {"status": said, "stop": gr.update(interactive=False)}
+        return
+    yield nothing | {"status": progress_line(None), "stop": gr.update(interactive=True)}
+    try:
+        config = VideoConfig(RATES[rate] or None, start or 0.0, end or None, strip)
+        for step in analysis.steps(source, config, True, session):
+            if step.outputs is None:
+                yield {"status": progress_line(step.progress), "summary": summary_html(step.summary, brief=True)}
+            else:
+                yield _results(step)
+    except Replaced:
+        return  # the page shows what came after
+    except (MediaError, ImageError, ValueError) as error:
+        yield {"status": cards.problem(for_visitors(error)), "summary": "", "stop": gr.update(interactive=False)}
+
+
+def _results(step: Step) -> Updates:
+    people = step.summary.people
+    chosen = max(people, key=lambda one: one.seconds, default=None)
+    return {
+        "annotated": str(step.outputs.annotated) if step.outputs else None,
+        "status": end_line(step),
+        "summary": summary_html(step.summary),
+        "timeline": gr.update(value=timeline_figure(step.summary, chosen), visible=True),
+        "person": gr.update(
+            choices=[(f"Person {one.number}", one.number) for one in people],
+            value=chosen.number if chosen else None,
+            visible=len(people) > 1,
+        ),
+        "files": gr.update(value=files_of(step), visible=True),
+        "state": step.summary,
+        "stop": gr.update(interactive=False),
+    }
+
+
+def choose(number: int | None, summary: ClipSummary | None) -> Any:
+    """The timeline of another person."""
+    if summary is None:
+        return gr.skip()
+    return timeline_figure(summary, next((one for one in summary.people if one.number == number), None))
+
+
+Answer = tuple[dict[str, Any], str | None, list[str] | None]
+
+
+def answers(
+    analysis: Analysis, video: str | None, rate: float, start: float, end: float, annotated: bool, caller: str
+) -> Iterator[Answer]:
+    """What `/analyze_video` answers, again and again while it works: progress, annotated clip, files.
+
+    Raises:
+        gr.Error: the clip cannot be used, with the code as title.
+    """
+    if not video:
+        raise gr.Error("No clip was sent: give a file.", title="empty", print_exception=False)
+    try:
+        config = VideoConfig(rate or None, start or 0.0, end or None)
+        for step in analysis.steps(video, config, annotated, f"api {caller} {threading.get_ident()}"):
+            answer: dict[str, Any] = {"done": step.outputs is not None}
+            if step.outputs is None:
+                left = step.progress.seconds_left if step.progress else None
+                fraction = step.progress.fraction if step.progress else 0.0
+                answer |= {"progress": round(fraction, 4), "seconds_left": None if left is None else round(left, 1)}
+                yield answer | {"rows": step.rows}, None, None
+                continue
+            answer |= {"progress": 1.0, "seconds_left": 0.0, "rows": step.rows, "summary": step.summary.to_dict()}
+            yield answer, str(step.outputs.annotated) if step.outputs.annotated else None, files_of(step)
+    except (MediaError, ValueError) as error:
+        code = error.code if isinstance(error, MediaError) else "bad_value"
+        raise gr.Error(for_visitors(error), title=code, print_exception=False) from None
+
+
+def files_of(step: Step) -> list[str]:
+    """Paths of the tables, tracks and pictures that a run has written."""
+    return [str(getattr(step.outputs, name)) for name in FILES]
+
+
+def sequence(pictures: list[str] | None, limits: VideoLimits) -> Any:
+    """One file is a clip of its own, several are a sequence in the order of their names."""
+    if not pictures:
+        return None
+    if len(pictures) > limits.pictures:
+        return pictures[: limits.pictures]
+    return pictures[0] if len(pictures) == 1 else sorted(pictures, key=lambda path: Path(path).name)

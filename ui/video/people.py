@@ -1,0 +1,53 @@
+"""A card per person of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from emotion_model.labels import Label, person_colour
+from emotion_model.timelines.clock import clock
+from emotion_model.timelines.summary import ClipSummary, Person
+from ui.cards import bars
+from ui.pictures import emoji_url, picture_url
+
+
+def summary_html(summary: ClipSummary, brief: bool = False) -> str:
+    """A card per person: how long they show which emotion, means, changes, and buttons to the strongest moments.
+
+    Args:
+        summary: of a clip, also while it grows.
+        brief: without the moments, whose pictures would be sent again and again.
+    """
+    people = summary.people
+    if not people:
+        return ""
+    cards = "".join(_person_card(one, summary, brief) for one in people)
+    return f'<ul class="cards" data-start="{summary.start}" aria-label="People in the clip">{cards}</ul>'
+
+
+def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
+    top = max(person.shares, key=lambda name: person.shares[name])
+    rows = [(label.name, person.shares.get(label.name, 0.0) / person.seconds) for label in summary.labels]
+    facts = (("Valence", f"{person.valence:+.2f}"), ("Arousal", f"{person.arousal:+.2f}"), ("Changes", person.changes))
+    measures = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    moments = "" if brief else "".join(_moment(peak, summary.labels) for peak in person.moments)
+    return (
+        f'<li class="card person" style="--person:{person_colour(person.number)}"><header>'
+        f'<img class="face" src="{emoji_url(top, summary.labels)}" alt="">'
+        f'<div><div class="number">Person {person.number}, '
+        f"{clock(person.first)} to {clock(person.last)}</div><h3>Mostly {escape(top)}</h3></div></header>"
+        f'{bars(rows, summary.labels)}<dl class="measures">{measures}</dl>'
+        + (f'<div class="moments" role="group" aria-label="Strongest moments">{moments}</div>' if moments else "")
+        + "</li>"
+    )
+
+
+def _moment(peak: Any, labels: Sequence[Label]) -> str:
+    picture = emoji_url(peak.emotion, labels) if peak.thumbnail is None else picture_url(peak.thumbnail[..., ::-1])
+    said = f"{escape(peak.emotion)} {peak.probability:.0%}"
+    return (
+        f'<button type="button" class="moment" data-time="{peak.time:.3f}" title="Show {said} at {clock(peak.time)}">'
+        f'<img src="{picture}" alt=""><span>{said}</span><span>{clock(peak.time)}</span></button>'
+    )

@@ -1,0 +1,156 @@
+"""The runs that visitors have under way."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emotion_model import EmotionDetector, MediaLimits, VideoConfig, VideoReader, video_detector
+from emotion_model.clips.run import VideoOutputs, VideoProgress, VideoRun
+from emotion_model.timelines.summary import ClipSummary
+from emotion_model.timelines.table import frame_rows
+
+REPORT_SECONDS = 0.5  # between two looks at a run
+FILES = ("csv", "json", "vtt", "srt", "plot", "summary", "zip")
+
+
+@dataclass(frozen=True)
+class VideoLimits:
+    """What the page takes; the defaults suit two processors and free storage."""
+
+    seconds: float = field(default_factory=lambda: float(os.environ.get("EMOTION_VIDEO_SECONDS") or 600))
+    megabytes: float = field(default_factory=lambda: float(os.environ.get("EMOTION_VIDEO_MB") or 200))
+    pictures: int = 3000  # of a sequence
+    at_once: int = 2  # clips in work at the same time; others wait
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "megabytes", "pictures", "at_once"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)}: must be above 0")
+
+
+class Replaced(Exception):  # noqa: N818 - no error, but the way out of a run
+    """The visitor has gone on to another clip, or to none."""
+
+
+class Runs:
+    """The run that each visitor has under way, so that it can be stopped, or give way to another clip."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[str, VideoRun] = {}
+
+    def begin(self, session: str, run: VideoRun) -> None:
+        """Note a run; the one before of the same visitor ends."""
+        with self._lock:
+            before, self._runs[session] = self._runs.get(session), run
+        if before:
+            before.stop()
+
+    def end(self, session: str, run: VideoRun) -> bool:
+        """Whether the visitor still waits for this run, and not for another one or none."""
+        with self._lock:
+            awaited = self._runs.get(session) is run
+            if awaited:
+                del self._runs[session]
+            return awaited
+
+    def stop(self, session: str) -> None:
+        """End the run of a visitor who still wants what is done of it."""
+        with self._lock:
+            if session in self._runs:
+                self._runs[session].stop()
+
+    def drop(self, session: str) -> None:
+        """End the run of a visitor who wants nothing of it."""
+        with self._lock:
+            run = self._runs.pop(session, None)
+        if run:
+            run.stop()
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a run reports: its progress and new rows, and at the end its files, which go when the next step is taken."""
+
+    progress: VideoProgress | None
+    rows: list[dict[str, Any]]
+    summary: ClipSummary
+    outputs: VideoOutputs | None = None
+    stopped: bool = False
+
+
+_ENDINGS = {
+    "csv": "emotions.csv",
+    "json": "emotions.json",
+    "vtt": "emotions.vtt",
+    "srt": "emotions.srt",
+    "plot": "timeline.png",
+    "summary": "summary.json",
+    "zip": "all.zip",
+    "annotated": "annotated.mp4",
+}
+
+
+class Analysis:
+    """Reads clips for visitors, each in a session of its own."""
+
+    def __init__(self, detector: EmotionDetector, limits: VideoLimits) -> None:
+        """Read with the model of this detector, and the quick look for faces that moving pictures need."""
+        self.limits = limits
+        self._detector = video_detector(detector)
+        self._names = detector.classifier.emotions
+        self._runs = Runs()
+
+    def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Iterator[Step]:
+        """What a run has come to, again and again while it goes on.
+
+        Args:
+            source: a clip's path, or those of the pictures of a sequence.
+            config: how the clip is looked at.
+            annotated: whether the annotated copy is wanted too.
+            session: name of the visitor; another run of the same takes the place of this one.
+
+        Raises:
+            MediaError: the clip cannot be read, or is over the limits.
+            Replaced: the visitor has gone on to another clip, or to none.
+        """
+        limits = MediaLimits(megabytes=self.limits.megabytes, seconds=self.limits.seconds, pixels=4096 * 2304)
+        with tempfile.TemporaryDirectory(prefix="clip-") as folder:
+            outputs = _outputs(source, Path(folder), annotated)
+            rows: list[dict[str, Any]] = []
+            with VideoReader(source, limits) as reader, VideoRun(reader, self._detector, outputs, config) as run:
+                self._runs.begin(session, run)
+                try:
+                    told = time.monotonic()
+                    for progress in run:
+                        rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, self._names)
+                        if time.monotonic() - told >= REPORT_SECONDS:
+                            yield Step(progress, rows, run.summary)
+                            rows, told = [], time.monotonic()
+                finally:
+                    awaited = self._runs.end(session, run)
+                if not awaited:
+                    raise Replaced  # no file is finished for nobody
+            yield Step(None, rows, run.summary, outputs, run.stopped)
+
+    def stop(self, session: str) -> None:
+        """End the run of a visitor who still wants what is done of it."""
+        self._runs.stop(session)
+
+    def drop(self, session: str) -> None:
+        """End the run of a visitor who wants nothing of it."""
+        self._runs.drop(session)
+
+
+def _outputs(source: Any, folder: Path, annotated: bool) -> VideoOutputs:
+    first = str(source) if isinstance(source, str | Path) else str(source[0])
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(first).stem)[:40] or "clip"
+    wanted = (*FILES, "annotated") if annotated else FILES
+    return VideoOutputs(**{name: folder / f"{stem}_{_ENDINGS[name]}" for name in wanted})

@@ -1,0 +1,176 @@
+"""The Video tab and `/analyze_video`: a clip in; annotated copy, timelines, tables and subtitles out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from emotion_model import EmotionDetector
+from emotion_model.timelines.clock import clock
+from ui import cards
+from ui.video.handlers import RATES, Answer, answers, choose, show
+from ui.video.runs import Analysis, VideoLimits
+
+SCRIPT = Path(__file__).with_name("video.js")
+ANALYZE_VIDEO = (
+    "Everybody's emotions over a clip (MP4, MOV, WebM, MKV, AVI or GIF). `rate` is how many frames per second are "
+    "analysed (0: every one); `start` and `end` choose a part, in seconds (`end` 0: to the clip's end); `annotated` "
+    "asks for the annotated clip too. Answers again and again while it works, with "
+    '{"done": false, "progress": 0..1, "seconds_left": float or null, "rows": [those since the answer before]}, and at '
+    'last with {"done": true, "progress": 1, "seconds_left": 0, "rows", "summary"}, the annotated clip (or null) and '
+    "the files: CSV, JSON, WebVTT, SRT, PNG of the timeline, summary as JSON, and a zip of all. A row has the columns "
+    'of the CSV: "time" in seconds, "frame", "face_id", "x", "y", "w", "h", a probability per label, "emotion", '
+    '"confidence", "intensity", "valence", "arousal" and "raw_<label>"; without a face all but time and frame are '
+    "null. Cancel the job to stop."
+)
+
+
+def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> None:
+    """The content of the Video tab, and the endpoint `/analyze_video`; to be called inside `gr.Blocks`."""
+    analysis = Analysis(detector, limits or VideoLimits())
+    parts = _layout(analysis.limits)
+    _wire(parts, analysis)
+    _endpoint(analysis)
+
+
+def _layout(limits: VideoLimits) -> dict[str, Any]:
+    """The components, by their names."""
+    parts: dict[str, Any] = {}
+    camera = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False}  # no microphone
+    with gr.Row(equal_height=True):
+        parts["clip"] = gr.Video(
+            label="Your clip",
+            sources=["upload", "webcam"],
+            height=420,
+            min_width=300,
+            webcam_options=gr.WebcamOptions(mirror=False, constraints=camera),
+            elem_id="video-clip",
+        )
+        parts["annotated"] = gr.Video(
+            label="What the network sees",
+            height=420,
+            min_width=300,
+            interactive=False,
+            buttons=["download"],
+            elem_id="video-annotated",
+        )
+    parts |= _settings()
+    with gr.Row():
+        parts["go"] = gr.Button("Analyse", variant="primary", elem_id="video-go")
+        parts["stop"] = gr.Button("Stop and keep what is done", interactive=False, elem_id="video-stop")
+    return parts | _results(limits)
+
+
+def _settings() -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    with gr.Accordion("Settings, and other kinds of clips", open=False):
+        with gr.Row():
+            parts["rate"] = gr.Dropdown(list(RATES), value="10 per second", label="Frames to analyse", min_width=160)
+            parts["start"] = gr.Number(0, minimum=0, label="From second", min_width=120)
+            parts["end"] = gr.Number(0, minimum=0, label="To second", info="0: to the end", min_width=120)
+            parts["strip"] = gr.Checkbox(True, label="Timeline along the bottom of the clip", min_width=200)
+        parts["pictures"] = gr.File(
+            label="A GIF, or the pictures of a sequence",
+            file_count="multiple",
+            file_types=["image", ".gif"],
+            height=130,
+            elem_id="video-pictures",
+        )
+    return parts
+
+
+def _results(limits: VideoLimits) -> dict[str, Any]:
+    said = f"Up to {clock(limits.seconds)} minutes and {limits.megabytes:g} MB: every person in it gets a timeline."
+    return {
+        "status": gr.HTML(
+            cards.status("Add a clip to begin.", said, "quiet"),
+            elem_id="video-status",
+            js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        ),
+        "person": gr.Dropdown([], label="Person shown in the timeline", visible=False, elem_id="video-person"),
+        "timeline": gr.Plot(label="Timeline", show_label=False, visible=False, elem_id="video-timeline"),
+        "summary": gr.HTML("", elem_id="video-summary"),
+        "files": gr.File(
+            label="Files", file_count="multiple", interactive=False, visible=False, height=260, elem_id="video-files"
+        ),
+        "state": gr.State(None, time_to_live=3600),
+    }
+
+
+def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
+    """What happens when a visitor does something."""
+    clip, pictures = parts["clip"], parts["pictures"]
+
+    def shown(
+        clip: str | None,
+        pictures: list[str] | None,
+        rate: str,
+        start: float,
+        end: float,
+        strip: bool,
+        request: gr.Request,
+    ) -> Iterator[dict[Any, Any]]:
+        for updates in show(analysis, clip, pictures, rate, start, end, strip, request.session_hash or ""):
+            yield {parts[name]: value for name, value in updates.items()}
+
+    def halt(request: gr.Request) -> None:
+        analysis.stop(request.session_hash or "")
+
+    gr.on(
+        [clip.input, clip.stop_recording, pictures.upload, parts["go"].click],
+        shown,
+        [clip, pictures, *(parts[name] for name in ("rate", "start", "end", "strip"))],
+        [parts[name] for name in ("annotated", "status", "summary", "timeline", "person", "files", "state", "stop")],
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="multiple",  # another clip replaces the one in work
+        concurrency_limit=analysis.limits.at_once,
+        concurrency_id="video",
+    )
+    # One source at a time.
+    quiet = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+    gr.on([clip.input, clip.stop_recording], lambda: None, None, pictures, **quiet)
+    pictures.upload(lambda: None, None, clip, **quiet)
+    parts["stop"].click(halt, None, None, api_visibility="private", queue=False)
+    parts["person"].input(
+        choose, [parts["person"], parts["state"]], parts["timeline"], api_visibility="private", show_progress="hidden"
+    )
+    if context := gr.context.Context.root_block:
+        context.unload(halt)  # nobody waits any more
+
+
+def _endpoint(analysis: Analysis) -> None:
+    """`/analyze_video`; its components say what it takes and gives, and are never shown."""
+
+    def analyze_video(
+        video: str | None,
+        rate: float = 0,
+        start: float = 0,
+        end: float = 0,
+        annotated: bool = True,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[Answer]:
+        yield from answers(analysis, video, rate, start, end, annotated, str(id(request)))
+
+    gr.Button(visible=False).click(
+        analyze_video,
+        [
+            gr.Video(label="Clip", visible=False),
+            gr.Number(0, label="Frames per second to analyse; 0 for every one", visible=False),
+            gr.Number(0, label="Start in seconds", visible=False),
+            gr.Number(0, label="End in seconds; 0 for the clip's end", visible=False),
+            gr.Checkbox(True, label="Annotated clip too", visible=False),
+        ],
+        [
+            gr.JSON(label="Progress and rows", visible=False),
+            gr.Video(label="Annotated clip", visible=False),
+            gr.File(label="Files", file_count="multiple", visible=False),
+        ],
+        api_name="analyze_video",
+        api_description=ANALYZE_VIDEO,
+        concurrency_limit=analysis.limits.at_once,
+        concurrency_id="video",
+    )

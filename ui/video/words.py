@@ -1,0 +1,39 @@
+"""What is said of a run."""
+
+from __future__ import annotations
+
+from emotion_model.clips.run import VideoProgress
+from emotion_model.timelines.clock import clock
+from ui.cards import status
+from ui.video.runs import Step
+
+
+def progress_line(progress: VideoProgress | None) -> str:
+    """How far a run has come, with a bar; None: it has just begun."""
+    if progress is None:
+        return status("Opening the clip.", "", extra='<progress max="1" aria-label="Progress"></progress>')
+    left = "" if progress.seconds_left is None else f"about {clock(progress.seconds_left)} left"
+    bar = f'<progress max="1" value="{progress.fraction:.3f}" aria-label="Progress"></progress>'
+    return status(
+        f"{progress.fraction:.0%}", f"at {clock(progress.frame.time)} of the clip, {left}".rstrip(", "), extra=bar
+    )
+
+
+def end_line(step: Step) -> str:
+    """What a run came to."""
+    people = step.summary.people
+    count = "No face was seen." if not people else "1 person." if len(people) == 1 else f"{len(people)} people."
+    looked = f"{step.summary.frames} frames from {clock(step.summary.start)} to {clock(step.summary.end)}"
+    if step.stopped:
+        return status("Stopped.", f"{count} What was done is kept: {looked}.")
+    hint = "Click on the timeline or on a moment to see it in the clip." if people else "Try a clip with larger faces."
+    return status(count, f"{looked}. {hint}", "" if people else "quiet")
+
+
+def for_visitors(error: Exception) -> str:
+    """The error's sentence, but for one that would name a path on this machine."""
+    if getattr(error, "code", "") == "unreadable":
+        return "The clip is no longer on the server: send it once more."
+    if getattr(error, "code", "") in ("disk_full", "unwritable"):
+        return "The server has no room for the result at the moment: try a shorter clip, or later."
+    return str(error)
