@@ -86,10 +86,18 @@ class Handlers:
 def build_tab(live: Live) -> None:
     """The content of the Live tab, and the endpoint `/detect_frame`; to be called inside `gr.Blocks`."""
     handlers = Handlers(live)
+
+    # Plain functions, as Gradio marks them.
+    def detect(frame: dict[str, Any]) -> dict[str, Any]:
+        return handlers.detect(frame)
+
+    def leave(session: str) -> bool:
+        return handlers.leave(session)
+
     gr.HTML(
         page_html(live.detector.classifier.config.labels),
         js_on_load=SCRIPT.read_text(encoding="utf-8"),
-        server_functions=[handlers.detect, handlers.leave],
+        server_functions=[detect, leave],
         elem_id="live",
     )
     gr.api(handlers.detect_frame, api_name="detect_frame", api_description=DETECT_FRAME)
