@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import clips
 import cv2
 import numpy as np
 import pytest
@@ -27,11 +17,9 @@ from emotion_model import EmotionDetector, Label, ModelConfig
 from emotion_model.hub.forms import NEEDS
 from emotion_model.network.architecture import ArchitectureConfig, build_model
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
-
-ROOT = Path(__file__).resolve().parent.parent
-TINY = ArchitectureConfig(
-    filters=(4, 8), kernel_sizes=((3,), (3,)), attention_blocks=(), dense_units=(8,), dense_dropout=(0.1,)
-)
+from support import clips
+from support.apps import RunningApp, start_app
+from support.models import TINY, write_config
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +28,6 @@ def astronaut() -> np.ndarray:
     import skimage.data
 
     return skimage.data.astronaut()
-
-
-ASTRONAUT_FACE = (175, 70, 100, 125)  # x, y, w, h, read off the picture by eye
 
 
 @pytest.fixture(scope="session")
@@ -140,71 +125,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config["metrics"] = {"test": scores}
     write_config(folder, config)
     return folder
-
-
-def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Write `config.json` with the digest of the weights beside it."""
-    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
-    config["weights"]["sha256"] = digest
-    (folder / CONFIG_FILE).write_text(json.dumps(config))
-
-
-def media(name: str) -> Path:
-    """A real photo or clip; the test is skipped where EMOTION_TEST_MEDIA does not give it."""
-    folder = os.environ.get("EMOTION_TEST_MEDIA")
-    if not folder or not (Path(folder) / name).is_file():
-        pytest.skip(f"EMOTION_TEST_MEDIA names no folder with {name}")
-    return Path(folder) / name
-
-
-def fer2013() -> Path:
-    """The data set's folder; the test is skipped where EMOTION_TEST_DATA does not give it."""
-    folder = os.environ.get("EMOTION_TEST_DATA")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("EMOTION_TEST_DATA names no folder with FER2013")
-    return Path(folder)
-
-
-@dataclass(frozen=True)
-class RunningApp:
-    """The app as `python app.py` starts it."""
-
-    url: str
-    log: Path
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-@contextmanager
-def start_app(folder: Path, port: int | None = None, root: Path = ROOT, **variables: str) -> Iterator[RunningApp]:
-    """Start the app, on a free port by default, its log in `folder`; it is ended, as a host would, at the end."""
-    port = port or free_port()
-    log = folder / "log"
-    environment = os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)} | variables
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            if process.poll() is not None:
-                pytest.fail(f"app.py ended by itself:\n{log.read_text()}")
-            try:
-                urllib.request.urlopen(url, timeout=5)
-                break
-            except OSError:
-                time.sleep(0.2)
-        else:
-            pytest.fail(f"app.py did not answer:\n{log.read_text()}")
-        yield RunningApp(url, log)
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture(scope="session")

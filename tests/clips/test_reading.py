@@ -1,0 +1,377 @@
+import subprocess
+import sys
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_model.clips.limits import MediaError, MediaLimits
+from emotion_model.clips.reading import VideoReader, sampled
+from emotion_model.clips.writing import video_writer
+from emotion_model.timelines.clock import clock
+from support import clips
+from support.paths import ROOT, media
+
+
+def times(source, **options):
+    with VideoReader(source) as reader:
+        return [frame.time for frame in reader.frames(**options)]
+
+
+def test_a_clip_gives_its_frames_with_numbers_and_times(clip):
+    with VideoReader(clip) as reader:
+        assert (reader.width, reader.height, reader.rate, reader.has_audio) == (320, 240, 10, True)
+        assert reader.duration == pytest.approx(2.0, abs=0.1)
+        frames = list(reader.frames())
+    assert [frame.index for frame in frames] == list(range(20))
+    assert [frame.time for frame in frames] == pytest.approx([i / 10 for i in range(20)])
+    assert frames[0].image.shape == (240, 320, 3) and frames[0].image.dtype == np.uint8
+
+
+def test_pixels_are_those_of_an_independent_decode(clip):
+    _, expected = clips.decode(clip)
+    with VideoReader(clip) as reader:
+        for frame, picture in zip(reader.frames(), expected, strict=True):
+            assert np.abs(frame.image.astype(int) - picture).mean() < 1.5
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.0, 0.5), (0.55, 1.2), (0.8, 0.9), (1.3, None), (1.95, None)])
+def test_a_part_of_a_clip_keeps_its_numbers_and_times(clip, start, end):
+    with VideoReader(clip) as reader:
+        everything = [(f.index, f.time, f.image.mean()) for f in reader.frames()]
+        part = [(f.index, f.time, f.image.mean()) for f in reader.frames(start, end)]
+    assert part == [one for one in everything if start <= one[1] < (9 if end is None else end)]
+
+
+def test_irregular_frame_rates_keep_their_times(film, tmp_path):
+    irregular = [0, 0.1, 0.15, 0.5, 1.2, 1.21]
+    path = clips.write_clip(tmp_path / "vfr.mp4", film, times=irregular)
+    assert times(path) == pytest.approx(irregular, abs=1e-3)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_rotated_clips_stand_upright(film, tmp_path, rotation):
+    upright = film(0)
+    path = clips.write_clip(tmp_path / "r.mp4", lambda t: np.rot90(film(0), -rotation // 90).copy(), rotation=rotation)
+    with VideoReader(path) as reader:
+        image = next(iter(reader.frames())).image
+        assert (reader.height, reader.width) == image.shape[:2] == upright.shape[:2]
+        assert next(iter(reader.frames())).thumbnail(64, 48).shape == (48, 64, 3)
+    assert np.abs(image.astype(int) - upright).mean() < 8
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("clip.webm", "libvpx", {}),
+        ("clip.mkv", "libx264", {}),
+        ("clip.avi", "mpeg4", {}),
+        ("clip.ts", "libx264", {}),
+        ("clip.mov", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+    ],
+)
+def test_common_containers_are_read(film, tmp_path, name, codec, options):
+    path = clips.write_clip(tmp_path / name, film, codec=codec, options=options, seconds=1)
+    with VideoReader(path) as reader:
+        assert reader.duration == pytest.approx(1, abs=0.11)
+    assert times(path) == pytest.approx([i / 10 for i in range(10)], abs=2e-3)
+
+
+def test_a_clip_without_a_duration_in_its_header_is_measured(film, tmp_path):
+    path = tmp_path / "recorded.webm"
+    with path.open("wb") as file:
+        pipe = type(
+            "Pipe", (), {"write": lambda self, data: file.write(data)}
+        )()  # cannot seek, as a browser's recorder
+        with av.open(pipe, "w", format="webm") as container:
+            video = container.add_stream("libvpx", rate=10)
+            video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+            for i in range(15):
+                frame = av.VideoFrame.from_ndarray(film(i / 10), format="rgb24")
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+    with VideoReader(path) as reader:
+        assert reader.duration == pytest.approx(1.5, abs=0.11) and reader.rate == pytest.approx(10, abs=1)
+    assert len(times(path)) == 15
+
+
+def test_an_animated_gif_is_a_clip(film, tmp_path):
+    path = tmp_path / "moving.gif"
+    pictures = [Image.fromarray(film(i / 2)) for i in range(5)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 300, 100, 100, 200], loop=0)
+    assert times(path) == pytest.approx([0, 0.1, 0.4, 0.5, 0.6], abs=0.011)
+
+
+def test_a_folder_and_a_list_of_pictures_are_clips(film, tmp_path):
+    for i in range(4):
+        Image.fromarray(film(i)).save(tmp_path / f"frame{i}.png")
+    Image.fromarray(film(0)[:200]).save(tmp_path / "frame4.png")  # another shape: fitted into the first one's
+    with VideoReader(tmp_path, sequence_rate=5) as reader:
+        frames = list(reader.frames())
+        assert [frame.time for frame in frames] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+        assert all(frame.image.shape == (240, 320, 3) for frame in frames)
+        assert reader.duration == 1
+    with VideoReader([tmp_path / "frame3.png", tmp_path / "frame0.png"]) as reader:
+        first, second = (frame.image for frame in reader.frames())
+        assert (first == film(3)).all() and (second == film(0)).all()
+
+
+def test_damaged_frames_are_left_out_and_the_rest_keeps_its_times(film, tmp_path):
+    path = clips.write_clip(tmp_path / "clip.mkv", film, seconds=3)
+    data = bytearray(path.read_bytes())
+    third = len(data) // 3
+    data[third : third + 900] = bytes(900)
+    path.write_bytes(data)
+    found = times(path)
+    assert 5 < len(found) < 31 and found == sorted(found)
+    assert max(found) > 2  # it goes on behind the damage
+
+
+def test_a_transport_stream_that_breaks_off_gives_what_is_there(film, tmp_path):
+    path = clips.write_clip(tmp_path / "clip.ts", film, seconds=3)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert 3 < len(times(path)) < 30
+
+
+def test_sampling_takes_n_frames_per_second(clip):
+    with VideoReader(clip) as reader:
+        chosen = [frame.index for frame, taken in sampled(reader.frames(), 5) if taken]
+        assert chosen == list(range(0, 20, 2))
+        assert all(taken for _, taken in sampled(reader.frames(), None))
+        assert sum(taken for _, taken in sampled(reader.frames(), 100)) == 20
+        part = [round(f.time, 3) for f, taken in sampled(reader.frames(0.3), 2.5, 0.3) if taken]
+        assert part == [0.3, 0.7, 1.1, 1.5, 1.9]
+
+
+# Bad input
+
+
+def encrypted(path, film):
+    options = {
+        "encryption_scheme": "cenc-aes-ctr",
+        "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
+        "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
+    }
+    return clips.write_clip(path, film, options=options)
+
+
+def unknown_codec(path, film):
+    clips.write_clip(path, film)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9"))
+    return path
+
+
+def cut_off(path, film):
+    clips.write_clip(path, film)
+    path.write_bytes(path.read_bytes()[:-900])
+    return path
+
+
+def no_size(path, _):
+    path.write_bytes(b"GIF89a" + bytes(7) + b";")
+    return path
+
+
+def too_fast(path, film):
+    return clips.write_clip(path, film, times=[i / 5000 for i in range(40)])
+
+
+def text(path, _):
+    path.write_text("this is a text\n" * 99)
+    return path
+
+
+def empty(path, _):
+    path.write_bytes(b"")
+    return path
+
+
+def noise(path, _):
+    path.write_bytes(bytes(range(256)) * 50)
+    return path
+
+
+def playlist(path, _):
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/passwd\n#EXT-X-ENDLIST\n")
+    return path
+
+
+def picture(path, film):
+    Image.fromarray(film(0)).save(path, format="PNG")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "code"),
+    [
+        ("empty.mp4", empty, "empty"),
+        ("none.mp4", lambda path, _: path, "unreadable"),
+        ("text.mp4", text, "not_a_video"),
+        ("playlist.mp4", playlist, "not_a_video"),
+        ("noise.mp4", noise, "not_a_video"),
+        ("nosize.gif", no_size, "not_a_video"),
+        ("picture.mp4", picture, "a_picture"),
+        ("sound.mp4", lambda path, _: clips.write_tone(path), "no_video"),
+        ("cut.mp4", cut_off, "damaged"),
+        ("secret.mp4", encrypted, "encrypted"),
+        ("odd.mp4", unknown_codec, "unsupported_codec"),
+        ("fast.mp4", too_fast, "too_fast"),
+    ],
+)
+def test_a_bad_clip_gets_a_code_and_one_sentence(film, tmp_path, name, make, code):
+    with pytest.raises(MediaError) as refusal:
+        VideoReader(make(tmp_path / name, film))
+    assert refusal.value.code == code
+    assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (MediaLimits(megabytes=0.001), "too_large"),
+        (MediaLimits(pixels=1000), "too_many_pixels"),
+        (MediaLimits(rate=5), "too_fast"),
+        (MediaLimits(seconds=1), "too_long"),
+    ],
+)
+def test_limits_are_kept(clip, limits, code):
+    with pytest.raises(MediaError) as refusal, VideoReader(clip, limits) as reader:
+        reader.span()
+    assert refusal.value.code == code
+
+
+def test_a_part_within_the_limit_of_a_long_clip_is_read(clip):
+    with VideoReader(clip, MediaLimits(seconds=1)) as reader:
+        assert reader.span(0.5, 1.2) == (0.5, 1.2)
+        with pytest.raises(MediaError, match="nothing from 7 s"):
+            reader.span(7)
+
+
+def test_absurd_limits_are_refused():
+    with pytest.raises(ValueError, match="seconds=-1"):
+        MediaLimits(seconds=-1)
+
+
+def test_a_folder_without_pictures_is_named(tmp_path):
+    with pytest.raises(MediaError, match="no pictures"):
+        VideoReader(tmp_path)
+
+
+# Writing
+
+
+def copy(source, target, **options):
+    with (
+        VideoReader(source) as reader,
+        video_writer(target, reader.width, reader.height, reader.rate, reader, **options) as writer,
+    ):
+        for frame in reader.frames(options.get("start", 0)):
+            writer.write(frame.image, frame.time - options.get("start", 0), frame.duration)
+
+
+def test_written_clips_have_the_format_that_browsers_play(clip, tmp_path):
+    copy(clip, tmp_path / "out.mp4")
+    data = (tmp_path / "out.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")  # the index in front: playing begins at once
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        video = container.streams.video[0]
+        assert (video.codec.name, video.pix_fmt) == ("h264", "yuv420p")
+        assert container.duration / 1e6 == pytest.approx(2, abs=0.06)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_times_and_colours_survive_writing(film, tmp_path):
+    irregular = [0, 0.1, 0.15, 0.5, 1.2, 1.21]
+    source = clips.write_clip(tmp_path / "vfr.mp4", film, times=irregular)
+    copy(source, tmp_path / "out.mp4")
+    found, pictures = clips.decode(tmp_path / "out.mp4")
+    assert found == pytest.approx(irregular, abs=1e-3)
+    assert np.abs(pictures[0].astype(int) - film(0)).mean(axis=(0, 1)).max() < 6
+
+
+@pytest.mark.parametrize(
+    ("name", "video", "sound", "written"),
+    [
+        ("a.mp4", "libx264", "aac", "aac"),
+        ("a.mp4", "libx264", "libmp3lame", "mp3"),
+        ("a.ts", "libx264", "aac", "aac"),
+        ("a.webm", "libvpx", "libopus", "aac"),
+        ("a.mkv", "libx264", "pcm_s16le", "aac"),
+        ("a.mkv", "libx264", "flac", "aac"),
+    ],
+)
+def test_the_sound_is_taken_over(film, tmp_path, name, video, sound, written):
+    source = clips.write_clip(tmp_path / name, film, codec=video, sound=sound)
+    copy(source, tmp_path / "out.mp4")
+    codec, seconds = clips.audio_seconds(tmp_path / "out.mp4")
+    assert codec == written and seconds == pytest.approx(2, abs=0.1)
+
+
+def test_the_sound_of_a_part_begins_with_the_part(clip, tmp_path):
+    copy(clip, tmp_path / "out.mp4", start=1.2)
+    assert clips.audio_seconds(tmp_path / "out.mp4")[1] == pytest.approx(0.8, abs=0.1)
+    assert clips.decode(tmp_path / "out.mp4")[0] == pytest.approx([i / 10 for i in range(8)], abs=1e-3)
+
+
+def test_odd_sizes_are_made_even(tmp_path):
+    with video_writer(tmp_path / "odd.mp4", 31, 17) as writer:
+        writer.write(np.full((17, 31, 3), 200, np.uint8), 0)
+    assert clips.decode(tmp_path / "odd.mp4")[1][0].shape == (18, 32, 3)
+
+
+def test_a_failed_run_leaves_neither_a_broken_file_nor_a_lost_one(clip, tmp_path):
+    target = tmp_path / "out.mp4"
+    target.write_text("older")
+    with pytest.raises(KeyboardInterrupt), video_writer(target, 320, 240) as writer:
+        writer.write(np.zeros((240, 320, 3), np.uint8), 0)
+        raise KeyboardInterrupt
+    assert target.read_text() == "older" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_name_that_is_not_mp4_is_refused(tmp_path):
+    with pytest.raises(MediaError, match=r"ending in \.mp4"), video_writer(tmp_path / "out.avi", 320, 240):
+        pass
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
+    """A limit on the size of files stands for a full disk: both fail in the middle of a write."""
+    code = f"""
+import resource, signal, sys
+import numpy as np
+from emotion_model.clips.reading import MediaError
+from emotion_model.clips.writing import video_writer
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+noise = np.random.default_rng(0)
+try:
+    with video_writer({str(tmp_path / "out.mp4")!r}, 320, 240) as writer:
+        for i in range(60):
+            writer.write(noise.integers(0, 256, (240, 320, 3), np.uint8), i / 25)
+except MediaError as error:
+    print(error.code, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("disk_full ") and "no room left" in done.stdout, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7, "0:07"), (750, "12:30"), (3723.4, "1:02:03")])
+def test_times_for_people(seconds, text):
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "size"),
+    [
+        ("one_face_neutral_to_smile.mp4", 72, (640, 360)),
+        ("no_face_header_says_98_decodes_95.mp4", 95, (960, 540)),
+        ("face_then_no_face.mov", 169, (960, 540)),
+    ],
+)
+def test_real_clips_against_an_independent_decode(name, count, size):
+    path = media(name)
+    expected, _ = clips.decode(path)
+    with VideoReader(path) as reader:
+        assert (reader.width, reader.height) == size
+    assert times(path) == pytest.approx(expected) and len(expected) == count

@@ -1,0 +1,435 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_model import EMOTIONS, Face
+from emotion_model.__main__ import main
+from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze, video_detector
+from emotion_model.clips.annotating import faces_between
+from emotion_model.clips.limits import MediaError
+from emotion_model.clips.reading import VideoReader
+from emotion_model.clips.run import VideoOutputs, VideoRun
+from emotion_model.timelines.subtitles import subtitles
+from emotion_model.timelines.summary import ClipSummary
+from support import clips
+from support.paths import ROOT, media
+
+
+@pytest.fixture(scope="module")
+def quick(detector):
+    return video_detector(detector)
+
+
+def everything(folder):
+    names = ("annotated.mp4", "csv.csv", "json.json", "vtt.vtt", "srt.srt", "plot.png", "summary.json", "zip.zip")
+    return VideoOutputs(**{name.split(".")[0]: folder / name for name in names})
+
+
+def run(source, detector, outputs=None, stop_after=None, **config):
+    with VideoReader(source) as reader, VideoRun(reader, detector, outputs, VideoConfig(**config)) as one:
+        for count, _ in enumerate(one, start=1):
+            if count == stop_after:
+                one.stop()
+    return one
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def face(box=(10, 10, 50, 50), track_id=1, emotion="happy"):
+    probabilities = np.full(7, 0.05, np.float32)
+    probabilities[EMOTIONS.index(emotion)] = 0.7
+    return Face(box, probabilities, track_id=track_id, steady_emotion=emotion)
+
+
+# The stream
+
+
+def test_several_pictures_share_a_forward_pass_and_get_what_they_get_alone(detector, film, landscape):
+    pictures = [film(0), landscape, film(2), film(3)]
+    together = detector.detect_many(iter(pictures))
+    alone = [detector.detect(picture) for picture in pictures]
+    assert [len(faces) for faces in together] == [len(faces) for faces in alone] == [1, 0, 1, 1]
+    for ours, theirs in zip(together, alone, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.box == b.box
+            assert a.probabilities == pytest.approx(b.probabilities, abs=1e-4)
+    assert detector.detect_many([]) == []
+
+
+def test_a_face_is_followed_through_a_clip_with_its_times(clip, quick):
+    with VideoReader(clip) as reader:
+        frames = list(analyze(reader, quick))
+    assert [frame.index for frame in frames] == list(range(20))
+    assert [frame.time for frame in frames] == pytest.approx([i / 10 for i in range(20)])
+    assert {face.track_id for frame in frames for face in frame.faces} == {1}
+    left = [frame.faces[0].box[0] for frame in frames]
+    assert left[-1] - left[0] == pytest.approx(38, abs=8)  # 20 pixels per second
+
+
+def test_strangers_before_and_after_a_cut_are_two_people(astronaut, quick, tmp_path):
+    head = astronaut[20:260, 110:350]
+    scenes = [np.full((240, 320, 3), tone, np.uint8) for tone in ((30, 30, 90), (230, 220, 150))]
+    for scene, picture in zip(scenes, (head, head[:, ::-1]), strict=True):
+        scene[:, 40:280] = picture
+        scene[:, 40:280] = np.clip(scene[:, 40:280].astype(int) + (60 if scene is scenes[1] else -30), 0, 255)
+    path = clips.write_clip(tmp_path / "cut.mp4", lambda t: scenes[int(t >= 1)])
+    with VideoReader(path) as reader:
+        frames = list(analyze(reader, quick, VideoConfig(rate=5)))
+    ids = [{face.track_id for face in frame.faces} for frame in frames]
+    assert ids[:5] == [{1}] * 5 and ids[5:] == [{2}] * 5
+    assert [frame.cut for frame in frames if frame.cut] == pytest.approx([1.0])
+
+
+def test_flicker_and_motion_are_no_cut(film, quick, tmp_path):
+    def flickering(time):
+        return np.clip(film(time).astype(int) + (25 if int(time * 10) % 4 == 0 else 0), 0, 255).astype(np.uint8)
+
+    with VideoReader(clips.write_clip(tmp_path / "flicker.mp4", flickering)) as reader:
+        assert {face.track_id for frame in analyze(reader, quick) for face in frame.faces} == {1}
+
+
+@pytest.fixture
+def looks(quick, monkeypatch):
+    """The pictures that the face detector was given, as it goes."""
+    seen, detect = [], quick.faces.detect
+    monkeypatch.setattr(quick.faces, "detect", lambda picture: seen.append(picture) or detect(picture))
+    return seen
+
+
+def test_between_two_looks_faces_glide_and_are_read_in_every_frame(film, quick, looks, tmp_path):
+    times = [i / 30 for i in range(30)]
+    with VideoReader(clips.write_clip(tmp_path / "fluent.mp4", film, times)) as reader:
+        frames = list(analyze(reader, quick))
+    assert len(frames) == 30 and len(looks) <= 14
+    for frame in frames[:16]:
+        (alone,), (here,) = quick.detect(frame.image), frame.faces
+        assert np.abs(np.subtract(alone.box, here.box)).max() <= 8
+        assert here.raw_probabilities == pytest.approx(alone.probabilities, abs=0.15)
+
+
+def test_a_face_that_comes_or_goes_between_two_looks_is_seen_at_once(film, quick, tmp_path):
+    def visiting(time):
+        picture = film(0).copy()
+        if not 0.13 < time < 0.36:  # frames 4 to 10 of 30 a second
+            picture[:] = 90
+        return picture
+
+    path = clips.write_clip(tmp_path / "visit.mp4", visiting, [i / 30 for i in range(16)])
+    with VideoReader(path) as reader:
+        seen = [len(frame.faces) for frame in analyze(reader, quick)]
+    assert seen == [0] * 4 + [1] * 7 + [0] * 5
+
+
+def test_leaving_the_stream_early_ends_its_thread(clip, quick):
+    import threading
+
+    before = threading.active_count()
+    with VideoReader(clip) as reader:
+        frames = analyze(reader, quick)
+        next(frames)
+        frames.close()
+    assert threading.active_count() == before
+
+
+# The files
+
+
+@pytest.fixture(scope="module")
+def results(clip, quick, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    one = run(clip, quick, everything(folder), strip=True)
+    return folder, one
+
+
+def test_all_files_are_there_and_nothing_else(results):
+    folder, _ = results
+    names = {path.name for path in folder.iterdir()}
+    assert names == {path.name for path in everything(folder).written()}
+    with zipfile.ZipFile(folder / "zip.zip") as archive:
+        assert set(archive.namelist()) == names - {"zip.zip"} and archive.testzip() is None
+
+
+def test_the_rows_match_an_independent_decode(clip, results):
+    folder, _ = results
+    times, _ = clips.decode(clip)
+    table = rows(folder / "csv.csv")
+    assert [float(row["time"]) for row in table] == pytest.approx(times, abs=1e-3)
+    assert [int(row["frame"]) for row in table] == list(range(len(times)))
+    assert json.loads((folder / "json.json").read_text())[3]["face_id"] == int(table[3]["face_id"]) == 1
+
+
+def test_the_annotated_clip_has_every_frame_the_sound_and_drawings(clip, results, film):
+    folder, _ = results
+    times, pictures = clips.decode(folder / "annotated.mp4")
+    assert times == pytest.approx(clips.decode(clip)[0], abs=1e-3)
+    codec, seconds = clips.audio_seconds(folder / "annotated.mp4")
+    assert codec == "aac" and seconds == pytest.approx(2, abs=0.1)
+    change = np.abs(pictures[10].astype(int) - film(1.0)).max(axis=2)
+    assert (change > 60).sum() > 500  # box, label and strip
+    assert change[-15:].mean() > 20  # the strip
+
+
+def test_subtitles_follow_the_emotions(results):
+    folder, one = results
+    vtt = (folder / "vtt.vtt").read_text()
+    assert vtt.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:0") and "Person 1: happy 😄" in vtt
+    srt = (folder / "srt.srt").read_text()
+    assert srt.startswith("1\n00:00:00,000 --> 00:00:0") and srt.count("-->") == vtt.count("-->")
+    with pytest.raises(ValueError, match="sub"):
+        subtitles(one.summary.people, form="sub")
+
+
+def test_the_plot_is_a_picture(results):
+    folder, _ = results
+    with Image.open(folder / "plot.png") as picture:
+        assert picture.width > 800 and len(set(picture.convert("RGB").resize((60, 20)).getdata())) > 20
+
+
+def test_frames_without_a_face_have_a_row_that_says_so(landscape, quick, tmp_path):
+    path = clips.write_clip(tmp_path / "empty.mp4", lambda t: landscape, seconds=1)
+    (tmp_path / "out").mkdir()
+    one = run(path, quick, everything(tmp_path / "out"))
+    table = rows(tmp_path / "out" / "csv.csv")
+    assert len(table) == 10 and all(row["face_id"] == row["emotion"] == "" and row["time"] for row in table)
+    assert one.summary.people == [] and one.summary.empty_frames == 10
+    assert len(clips.decode(tmp_path / "out" / "annotated.mp4")[0]) == 10
+    assert (tmp_path / "out" / "vtt.vtt").read_text() == "WEBVTT\n\n"
+
+
+def test_twenty_people_are_twenty_lines(crowd, quick, tmp_path):
+    path = clips.write_clip(tmp_path / "crowd.mp4", lambda t: crowd, seconds=0.5)
+    one = run(path, quick, everything(tmp_path))
+    people = one.summary.people
+    assert len(people) == 20 or quick.faces.name == "haar"
+    table = rows(tmp_path / "csv.csv")
+    for time_ in {row["time"] for row in table}:
+        ids = [row["face_id"] for row in table if row["time"] == time_]
+        assert len(ids) == len(set(ids))
+
+
+def test_a_part_at_few_frames_per_second(clip, quick, tmp_path):
+    run(clip, quick, everything(tmp_path), rate=5, start=0.5, end=1.5)
+    assert [float(row["time"]) for row in rows(tmp_path / "csv.csv")] == pytest.approx([0.5, 0.7, 0.9, 1.1, 1.3])
+    times, _ = clips.decode(tmp_path / "annotated.mp4")
+    assert times == pytest.approx([i / 10 for i in range(10)], abs=1e-3)  # every frame, from 0
+    assert clips.audio_seconds(tmp_path / "annotated.mp4")[1] == pytest.approx(1, abs=0.1)
+
+
+def test_a_stopped_run_keeps_what_was_done(clip, quick, tmp_path):
+    one = run(clip, quick, everything(tmp_path), stop_after=6)
+    assert one.stopped and {path.name for path in tmp_path.iterdir()} == {
+        p.name for p in everything(tmp_path).written()
+    }
+    table = rows(tmp_path / "csv.csv")
+    assert len(table) == len(json.loads((tmp_path / "json.json").read_text())) == 6
+    times, _ = clips.decode(tmp_path / "annotated.mp4")
+    assert times[-1] == pytest.approx(float(table[-1]["time"]), abs=0.11)
+    assert clips.audio_seconds(tmp_path / "annotated.mp4")[1] == pytest.approx(0.6, abs=0.15)
+
+
+def test_a_failed_run_leaves_no_file(clip, quick, tmp_path):
+    with (
+        VideoReader(clip) as reader,
+        pytest.raises(ZeroDivisionError),
+        VideoRun(reader, quick, everything(tmp_path)) as one,
+    ):
+        for count, _ in enumerate(one):
+            1 / (3 - count)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_cannot_be_written_is_one_sentence(clip, quick, tmp_path):
+    with pytest.raises(MediaError, match="cannot be written"):
+        run(clip, quick, VideoOutputs(csv=tmp_path / "none" / "out.csv"))
+    with pytest.raises(MediaError, match="cannot be written"):
+        run(clip, quick, VideoOutputs(annotated=tmp_path / "none" / "out.mp4"))
+
+
+def test_a_gif_and_a_folder_of_pictures_go_all_the_way(film, quick, tmp_path):
+    pictures = [Image.fromarray(film(i / 5)) for i in range(5)]
+    pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:], duration=200)
+    (tmp_path / "frames").mkdir()
+    for i, picture in enumerate(pictures):
+        picture.save(tmp_path / "frames" / f"{i}.png")
+    for source in (tmp_path / "moving.gif", tmp_path / "frames"):
+        one = run(source, quick, VideoOutputs(annotated=tmp_path / "out.mp4"))
+        assert one.summary.frames == 5 and [person.number for person in one.summary.people] == [1]
+        assert len(clips.decode(tmp_path / "out.mp4")[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [({"rate": 0}, "rate=0"), ({"start": -1}, "start=-1"), ({"start": 2, "end": 1}, "end=1")]
+)
+def test_absurd_settings_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        VideoConfig(**values)
+
+
+# Between the frames
+
+
+def test_boxes_glide_between_analysed_frames():
+    before = AnalyzedFrame(0, 0.0, [face((0, 0, 50, 50))], None)
+    after = AnalyzedFrame(5, 1.0, [face((40, 20, 60, 50)), face((200, 0, 50, 50), 2)], None)
+    (one,) = faces_between(before, after, 0.25)
+    assert one.box == (10, 5, 52, 50)
+    assert [f.track_id for f in faces_between(before, after, 0.75)] == [1, 2]
+    assert faces_between(before, None, 2.0) == before.faces and faces_between(None, None, 0) == []
+
+
+def test_nobody_glides_over_a_cut():
+    before = AnalyzedFrame(0, 0.0, [face(track_id=1)], None)
+    after = AnalyzedFrame(5, 1.0, [face(track_id=2)], None, cut=0.8)
+    assert [f.track_id for f in faces_between(before, after, 0.7)] == [1]
+    assert [f.track_id for f in faces_between(before, after, 0.9)] == [2]
+
+
+# The summary
+
+
+def test_the_summary_counts_time_not_frames():
+    summary = ClipSummary(0.0)
+    for time_, emotion in ((0, "happy"), (0.1, "happy"), (0.2, "sad"), (1.2, "happy")):
+        summary.add(time_, [face(emotion=emotion)])
+    summary.finish(2.0)
+    (person,) = summary.people
+    assert person.shares == pytest.approx({"happy": 1.0, "sad": 1.0})
+    assert (person.seconds, person.changes) == (pytest.approx(2.0), 2)
+    assert [(s.start, s.end, s.emotion) for s in person.segments] == [
+        (0, 0.2, "happy"),
+        (0.2, 1.2, "sad"),
+        (1.2, 2, "happy"),
+    ]
+    values = summary.to_dict()["people"][0]
+    assert values["shares"]["sad"] == 0.5 and -1 < values["valence"] < 1
+    assert {peak["emotion"] for peak in values["peaks"]} == {"happy", "sad"}
+
+
+def test_a_gap_stays_a_gap():
+    summary = ClipSummary(0.0)
+    for i in range(30):
+        summary.add(i / 10, [] if 10 <= i < 20 else [face()])
+    summary.finish(3.0)
+    (person,) = summary.people
+    assert [(s.start, s.end) for s in person.segments] == [(0, 1.0), (2.0, 3.0)] and person.changes == 0
+    times = [row["time"] for row in summary.timeline(person)]
+    assert not [time_ for time_ in times if 1.05 < time_ < 1.95]
+    assert subtitles([person]).count("-->") == 2
+
+
+def test_the_timeline_of_a_long_clip_stays_small_and_right():
+    summary = ClipSummary(0.0)
+    for second in range(7200):
+        summary.add(float(second), [face(emotion="happy" if second < 3600 else "sad")])
+    summary.finish(7200.0)
+    timeline = summary.timeline(summary.people[0])
+    assert len(timeline) <= 1200
+    assert timeline[10]["happy"] == pytest.approx(0.7, abs=0.01) and timeline[-10]["sad"] == pytest.approx(
+        0.7, abs=0.01
+    )
+    assert timeline[-1]["time"] == pytest.approx(7200, abs=10)
+
+
+def test_a_blink_of_a_face_is_no_person_unless_there_is_nobody_else():
+    summary = ClipSummary(0.0)
+    summary.add(0, [face(track_id=1), face(track_id=2)])
+    summary.add(0.1, [face(track_id=1)])
+    summary.finish(2)
+    assert [person.number for person in summary.people] == [1]
+
+
+# The command line
+
+
+def test_the_command_line_writes_what_is_asked_for(clip, tmp_path, capsys):
+    out = {name: tmp_path / f"o{ending}" for name, ending in (("annotated", ".mp4"), ("csv", ".csv"), ("plot", ".png"))}
+    flags = [item for name, path in out.items() for item in (f"--{name}", str(path))]
+    assert main(["video", str(clip), "--fps", "5", *flags]) == 0
+    printed = capsys.readouterr().out
+    assert f"{clip}: 1 person in 10 frames" in printed and "person 1, 0:00 to 0:02: happy" in printed
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in out.values()}
+
+
+def test_several_clips_go_into_a_folder_and_a_bad_one_does_not_stop_the_others(clip, tmp_path, capsys):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("hello")
+    twin = tmp_path / clip.name
+    twin.write_bytes(clip.read_bytes())
+    assert main(["video", str(bad), str(clip), str(twin), "--fps", "2", "--csv", str(tmp_path / "out")]) == 1
+    assert f"{bad}: This is not a video" in capsys.readouterr().err
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["my clip_emotions.csv", "my clip_emotions_2.csv"]
+
+
+def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
+    assert main(["video", str(tmp_path / "none.mp4")]) == 2
+    assert main(["video", str(clip), "--fps", "0"]) == 2
+    assert main(["video", str(clip), "--annotated", str(tmp_path / "out.avi")]) == 2
+    assert main(["video", str(clip), "--csv", str(clip)]) == 2
+    errors = capsys.readouterr().err
+    assert "no such file" in errors and "rate=0" in errors and ".mp4" in errors and "source itself" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_whole_files_and_says_so(film, tmp_path, number):
+    path = clips.write_clip(tmp_path / "long.mp4", film, times=[i / 10 for i in range(1000)])
+    out = tmp_path / "out"
+    out.mkdir()
+    arguments = ["video", str(path), "--csv", str(out / "o.csv"), "--annotated", str(out / "o.mp4")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "emotion_model", *arguments],
+        cwd=ROOT,
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    partial = out / ".partial-o.csv"
+    while time.monotonic() < deadline and not (partial.exists() and partial.stat().st_size > 3000):
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted at" in errors
+    assert sorted(f.name for f in out.iterdir()) == ["o.csv", "o.mp4"]
+    assert 0 < len(rows(out / "o.csv")) < 1000
+    assert 0 < len(clips.decode(out / "o.mp4")[0]) < 1000
+
+
+# Real clips
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "people"),
+    [
+        ("one_face_neutral_to_smile.mp4", 72, 1),
+        ("no_face_header_says_98_decodes_95.mp4", 95, 0),
+        ("face_then_no_face.mov", 169, 1),
+    ],
+)
+def test_real_clips(quick, tmp_path, name, frames, people):
+    path = media(name)
+    one = run(path, quick, everything(tmp_path))
+    assert one.summary.frames == frames and len(one.summary.people) == people
+    times, _ = clips.decode(path)
+    table = rows(tmp_path / "csv.csv")
+    assert [float(row["time"]) for row in table] == pytest.approx(times, abs=1e-3)
+    assert len(clips.decode(tmp_path / "annotated.mp4")[0]) == frames
+
+
+def test_a_smile_is_seen_when_it_comes(quick):
+    one = run(media("one_face_neutral_to_smile.mp4"), quick)
+    segments = one.summary.people[0].segments
+    assert segments[0].emotion == "neutral" and segments[-1].emotion == "happy"

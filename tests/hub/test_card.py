@@ -1,0 +1,155 @@
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+from huggingface_hub import ModelCard
+
+from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
+from emotion_model.hub.card import model_card, spent, tendencies
+from emotion_model.hub.command import main
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
+from support.hub_server import check_metadata
+
+
+@pytest.fixture
+def config():
+    return ModelConfig.from_json((BUNDLED_DIR / CONFIG_FILE).read_text(encoding="utf-8"))
+
+
+def test_the_card_carries_the_measured_scores_and_nothing_unfilled(config):
+    text = model_card(config)
+    assert "{{" not in text and "{%" not in text and "None" not in text
+    test = config.metrics["test"]
+    assert f"{100 * test['accuracy']:.2f} %" in text and f"{test['macro_f1']:.4f}" in text
+    for row, emotion in zip(test["confusion"], EMOTIONS, strict=True):
+        assert f"| {emotion} | {' | '.join(map(str, row))} |" in text
+        assert f"| {emotion} | {test['per_class'][emotion]['precision']:.3f} |" in text
+    assert json.dumps(config.training["config"]["learning_rate"]) in text
+    assert f"with ten crops: {100 * test['ten_crop']['accuracy']:.2f} %" in text
+    worst = test["robustness"]["blur"]["points"][-1]
+    assert f"{worst['value']:g}: {100 * worst['accuracy']:.1f} %" in text
+
+
+def test_the_metadata_is_what_the_hub_reads(config):
+    data = ModelCard(model_card(config)).data
+    assert (data.library_name, data.pipeline_tag) == ("keras", "image-classification")
+    scores = {(result.dataset_split, result.metric_type): result.metric_value for result in data.eval_results}
+    assert scores["test", "accuracy"] == config.metrics["test"]["accuracy"]
+    assert check_metadata(model_card(config), "model") == []
+
+
+def test_the_card_says_what_a_reader_must_know(config):
+    text = model_card(config, figures={"confusion": "Every class"})
+    for heading in (
+        "How to use it",
+        "Intended use and misuse",
+        "Results",
+        "Limits and bias",
+        "Input",
+        "Training",
+        "Environmental cost",
+        "Citation",
+    ):
+        assert f"\n## {heading}\n" in text
+    assert "Article 5" in text and "education" in text and "one set of weights" in text
+    assert "![Every class](figures/confusion.png)" in text
+    named = tendencies(config.metrics["test"]["confusion"], config.emotions)["named"]
+    assert f"| {named[0][0]} | {named[0][1]} | {named[0][2]} | {named[0][3]:.2f} |" in text
+
+
+def test_tables_stand_apart_from_the_text_around_them(config):
+    """A heading, a figure or a table without an empty line before it is no such thing for the Hub."""
+    lines = model_card(config, figures={name: name for name in ("per_class", "confusion", "robustness")}).split("\n")
+    fenced = False
+    for before, line in itertools.pairwise(lines):
+        fenced ^= line.startswith("```")
+        begins = line.startswith(("#", "![")) or (line.startswith("|") and not before.startswith("|"))
+        assert fenced or not begins or before == "", line
+
+
+def test_leanings_are_counted_from_the_matrix():
+    found = tendencies([[8, 2, 0], [5, 5, 0], [0, 0, 0]], ["a", "b", "c"])
+    assert found["named"] == [("a", 10, 13, 1.3), ("b", 10, 7, 0.7)]
+    assert found["confusions"] == [("b", "a", 5, 0.5), ("a", "b", 2, 0.2)]
+
+
+def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
+    after = {"images": 12, "accuracy": 0.75, "macro_f1": 0.7, "ece": 0.1, "emotions": ["tired", "awake"]}
+    after["per_class"] = {"tired": {"precision": 0.7, "recall": 0.8, "f1": 0.75, "images": 5}}
+    after["confusion"] = [[4, 1], [2, 5]]
+    report = {
+        "held_out": {"before": after | {"accuracy": 0.5}, "after": after},
+        "fer2013_validation": None,
+        "pictures": {"train": {"tired": 20, "awake": 28}, "validation": {"tired": 6}, "held_out": {"tired": 6}},
+        "notes": ["12 held-out pictures"],
+    }
+    tuned = replace(
+        config,
+        labels=(Label("tired"), Label("awake")),
+        temperature=1.25,
+        metrics={},
+        training=config.training | {"report": report, "base": config.training, "finetune": {}},
+    )
+    text = model_card(tuned)
+    assert "{{" not in text and "75.00 %" in text and "60 pictures" in text and "12 held-out pictures." in text
+    assert "50.00 %" in text, "what the model was worth before"
+    assert "the temperature 1.25, fitted on validation" in text and "tired 1" not in text
+    assert "tired 0.8, awake 1.3" in model_card(replace(tuned, temperature=(0.8, 1.3)))
+    assert ModelCard(text).data.eval_results[0].dataset_type == "other"
+    assert f"{100 * config.metrics['test']['accuracy']:.2f}" not in text, (
+        "scores of the model it began with are not its own"
+    )
+
+
+def test_cores_are_those_of_the_largest_machine_that_a_run_went_on_with(config):
+    environment = {"cpu_count": 1, "resumed": [{"cpu_count": 4}, {"cpu_count": 2}]}
+    text = model_card(replace(config, training={**config.training, "environment": environment}))
+    assert "hours on 4 CPU cores" in text
+    text = model_card(replace(config, training={**config.training, "environment": {"cpu_count": 1}}))
+    assert "hours on 1 CPU core " in text
+
+
+def test_minutes_on_a_gpu_are_told_apart_from_those_of_cores(config):
+    begun = {"minutes": 64.0, "gpu": "Titan", "gpu_minutes": 4.0}
+    training = config.training | {"minutes": 60.0, "environment": {"cpu_count": 2}, "start": begun, "blend": None}
+    text = model_card(replace(config, training=training))
+    assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), what came" in text
+    assert f"700 W for the GPU that is {(120 * 2 * 15 + 4 * 700) / 60000:.2f} kWh" in " ".join(text.split())
+
+
+def test_all_that_a_model_rests_on_is_counted_once(config):
+    teacher, other = ({"sha256": name, "minutes": 6.0, "gpu": "Titan", "gpu_minutes": 5.0} for name in "to")
+    start = {"runs": 2, "epochs": 9, "minutes": 16.0, "gpu": "Titan", "gpu_minutes": 15.0}  # its teacher included
+    training = {"minutes": 30.0, "environment": {}, "start": start | {"teacher": [teacher]}}
+    assert spent(training) == {"minutes": 46.0, "gpu": "Titan", "gpu_minutes": 15.0}
+    assert spent(training | {"teacher": [teacher, other]})["minutes"] == 52.0, "the start's teacher is counted there"
+    assert spent(training | {"blend": {"averaged": [{"minutes": 20.0}]}})["minutes"] == 66.0
+    assert spent(training | {"blend": {"minutes": 7.0}})["minutes"] == 53.0, "blended with another training's weights"
+    itself = {"sha256": "s", "minutes": 16.0}
+    assert spent(training | {"start": start | {"sha256": "s"}, "teacher": [itself]})["minutes"] == 46.0
+    old = start | {"teacher": [{"sha256": "t"}]}  # a record from before teachers' minutes were kept
+    assert spent(training | {"start": old, "teacher": [teacher]})["minutes"] == 52.0
+    tuned = spent({"minutes": 2.0, "environment": {}, "base": training})
+    assert tuned == {"minutes": 48.0, "gpu": "Titan", "gpu_minutes": 15.0}
+    assert spent({"minutes": 2.0, "environment": {"gpu": "Titan"}})["gpu_minutes"] == 2.0
+
+    taught = start | {"teacher": [teacher], "distillation": 0.7, "frozen_blocks": 1}
+    blend = {"with": "first", "share": 0.6, "logit_bias": {}, "averaged": [{"minutes": 1.0}, {"minutes": 1.0}]}
+    text = " ".join(model_card(replace(config, training=config.training | {"start": taught, "blend": blend})).split())
+    assert "2 earlier runs, one after another, of 9 epochs in all, in which up to 70 % of each target were the" in text
+    assert "probabilities of another model; the last run left the first 1 block as they were." in text
+    assert "60 % those of 3 runs from the same start, the rest those of the model first" in text
+
+
+def test_a_model_without_metrics_has_no_card():
+    with pytest.raises(ModelError, match=r"train\.export"):
+        model_card(ModelConfig())
+
+
+def test_the_command_writes_the_card(tmp_path, capsys):
+    assert main(["card", "--repo", "maker/own", "--out", str(tmp_path / "CARD.md")]) == 0
+    text = (tmp_path / "CARD.md").read_text()
+    assert text.startswith("---\n") and 'EmotionDetector.from_pretrained("maker/own")' in text
+    assert main(["card", "--model", str(tmp_path)]) == 2
+    assert "config.json" in capsys.readouterr().err

@@ -1,0 +1,238 @@
+"""Every form in which the model is published gives the same probabilities; the card's examples run as they stand."""
+
+import base64
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_model import EmotionClassifier
+from emotion_model.faces.cropping import network_input
+from emotion_model.hub.forms import TOLERANCE, prepare, torch_module
+from emotion_model.network.architecture import ArchitectureConfig, build_model
+from emotion_model.network.calibration import scale_confidence
+from emotion_model.network.config import BUNDLED_DIR
+from support.hub_server import Repo, running_hub
+from support.models import TINY
+from support.paths import ROOT
+
+NAME = "maker/emotion-cnn"
+
+
+@pytest.fixture(scope="module", params=["bundled", "small"])
+def published(request, converters, tmp_path_factory):
+    """A prepared folder: the bundled model, and one of other classes, size and temperature."""
+    folder = tmp_path_factory.mktemp(request.param)
+    model = BUNDLED_DIR if request.param == "bundled" else request.getfixturevalue("small")
+    prepare(model, folder, NAME)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(astronaut):
+    """Faces of many sizes: uint8 RGB, and two grey ones."""
+    face = Image.fromarray(astronaut[60:200, 160:290])
+    sizes = [(48, 48), (32, 32), (20, 31), (47, 60), (96, 96), (131, 140), (300, 211)]
+    colour = [np.asarray(face.resize(size)) for size in sizes]
+    noise = np.random.default_rng(3).integers(0, 256, (2, 48, 48), np.uint8)
+    return [*colour, *noise, np.asarray(face.convert("L"))]
+
+
+@pytest.fixture(scope="module")
+def expected(published, pictures):
+    return EmotionClassifier.load(published).predict(pictures)
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory):
+    """transformers copies the code of a model before it runs it: into a folder of the test."""
+    import transformers.dynamic_module_utils
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
+        yield
+
+
+def inputs(published, pictures):
+    return network_input(pictures, json.loads((published / "config.json").read_text())["preprocessing"]["image_size"])
+
+
+def in_order(published, answers):
+    emotions = EmotionClassifier.load(published).emotions
+    return np.array([[{one["label"]: one["score"] for one in answer}[name] for name in emotions] for answer in answers])
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_model_is_published_from_every_keras_backend(small, converters, backend):
+    pytest.importorskip(backend)
+    command = [sys.executable, "-m", "emotion_model.hub", "push", NAME, "--model", str(small), "--dry-run"]
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "model.safetensors" in done.stdout and "emotion_cnn.onnx" in done.stdout
+
+
+def test_keras(published, pictures, expected):
+    import keras
+
+    model = keras.saving.load_model(published / "emotion_cnn.keras", compile=False)
+    config = json.loads((published / "config.json").read_text())
+    raw = model.predict(inputs(published, pictures), verbose=0)
+    assert np.abs(scale_confidence(raw, config["temperature"]) - expected).max() < TOLERANCE
+
+
+def test_onnx_with_any_number_of_faces(published, pictures, expected):
+    import onnx
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(published / "emotion_cnn.onnx")
+    batch = inputs(published, pictures)
+    for count in (1, 2, len(batch)):
+        (probabilities,) = session.run(None, {"grey_pixels": batch[:count]})
+        assert np.abs(probabilities - expected[:count]).max() < TOLERANCE
+    labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+    assert labels == list(EmotionClassifier.load(published).emotions)
+    text = str(onnx.load(published / "emotion_cnn.onnx").graph.node)
+    assert "/" not in text and ".py" not in text, "where it was made is nobody's business"
+
+
+def test_transformers(published, pictures, expected, modules):
+    from transformers import AutoImageProcessor, pipeline
+
+    folder = str(published)
+    processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
+    pixels = processor(images=pictures, return_tensors="np")["pixel_values"]
+    np.testing.assert_allclose(pixels, inputs(published, pictures).transpose(0, 3, 1, 2), atol=1e-3)
+
+    classify = pipeline("image-classification", model=folder, trust_remote_code=True)
+    images = [Image.fromarray(picture) for picture in pictures]
+    answers = classify(images, top_k=expected.shape[1])
+    assert np.abs(in_order(published, answers) - expected).max() < TOLERANCE
+
+
+def test_a_model_saved_again_by_transformers_is_the_same(published, pictures, expected, modules, tmp_path):
+    import torch
+    from transformers import AutoModelForImageClassification
+
+    model = AutoModelForImageClassification.from_pretrained(str(published), trust_remote_code=True)
+    model.save_pretrained(tmp_path)
+    again = AutoModelForImageClassification.from_pretrained(tmp_path, trust_remote_code=True)
+    pixels = torch.from_numpy(inputs(published, pictures).transpose(0, 3, 1, 2))
+    with torch.no_grad():
+        answer = again(pixels, labels=torch.zeros(len(pictures), dtype=torch.int64))
+    assert np.abs(answer.logits.softmax(1).numpy() - expected).max() < TOLERANCE
+    assert answer.loss.item() == pytest.approx(-np.log(expected[:, 0]).mean(), abs=1e-3)
+
+
+def test_an_inference_endpoint(published, pictures, expected, modules):
+    handler = load_handler(published)
+    images = [Image.fromarray(picture) for picture in pictures]
+    buffer = io.BytesIO()
+    images[0].save(buffer, "PNG")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    same = [images[0], buffer.getvalue(), text, f"data:image/png;base64,{text}"]
+    assert np.abs(in_order(published, handler({"inputs": same})) - expected[0]).max() < TOLERANCE
+    assert np.abs(in_order(published, handler({"inputs": images})) - expected).max() < TOLERANCE
+    best = handler({"inputs": text, "parameters": {"top_k": 1}})
+    assert len(best) == 1 and best[0]["score"] == pytest.approx(expected[0].max(), abs=1e-4)
+    for bad in ("https://example.com/face.jpg", "/etc/passwd", b"no picture", "", [], 3, [images[0]] * 65):
+        with pytest.raises(ValueError, match="inputs:"):
+            handler({"inputs": bad})
+
+
+def load_handler(folder):
+    namespace = {}
+    exec(compile((folder / "handler.py").read_text(), "handler.py", "exec"), namespace)  # noqa: S102
+    return namespace["EndpointHandler"](str(folder))
+
+
+VARIANTS = [
+    {"skip_connections": True},
+    {"skip_connections": True, "batch_norm": False, "attention_blocks": (1, 2)},
+    {"batch_norm": False, "pooling": "max", "dense_units": (), "dense_dropout": ()},
+    {"pooling": "avg", "kernel_sizes": ((5, 1), (7,)), "attention_blocks": (2,)},
+    {"image_size": 37, "classes": 2, "filters": (3, 5, 7), "kernel_sizes": ((3,), (3, 3), (1,))},
+]
+
+
+@pytest.mark.parametrize("change", VARIANTS, ids=lambda change: "-".join(change))
+def test_every_network_of_the_builder_converts(converters, tmp_path, change):
+    import keras
+    import torch
+
+    from emotion_model import Label, ModelConfig
+
+    shape = ArchitectureConfig(**(TINY.to_dict() | change))
+    keras.utils.set_random_seed(4)
+    model = build_model(shape)
+    rng = np.random.default_rng(5)
+    for variable in model.variables:  # as after training: nothing is 0 or 1
+        if "seed" not in variable.path:
+            variable.assign(rng.uniform(0.1, 0.9, variable.shape) / max(1, np.prod(variable.shape[:-1])) ** 0.5)
+    model.save(tmp_path / "any.keras")
+    labels = tuple(Label(f"class {n}") for n in range(shape.classes))
+    per_class = tuple(np.linspace(0.4, 1.5, shape.classes).tolist())
+    config = ModelConfig(
+        labels=labels, image_size=shape.image_size, architecture=shape.to_dict(), temperature=per_class
+    )
+    (tmp_path / "config.json").write_text(config.to_json())
+    classifier = EmotionClassifier.load(tmp_path)
+    faces = rng.integers(0, 256, (3, shape.image_size, shape.image_size), np.uint8)
+    with torch.no_grad():
+        logits = torch_module(classifier)(torch.from_numpy(faces[:, None].astype(np.float32))).logits
+    assert np.abs(logits.softmax(1).numpy() - classifier.predict(faces)).max() < TOLERANCE
+
+
+DRIVER = """
+import contextlib, io, json, sys
+printed = []
+for text in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        exec(compile(text, "snippet", "exec"), {"__name__": "__main__"})
+    printed.append(output.getvalue())
+print(json.dumps(printed))
+"""
+
+
+def test_the_examples_of_the_card_run_as_they_stand(published, photo, pictures, tmp_path):
+    """In a fresh process that knows of the loopback Hub by HF_ENDPOINT alone; what they fetch goes into its cache."""
+    snippets = re.findall(r"```python\n(.*?)```", (published / "README.md").read_text(), re.DOTALL)
+    assert len(snippets) == 4
+    (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
+    classifier = EmotionClassifier.load(published)
+    size = classifier.config.image_size
+    face = Image.fromarray(pictures[0]).convert("L").resize((size, size))
+    face.save(tmp_path / "face.png")
+    snippets = [text.replace("face.jpg", "face.png") for text in snippets]  # without loss, for the comparison
+    with running_hub() as hub:
+        repo = hub.repos[f"models/{NAME}"] = Repo()
+        files = [path for path in published.rglob("*") if path.is_file()]
+        repo.commit({path.relative_to(published).as_posix(): path.read_bytes() for path in files})
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hub"), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", DRIVER],
+            input=json.dumps(snippets),
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    own, torch, keras, onnx = json.loads(done.stdout.splitlines()[-1])
+    assert own.split()[0] in classifier.emotions
+    expected = dict(zip(classifier.emotions, classifier.predict([np.asarray(face)])[0].tolist(), strict=True))
+    answers = [
+        {one["label"]: one["score"] for one in eval(torch)},  # noqa: S307
+        {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in keras.splitlines()},
+        eval(onnx),  # noqa: S307
+    ]
+    for answer in answers:
+        assert set(answer) <= set(expected) and answer
+        assert all(value == pytest.approx(expected[name], abs=2e-4) for name, value in answer.items())

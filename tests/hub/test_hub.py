@@ -1,0 +1,297 @@
+"""Publishing model and page, against a Hub on the loopback interface, through the command line as people use it."""
+
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+from gradio_client import Client
+
+from emotion_model import EmotionClassifier, ModelConfig, ModelError
+from emotion_model.hub.card import LICENSE
+from emotion_model.hub.command import main
+from emotion_model.hub.forms import prepare
+from emotion_model.hub.space import space_readme
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
+from support.apps import start_app
+from support.hub_server import Repo, check_metadata, running_hub
+from support.models import write_config
+from support.paths import ROOT
+
+NAME, SPACE = "maker/emotion-cnn", "maker/emotion"
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    with running_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("HF_TOKEN", "hf_owner")
+        yield hub
+
+
+def metadata(text):
+    return yaml.safe_load(re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)[1])
+
+
+def test_a_push_is_one_commit_with_every_form_and_a_tag(hub, converters, small, capsys):
+    assert main(["push", NAME, "--model", str(small)]) == 0
+    repo = hub.repo(NAME)
+    assert len(repo.commits) == 2 and repo.tags == {"v1": repo.commits[-1][0]} and not repo.private
+    assert set(repo.files) == {
+        ".gitattributes",
+        "README.md",
+        "config.json",
+        "emotion_cnn.keras",
+        "emotion_cnn.onnx",
+        "handler.py",
+        "image_processing_emotion_cnn.py",
+        "model.safetensors",
+        "modeling_emotion_cnn.py",
+        "preprocessor_config.json",
+    }
+    printed = capsys.readouterr().out
+    assert "version v1" in printed and "emotion_cnn.onnx" in printed and "no figures" in printed
+    values = metadata(repo.files["README.md"].decode())
+    assert (values["library_name"], values["pipeline_tag"]) == ("keras", "image-classification")
+    assert values["license"] and values["datasets"] == ["fer2013"]
+
+    # The same again changes nothing, also where it is made anew.
+    assert main(["push", NAME, "--model", str(small)]) == 0
+    assert len(repo.commits) == 2 and repo.tags.keys() == {"v1"}
+    assert "nothing has changed" in capsys.readouterr().out
+
+    # What it published can be loaded, and is the model.
+    pulled = EmotionClassifier.from_pretrained(NAME, "v1")
+    assert pulled.emotions == ("calm", "bored", "amused") and pulled.config.temperature == 1.5
+
+
+def test_a_changed_model_becomes_the_next_version(hub, converters, small, tmp_path, capsys):
+    model = shutil.copytree(small, tmp_path / "model")
+    (model / "figures").mkdir()
+    shutil.copyfile(BUNDLED_DIR / "figures" / "confusion.png", model / "figures" / "confusion.png")
+    digest = json.loads((model / CONFIG_FILE).read_text())["weights"]["sha256"]
+    (model / "figures" / "figures.json").write_text(json.dumps({"weights_sha256": digest}))
+    assert main(["push", NAME, "--model", str(model), "--tag", "first", "--private"]) == 0
+    repo = hub.repo(NAME)
+    assert repo.private and "figures/confusion.png" in repo.files
+    assert "![Confusion matrix" in repo.files["README.md"].decode()
+    pulled = EmotionClassifier.from_pretrained(NAME, "first").folder / "figures"
+    assert [path.name for path in pulled.iterdir()] == ["confusion.png"]
+    assert (pulled / "confusion.png").read_bytes() == repo.files["figures/confusion.png"]
+
+    config = json.loads((model / CONFIG_FILE).read_text()) | {"temperature": 1.25}
+    write_config(model, config)
+    (model / "figures" / "figures.json").write_text("{}")
+    repo.files["NOTES.md"] = b"its owner's own"
+    assert main(["push", NAME, "--model", str(model)]) == 0
+    assert repo.tags.keys() == {"first", "v1"} and repo.tags["v1"] == repo.commits[-1][0]
+    assert "figures/confusion.png" not in repo.files, "figures of other weights stay out"
+    assert "NOTES.md" in repo.files
+    assert "not about these weights" in capsys.readouterr().out
+    assert main(["push", NAME, "--model", str(model), "--tag", "first"]) == 2
+    assert "first stands for an older version" in capsys.readouterr().err and len(repo.commits) == 3
+
+
+def test_a_dry_run_asks_nobody_and_needs_no_token(hub, converters, small, monkeypatch, capsys):
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nowhere")
+    assert main(["push", NAME, "--model", str(small), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "model.safetensors" in printed and "nothing was sent" in printed and hub.requests == []
+
+
+@pytest.mark.parametrize("name", ["emotion-cnn", "maker/a b", "maker/-a", "maker/a--b", "a/b/c", "maker/" + "x" * 100])
+def test_a_name_that_is_not_allowed_is_told_at_once(hub, name, capsys):
+    for command in ("push", "deploy"):
+        assert main([command, "--", name]) == 2
+        assert "USER/NAME" in capsys.readouterr().err
+    assert hub.requests == []
+
+
+def test_without_a_token_nothing_begins(hub, monkeypatch, capsys):
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nowhere")
+    for command in ("push", "deploy"):
+        assert main([command, NAME]) == 2
+        assert "hf auth login" in capsys.readouterr().err
+
+
+FAULTS = [
+    ({"pattern": "POST .*/create", "status": 401}, "valid HF_TOKEN"),
+    ({"pattern": "POST .*/create", "status": 403}, "no rights"),
+    ({"pattern": "POST .*/commit/", "status": 409}, "at the same time"),
+    ({"pattern": "POST .*/create", "status": 429}, "too many requests"),
+    ({"pattern": "POST .*/commit/", "status": 500}, "status 500"),
+    ({"pattern": "POST .*/validate-yaml", "status": 400}, "Invalid metadata"),
+    ({"pattern": "POST .*/commit/", "cut_after": 0}, "cannot be reached"),
+]
+
+
+@pytest.mark.parametrize(("fault", "said"), FAULTS, ids=[said for _, said in FAULTS])
+def test_refusals_of_the_hub_become_sentences(hub, fault, said, capsys):
+    hub.fail(**fault)
+    assert main(["deploy", NAME]) == 2
+    printed = capsys.readouterr().err
+    assert said in printed and printed.count("\n") == 1
+    assert "Traceback" not in printed and "hf_owner" not in printed
+
+
+def test_somebody_elses_account_is_refused(hub, capsys):
+    assert main(["deploy", "other/emotion"]) == 2
+    assert "no rights" in capsys.readouterr().err
+    hub.repos["spaces/other/emotion"] = Repo(sdk="gradio")
+    hub.repo("other/emotion", "spaces").commit({})
+    assert main(["deploy", "other/emotion"]) == 2
+    assert "no rights" in capsys.readouterr().err
+
+
+def test_without_a_network_it_says_so(hub, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", "http://127.0.0.1:9")
+    assert main(["deploy", SPACE]) == 2
+    assert "cannot be reached" in capsys.readouterr().err
+
+
+def test_a_public_repository_does_not_silently_stay_public(hub, capsys):
+    assert main(["deploy", SPACE]) == 0
+    assert main(["deploy", SPACE, "--private"]) == 2
+    assert "is public" in capsys.readouterr().err
+
+
+def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
+    model = hub.repos[f"models/{NAME}"] = Repo()
+    files = {path.name: path.read_bytes() for path in small.iterdir()} | {"figures/curves.png": b"", "other.png": b""}
+    model.tags["v1"] = model.commit(files)
+    model.commit({"later": b""})
+    assert main(["deploy", SPACE, "--model", NAME, "--revision", "v1"]) == 0
+    space = hub.repo(SPACE, "spaces")
+    commit = model.tags["v1"]
+    assert space.sdk == "gradio"
+    assert space.variables == {"EMOTION_MODEL_REPO": NAME, "EMOTION_MODEL_REVISION": commit}
+    files = set(space.files)
+    assert {
+        "app.py",
+        "README.md",
+        "requirements.txt",
+        "ui/page.py",
+        "ui/style.css",
+        "ui/live/live.js",
+        "emotion_model/network/bundled/config.json",
+    } <= files
+    assert not any(re.search(r"__pycache__|^train/|^tests/|/\.|^\.(?!gitattributes)", name) for name in files)
+    values = metadata(space.files["README.md"].decode())
+    assert values["models"] == [NAME, "opencv/face_detection_yunet"]
+    assert values["preload_from_hub"][0] == f"{NAME} config.json,{WEIGHTS_FILE},figures/curves.png {commit}"
+
+    hub.requests.clear()
+    assert main(["deploy", SPACE, "--model", NAME, "--revision", "v1"]) == 0
+    assert "nothing has changed" in capsys.readouterr().out
+    assert not any(re.search("POST .*/(commit|variables)", request) for request in hub.requests), "it would restart"
+
+    space.files["ui/old.py"] = b""
+    assert main(["deploy", SPACE]) == 0
+    assert space.variables == {} and "ui/old.py" not in space.files
+    assert metadata(space.files["README.md"].decode())["models"] == ["opencv/face_detection_yunet"]
+
+
+def test_what_was_deployed_runs_by_itself_with_its_model(hub, small, tmp_path):
+    """The files and variables of the Space, and nothing else of the checkout."""
+    model = hub.repos[f"models/{NAME}"] = Repo()
+    model.commit({path.name: path.read_bytes() for path in small.iterdir()})
+    assert main(["deploy", SPACE, "--model", NAME]) == 0
+    space = hub.repo(SPACE, "spaces")
+    root = tmp_path / "space"
+    for name, content in space.files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    environment = space.variables | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
+    with start_app(tmp_path, root=root, **environment) as app:
+        info = Client(app.url, verbose=False).predict(api_name="/model_info")
+    assert info["source"] == f"{NAME} ({model.commits[-1][0][:8]})"
+    assert [label["name"] for label in info["labels"]] == ["calm", "bored", "amused"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--revision", "v1"], "give --model too"),
+        (["--model", "maker/nothing"], "check the name"),
+        (["--model", NAME, "--revision", "v9"], "no such revision"),
+    ],
+)
+def test_a_space_without_its_model_is_not_deployed(hub, small, arguments, said, capsys):
+    hub.repos[f"models/{NAME}"] = Repo()
+    hub.repo(NAME).commit({})
+    assert main(["deploy", SPACE, *arguments]) == 2
+    assert said in capsys.readouterr().err and f"spaces/{SPACE}" not in hub.repos
+
+
+def test_the_front_matter_fits_what_is_installed():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    values = metadata(text)
+    assert check_metadata(text, "space") == []
+    assert f"gradio=={values['sdk_version']}\n" in (ROOT / "requirements.txt").read_text()
+    assert isinstance(values["python_version"], str) and values["app_file"] == "app.py"
+    required = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert [int(n) for n in values["python_version"].split(".")] >= [int(n) for n in required.split(".")]
+    pinned = metadata(space_readme(text, "a/b", "c", ["d"]))
+    assert pinned["preload_from_hub"] == ["a/b d c", *values["preload_from_hub"]] and pinned["license"] == LICENSE
+    assert space_readme(text) == text
+
+
+def test_every_package_the_page_needs_is_in_its_requirements():
+    """The Space installs requirements.txt alone: nothing outside it may be needed before a visitor comes."""
+    import ast
+    import sys
+
+    distributions = {
+        "cv2": "opencv",
+        "PIL": "pillow",
+        "huggingface_hub": "huggingface-hub",
+        "lazy_loader": "lazy-loader",
+        "httpx2": "huggingface-hub",
+    }
+    wanted = (ROOT / "requirements.txt").read_text().lower()
+    later = {"torch", "transformers", "safetensors", "onnx", "onnxruntime"}  # the optional doors
+    for path in [ROOT / "app.py", *(ROOT / "ui").rglob("*.py"), *(ROOT / "emotion_model").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for name in {name.split(".")[0] for name in names} - later:
+                known = name in sys.stdlib_module_names or name in ("emotion_model", "ui", "app")
+                assert known or distributions.get(name, name) in wanted, f"{path.name} imports {name}"
+
+
+def test_a_network_of_another_make_is_refused(converters, small, tmp_path):
+    import keras
+
+    model = shutil.copytree(small, tmp_path / "model")
+    config = json.loads((model / CONFIG_FILE).read_text())
+    inputs = keras.Input((32, 32, 1))
+    outputs = keras.layers.Dense(3, activation="softmax", name="logits")(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, outputs).save(model / WEIGHTS_FILE)
+    write_config(model, config)
+    with pytest.raises(ModelError, match=r"do not fit|differ|no counterpart"):
+        prepare(model, tmp_path, NAME)
+    write_config(model, config | {"architecture": {"layers": 3}})
+    with pytest.raises(ModelError, match="build_model"):
+        prepare(model, tmp_path, NAME)
+
+
+def test_a_model_without_records_is_not_published(converters, tiny_model, tmp_path, capsys):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    assert main(["push", NAME, "--model", str(model), "--dry-run"]) == 2
+    assert "train.export" in capsys.readouterr().err
+    assert ModelConfig.from_json((model / CONFIG_FILE).read_text()).metrics == {}
+
+
+def test_the_package_offers_the_same_commands(hub, capsys):
+    from emotion_model.__main__ import main as package
+
+    assert package(["hub", "push", "no name"]) == 2
+    assert "USER/NAME" in capsys.readouterr().err

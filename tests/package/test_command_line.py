@@ -1,0 +1,136 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import emotion_model
+from emotion_model import EMOTIONS
+from emotion_model.__main__ import main
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
+from support.paths import ROOT, media
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "emotion_model", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_image_prints_a_line_per_picture(photo, landscape, tmp_path):
+    empty = tmp_path / "landscape.png"
+    Image.fromarray(landscape).save(empty)
+    done = run("image", photo, empty)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"{photo}: happy ") and lines[1] == f"{empty}: no face found"
+
+
+def test_image_json_has_the_documented_fields(photo, capsys):
+    assert main(["image", str(photo), "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert set(entry) == {"file", "width", "height", "detector", "faces"}
+    assert (entry["file"], entry["width"], entry["height"]) == (str(photo), 512, 512)
+    (face,) = entry["faces"]
+    assert set(face) == {"box", "emotion", "confidence", "intensity", "valence", "arousal", "probabilities"}
+    assert tuple(face["probabilities"]) == EMOTIONS
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_save_writes_the_annotated_picture(photo, astronaut, tmp_path, capsys):
+    out = tmp_path / "annotated.png"
+    assert main(["image", str(photo), "--save", str(out)]) == 0
+    drawn = np.asarray(Image.open(out))
+    assert drawn.shape == astronaut.shape and np.abs(drawn.astype(int) - astronaut).max() > 100
+
+
+def test_save_keeps_every_one_of_several_pictures_even_with_equal_names(photo, tmp_path, capsys):
+    twin = tmp_path / photo.name
+    twin.write_bytes(photo.read_bytes())
+    assert main(["image", str(photo), str(twin), "--save", str(tmp_path / "out")]) == 0
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["photo_emotions.jpg", "photo_emotions_2.jpg"]
+
+
+def test_one_bad_picture_does_not_stop_the_others(photo, tmp_path, capsys):
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("hello")
+    assert main(["image", str(bad), str(photo), "--json"]) == 1
+    printed = capsys.readouterr()
+    assert len(json.loads(printed.out)) == 1
+    assert f"{bad}: This is not a picture" in printed.err
+
+
+def test_only_bad_pictures_end_with_2(tmp_path, capsys):
+    assert main(["image", str(tmp_path / "none.jpg")]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_an_unknown_format_to_save_in_is_named(photo, tmp_path, capsys):
+    assert main(["image", str(photo), "--save", str(tmp_path / "out.xyz")]) == 2
+    assert "out.xyz" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture_itself_is_never_overwritten(photo, tmp_path, capsys):
+    own = tmp_path / "own.jpg"
+    own.write_bytes(photo.read_bytes())
+    assert main(["image", str(own), "--save", str(own)]) == 2
+    assert "another name" in capsys.readouterr().err
+    assert own.read_bytes() == photo.read_bytes()
+
+
+def test_a_missing_model_ends_with_2(photo, tmp_path, capsys):
+    assert main(["image", str(photo), "--model", str(tmp_path / "none.keras")]) == 2
+    assert "no such model" in capsys.readouterr().err
+
+
+def test_info_is_a_screen_for_people(capsys):
+    assert main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 30 and max(map(len, lines)) <= 100
+    assert "bundled" in lines[0] and any(all(emotion in line for emotion in EMOTIONS) for line in lines)
+    scores = json.loads((BUNDLED_DIR / CONFIG_FILE).read_text(encoding="utf-8"))["metrics"]["test"]
+    assert any(line.split() == ["accuracy", *line.split()[1:-1], f"{scores['accuracy']:.1%}"] for line in lines)
+
+
+def test_info_of_a_model_without_records_is_short(tiny_model, capsys):
+    assert main(["info", "--model", str(tiny_model)]) == 0
+    assert "accuracy" not in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0 and capsys.readouterr().out == f"Emotion Lens {emotion_model.__version__}\n"
+
+
+def test_info_as_json_is_everything_on_record(capsys):
+    assert main(["info", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert [label["name"] for label in info["labels"]] == list(EMOTIONS)
+    assert info["source"] == "bundled" and info["detector"] in ("yunet", "haar")
+    assert info["preprocessing"]["image_size"] == 48
+
+
+def test_help_and_the_card_do_not_wait_for_keras():
+    code = """if True:
+        import sys
+        from emotion_model.__main__ import main
+        for arguments in (["--help"], ["hub", "--help"], ["hub", "push", "--help"], ["hub", "card"]):
+            try:
+                main(arguments)
+            except SystemExit as end:
+                assert end.code == 0
+        assert not {"keras", "tensorflow", "torch"} & set(sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "USER/NAME" in done.stdout
+
+
+def test_real_group_photo(capsys):
+    assert main(["image", str(media("group_seven_faces.jpg")), "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert len(entry["faces"]) == 7 or entry["detector"] == "haar"

@@ -1,0 +1,59 @@
+"""What a machine can get wrong while a network is trained: no such backend, a full disk."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support.paths import ROOT
+from support.training import faces, names, write_parquet
+
+TRAIN = [
+    "--filters", "2", "4", "--kernel-sizes", "3", "3", "--attention-blocks", "--dense-units", "4",
+    "--dense-dropout", "0", "--schedule", "one_cycle", "--early-stopping-patience", "0", "--batch-size", "8",
+]  # fmt: skip
+
+
+def run(*arguments, **variables):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", [("-m", "train", "--summary"), ("-m", "emotion_model", "info")])
+def test_a_wrong_backend_is_named_with_the_mend(command):
+    ended = run(*command, KERAS_BACKEND="theano")
+    assert ended.returncode != 0
+    assert ended.stderr.splitlines()[-1].startswith("error: KERAS_BACKEND=theano: ")
+    assert "choose tensorflow, torch or jax" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)]
+    if not hasattr(os, "geteuid") or os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can only be made by root, where mounting is allowed")
+    try:
+        data = tmp_path / "fer2013"
+        data.mkdir()
+        for split, seed in (("train", 0), ("validation", 1), ("test", 2)):
+            write_parquet(data, split, faces(28, seed), names(28))
+        command = ("-m", "train", "--preset", "seed", "--data", data, "--out", disk / "run", "--epochs", "2", *TRAIN)
+        (disk / "other").write_bytes(b"x" * 70_000)
+        full = run(*command)
+        assert full.returncode == 2
+        assert "the disk is full; free some space and run the same line" in full.stderr
+        assert not list(disk.rglob("partial*.keras"))
+        (disk / "other").unlink()
+        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        assert run(*command).returncode == 0
+        assert (disk / "run" / "metrics.json").exists()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -1,0 +1,213 @@
+"""The API over HTTP, on the app as `python app.py` starts it."""
+
+import base64
+import json
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from emotion_model import EMOTIONS
+from emotion_model.faces.images import MAX_FILE_BYTES
+from support.apps import start_app
+
+
+@pytest.fixture(scope="module")
+def client(app):
+    return Client(app.url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, photo, landscape, crowd):
+    folder = tmp_path_factory.mktemp("files")
+    data = photo.read_bytes()
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("this is no picture")
+    (folder / "truncated.jpg").write_bytes(data[: len(data) // 2])
+    (folder / "page.html").write_text("<html></html>")
+    (folder / "large.jpg").write_bytes(data + b"\x00" * MAX_FILE_BYTES)
+    Image.new("1", (9000, 6000)).save(folder / "bomb.png")
+    Image.fromarray(landscape).save(folder / "landscape.png")
+    Image.fromarray(crowd).save(folder / "crowd.png")
+    (folder / "photo.jpg").write_bytes(data)
+    return folder
+
+
+def encoded(path):
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def test_detect_image_gives_every_face(client, files):
+    result = client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image")
+    assert (result["width"], result["height"]) == (512, 512) and result["detector"] in ("yunet", "haar")
+    (face,) = result["faces"]
+    assert set(face) == {"box", "emotion", "confidence", "intensity", "valence", "arousal", "probabilities"}
+    assert face["emotion"] == "happy" and tuple(face["probabilities"]) == EMOTIONS
+
+
+@pytest.mark.parametrize(("name", "count"), [("landscape.png", 0), ("crowd.png", 20)])
+def test_detect_image_with_none_and_with_twenty_faces(client, files, name, count):
+    assert len(client.predict(handle_file(files / name), api_name="/detect_image")["faces"]) == count
+
+
+@pytest.mark.parametrize("head", ["", "data:image/jpeg;base64,"])
+def test_predict_answers_for_the_largest_face(client, files, head):
+    answer = client.predict(head + encoded(files / "photo.jpg"), api_name="/predict")
+    assert answer["face"] is True and answer["emotion"] == "happy"
+    assert 14 < answer["confidence"] <= 100
+    assert answer["confidence"] == pytest.approx(100 * max(answer["probabilities"].values()), abs=0.01)
+    assert tuple(answer["probabilities"]) == EMOTIONS and len(answer["box"]) == 4
+
+
+def test_predict_without_a_face_says_so(client, files):
+    answer = client.predict(encoded(files / "landscape.png"), api_name="/predict")
+    assert answer["face"] is False and answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("empty.jpg", "empty"),
+        ("text.jpg", "not_an_image"),
+        ("page.html", "not_an_image"),
+        ("truncated.jpg", "damaged"),
+        ("large.jpg", "too_large"),
+        ("bomb.png", "too_many_pixels"),
+    ],
+)
+def test_detect_image_refuses_bad_files_with_a_typed_error_and_goes_on(client, files, name, code):
+    with pytest.raises(AppError) as refusal:
+        client.predict(handle_file(files / name), api_name="/detect_image")
+    assert refusal.value.title == code
+    assert refusal.value.message.endswith(".") and "Traceback" not in refusal.value.message
+    assert client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "empty"),
+        ("%%%", "bad_base64"),
+        ("data:image/png;base64,AAA", "bad_base64"),
+        (base64.b64encode(b"hello").decode(), "not_an_image"),
+        ("A" * (MAX_FILE_BYTES * 8 // 5), "too_large"),
+    ],
+)
+def test_predict_refuses_bad_text_with_a_typed_error(client, text, code):
+    with pytest.raises(AppError) as refusal:
+        client.predict(text, api_name="/predict")
+    assert refusal.value.title == code
+
+
+def test_model_info_describes_what_serves(client):
+    info = client.predict(api_name="/model_info")
+    assert [label["name"] for label in info["labels"]] == list(EMOTIONS)
+    assert all(label["emoji"] and label["colour"].startswith("#") for label in info["labels"])
+    assert info["source"] == "bundled" and info["metrics"]["test"]["images"] == 3589
+
+
+def test_the_api_documents_exactly_its_endpoints(client):
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(endpoints) == {"/detect_frame", "/detect_image", "/predict", "/analyze_video", "/model_info"}
+    assert endpoints["/predict"]["parameters"][0]["python_type"]["type"] == "str"
+    assert "filepath" in str(endpoints["/detect_image"]["parameters"][0]["python_type"])
+
+
+def test_the_documentation_names_the_fields_of_every_answer(app, client, files):
+    info = json.loads(urllib.request.urlopen(f"{app.url}/gradio_api/info").read())["named_endpoints"]
+    answers = {
+        "/detect_image": client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image"),
+        "/predict": client.predict(encoded(files / "photo.jpg"), api_name="/predict"),
+        "/model_info": client.predict(api_name="/model_info"),
+    }
+    fields = {name: set(answer) for name, answer in answers.items()}
+    fields["/detect_image"] |= set(answers["/detect_image"]["faces"][0])
+    for name, wanted in fields.items():
+        assert all(f'"{field}"' in info[name]["description"] for field in wanted)
+
+
+def test_many_callers_at_once_are_all_answered(app, files):
+    def call(name):
+        return len(Client(app.url, verbose=False).predict(handle_file(files / name), api_name="/detect_image")["faces"])
+
+    names = ["photo.jpg", "landscape.png", "crowd.png"] * 4
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(call, names)) == [1, 0, 20] * 4
+
+
+def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, detector, tmp_path, monkeypatch):
+    from ui import page as page_module
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
+    monkeypatch.setattr(page_module, "KEEP_SECONDS", 2)
+    monkeypatch.setattr(page_module, "SWEEP_SECONDS", 1)
+    page = page_module.build_page(detector)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    try:
+        assert Client(url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
+        deadline = time.monotonic() + 30
+        while list_files(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert list_files(tmp_path) == []
+    finally:
+        page.close()
+
+
+def test_no_file_of_a_visitor_outlives_the_server(files, tmp_path):
+    with start_app(tmp_path, TMPDIR=str(tmp_path)) as app:
+        Client(app.url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")
+        assert any(path.name == "photo.jpg" for path in list_files(tmp_path))
+    assert [path for path in list_files(tmp_path) if path != app.log] == []
+
+
+def list_files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_damage_that_nobody_thought_of_shows_no_inner_workings(files, detector, monkeypatch):
+    from ui import page as page_module
+
+    monkeypatch.setattr(detector.faces, "detect", lambda image: 1 / 0)
+    page = page_module.build_page(detector)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    try:
+        with pytest.raises(AppError) as refusal:
+            Client(url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")
+        assert "division" not in str(refusal.value)
+    finally:
+        page.close()
+
+
+def test_an_upload_over_the_servers_limit_is_refused(app):
+    boundary = "x"
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+    body += b"\x00" * (221 * 2**20) + b"\r\n--x--\r\n"
+    request = urllib.request.Request(f"{app.url}/gradio_api/upload", body)
+    request.add_header("Content-Type", f"multipart/form-data; boundary={boundary}")
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request)
+    assert refusal.value.code == 413
+
+
+def test_files_outside_the_upload_folder_are_not_read(app, photo):
+    """A caller names a path on the server instead of an uploaded file."""
+    body = json.dumps({"data": [{"path": str(photo), "meta": {"_type": "gradio.FileData"}}]}).encode()
+    request = urllib.request.Request(f"{app.url}/gradio_api/call/detect_image", body)
+    request.add_header("Content-Type", "application/json")
+    event = json.loads(urllib.request.urlopen(request).read())["event_id"]
+    answer = urllib.request.urlopen(f"{app.url}/gradio_api/call/detect_image/{event}").read().decode()
+    assert "event: error" in answer and "probabilities" not in answer
+
+
+def test_no_picture_and_no_result_is_logged(app, client, files):
+    private = files / "my_birthday.jpg"
+    private.write_bytes((files / "photo.jpg").read_bytes())
+    assert client.predict(encoded(private), api_name="/predict")["emotion"] == "happy"
+    assert client.predict(handle_file(private), api_name="/detect_image")["faces"]
+    log = app.log.read_text()
+    assert "my_birthday" not in log and "happy" not in log and encoded(private)[:40] not in log

@@ -1,0 +1,429 @@
+"""The Live tab in headless Chromium, with a film for a camera."""
+
+import base64
+import csv
+import io
+import json
+import re
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import cv2
+import gradio as gr
+import numpy as np
+import pytest
+from gradio_client import Client
+from PIL import Image
+from playwright.sync_api import TimeoutError as PageTimeout
+from playwright.sync_api import expect, sync_playwright
+
+from emotion_model.timelines.table import columns
+from support.apps import free_port, start_app
+from support.paths import media
+from ui.live.sessions import Live, LiveConfig
+from ui.live.tab import build_tab
+
+WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
+SIZE = (640, 480)
+BOX = (224, 82, 110, 143)  # of the portrait's face in the camera's picture, read off by eye
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def film(path, pictures):
+    path.write_bytes(b"".join(cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes() for picture in pictures))
+    return path
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory, astronaut, surprised):
+    folder = tmp_path_factory.mktemp("films")
+    smile, surprise = (cv2.resize(picture[:384], SIZE) for picture in (astronaut, surprised))
+    half = cv2.resize(astronaut[:384, 60:316], (320, 480))
+    return {
+        "smile": film(folder / "smile.mjpeg", [smile] * 10),
+        "changing": film(folder / "changing.mjpeg", [smile] * 100 + [surprise] * 100),
+        "two": film(folder / "two.mjpeg", [np.hstack([half, half])] * 10),
+        "nobody": film(folder / "nobody.mjpeg", [np.full((480, 640, 3), 90, np.uint8)] * 10),
+    }
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def live_page(playwright, chromium, app):
+    """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused.
+
+    `script` runs before the page's own.
+    """
+
+    @contextmanager
+    def opened(camera, url=app.url, viewport=DESKTOP, scheme="light", flags=(), script=""):
+        arguments = ["--no-sandbox", *flags]
+        if camera is not None:
+            arguments.append("--use-fake-device-for-media-stream")
+        if camera:
+            arguments += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        page = browser.new_page(viewport=viewport)
+        page.set_default_timeout(WAIT)
+        problems = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(script)
+        page.goto(f"{url}/?__theme={scheme}")
+        page.wait_for_selector(".live[data-ready]")
+        try:
+            yield page
+        finally:
+            browser.close()
+        assert problems == []
+
+    return opened
+
+
+def start(page):
+    page.get_by_role("button", name="Start camera").click()
+
+
+def shown_boxes(page):
+    """The boxes over the video as (x, y, w, h) in pixels of the camera's picture, as it is seen."""
+    return page.evaluate(
+        """() => {
+          const video = document.querySelector('.stage video'), area = video.getBoundingClientRect();
+          return [...document.querySelectorAll('.face-box')].map(box => {
+            const r = box.getBoundingClientRect();
+            return [r.left - area.left, r.top - area.top, r.width, r.height]
+              .map((value, i) => value * (i % 2 ? video.videoHeight / area.height : video.videoWidth / area.width));
+          });
+        }"""
+    )
+
+
+def overlap(a, b):
+    """Intersection over union."""
+    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    shared = max(wide, 0) * max(high, 0)
+    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+
+
+def rows_shown(page):
+    return int(page.locator(".timeline canvas").get_attribute("data-rows") or 0)
+
+
+def wait_for_rows(page, count):
+    page.wait_for_function(f"document.querySelector('.timeline canvas').dataset.rows >= {count}", timeout=WAIT)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_box_lies_on_the_face_mirrored_with_the_picture_or_not(live_page, films, viewport):
+    with live_page(films["smile"], viewport=viewport) as page:
+        start(page)
+        page.wait_for_selector(".face-box")
+        page.wait_for_timeout(300)
+        mirrored = (SIZE[0] - BOX[0] - BOX[2], *BOX[1:])
+        assert overlap(shown_boxes(page)[0], mirrored) > 0.6
+        page.get_by_role("button", name="Mirror").click()
+        page.wait_for_timeout(500)
+        assert overlap(shown_boxes(page)[0], BOX) > 0.6
+        expect(page.locator(".face-box .tag")).to_contain_text("Happy")
+        expect(page.locator(".reading h3")).to_have_text("Happy")
+        expect(page.locator(".meter")).to_contain_text("results/s")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        tag, stage = (page.locator(s).bounding_box() for s in (".face-box .tag", ".stage"))
+        assert tag["x"] >= stage["x"] and tag["x"] + tag["width"] <= stage["x"] + stage["width"]
+
+
+def test_the_video_plays_in_the_page_and_nothing_shifts(live_page, films):
+    with live_page(films["smile"]) as page:
+        start(page)
+        page.wait_for_selector(".face-box")
+        before = page.locator(".timeline").bounding_box()
+        played = page.evaluate("document.querySelector('.stage video').currentTime")
+        wait_for_rows(page, rows_shown(page) + 10)
+        assert page.evaluate("document.querySelector('.stage video').currentTime") > played
+        assert page.locator(".timeline").bounding_box() == before
+
+
+def test_the_label_follows_the_face_and_the_timeline_keeps_both(live_page, films):
+    with live_page(films["changing"]) as page:
+        start(page)
+        for emotion in ("Happy", "Surprise", "Happy"):
+            expect(page.locator(".reading h3")).to_have_text(emotion, timeout=WAIT)
+            expect(page.locator(".face-box .tag")).to_contain_text(emotion)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+        faces = {row["face_id"] for row in rows} - {""}
+        shown = [{row["emotion"] for row in rows if row["face_id"] == face} for face in faces]
+        assert {"happy", "surprise"} in shown  # one and the same face
+
+
+def test_two_faces_have_two_ids_two_colours_and_two_lines(live_page, films):
+    with live_page(films["two"]) as page:
+        start(page)
+        boxes = page.locator(".face-box")
+        expect(boxes).to_have_count(2, timeout=WAIT)
+        assert {box.get_attribute("data-face-id") for box in boxes.all()} == {"1", "2"}
+        assert len({box.evaluate("box => getComputedStyle(box).borderColor") for box in boxes.all()}) == 2
+        page.locator("select.view").select_option("faces")
+        expect(page.locator("select.chosen option")).to_have_text(["main", "face 1", "face 2"])
+        page.locator("select.largest").select_option("1")
+        expect(boxes).to_have_count(1, timeout=WAIT)
+
+
+def test_the_session_is_saved_as_csv_json_and_picture(live_page, films):
+    with live_page(films["smile"]) as page:
+        start(page)
+        wait_for_rows(page, 10)
+        page.get_by_role("button", name="Pause").click()
+        page.wait_for_timeout(1000)
+        saved = {}
+        for name in ("CSV", "JSON", "Picture", "Snapshot"):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=name).click()
+            saved[name] = download.value.path()
+            assert re.fullmatch(r"(emotions|snapshot)-[\d-]+\.(csv|json|png)", download.value.suggested_filename)
+        table = list(csv.DictReader(io.StringIO(saved["CSV"].read_text())))
+        assert tuple(table[0]) == columns()
+        records = json.loads(saved["JSON"].read_text())
+        assert len(records) == len(table) == rows_shown(page) and tuple(records[0]) == columns()
+        times = [row["time"] for row in records]
+        assert times == sorted(times) and times[-1] > times[0]
+        assert [row["frame"] for row in records] == list(range(len(records)))
+        last = records[-1]
+        assert overlap([last[name] for name in "xywh"], BOX) > 0.6 and last["emotion"] == "happy"
+        assert sum(last[f"raw_{name}"] for name in ("angry", "happy", "neutral")) > 0.5
+        assert Image.open(saved["Picture"]).size == (1600, 640)
+        assert Image.open(saved["Snapshot"]).size == SIZE
+
+
+def test_pause_clear_undo_and_stop(live_page, films):
+    with live_page(films["smile"]) as page:
+        start(page)
+        wait_for_rows(page, 5)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator(".live-status")).to_contain_text("Paused")
+        page.wait_for_timeout(1500)
+        held = rows_shown(page)
+        page.wait_for_timeout(1000)
+        assert rows_shown(page) == held
+        page.get_by_role("button", name="Clear").click()
+        page.wait_for_timeout(300)
+        assert rows_shown(page) == 0 and page.get_by_role("button", name="CSV").is_disabled()
+        page.get_by_role("button", name="Undo").click()
+        page.wait_for_timeout(300)
+        assert rows_shown(page) == held
+        page.get_by_role("button", name="Go on").click()
+        wait_for_rows(page, held + 3)
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator(".live-status")).to_contain_text("Camera off")
+        expect(page.locator(".face-box")).to_have_count(0)
+        assert page.evaluate("document.querySelector('.stage video').srcObject") is None
+        kept = rows_shown(page)
+        start(page)
+        wait_for_rows(page, kept + 3)
+
+
+def test_the_interval_between_frames_is_kept(live_page, films):
+    with live_page(films["smile"]) as page:
+        page.locator("select.interval").select_option("1")
+        start(page)
+        wait_for_rows(page, 4)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="JSON").click()
+        times = [row["time"] for row in json.loads(download.value.path().read_text())]
+        assert min(np.diff(times)) > 0.95
+
+
+def test_nobody_in_the_picture_is_said_and_recorded(live_page, films):
+    with live_page(films["nobody"]) as page:
+        start(page)
+        expect(page.locator(".live-status")).to_contain_text("No face in the picture")
+        expect(page.locator(".reading h3")).to_have_text("No face")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+        assert rows and all(row["face_id"] == "" and row["time"] != "" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("camera", "flags", "said"),
+    [(False, (), "The camera is blocked"), (None, (), "No camera was found")],
+    ids=["refused", "missing"],
+)
+def test_without_a_camera_the_page_says_what_to_do(live_page, camera, flags, said):
+    with live_page(camera, flags=flags) as page:
+        start(page)
+        expect(page.locator(".live-status")).to_contain_text(said)
+        expect(page.locator(".live-status")).to_contain_text("Start camera")
+        expect(page.get_by_role("button", name="Start camera")).to_be_enabled()
+
+
+@pytest.mark.parametrize("name", ["NotReadableError", "AbortError", "TrackStartError"])
+def test_a_camera_in_use_is_said_and_can_be_started_when_it_is_free(live_page, films, name):
+    taken = f"""(() => {{
+      const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+      window.free = false;
+      devices.getUserMedia = wanted => window.free ? open(wanted)
+        : Promise.reject(new DOMException('Could not start video source', '{name}'));  // each browser has its own name
+    }})()"""
+    with live_page(films["smile"], script=taken) as page:
+        start(page)
+        expect(page.locator(".live-status")).to_contain_text("The camera is in use")
+        expect(page.locator(".live-status")).to_contain_text("Start camera")
+        page.evaluate("window.free = true")
+        start(page)
+        page.wait_for_selector(".face-box")
+        expect(page.locator(".live-status")).to_contain_text("1 face followed")
+
+
+def test_an_insecure_page_says_so(live_page, app):
+    port = app.url.rsplit(":", 1)[1]
+    flags = ("--host-resolver-rules=MAP emotions.test 127.0.0.1",)
+    with live_page(None, url=f"http://emotions.test:{port}", flags=flags) as page:
+        start(page)
+        expect(page.locator(".live-status")).to_contain_text("https")
+
+
+def test_an_unplugged_camera_is_said_and_can_be_started_again(live_page, films):
+    with live_page(films["smile"]) as page:
+        start(page)
+        page.wait_for_selector(".face-box")
+        page.evaluate(
+            """() => {
+              const track = document.querySelector('.stage video').srcObject.getVideoTracks()[0];
+              track.stop();
+              track.dispatchEvent(new Event('ended'));  // as the browser does when the device goes
+            }"""
+        )
+        expect(page.locator(".live-status")).to_contain_text("The camera is gone")
+        start(page)
+        page.wait_for_selector(".face-box")
+
+
+def test_a_full_house_is_said_and_the_place_taken_when_free(live_page, films, app, astronaut):
+    frame = base64.b64encode(cv2.imencode(".jpg", astronaut[..., ::-1])[1].tobytes()).decode()
+    client, full = Client(app.url, verbose=False), threading.Event()
+
+    def visit():
+        while not full.is_set():
+            for i in range(8):
+                try:
+                    client.predict(frame, f"visitor-{i}", api_name="/detect_frame")
+                except Exception:
+                    time.sleep(1)  # places of other tests are not free yet
+
+    visitors = threading.Thread(target=visit)
+    visitors.start()
+    try:
+        time.sleep(13)
+        with live_page(films["smile"]) as page:
+            start(page)
+            expect(page.locator(".live-status")).to_contain_text("All 8 places are taken", timeout=WAIT)
+            full.set()
+            page.wait_for_selector(".face-box")
+            expect(page.locator(".live-status")).to_contain_text("1 face followed")
+    finally:
+        full.set()
+        visitors.join()
+
+
+def test_a_closed_tab_gives_its_place_to_whoever_waits(live_page, films, detector):
+    def passed_on():
+        port = free_port()
+        with gr.Blocks(analytics_enabled=False) as blocks:
+            # One place, and nobody loses it by being silent: only by leaving.
+            build_tab(Live(detector, LiveConfig(seats=1, idle_seconds=3600)))
+        blocks.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            with live_page(films["smile"], url=url) as waiting, live_page(films["smile"], url=url) as page:
+                start(page)
+                page.wait_for_selector(".face-box")
+                start(waiting)
+                expect(waiting.locator(".live-status")).to_contain_text("Busy", timeout=WAIT)
+                page.close(run_before_unload=True)
+                with suppress(PageTimeout):
+                    return waiting.wait_for_selector(".face-box", timeout=WAIT / 2)
+        finally:
+            blocks.close()
+
+    assert any(passed_on() for _ in range(3))  # a browser may drop the last words of a page that it closes
+
+
+def test_after_a_restart_of_the_server_the_same_page_goes_on(live_page, films, tmp_path):
+    port = free_port()
+    with start_app(tmp_path, port) as running:
+        opened = live_page(films["smile"], url=running.url)
+        page = opened.__enter__()
+        start(page)
+        wait_for_rows(page, 5)
+        page.evaluate("window.sameDocument = true")
+    try:
+        expect(page.locator(".live-status")).to_contain_text("connection is lost", timeout=WAIT)
+        before = rows_shown(page)
+        with start_app(tmp_path, port):
+            wait_for_rows(page, before + 5)
+            expect(page.locator(".live-status")).to_contain_text("1 face followed")
+            assert page.evaluate("window.sameDocument")
+            expect(page.locator(".face-box")).to_have_attribute("data-face-id", "2")  # never an id twice
+    finally:
+        opened.__exit__(None, None, None)
+
+
+def test_the_live_tab_works_from_the_keyboard_and_is_named_for_screen_readers(live_page, films):
+    with live_page(films["smile"]) as page:
+        page.get_by_role("button", name="Start camera").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".face-box")
+        page.get_by_role("button", name="Pause").focus()
+        page.keyboard.press("Space")
+        expect(page.get_by_role("button", name="Go on")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(".announcer")).to_have_text("Face 1: happy")
+        tree = page.locator(".live").aria_snapshot()
+        for name in ("Mirror", "Snapshot", "Read a frame", "Smoothing", "Emotions shown", "Timeline"):
+            assert name in tree, name
+        assert page.locator(".live button:not(:has-text(' ')):empty").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_legible_in_light_and_dark(live_page, films, scheme):
+    from support.pages import contrast
+
+    with live_page(films["smile"], scheme=scheme) as page:
+        start(page)
+        page.wait_for_selector(".face-box")
+        colours = page.evaluate(
+            """() => ['.live-status strong', '.reading h3', '.reading .value', '.live .button.pause', '.settings label',
+              '.measures dt', '.chip span', '.timeline-head h2', 'select.interval', '.meter', '.face-box .tag span']
+              .map(selector => {
+                const element = document.querySelector(selector);
+                let behind = element;
+                const clear = /, 0\\)$|transparent|color\\(/;
+                while (behind.parentElement && clear.test(getComputedStyle(behind).backgroundColor))
+                  behind = behind.parentElement;
+                return [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor,
+                  selector];
+              })"""
+        )
+        for foreground, background, selector in colours:
+            assert contrast(foreground, background) >= 4.5, f"{selector}: {foreground} on {background}"
+
+
+def test_a_real_clip_keeps_one_id_and_turns_to_a_smile(live_page, tmp_path):
+    capture = cv2.VideoCapture(str(media("one_face_neutral_to_smile.mp4")))
+    pictures = []
+    while True:
+        read, picture = capture.read()
+        if not read:
+            break
+        pictures.append(picture[..., ::-1])
+    with live_page(film(tmp_path / "clip.mjpeg", pictures)) as page:
+        start(page)
+        expect(page.locator(".reading h3")).to_have_text("Happy", timeout=WAIT)
+        expect(page.locator(".face-box")).to_have_count(1)

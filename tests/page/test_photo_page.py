@@ -1,0 +1,209 @@
+"""The page in headless Chromium, as a visitor uses it."""
+
+import cv2
+import pytest
+from playwright.sync_api import expect
+
+from support.pages import contrast, luminance
+
+WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def page(request, browser, app):
+    viewport = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}[request.param]
+    context = browser.new_context(viewport=viewport, permissions=["camera", "clipboard-read", "clipboard-write"])
+    context.set_default_timeout(WAIT)
+    page = context.new_page()
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.goto(app.url)
+    open_photo_tab(page)
+    yield page
+    assert page.problems == []
+    context.close()
+
+
+def open_photo_tab(page):
+    page.get_by_role("tab", name="Photo").click()
+    page.wait_for_selector("#photo input[type=file]", state="attached")
+
+
+def upload(page, path):
+    page.set_input_files("#photo input[type=file]", path)
+
+
+def status(page):
+    return page.locator("#status")
+
+
+def test_a_photo_gives_the_annotated_picture_and_a_card(page, photo):
+    expect(status(page)).to_contain_text("Add a photo")
+    upload(page, photo)
+    expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+    card = page.locator(".card")
+    expect(card).to_have_count(1)
+    expect(card.locator("h3")).to_have_text("Happy")
+    expect(card.locator(".bars li")).to_have_count(7)
+    expect(card.locator(".confidence")).to_contain_text("%")
+    picture = page.locator("#annotated img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 512
+
+
+def test_the_bars_are_as_long_as_their_numbers(page, photo):
+    upload(page, photo)
+    page.wait_for_selector(".card")
+    page.wait_for_timeout(700)  # the bars grow for a moment
+    for row in page.locator(".bars li").all():
+        share = int(row.locator(".value").inner_text().rstrip("%")) / 100
+        track, fill = (row.locator(s).bounding_box()["width"] for s in (".track", ".fill"))
+        assert fill / track == pytest.approx(share, abs=0.03)
+
+
+def test_nothing_is_wider_than_the_window(page, tmp_path, crowd):
+    cv2.imwrite(str(tmp_path / "crowd.png"), crowd[..., ::-1])
+    upload(page, tmp_path / "crowd.png")
+    expect(status(page)).to_contain_text("20 faces found", timeout=WAIT)
+    expect(page.locator(".card")).to_have_count(20)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_picture_without_a_face_is_a_friendly_result(page, tmp_path, landscape):
+    cv2.imwrite(str(tmp_path / "landscape.png"), landscape[..., ::-1])
+    upload(page, tmp_path / "landscape.png")
+    expect(status(page)).to_contain_text("No face found", timeout=WAIT)
+    expect(page.locator("#annotated img")).to_be_visible()
+    expect(page.locator(".card")).to_have_count(0)
+    expect(page.locator(".toast-wrap .error")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("bad.jpg", b"this is no picture", "not a picture"),
+        ("empty.png", b"", "empty"),
+        ("cut.jpg", None, "damaged"),
+    ],
+)
+def test_a_bad_file_gets_a_sentence_and_the_next_photo_works(page, tmp_path, photo, name, content, said):
+    bad = tmp_path / name
+    bad.write_bytes(photo.read_bytes()[:9000] if content is None else content)
+    upload(page, bad)
+    expect(status(page)).to_contain_text(said, timeout=WAIT)
+    expect(page.locator("#photo img")).to_have_count(0)
+    page.wait_for_timeout(500)
+    expect(status(page)).to_contain_text(said)
+    upload(page, photo)
+    expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+
+
+def test_removing_the_photo_clears_the_results(page, photo):
+    upload(page, photo)
+    expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+    page.locator("#photo").get_by_label("Clear").or_(page.locator("#photo").get_by_label("Remove Image")).first.click()
+    expect(status(page)).to_contain_text("Add a photo", timeout=WAIT)
+    expect(page.locator(".card")).to_have_count(0)
+    expect(page.locator("#annotated img")).to_have_count(0)
+
+
+def test_a_snapshot_of_the_camera_is_read(page):
+    page.locator("#photo").get_by_label("Capture from camera").click()
+    page.locator("#photo").get_by_text("Click to Access Webcam").click()
+    page.locator("#photo video").wait_for(state="visible")
+    page.wait_for_timeout(1000)  # the first frames of a camera are black
+    page.locator("#photo").get_by_label("capture photo").click()
+    expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+
+
+def test_a_picture_is_pasted(page, photo):
+    png = cv2.imencode(".png", cv2.imread(str(photo)))[1].tolist()
+    page.evaluate(
+        """async bytes => {
+          const blob = new Blob([new Uint8Array(bytes)], {type: 'image/png'});
+          await navigator.clipboard.write([new ClipboardItem({'image/png': blob})]);
+        }""",
+        png,
+    )
+    page.locator("#photo").get_by_label("Paste from clipboard").click()
+    expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+
+
+def test_results_are_announced_and_pictures_are_described_to_screen_readers(page, photo):
+    upload(page, photo)
+    page.wait_for_selector(".card")
+    assert status(page).get_attribute("aria-live") == "polite"
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.locator("h1").count() == 1
+    text = page.locator(".card").aria_snapshot()
+    assert "Happy" in text and text.count("%") >= 8
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_legible_in_light_and_dark(page, photo, scheme, app):
+    page.goto(f"{app.url}/?__theme={scheme}")
+    open_photo_tab(page)
+    upload(page, photo)
+    page.wait_for_selector(".card")
+    colours = page.evaluate(
+        """() => ['h1', '.masthead p', '.card h3', '.confidence', '.bars .value', '#status strong', '.fineprint p']
+          .map(selector => {
+            const element = document.querySelector(selector);
+            let behind = element;
+            while (behind && /, 0\\)$|transparent/.test(getComputedStyle(behind).backgroundColor))
+              behind = behind.parentElement;
+            const paper = getComputedStyle(behind || document.body).backgroundColor;
+            return [getComputedStyle(element).color, paper, selector];
+          })"""
+    )
+    for foreground, background, selector in colours:
+        assert contrast(foreground, background) >= 4.5, f"{selector}: {foreground} on {background}"
+    background = luminance(colours[0][1])
+    assert background > 0.8 if scheme == "light" else background < 0.05
+
+
+def test_the_model_tab_states_scores_and_limits(page):
+    page.get_by_role("tab", name="Model").click()
+    model = page.locator("#model")
+    expect(model).to_contain_text("Accuracy, one view of each face")
+    expect(model).to_contain_text("EU AI Act")
+    figures = page.locator(".drawings img")
+    expect(figures).to_have_count(6)
+    for figure in figures.all():
+        assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
+        assert len(figure.get_attribute("alt")) > 60
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_model_tab_shows_what_the_network_looks_at(page, photo):
+    page.get_by_role("tab", name="Model").click()
+    page.locator("#own-photo input[type=file]").set_input_files(photo)
+    looks = page.locator("#looks")
+    expect(looks).to_contain_text("Its answer: happy", timeout=WAIT)
+    expect(looks.locator("img")).to_have_count(2)
+    own = page.locator("#own-photo")
+    own.get_by_label("Clear").or_(own.get_by_label("Remove Image")).first.click()
+    expect(looks.locator("img")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("bad", "said"), [(False, "No face found"), (True, "not a picture")])
+def test_the_model_tab_says_what_is_wrong_with_a_picture(page, tmp_path, landscape, bad, said):
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"this is no picture" if bad else cv2.imencode(".png", landscape)[1].tobytes())
+    page.get_by_role("tab", name="Model").click()
+    page.locator("#own-photo input[type=file]").set_input_files(path)
+    expect(page.locator("#looks")).to_contain_text(said, timeout=WAIT)
+
+
+def test_the_page_states_privacy_and_limits_and_fetches_nothing_from_elsewhere(browser, app):
+    page = browser.new_page()
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(app.url)
+    page.wait_for_selector("button[role=tab]")
+    page.wait_for_timeout(3000)  # never idle: one request stays open for as long as the page does
+    expect(page.locator(".fineprint")).to_contain_text("not kept")
+    expect(page.locator(".fineprint")).to_contain_text("not what somebody feels")
+    foreign = [url for url in requests if not url.startswith((app.url, "data:", "blob:"))]
+    page.close()
+    assert foreign == []

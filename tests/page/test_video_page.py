@@ -1,0 +1,224 @@
+"""Clips through the API and the page, on the app as `python app.py` starts it."""
+
+import csv
+import json
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from playwright.sync_api import expect
+
+from support import clips
+
+WAIT = 90_000  # ms
+
+
+@pytest.fixture(scope="module")
+def long_clip(film, tmp_path_factory):
+    return clips.write_clip(tmp_path_factory.mktemp("clips") / "long.mp4", film, times=[i / 10 for i in range(3600)])
+
+
+@pytest.fixture(scope="module")
+def client(app):
+    return Client(app.url, verbose=False)
+
+
+def test_the_api_gives_rows_summary_clip_and_files(client, clip):
+    job = client.submit(handle_file(clip), api_name="/analyze_video")
+    answers = list(job)
+    answer, annotated, files = answers[-1]
+    assert answer["done"] and answer["progress"] == 1 and not any(one["done"] for one, _, _ in answers[:-1])
+    rows = [row for one, _, _ in answers for row in one["rows"]]
+    assert [row["time"] for row in rows] == pytest.approx(clips.decode(clip)[0], abs=1e-3)
+    assert answer["summary"]["people"][0]["face_id"] == 1
+    video = annotated["video"] if isinstance(annotated, dict) else annotated
+    assert len(clips.decode(Path(video))[0]) == 20
+    by_ending = {Path(file).suffix for file in files}
+    assert by_ending == {".csv", ".json", ".vtt", ".srt", ".png", ".zip"}
+    with Path(next(file for file in files if file.endswith(".csv"))).open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 20
+
+
+def test_the_api_reports_on_the_way_and_can_be_cancelled(client, long_clip, clip):
+    job = client.submit(handle_file(long_clip), annotated=False, api_name="/analyze_video")
+    seen = 0.0
+    for answer, annotated, files in job:
+        assert not answer["done"] and annotated is None and files is None and answer["rows"]
+        assert answer["progress"] >= seen
+        seen = answer["progress"]
+        if seen > 0.02:
+            break
+    job.cancel()
+    assert 0 < seen < 1
+    # The place is free again.
+    answer, _, _ = client.predict(handle_file(clip), rate=2, annotated=False, api_name="/analyze_video")
+    assert answer["done"] and len(answer["summary"]["people"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [("text.mp4", b"hello", "not_a_video"), ("empty.mp4", b"", "empty"), ("sound.mp4", None, "no_video")],
+)
+def test_the_api_refuses_bad_clips_with_a_typed_error(client, clip, tmp_path, name, content, code):
+    bad = tmp_path / name
+    bad.write_bytes(content) if content is not None else clips.write_tone(bad)
+    with pytest.raises(AppError) as refusal:
+        client.predict(handle_file(bad), api_name="/analyze_video")
+    assert refusal.value.title == code and refusal.value.message.endswith(".")
+    assert str(tmp_path) not in refusal.value.message
+
+
+def test_a_senseless_part_is_a_clear_error(client, clip):
+    with pytest.raises(AppError, match="nothing from 9 s"):
+        client.predict(handle_file(clip), start=9, api_name="/analyze_video")
+    with pytest.raises(AppError, match="rate=-1"):
+        client.predict(handle_file(clip), rate=-1, api_name="/analyze_video")
+
+
+def test_the_documentation_names_the_fields(app):
+    info = json.loads(urllib.request.urlopen(f"{app.url}/gradio_api/info").read())["named_endpoints"]
+    fields = ("done", "progress", "seconds_left", "rows", "summary", "face_id", "time")
+    assert all(f'"{field}"' in info["/analyze_video"]["description"] for field in fields)
+
+
+# The page
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def page(request, browser, app):
+    viewport = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}[request.param]
+    context = browser.new_context(viewport=viewport)
+    context.set_default_timeout(WAIT)
+    page = context.new_page()
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(app.url)
+    page.get_by_role("tab", name="Video").click()
+    page.wait_for_selector("#video-clip input[type=file]", state="attached")
+    yield page
+    assert problems == []
+    context.close()
+
+
+def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
+    page.set_input_files("#video-clip input[type=file]", clip)
+    status = page.locator("#video-status")
+    expect(status).to_contain_text("1 person", timeout=WAIT)
+    player = page.locator("#video-annotated video")
+    expect(player).to_be_attached(timeout=WAIT)
+    page.wait_for_function("document.querySelector('#video-annotated video').readyState >= 2", timeout=WAIT)
+    assert player.evaluate("video => video.duration") == pytest.approx(2, abs=0.1)
+    expect(page.locator("#video-timeline .main-svg").first).to_be_visible(timeout=WAIT)
+    assert status.get_attribute("aria-live") == "polite", "screen readers would not hear that it is done"
+    # A click on the timeline and one on a moment move the clip.
+    area = page.locator("#video-timeline .nsewdrag").nth(1)
+    area.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    box = area.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    page.wait_for_function("document.querySelector('#video-annotated video').currentTime > 1.2", timeout=WAIT)
+    assert player.evaluate("video => video.currentTime") == pytest.approx(1.5, abs=0.1)
+    moment = page.locator("#video-summary .moment").first
+    moment.click()
+    wanted = float(moment.get_attribute("data-time"))
+    assert player.evaluate("video => video.currentTime") == pytest.approx(wanted, abs=0.05)
+    expect(page.locator("#video-files")).to_contain_text("my_clip_emotions")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # Without the clip its results go too.
+    page.locator("#video-clip").get_by_label("Clear").first.click()
+    expect(status).to_contain_text("Add a clip", timeout=WAIT)
+    for gone in ("annotated video", "timeline .main-svg", "summary .person", "files a"):
+        expect(page.locator(f"#video-{gone}").first).not_to_be_visible()
+
+
+def test_a_recording_is_analysed_at_once(page):
+    clip = page.locator("#video-clip")
+    page.evaluate("""() => {
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = (wanted) => ask(wanted).then((stream) => (window.camera = stream));
+    }""")
+    clip.get_by_label("Capture from camera").click()
+    clip.get_by_text("Webcam").click()
+    clip.get_by_text("Record").click()
+    page.wait_for_timeout(2000)
+    assert page.evaluate("camera.getAudioTracks().length") == 0, "faces need no microphone"
+    clip.get_by_text("Stop").click()
+    expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
+    page.wait_for_function("document.querySelector('#video-annotated video')?.duration > 1", timeout=WAIT)
+    # The recording itself says no length; the player beside it shows one all the same.
+    page.wait_for_function("isFinite(document.querySelector('#video-clip video').duration)", timeout=WAIT)
+    expect(clip).not_to_contain_text("NaN")
+
+
+def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
+    page.set_input_files("#video-clip input[type=file]", long_clip)
+    expect(page.locator("#video-status progress[value]")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#video-status [aria-live=off] progress")).to_be_visible()  # nobody wants each percent read out
+    expect(page.locator("#video-summary .person")).to_have_count(1, timeout=WAIT)  # partial results
+    page.locator("#video-stop").click()
+    expect(page.locator("#video-status")).to_contain_text("Stopped", timeout=WAIT)
+    expect(page.locator("#video-files")).to_contain_text("long_emotions")
+    page.wait_for_function("document.querySelector('#video-annotated video')?.duration > 0", timeout=WAIT)
+    assert page.evaluate("document.querySelector('#video-annotated video').duration") < 350
+
+
+def test_another_clip_takes_the_place_of_the_one_in_work(page, long_clip, clip):
+    upload, status = "#video-clip input[type=file]", page.locator("#video-status")
+    page.set_input_files(upload, long_clip)
+    expect(page.locator("#video-summary .person")).to_have_count(1, timeout=WAIT)
+    page.locator("#video-clip").get_by_label("Clear").first.click()
+    page.set_input_files(upload, clip)  # at once
+    expect(page.locator("#video-files")).to_contain_text("my_clip_emotions", timeout=WAIT)
+    page.wait_for_timeout(1500)  # nothing of the first one comes late
+    expect(status).to_contain_text("1 person")
+    expect(page.locator("#video-files")).to_contain_text("my_clip_emotions")
+
+
+def test_a_bad_clip_gets_a_sentence_and_the_next_one_works(page, tmp_path, landscape):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("this is no clip")
+    page.set_input_files("#video-clip input[type=file]", bad)
+    expect(page.locator("#video-status")).to_contain_text("not a video", timeout=WAIT)
+    empty = clips.write_clip(tmp_path / "empty.mp4", lambda t: np.ascontiguousarray(landscape), seconds=1)
+    page.locator("#video-clip").get_by_label("Clear").first.click()
+    page.set_input_files("#video-clip input[type=file]", empty)
+    expect(page.locator("#video-status")).to_contain_text("No face was seen", timeout=WAIT)
+
+
+def test_a_gif_is_a_clip_too(page, film, tmp_path):
+    from PIL import Image
+
+    pictures = [Image.fromarray(film(i / 5)) for i in range(5)]
+    pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:], duration=200)
+    page.get_by_role("button", name="Settings").click()
+    page.set_input_files("#video-pictures input[type=file]", tmp_path / "moving.gif")
+    expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
+
+
+def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):
+    from PIL import Image
+
+    Image.fromarray(crowd).save(tmp_path / "crowd.png")
+    Image.fromarray(landscape).save(tmp_path / "landscape.png")
+    (tmp_path / "bad.jpg").write_text("this is no picture")
+    page.get_by_role("tab", name="Album").click()
+    files = [photo, tmp_path / "crowd.png", tmp_path / "landscape.png", tmp_path / "bad.jpg"]
+    page.set_input_files("#album-photos input[type=file]", files)
+    status = page.locator("#album-status")
+    expect(status).to_contain_text("In 4 photos, 1 of them not readable", timeout=WAIT)
+    expect(page.locator("#album-table")).to_contain_text("photo.jpg")
+    with page.expect_download() as download:
+        page.locator("#album-file a").first.click()
+    rows = list(csv.DictReader(Path(download.value.path()).read_text(encoding="utf-8").splitlines()))
+    counts = {name: sum(row["photo"] == name for row in rows) for name in ("photo.jpg", "landscape.png", "bad.jpg")}
+    assert counts == {"photo.jpg": 1, "landscape.png": 1, "bad.jpg": 1} and len(rows) >= 10
+    assert rows[0]["emotion"] == "happy"
+    assert {row["note"] for row in rows if row["photo"] == "landscape.png"} == {"no face found"}
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # Photos that are taken out again leave the table too.
+    for left in ("In 3 photos, 1 of", "In 2 photos, 1 of", "In 1 photo, 1 of"):
+        page.locator("#album-photos").get_by_label("Remove this file").first.click()
+        expect(status).to_contain_text(left, timeout=WAIT)

@@ -1,0 +1,58 @@
+"""The running app."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.paths import ROOT
+
+
+@dataclass(frozen=True)
+class RunningApp:
+    """The app as `python app.py` starts it."""
+
+    url: str
+    log: Path
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def start_app(folder: Path, port: int | None = None, root: Path = ROOT, **variables: str) -> Iterator[RunningApp]:
+    """Start the app, on a free port by default, its log in `folder`; it is ended, as a host would, at the end."""
+    port = port or free_port()
+    log = folder / "log"
+    environment = os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)} | variables
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                pytest.fail(f"app.py ended by itself:\n{log.read_text()}")
+            try:
+                urllib.request.urlopen(url, timeout=5)
+                break
+            except OSError:
+                time.sleep(0.2)
+        else:
+            pytest.fail(f"app.py did not answer:\n{log.read_text()}")
+        yield RunningApp(url, log)
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -1,0 +1,180 @@
+import csv
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from support.paths import ROOT
+from support.training import faces, names, write_parquet
+from train.ablate import main
+from train.config import PRESETS, settings, with_settings
+from train.experiments.plans import PlanError, read_plan
+
+PLAN = """
+preset = "seed"
+seeds = [0, 1]
+[common]
+filters = [4, 8]
+kernel_sizes = [[3], [3]]
+attention_blocks = []
+dense_units = [8]
+dense_dropout = [0.1]
+epochs = 1
+batch_size = 16
+image_size = 16
+[runs.reference]
+[runs.skips]
+skip_connections = true
+"""
+
+
+def write_data(folder):
+    data = folder / "data"
+    data.mkdir()
+    for split, seed in (("train", 0), ("validation", 1), ("test", 2)):
+        write_parquet(data, split, faces(28, seed), names(28))
+    return data
+
+
+def write_plan(tmp_path, text):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The data and the folder of the plan above, made; never changed."""
+    folder = tmp_path_factory.mktemp("plan")
+    data, out = write_data(folder), folder / "out"
+    assert main([str(write_plan(folder, PLAN)), "--data", str(data), "--out", str(out)]) == 0
+    return data, out
+
+
+@pytest.fixture
+def out(made, tmp_path):
+    """A copy of that folder."""
+    return shutil.copytree(made[1], tmp_path / "out")
+
+
+def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, made, capsys):
+    data, out = made
+    with (out / "results.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["reference", "skips"]
+    assert int(rows["skips"]["parameters"]) > int(rows["reference"]["parameters"])
+    assert rows["reference"]["difference"] == "0.0" and rows["skips"]["changes"] == "skip_connections true"
+    for row in rows.values():
+        assert row["seeds"] == "2" and row["failed"] == "0" and row["accuracy_spread"] != ""
+        assert 0 <= float(row["accuracy"]) <= 1 and float(row["ms_per_face"]) > 0 and int(row["train_faces"]) == 28
+    with Image.open(out / "results.png") as plot:
+        assert plot.width > 600 and len(plot.convert("RGB").getcolors(1 << 20)) > 10
+    again = [str(write_plan(tmp_path, PLAN)), "--data", str(data), "--out", str(out)]
+    capsys.readouterr()
+    assert main(again) == 0
+    assert "[" not in capsys.readouterr().out.split("reference")[0], "runs were made anew"
+    for text, more in ((PLAN, ["--limit", "20"]), (PLAN.replace("epochs = 1\n", "epochs = 2\n"), [])):
+        command = [str(write_plan(tmp_path, text)), "--data", str(data), "--out", str(out), *more]
+        assert main(command) == 2, "old figures under new settings"
+        assert "reference-seed0 is a run with other settings" in capsys.readouterr().err
+
+
+def test_chosen_runs_of_a_plan_are_made_alone(tmp_path, made, out, capsys):
+    text = PLAN.replace("seeds = [0, 1]", "seeds = [0]")
+    plan = write_plan(tmp_path, f'{text}[runs.longer]\nloss = "cross_entropy"\nepochs = 12\n')
+    assert read_plan(plan).runs["longer"]["epochs"] == 12, "a run's own setting goes before the common one"
+    shutil.rmtree(out / "skips-seed0")
+    command = [str(plan), "--data", str(made[0]), "--out", str(out), "--only"]
+    assert main([*command, "skips"]) == 0
+    with (out / "results.csv").open() as file:
+        assert [row["run"] for row in csv.DictReader(file)] == ["reference", "skips"]
+    assert main([*command, "hops"]) == 2
+    assert "no run hops; it has reference, skips, longer" in capsys.readouterr().err
+
+
+def test_a_failed_run_does_not_stop_the_rest(tmp_path, made, out, capsys):
+    text = PLAN.replace("seeds = [0, 1]", "seeds = [0]").replace("[runs.skips]", "[runs.last]")
+    text = text.replace("[runs.reference]", '[runs.reference]\n[runs.broken]\noptimizer = "adamw"\nimage_size = 8')
+    plan = write_plan(tmp_path, text)
+    (out / "broken-seed0").mkdir()
+    (out / "broken-seed0" / "config.json").write_text("{}")  # as if of another configuration
+    assert main([str(plan), "--data", str(made[0]), "--out", str(out)]) == 1
+    with (out / "results.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert rows["broken"]["failed"] == "1" and rows["broken"]["accuracy"] == ""
+    assert rows["last"]["failed"] == "0" and rows["last"]["accuracy"] != ""
+    assert "another configuration" in capsys.readouterr().out
+
+
+def test_a_stopped_plan_stops_its_run_too(tmp_path):
+    plan = write_plan(tmp_path, PLAN.replace("epochs = 1\n", "epochs = 5000\n"))
+    command = [
+        sys.executable,
+        "-m",
+        "train.ablate",
+        str(plan),
+        "--data",
+        str(write_data(tmp_path)),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    history = tmp_path / "out" / "reference-seed0" / "history.json"
+    for _ in range(900):
+        if history.exists():
+            break
+        time.sleep(0.1)
+    assert history.exists(), "the run did not begin"
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on from here" in printed
+    assert (tmp_path / "out" / "reference-seed0" / "checkpoint" / "state.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[runs", "cannot be read as TOML"),
+        ("seeds = [0]", "holds no run"),
+        ("presets = 'seed'\n[runs.a]", "unknown entry presets"),
+        ("preset = 'huge'\n[runs.a]", "choose one of"),
+        ("seeds = [1, 1]\n[runs.a]", "different whole numbers"),
+        ("[runs.a]\nlearning_speed = 1", r"\[runs.a\]: unknown setting learning_speed"),
+        ("[runs.a]\nrotation = 400", r"\[runs.a\]: rotation=400"),
+        ("[common]\npooling = 'sum'\n[runs.a]", "pooling='sum'"),
+        ("[common]\nseed = 5\n[runs.a]", "seed is no setting of a run"),
+        ("[runs.a]\nepochs = 10.5", r"\[runs.a\]: argument --epochs: invalid int value"),
+        ("[runs.a]\nrotation = true", "argument --rotation: expected one argument"),
+        ("[runs.a]\nclasses = 8", "unrecognized arguments: --classes 8"),
+        ("seeds = 3\n[runs.a]", "seeds = 3: give different whole numbers"),
+        ("seeds = [true]\n[runs.a]", "different whole numbers"),
+        ("preset = ['seed']\n[runs.a]", "choose one of"),
+        ("common = 3\n[runs.a]", "settings stand in tables"),
+        ("[runs]\na = 3", "settings stand in tables"),
+    ],
+)
+def test_a_plan_that_cannot_work_is_refused_before_anything_runs(tmp_path, text, message):
+    with pytest.raises(PlanError, match=message):
+        read_plan(write_plan(tmp_path, text))
+
+
+def test_the_plans_that_come_along_are_valid():
+    plans = sorted((ROOT / "train" / "plans").glob("*.toml"))
+    assert plans
+    for path in plans:
+        plan = read_plan(path)
+        assert not next(iter(plan.changes.values())), "the first run is the one to compare with"
+
+
+def test_every_setting_can_be_changed_and_an_unknown_one_is_named():
+    assert with_settings(PRESETS["seed"], {}) == PRESETS["seed"]
+    changed = with_settings(PRESETS["seed"], {"pooling": "max", "learning_rate": 1e-3, "rotation": 45.0})
+    assert changed.architecture.pooling == "max" and changed.training.learning_rate == 1e-3
+    assert changed.training.augmentation.rotation == 45 and changed.training.augmentation.zoom == 0.2
+    assert {"filters", "batch_size", "flip", "loss"} <= set(settings())
+    with pytest.raises(ValueError, match="speed"):
+        with_settings(PRESETS["seed"], {"speed": 1})

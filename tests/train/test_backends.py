@@ -1,0 +1,109 @@
+"""The same code trains on every Keras backend, and what one saves another loads."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support.paths import ROOT
+
+pytest.importorskip("torch", reason="needs torch: requirements-torch.txt")
+pytest.importorskip("jax", reason="needs jax: requirements-dev.txt")
+
+TRAIN = """
+import sys
+from pathlib import Path
+import numpy as np, keras
+sys.path[:0] = ["tests"]
+from support.models import TINY
+from dataclasses import replace
+from emotion_model.faces.cropping import network_input
+from support.training import faces
+from train.config import Preset, TrainingConfig
+from train.data.fer2013 import FaceDataset
+from train.fitting.loop import fit
+labels = np.arange(56) % 7
+data = FaceDataset(faces(56, 0) // 8 + (labels * 32).astype(np.uint8)[:, None, None], labels)
+recipe = TrainingConfig(epochs=6, batch_size=8, learning_rate=1e-2, precision=sys.argv[2], ema_momentum=0.9,
+    device_augmentation=sys.argv[3] == "device")
+out = Path(sys.argv[1])
+metrics = fit(Preset(replace(TINY, attention_blocks=(1,)), recipe), data, data, out, 0)
+model = keras.saving.load_model(out / "model.keras")
+inputs = network_input(data.images, 48)
+np.savez(out / "answers.npz", inputs=inputs, probabilities=model.predict(inputs, verbose=0))
+"""
+PREDICT = """
+import json, sys, numpy as np, keras
+differences = {}
+for folder in sys.argv[1:]:
+    saved = np.load(folder + "/answers.npz")
+    probabilities = keras.saving.load_model(folder + "/model.keras").predict(saved["inputs"], verbose=0)
+    differences[folder] = float(np.abs(probabilities - saved["probabilities"]).max())
+print(json.dumps([keras.backend.backend(), differences]))
+"""
+RUNS = (
+    ("tensorflow", "float32", "processor"),
+    ("tensorflow", "mixed_bfloat16", "processor"),
+    ("torch", "float32", "processor"),
+    ("torch", "mixed_bfloat16", "device"),
+    ("jax", "mixed_bfloat16", "device"),
+)
+
+
+def run(backend, code, *arguments):
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder for each of the runs, with the model and what it answered on the backend that trained it."""
+    folders = {}
+    for backend, precision, augmented in RUNS:
+        folder = folders[backend, precision, augmented] = tmp_path_factory.mktemp(backend)
+        run(backend, TRAIN, folder, precision, augmented)
+    return folders
+
+
+@pytest.mark.parametrize("which", RUNS, ids=" ".join)
+def test_every_backend_learns(trained, which):
+    history = json.loads((trained[which] / "history.json").read_text())
+    assert history[-1]["loss"] < history[0]["loss"], "it learned nothing"
+    assert json.loads((trained[which] / "environment.json").read_text())["backend"] == which[0]
+
+
+@pytest.mark.parametrize("loaded", ["tensorflow", "torch", "jax"])
+def test_a_model_trained_on_one_backend_answers_the_same_on_another(trained, loaded):
+    others = [str(folder) for (backend, *_), folder in trained.items() if backend != loaded]
+    backend, differences = json.loads(run(loaded, PREDICT, *others).splitlines()[-1])
+    assert backend == loaded and list(differences) == others
+    assert max(differences.values()) < 1e-4, differences
+
+
+@pytest.mark.parametrize(("backend", "kind"), [("torch", "Fused"), ("jax", "Block")])
+def test_fast_layers_compute_what_keras_own_do(backend, kind):
+    code = """
+import numpy as np, keras
+from emotion_model.network.architecture import ArchitectureConfig, build_model
+from train.fitting.fast import with_fast_layers
+keras.utils.set_random_seed(0)
+config = ArchitectureConfig(filters=(4, 8), kernel_sizes=((3,), (3,)), attention_blocks=(2,), dense_units=(8,),
+    dense_dropout=(0.0,), spatial_dropout=0.0, image_size=16)
+plain = build_model(config)
+fast = with_fast_layers(plain)
+rng = np.random.default_rng(0)
+x, y = rng.uniform(0, 255, (16, 16, 16, 1)).astype("float32"), np.eye(7, dtype="float32")[rng.integers(0, 7, 16)]
+for model in (plain, fast):
+    model.compile(optimizer=keras.optimizers.SGD(0.05), loss="categorical_crossentropy")
+    for _ in range(3):
+        model.train_on_batch(x, y)
+kinds = {type(layer).__name__ for layer in fast.layers} - {type(layer).__name__ for layer in plain.layers}
+print(sorted(kinds)[0], max(np.abs(a - b).max() for a, b in zip(plain.get_weights(), fast.get_weights())))
+"""
+    name, difference = run(backend, code).split()[-2:]
+    assert name.startswith(kind) and float(difference) < 2e-3  # running variances: one divides by n, one by n - 1

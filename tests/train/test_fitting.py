@@ -1,0 +1,677 @@
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from emotion_model import EMOTIONS, LABELS, EmotionClassifier, EmotionEnsemble, Label
+from emotion_model.faces.cropping import network_input
+from emotion_model.network.calibration import scale_confidence
+from support.models import TINY
+from support.paths import ROOT
+from support.training import (
+    RECIPE,
+    VOTES,
+    faces,
+    names,
+    nothing,
+    preset,
+    relabelled,
+    same,
+    separable,
+    weights_of,
+    write_parquet,
+)
+from train import __main__ as command
+from train.blend import main as blend_main
+from train.config import PRESETS, TrainingConfig, meanings, settings
+from train.data.fer2013 import DataError, FaceDataset, load_split
+from train.evaluate import main as evaluate_main
+from train.evaluation.metrics import classification_metrics, expected_calibration_error
+from train.evaluation.scores import evaluate, ferplus_majority
+from train.exporting import model as export_module
+from train.exporting.calibration import fit_temperature
+from train.exporting.model import export
+from train.fitting import environment
+from train.fitting.fast import fastest_precision
+from train.fitting.loop import fit
+from train.fitting.run import Run
+from train.fitting.signals import StoppedError
+from train.fitting.starts import Start
+from train.fitting.teachers import Teacher
+
+
+@pytest.fixture(scope="module")
+def data():
+    return separable(56, 0), separable(28, 1)
+
+
+@pytest.fixture(scope="module")
+def lessons():
+    """Enough faces to learn from in few epochs, each of which costs a plot and a checkpoint besides its steps."""
+    return separable(560, 0), separable(28, 1)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """The folder of a finished run of one epoch; never changed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    fit(preset(epochs=1), *data, folder, 0)
+    return folder
+
+
+@pytest.fixture
+def finished(trained, tmp_path):
+    """A copy of that folder."""
+    return shutil.copytree(trained, tmp_path / "finished")
+
+
+def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_path):
+    metrics = fit(preset(), *data, tmp_path, 5)
+    assert sorted(f.name for f in tmp_path.iterdir()) == [
+        "config.json", "curves.png", "environment.json", "history.json", "metrics.json", "model.keras"
+    ]  # fmt: skip
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert TrainingConfig(**config["training"]) == RECIPE and config["data"]["train_duplicates_dropped"] == 5
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert [entry["epoch"] for entry in history] == [1, 2, 3]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"} <= set(history[0])
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["keras"] == keras.__version__ and environment["backend"] == keras.backend.backend()
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    assert getattr(model, "optimizer", None) is None
+    probabilities = model.predict(network_input(data[1].images, 48), verbose=0)
+    assert metrics["validation"]["accuracy"] == pytest.approx(
+        (probabilities.argmax(1) == data[1].labels).mean(), abs=1e-4
+    )
+    assert metrics["validation"]["accuracy"] == pytest.approx(max(e["val_accuracy"] for e in history), abs=1e-4)
+
+
+def test_a_network_learns_what_can_be_learned(lessons, tmp_path):
+    metrics = fit(preset(epochs=4, batch_size=7, learning_rate=1e-2, ema_momentum=0.9), *lessons, tmp_path, 0)
+    assert metrics["validation"]["accuracy"] > 0.8
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(data, tmp_path, trained):
+    for seed in (0, 1):
+        fit(preset(epochs=1, seed=seed), *data, tmp_path / str(seed), 0)
+    assert same(weights_of(tmp_path / "0"), weights_of(trained))
+    assert not same(weights_of(tmp_path / "1"), weights_of(trained))
+
+
+def test_a_network_learns_from_blended_faces_too(lessons, data, tmp_path, trained):
+    recipe = {"epochs": 8, "batch_size": 7, "learning_rate": 1e-2, "ema_momentum": 0.9, "class_weight_power": 0.25}
+    metrics = fit(preset(**recipe, mixup=0.2), *lessons, tmp_path / "mixed", 0)
+    assert metrics["validation"]["accuracy"] > 0.7
+    fit(preset(epochs=1, mixup=0.2), *data, tmp_path / "short", 0)
+    assert not same(weights_of(tmp_path / "short"), weights_of(trained)), "no face was blended"
+
+
+ONE_CYCLE = {"schedule": "one_cycle", "optimizer": "adamw", "weight_decay": 0.5, "ema_momentum": 0.9, "mixup": 0.2}
+
+
+@pytest.fixture(scope="module", params=[{}, ONE_CYCLE], ids=["plateau", "one_cycle"])
+def unbroken(request, data, tmp_path_factory):
+    """The changes to a recipe, and the folder of a run with them that was never stopped."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    fit(preset(**request.param), *data, folder, 0)
+    return request.param, folder
+
+
+@pytest.mark.parametrize("stop_after", [3, 7, 9, 14])
+def test_a_run_stopped_at_or_within_an_epoch_ends_as_if_it_never_had(data, tmp_path, unbroken, stop_after):
+    changes, whole_dir = unbroken
+
+    class Impatient(dict):
+        """Asks to stop after some batches, as a signal would."""
+
+        asked = 0
+
+        def __getitem__(self, key):
+            self.asked += 1
+            return self.asked >= 2 * stop_after - 1
+
+    run = Run(preset(**changes), *data, tmp_path / "broken")
+    initial = run.networks.model.get_weights()
+    (tmp_path / "broken").mkdir()
+    run.resume()
+    with pytest.raises(StoppedError):
+        run.train(Impatient())
+    assert (tmp_path / "broken" / "checkpoint" / "state.json").exists()
+    fit(preset(**changes), *data, tmp_path / "broken", 0)
+    assert same(weights_of(whole_dir), weights_of(tmp_path / "broken"))
+    assert not same(weights_of(whole_dir), initial), "nothing was learned"
+    whole, broken = (json.loads((of / "history.json").read_text()) for of in (whole_dir, tmp_path / "broken"))
+    for name in ("val_accuracy", "accuracy", "loss"):
+        assert [e[name] for e in whole] == pytest.approx([e[name] for e in broken], abs=1e-5)
+
+
+def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path):
+    changes = {"plateau_patience": 1, "early_stopping_patience": 3, "epochs": 60, "learning_rate": 0.5}
+    fit(preset(**changes), *data, tmp_path / "whole", 0)
+    whole = json.loads((tmp_path / "whole" / "history.json").read_text())
+    assert len(whole) < 60, "early stopping did not happen"
+    assert whole[-1]["learning_rate"] < whole[0]["learning_rate"], "the rate was not halved"
+
+    class AfterEpoch(dict):
+        asked = 0
+
+        def __getitem__(self, key):
+            self.asked += 1
+            return self.asked >= 2 * 16
+
+    run = Run(preset(**changes), *data, tmp_path / "broken")
+    (tmp_path / "broken").mkdir()
+    run.resume()
+    with pytest.raises(StoppedError):
+        run.train(AfterEpoch())
+    fit(preset(**changes), *data, tmp_path / "broken", 0)
+    broken = json.loads((tmp_path / "broken" / "history.json").read_text())
+    assert [e["learning_rate"] for e in broken] == [e["learning_rate"] for e in whole]
+
+
+def test_a_finished_run_is_not_trained_again(data, finished, capsys):
+    first = json.loads((finished / "metrics.json").read_text())
+    assert fit(preset(epochs=1), *data, finished, 0) == first
+    assert "already complete" in capsys.readouterr().out
+
+
+def test_the_accuracy_of_an_epoch_is_the_mean_over_its_faces(data, tmp_path, monkeypatch):
+    """The network is frozen, so that its accuracy on the epoch's faces can be computed afterwards."""
+    frozen = preset(epochs=1, batch_size=10, learning_rate=1e-7, augmentation=nothing())
+    monkeypatch.setattr("train.fitting.networks.optimizer_of", lambda *_: keras.optimizers.SGD(0.0))
+    recipe = replace(frozen, architecture=replace(TINY, batch_norm=False, spatial_dropout=0.0, dense_dropout=(0.0,)))
+    fit(recipe, *data, tmp_path, 0)
+    (entry,) = json.loads((tmp_path / "history.json").read_text())
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    probabilities = model.predict(network_input(data[0].images, 48), verbose=0)
+    assert entry["accuracy"] == pytest.approx((probabilities.argmax(1) == data[0].labels).mean(), abs=1e-4)
+
+
+def test_another_configuration_in_the_same_folder_is_refused(data, finished):
+    with pytest.raises(ValueError, match=r"another configuration \(epochs 1, now 2\)"):
+        fit(preset(epochs=2), *data, finished, 0)
+
+
+def test_a_run_that_began_before_a_setting_existed_is_still_the_same(data, finished, capsys):
+    config = json.loads((finished / "config.json").read_text())
+    del config["training"]["gentle_epochs"], config["training"]["augmentation"]["degradation"]
+    (finished / "config.json").write_text(json.dumps(config))
+    fit(preset(epochs=1), *data, finished, 0)
+    assert "already complete" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"another configuration \(gentle_epochs 0, now 1\)"):
+        fit(preset(epochs=1, gentle_epochs=1), *data, finished, 0)
+
+
+def shifted(dataset):
+    """A teacher who is sure that every face shows the class after its label's."""
+    return Teacher([{"source": "shifted", "sha256": "0"}], np.eye(7, dtype=np.float32)[(dataset.labels + 1) % 7])
+
+
+def test_a_student_learns_what_its_teacher_says(lessons, tmp_path):
+    train, validation = lessons
+    agreeing = replace(validation, labels=(validation.labels + 1) % 7)
+    recipe = preset(epochs=3, batch_size=7, learning_rate=1e-2, ema_momentum=0.9, distillation=1.0)
+    metrics = fit(recipe, train, agreeing, tmp_path, 0, teacher=shifted(train))
+    assert metrics["validation"]["accuracy"] > 0.4, "it says what the labels say, or nothing"
+
+
+def test_the_teachers_share_of_the_targets_is_the_distillation(data, tmp_path):
+    run = Run(preset(distillation=0.25, label_smoothing=0.0), *data, tmp_path, teacher=shifted(data[0]))
+    rows, labels = np.arange(len(data[0])), data[0].labels
+    assert run.targets[rows, labels] == pytest.approx(0.75) and run.targets[rows, (labels + 1) % 7] == pytest.approx(
+        0.25
+    )
+    np.testing.assert_allclose(run.targets.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_a_teacher_is_the_mean_of_its_models_over_faces_as_they_are_and_mirrored(data, tiny_model, tmp_path):
+    teacher = Teacher.of_models([tiny_model, relabelled(tiny_model, tmp_path / "turned", LABELS[::-1])], data[0])
+    one = EmotionClassifier.load(tiny_model)
+    mean = (one.predict(data[0].images) + one.predict(data[0].images[:, :, ::-1])) / 2
+    np.testing.assert_allclose(teacher.probabilities, (mean + mean[:, ::-1]) / 2, atol=1e-6)
+    assert [entry["source"] for entry in teacher.record] == ["emotion_cnn.keras"] * 2
+
+
+def test_a_teacher_of_other_classes_is_refused(data, tiny_model, tmp_path):
+    strange = relabelled(tiny_model, tmp_path / "strange", (*LABELS[:6], Label("bored")))
+    with pytest.raises(ValueError, match=r"the teacher has the classes .*bored, the data .*surprise"):
+        Teacher.of_models([strange], data[0])
+
+
+def test_teacher_and_share_belong_together(data, tmp_path):
+    with pytest.raises(ValueError, match=r"distillation=0 and a teacher: give both"):
+        fit(preset(), *data, tmp_path / "run", 0, teacher=shifted(data[0]))
+    with pytest.raises(ValueError, match=r"distillation=0\.5 and no teacher: give both"):
+        fit(preset(distillation=0.5), *data, tmp_path / "run", 0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, finished, tmp_path):
+    start = Start.of(finished, preset())
+    assert same(Run(preset(), *data, tmp_path / "x", start).networks.model.get_weights(), weights_of(finished))
+    fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
+    record = json.loads((tmp_path / "second" / "config.json").read_text())["start"]
+    assert (record["run"], record["epochs"]) == ("finished", 1)
+    assert record["sha256"] == hashlib.sha256((finished / "model.keras").read_bytes()).hexdigest()
+    assert Start.of(tmp_path / "second", preset()).record["epochs"] == 2, "epochs add up over the runs"
+    with pytest.raises(ValueError, match="another configuration"):
+        fit(preset(epochs=1), *data, tmp_path / "second", 0)
+    turned = [replace(faces, emotions=EMOTIONS[::-1]) for faces in data]
+    with pytest.raises(
+        ValueError, match=r"finished has the classes angry.*surprise, the data surprise.*angry: a start"
+    ):
+        fit(preset(epochs=1), *turned, tmp_path / "turned", 0, start=start)
+    with pytest.raises(ValueError, match="finished is another network"):
+        Start.of(finished, replace(preset(), architecture=replace(TINY, batch_norm=False)))
+
+
+def test_a_start_says_which_minutes_were_on_a_gpu(data, finished, tmp_path):
+    assert "gpu" not in Start.of(finished, preset()).record
+    environment = json.loads((finished / "environment.json").read_text())
+    (finished / "environment.json").write_text(json.dumps(environment | {"gpu": "Titan"}))
+    metrics = json.loads((finished / "metrics.json").read_text())
+    (finished / "metrics.json").write_text(json.dumps(metrics | {"minutes": 4.0}))
+    start = Start.of(finished, preset())
+    assert (start.record["gpu"], start.record["gpu_minutes"], start.record["minutes"]) == ("Titan", 4.0, 4.0)
+    fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)
+    record = Start.of(tmp_path / "second", preset()).record
+    assert (record["gpu"], record["gpu_minutes"]) == ("Titan", 4.0) and record["minutes"] >= 4.0
+
+
+def test_a_start_from_the_bundled_model():
+    model = EmotionClassifier()
+    start = Start.of("bundled", PRESETS["compact"])
+    assert same(start.weights, model.model.get_weights())
+    assert start.record["sha256"] == model.config.weights["sha256"]
+    assert start.record["validation_accuracy"] == model.config.metrics["validation"]["accuracy"]
+    assert start.record["epochs"] >= model.config.training["epochs"]
+    with pytest.raises(ValueError, match="bundled is another network"):
+        Start.of("bundled", PRESETS["seed"])
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    train, validation, test = (faces(21, seed) for seed in range(3))
+    train[:2] = test[:2]  # two images stand in two splits
+    for split, images in (("train", train), ("validation", validation), ("test", test)):
+        write_parquet(folder, split, images, names(21))
+    return folder
+
+
+def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes_on(parquet, tmp_path):
+    arguments = [sys.executable, "-u", "-m", "train", "--data", str(parquet), "--out", str(tmp_path / "run")]
+    arguments += ["--preset", "compact", "--epochs", "400", "--seed", "3", "--filters", "4", "8"]
+    arguments += ["--kernel-sizes", "3", "3", "--attention-blocks", "--dense-units", "8", "--dense-dropout", "0.1"]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if line.startswith("epoch 2/400:"):
+            process.send_signal(signal.SIGTERM)
+            break
+    rest, _ = process.communicate(timeout=300)
+    assert process.returncode == 130, printed + rest
+    assert "2 dropped" in printed and "run again to go on" in rest
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in process.stdout:
+        if line.startswith("going on with"):
+            break
+    else:
+        pytest.fail("the run did not go on")
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=300)
+    assert process.returncode == 130 and "run again to go on" in rest, rest
+
+
+def test_the_command_tells_what_each_setting_means_and_what_the_reference_has(parquet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")  # no word is broken at its hyphen
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert set(meanings()) == set(settings()) - {"classes"}, "classes follow from the data"
+    for name, meaning in meanings().items():
+        assert f"{command.flag(name)} " in told.replace(",", " ") and meaning in told, name
+    for default in ("(3,3 3,3 3,3 3,3)", "to either side (25.0)", "mirror every second face (on)", "(0.3 0.25)"):
+        assert default in told
+    with pytest.raises(SystemExit):
+        command.main(["--kernel-sizes", "3 3"])
+    assert "3 3: write a block's kernels with commas, such as 3,5" in capsys.readouterr().err
+    arguments = ["--data", str(parquet), "--out", str(tmp_path / "run"), "--limit", "7", "--start", "nowhere"]
+    assert command.main(arguments) == 2
+    assert "7 of 19 training faces (2 dropped" in capsys.readouterr().out
+
+
+def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
+    run, model = tmp_path / "run", tmp_path / "model"
+    assert command.main(["--data", str(parquet), "--out", str(run)]) == 0
+    assert "19 training faces (2 dropped" in capsys.readouterr().out
+    config = export(run, parquet, model)
+    assert set(config.metrics) == {"validation", "test"} and set(config.framing) == {"yunet", "haar"}
+    classifier = EmotionClassifier.load(model)
+    assert classifier.emotions == EMOTIONS and classifier.config == config
+    assert evaluate_main(["--model", str(model), "--data", str(parquet), "--split", "test", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "test: mirrored views" in printed.err, "what is being measured is said, beside the answer"
+    result = json.loads(printed.out)
+    assert {"split", "images", "accuracy", "macro_f1", "per_class", "confusion", "ece", "flip", "deduplicated"} <= set(
+        result
+    )
+    assert result["images"] == 21 and result["deduplicated"]["images"] == 19
+    labels, probabilities = load_split(parquet, "test").labels, classifier.predict(load_split(parquet, "test").images)
+    assert result["accuracy"] == pytest.approx((probabilities.argmax(1) == labels).mean(), abs=1e-4)
+    assert result["ferplus_majority_images"] == 0 and result["ferplus_majority_label_agreement"] is None
+    assert np.array(result["confusion"]).sum() == 21
+    assert evaluate_main(["--model", str(model), "--data", str(parquet)]) == 0
+    assert "confusion matrix" in capsys.readouterr().out
+    # A run that was not exported is measured too, its confidence as it is.
+    assert evaluate_main(["--model", str(run), "--data", str(parquet), "--split", "test", "--json"]) == 0
+    unexported = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {name: unexported[name] for name in ("accuracy", "macro_f1", "confusion")} == {
+        name: result[name] for name in ("accuracy", "macro_f1", "confusion")
+    }
+    assert evaluate_main(["--model", str(run), str(model), "--data", str(parquet)]) == 0
+    (run / "metrics.json").unlink()  # as in a run that is not at its end
+    assert evaluate_main(["--model", str(run), "--data", str(parquet)]) == 2
+    assert "run holds no finished run: train it to its end first" in capsys.readouterr().err
+
+
+def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_path, capsys, monkeypatch, tiny_model):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
+    command_line = ["--data", str(parquet), "--out"]
+    assert command.main([*command_line, str(tmp_path / "run")]) == 0
+    config = export(tmp_path / "run", parquet, tmp_path / "model", measure_test=False)
+    teachers = ["--teacher", str(tmp_path / "model"), str(tmp_path / "run"), "--distillation", "0.5"]
+    assert command.main([*command_line, str(tmp_path / "b"), "--start", str(tmp_path / "model"), *teachers]) == 0
+    record = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert f"asking 2 teachers about {record['data']['train']} faces" in capsys.readouterr().out
+    assert record["training"]["distillation"] == 0.5
+    assert record["start"]["sha256"] == record["teacher"][0]["sha256"] == config.weights["sha256"]
+    assert record["start"]["validation_accuracy"] == config.metrics["validation"]["accuracy"]
+    assert len(record["teacher"]) == 2
+    assert record["teacher"][0]["sha256"] == record["teacher"][1]["sha256"], "the run's weights and the model's"
+    assert command.main([*command_line, str(tmp_path / "c"), "--start", str(tmp_path / "b")]) == 0
+    assert json.loads((tmp_path / "c" / "config.json").read_text())["start"]["epochs"] == 2
+    capsys.readouterr()
+    (tmp_path / "c" / "metrics.json").unlink()  # as in a run that is not at its end
+    for more, said in (
+        (["--teacher", str(tiny_model)], "distillation=0 and a teacher: give both"),
+        (["--distillation", "0.5"], "distillation=0.5 and no teacher: give both"),
+        (["--distillation", "2"], "distillation=2.0: use a value from 0 to 1"),
+        (["--teacher", str(tmp_path / "none.keras"), "--distillation", "0.5"], "no such model"),
+        (["--start", "bundled"], "bundled is another network: start from a model of the same architecture"),
+        (["--start", str(tiny_model)], "is another network"),
+        (["--start", str(tmp_path / "none.keras")], "no such model"),
+        (["--start", str(tmp_path / "c")], "c holds no finished run: train it to its end first"),
+        (["--start", str(tmp_path / "run"), "--no-batch-norm"], "run is another network"),
+    ):
+        assert command.main([*command_line, str(tmp_path / "d"), *more]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "d").exists()
+
+
+def test_an_interruption_while_teachers_are_asked_is_said(parquet, tmp_path, capsys, monkeypatch, tiny_model):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1, distillation=0.5))
+    monkeypatch.setattr(EmotionEnsemble, "predict", interrupted)
+    assert command.main(["--data", str(parquet), "--out", str(tmp_path / "a"), "--teacher", str(tiny_model)]) == 130
+    assert "nothing is lost" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_frozen_blocks_keep_their_weights(parquet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
+    first, second = ["--data", str(parquet), "--out", str(tmp_path / "a")], ["--data", str(parquet), "--out"]
+    assert command.main(first) == 0
+    start = ["--start", str(tmp_path / "a"), "--frozen-blocks"]
+    assert command.main([*second, str(tmp_path / "b"), *start, "1"]) == 0
+    before, after = (keras.saving.load_model(tmp_path / run / "model.keras") for run in "ab")
+    kept = {
+        layer.name.split("_")[0]: same(layer.get_weights(), after.get_layer(layer.name).get_weights())
+        for layer in before.layers
+        if layer.weights
+    }
+    assert kept.pop("block1") and not any(kept.values())
+    assert json.loads((tmp_path / "b" / "config.json").read_text())["start"]["frozen_blocks"] == 1
+    metrics = [json.loads((tmp_path / run / "metrics.json").read_text()) for run in "ab"]
+    assert metrics[0]["parameters"] == metrics[1]["parameters"], "the size of the network, not of what learned"
+    for more, said in (
+        (["--frozen-blocks", "1"], "--frozen-blocks keeps the weights that --start brings: give --start too"),
+        ([*start, "9"], f"--frozen-blocks 9: the network has {len(TINY.filters)} blocks"),
+    ):
+        assert command.main([*second, str(tmp_path / "c"), *more]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
+    first, tuned, out = (tmp_path / name for name in ("first", "tuned", "blended"))
+    data = ["--data", str(parquet)]
+    assert command.main([*data, "--out", str(first)]) == 0
+    assert command.main([*data, "--out", str(tuned), "--start", str(first), "--learning-rate", "0.03"]) == 0
+    capsys.readouterr()
+    blend = [*data, "--run", str(tuned), "--with", str(first)]
+    assert blend_main(blend) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [float(row[0]) for row in rows] == [round(0.1 * step, 1) for step in range(11)]
+    for row, run in ((rows[0], first), (rows[-1], tuned)):
+        assert float(row[1]) == json.loads((run / "metrics.json").read_text())["validation"]["accuracy"]
+
+    assert blend_main([*blend, "--share", "0.25", "--logit-bias", "fear=0.5", "--out", str(out)]) == 0
+    for a, b, mixed in zip(weights_of(first)[:-1], weights_of(tuned)[:-1], weights_of(out)[:-1], strict=True):
+        assert np.allclose(mixed, 0.75 * a + 0.25 * b, atol=1e-6)
+    mean = 0.75 * weights_of(first)[-1] + 0.25 * weights_of(tuned)[-1]
+    assert np.allclose(weights_of(out)[-1] - mean, [0.5 * (name == "fear") for name in EMOTIONS], atol=1e-6)
+    config = export(out, parquet, tmp_path / "model")
+    sha256 = hashlib.sha256((first / "model.keras").read_bytes()).hexdigest()
+    assert config.training["blend"] == {"with": "first", "sha256": sha256, "share": 0.25, "logit_bias": {"fear": 0.5}}
+    assert config.training["start"]["sha256"] == sha256
+    measured = json.loads((out / "metrics.json").read_text())["validation"]
+    assert config.metrics["validation"]["confusion"] == measured["confusion"]
+
+    more = ["--start", str(first), "--learning-rate", "0.02", "--seed", "5"]
+    assert command.main([*data, "--out", str(tmp_path / "second"), *more]) == 0
+    soup = [*data, "--run", str(tuned), str(tmp_path / "second"), "--with", str(first)]
+    assert blend_main([*soup, "--share", "0.5", "--out", str(tmp_path / "soup")]) == 0
+    ends = (weights_of(run) for run in (first, tuned, tmp_path / "second", tmp_path / "soup"))
+    for a, b, c, mixed in zip(*ends, strict=True):
+        assert np.allclose(mixed, 0.5 * a + 0.25 * b + 0.25 * c, atol=1e-6)
+    [averaged] = json.loads((tmp_path / "soup" / "config.json").read_text())["blend"]["averaged"]
+    assert (averaged["run"], averaged["epochs"]) == ("second", 1) and averaged["minutes"] >= 0
+
+    assert command.main([*data, "--out", str(tmp_path / "other"), "--no-batch-norm"]) == 0
+    capsys.readouterr()
+    for arguments, said in (
+        ([*blend, "--out", str(tmp_path / "x")], "--out needs one --share"),
+        ([*blend, "--share", "0.5", "--out", str(out)], "is there already: choose another --out"),
+        ([*blend, "--share", "1.5"], "--share 1.5: use values from 0 to 1"),
+        ([*blend, "--logit-bias", "joy=1"], "--logit-bias joy: choose among angry, disgust"),
+        ([*data, "--run", str(tuned), "--with", str(tmp_path / "other")], "different networks"),
+        ([*data, "--run", str(tmp_path / "model"), "--with", str(first)], "is no run of `python -m train`"),
+        ([*data, "--run", str(tuned), str(first), "--with", str(first)], "only runs that began with the same weights"),
+    ):
+        assert blend_main(arguments) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_data_without_ferplus_votes_is_trained_without_them(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PRESETS, "compact", preset(epochs=1, ferplus_weight=0.25))
+    for split in ("train", "validation", "test"):
+        write_parquet(tmp_path, split, faces(14, len(split)), names(14), drop=[f"votes_{name}" for name in VOTES])
+    assert command.main(["--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 0
+    assert "no FER+ votes" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["training"]["ferplus_weight"] == 0
+
+
+def test_a_failed_export_leaves_the_model_that_was_there(trained, parquet, tmp_path, tiny_model):
+    there = shutil.copytree(tiny_model, tmp_path / "there")
+    (parquet / "test.parquet").unlink()
+    before = {path.name: path.read_bytes() for path in there.iterdir()}
+    with pytest.raises(DataError):
+        export(trained, parquet, there)
+    assert {path.name: path.read_bytes() for path in there.iterdir()} == before
+
+
+def test_where_a_run_began_stays_on_record_when_it_goes_on_elsewhere(data, tmp_path, monkeypatch):
+    path = tmp_path / "environment.json"
+    environment.record_environment(path, "float32")
+    began = json.loads(path.read_text())
+    environment.record_environment(path, "float32")
+    assert json.loads(path.read_text()) == began
+    monkeypatch.setattr(environment, "environment", lambda: began | {"commit": "another"})
+    environment.record_environment(path, "float32")
+    assert json.loads(path.read_text()) == began | {"resumed": [began | {"commit": "another"}]}
+
+
+def test_automatic_precision_is_what_the_hardware_has(data, tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    for flags, expected in (
+        ("flags\t\t: fpu avx2 fma avx512f avx512_bf16 vaes", "mixed_bfloat16"),
+        ("flags\t\t: fpu avx2 fma amx_bf16", "mixed_bfloat16"),
+        ("Features\t: fp asimd bf16", "mixed_bfloat16"),
+        ("flags\t\t: fpu avx2 fma avx512f", "float32"),
+        ("model name\t: with bf16 in its name\nflags\t\t: fpu", "float32"),
+    ):
+        cpuinfo.write_text(f"processor\t: 0\n{flags}\nbugs\t\t: none\n")
+        assert fastest_precision(cpuinfo) == expected, flags
+    assert fastest_precision(tmp_path / "missing") == "float32"
+    fit(preset(epochs=1, precision="auto"), *data, tmp_path / "run", 0)
+    said, used = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("config", "environment"))
+    assert (said["training"]["precision"], used["precision"]) == ("auto", fastest_precision())
+
+
+def test_an_unfinished_or_oversized_run_is_not_exported(finished, parquet, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="finished is the folder of a run, whose config would be lost"):
+        export(finished, parquet, finished)
+    with pytest.raises(ValueError, match="no finished run"):
+        export(tmp_path, parquet, tmp_path / "model")
+    monkeypatch.setattr(export_module, "MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match="limit is 1,000"):
+        export(finished, parquet, tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--data", "nowhere", "--out", "x"], 2, "nowhere: no such folder"),
+        (["--preset", "compact", "--epochs", "0", "--summary"], 2, "epochs=0"),
+    ],
+)
+def test_mistakes_on_the_command_line_end_with_a_sentence(arguments, status, said, capsys):
+    assert command.main(arguments) == status
+    assert said in capsys.readouterr().err
+
+
+def test_summary_prints_the_size_of_the_reference_as_json(capsys):
+    assert command.main(["--preset", "seed", "--summary"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["trainable_parameters"] == 5_347_784 and summary["multiply_adds"] == 469_161_728
+
+
+def test_the_seed_preset_is_the_reference_recipe():
+    training = PRESETS["seed"].training
+    assert (training.loss, training.optimizer, training.learning_rate, training.batch_size) == (
+        "focal",
+        "adam",
+        3e-4,
+        32,
+    )
+    assert (training.plateau_factor, training.plateau_patience, training.minimum_learning_rate) == (0.5, 6, 1e-6)
+    assert (training.early_stopping_patience, training.epochs) == (20, 100)
+    assert (training.augmentation.rotation, training.augmentation.zoom, training.augmentation.flip) == (25, 0.2, True)
+
+
+def test_metrics_of_a_known_confusion():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    predicted = np.array([0, 0, 1, 1, 1, 0])
+    scores = classification_metrics(labels, np.eye(3, dtype=np.float32)[predicted], ("a", "b", "c"))
+    assert scores["confusion"] == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
+    assert scores["accuracy"] == pytest.approx(4 / 6, abs=1e-4)
+    assert scores["per_class"]["a"] == {"precision": 0.6667, "recall": 0.6667, "f1": 0.6667, "images": 3}
+    assert scores["per_class"]["b"] == {"precision": 0.6667, "recall": 1.0, "f1": 0.8, "images": 2}
+    assert scores["per_class"]["c"]["f1"] == 0
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 3, abs=1e-4)
+
+
+def test_metrics_agree_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.integers(0, 7, 500), rng.dirichlet(np.ones(7), 500).astype(np.float32)
+    scores = classification_metrics(labels, probabilities, EMOTIONS)
+    assert scores["macro_f1"] == pytest.approx(f1_score(labels, probabilities.argmax(1), average="macro"), abs=1e-4)
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    sure = np.tile(np.array([0.9, 0.1], np.float32), (100, 1))
+    assert expected_calibration_error(np.zeros(100, int), sure) == pytest.approx(0.1, abs=1e-5)
+    assert expected_calibration_error(np.array([0] * 90 + [1] * 10), sure) == pytest.approx(0, abs=1e-5)
+
+
+def test_the_fitted_temperatures_recover_a_known_overconfidence():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (20000, 7))
+    true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([rng.choice(7, p=p) for p in true])
+    overconfident = np.exp(2 * logits) / np.exp(2 * logits).sum(1, keepdims=True)
+    found = fit_temperature(labels, overconfident.astype(np.float32))
+    assert np.mean(found) == pytest.approx(2, abs=0.05)
+    assert found == pytest.approx([2] * 7, abs=0.25)  # 20,000 faces tell each to about 0.1
+
+
+def test_a_class_that_is_too_sure_gets_a_temperature_of_its_own_but_not_one_that_is_rare():
+    """Class 0 is believed twice too much, class 1 half too little; the last is 0.9 sure of 8 faces and always wrong."""
+    rng = np.random.default_rng(1)
+    logits = np.hstack([rng.normal(0, 2, (20000, 3)), np.full((20000, 1), -20.0)])
+    said = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
+    truth = (2.0, 0.7, 1.0, 1.0)
+    labels = np.array([rng.choice(4, p=p / p.sum()) for p in scale_confidence(said, truth).astype(float)])
+    said[:8], labels[:8] = (0.02, 0.03, 0.05, 0.9), 2
+    found = fit_temperature(labels, said)
+    assert found[:3] == pytest.approx(truth[:3], rel=0.1)
+    assert 0.8 < found[3] < 1.8, "by itself it would be at the limit, 4"
+    before, after = (-np.log(p[np.arange(20000), labels]).mean() for p in (said, scale_confidence(said, found)))
+    assert after < before
+
+
+def test_agreement_with_the_ferplus_majority_is_measured_for_the_model_and_for_the_labels(tmp_path, tiny_model):
+    # Four taggers to a face: the happy one is happy to all, the sad one neutral to three, the others are unclear.
+    clear = {"happy": [0, 4] + [0] * 8, "sad": [3, 1] + [0] * 8}
+    votes = [clear.get(name, [2, 2] + [0] * 8) for name in EMOTIONS]
+    for split in ("train", "validation", "test"):
+        write_parquet(tmp_path, split, faces(7, len(split)), EMOTIONS, votes=votes)
+    model = EmotionClassifier.load(tiny_model)
+    result = evaluate(model, tmp_path, "test")
+    assert (result["ferplus_majority_images"], result["ferplus_majority_label_agreement"]) == (2, 0.5)
+    best = model.predict(load_split(tmp_path, "test").images).argmax(axis=1)
+    answers = {label: EMOTIONS[i] for label, i in zip(EMOTIONS, best, strict=True)}
+    assert result["ferplus_majority_accuracy"] == ((answers["happy"] == "happy") + (answers["sad"] == "neutral")) / 2
+
+
+def test_the_ferplus_majority_needs_over_half_of_all_taggers():
+    votes = np.zeros((3, 7), np.float32)
+    votes[0, 2], votes[1, 2], votes[2, 1] = 6, 5, 4
+    others = np.array([[4, 0, 0], [5, 0, 0], [0, 1, 1]], np.float32)
+    dataset = FaceDataset(faces(3, 0), np.zeros(3, int), votes, others)
+    assert ferplus_majority(dataset).tolist() == [2, -1, 1]
+    assert ferplus_majority(FaceDataset(faces(2, 0), np.zeros(2, int))).tolist() == [-1, -1]
+
+
+def test_labels_are_matched_by_name_where_a_model_orders_them_otherwise(parquet, tmp_path, tiny_model):
+    straight = EmotionClassifier.load(tiny_model)
+    turned = EmotionClassifier.load(tiny_model)
+    turned.config = replace(straight.config, labels=straight.config.labels[::-1])
+    a, b = (evaluate(classifier, parquet, "test") for classifier in (straight, turned))
+    # The outputs keep their places and get each other's names, and the true labels follow their names.
+    assert b["confusion"] == a["confusion"][::-1]

@@ -1,0 +1,194 @@
+"""Faces varied, and teachers asked, inside the compiled training step."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from emotion_model import LABELS
+from emotion_model.network.architecture import build_model
+from support.models import TINY
+from support.training import faces, nothing, preset, relabelled, same, separable, weights_of
+from train.config import AugmentationConfig
+from train.data.on_device import AugmentedTraining, Augmenter
+from train.data.variations import augment, blur, compress, lower_resolution
+from train.fitting import run as run_module
+from train.fitting.loop import fit
+from train.fitting.run import Run
+from train.fitting.signals import StoppedError
+from train.fitting.teachers import Teacher
+
+STRONG = AugmentationConfig(brightness=0.15, contrast=0.3, erasing=0.3, degradation=0.2)
+
+
+def smooth(count, seed=0):
+    """Faces that vary gently from pixel to pixel, as real ones do."""
+    return np.stack([blur(face, 3) * 6 for face in faces(count, seed) // 6])
+
+
+def vary(images, config, strength=1.0, seed=0):
+    varied = Augmenter(config, 48)(images, strength, keras.random.SeedGenerator(seed))
+    return keras.ops.convert_to_numpy(varied)[..., 0]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return separable(56, 0), separable(28, 1)
+
+
+def test_switched_off_it_changes_nothing_and_values_stay_grey_levels():
+    images = smooth(8)
+    np.testing.assert_allclose(vary(images, nothing()), images, atol=1e-3)
+    np.testing.assert_allclose(vary(images, replace(STRONG, flip=False), strength=0.0), images, atol=1e-3)
+    varied = vary(images, STRONG)
+    assert varied.shape == images.shape and varied.dtype == np.float32
+    assert varied.min() >= -1e-3 and varied.max() <= 255 + 1e-3
+    assert not np.allclose(varied, vary(images, STRONG, seed=1))
+    np.testing.assert_allclose(varied, vary(images, STRONG), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"rotation": 25}, {"shift": 0.2}, {"zoom": 0.2}, {"flip": True}, {"brightness": 0.15}, {"contrast": 0.3},
+     {"erasing": 1.0}, {"degradation": 1.0}],
+)  # fmt: skip
+def test_each_kind_goes_as_far_as_on_the_processor(changes):
+    images = smooth(800)
+    config = nothing(**changes)
+    here = np.abs(vary(images, config) - images).mean()
+    there = np.abs(augment(images, config, np.random.default_rng(0)).astype(float) - images).mean()
+    assert here == pytest.approx(there, rel=0.15) and here > 0.3
+
+
+def test_half_the_strength_goes_half_as_far():
+    images = smooth(400)
+    whole, half = (np.abs(vary(images, nothing(brightness=0.1), s) - images).mean() for s in (1.0, 0.5))
+    assert half == pytest.approx(whole / 2, rel=0.1)
+    scaled = AugmentationConfig(rotation=20, erasing=0.4).scaled(0.5)
+    assert scaled == AugmentationConfig(rotation=10, shift=0.1, zoom=0.1, erasing=0.2)
+
+
+def test_damage_is_what_opencv_makes_of_a_face():
+    images = faces(20, 0)
+    augmenter = Augmenter(nothing(degradation=1.0), 48)
+    filters = augmenter._filters  # 29 resolutions from 40 pixels down, then 33 blurs from 0.4 pixels up, then none
+    for matrix, damage in (
+        (filters[28], lambda face: lower_resolution(face, 12)),
+        (filters[8], lambda face: lower_resolution(face, 32)),
+        (filters[29 + 32], lambda face: blur(face, 2.0)),
+        (filters[-1], lambda face: face),
+    ):
+        expected = np.stack([damage(face) for face in images]).astype(float)
+        assert np.abs(matrix @ images.astype(np.float32) @ matrix.T - expected).max() < 2
+    grey = smooth(20).astype(np.float32)
+    for quality in (10, 60):
+        ours = keras.ops.convert_to_numpy(augmenter._compress(grey, np.full((20, 1, 1), quality, np.float32)))
+        theirs = np.stack([compress(face, quality) for face in grey.astype(np.uint8)])
+        assert np.abs(ours - theirs).mean() < 1
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_faces_of_another_size_are_varied_too(data, tmp_path, precision):
+    small = replace(preset(), architecture=replace(TINY, image_size=32))
+    recipe = {"epochs": 1, "device_augmentation": True, "augmentation": STRONG, "precision": precision}
+    metrics = fit(replace(small, training=replace(small.training, **recipe)), *data, tmp_path / "run", 0)
+    assert 0 < metrics["validation"]["accuracy"] <= 1
+    teacher = Teacher.beside([tmp_path / "run"], data[0].emotions)
+    with pytest.raises(ValueError, match="run looks at faces of 32 pixels, the student at 48"):
+        fit(preset(device_augmentation=True, distillation=0.5), *data, tmp_path / "student", 0, teacher=teacher)
+
+
+def test_a_network_learns_on_the_device_and_so_does_its_average(tmp_path):
+    recipe = {"epochs": 5, "batch_size": 7, "learning_rate": 1e-2, "class_weight_power": 0.25, "mixup": 0.1}
+    recipe |= {"device_augmentation": True, "gentle_epochs": 2, "ema_momentum": 0.9}
+    metrics = fit(preset(**recipe), separable(560, 0), separable(28, 1), tmp_path, 0)
+    assert metrics["validation"]["accuracy"] > 0.7
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5]
+    assert history[-1]["loss"] < history[0]["loss"] and history[-1]["accuracy"] > history[0]["accuracy"]
+
+
+def test_gentle_epochs_are_the_last_ones_wherever_faces_are_varied(data, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(run_module, "augment", lambda images, config, rng: seen.append(config.rotation) or images)
+    fit(preset(epochs=3, gentle_epochs=1, batch_size=56), *data, tmp_path / "processor", 0)
+    assert seen == [5, 5, 2.5]
+    strengths = []
+    original = AugmentedTraining.fit
+
+    def watched(self, *arguments, **more):
+        strengths.append(float(self.strength))
+        return original(self, *arguments, **more)
+
+    monkeypatch.setattr(AugmentedTraining, "fit", watched)
+    recipe = preset(epochs=3, gentle_epochs=1, batch_size=56, device_augmentation=True)
+    fit(recipe, *data, tmp_path / "device", 0)
+    assert strengths == [1.0, 1.0, 0.5]
+    with pytest.raises(ValueError, match="gentle_epochs=4: use a value from 0 to 3"):
+        preset(epochs=3, gentle_epochs=4)
+
+
+def test_a_stopped_run_goes_on_from_its_last_epoch_as_if_it_never_had(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "RECORD_SECONDS", 0)
+    recipe = preset(epochs=3, device_augmentation=True, ema_momentum=0.9, mixup=0.2)
+    fit(recipe, *data, tmp_path / "whole", 0)
+
+    class Impatient(dict):
+        asked = 0
+
+        def __getitem__(self, key):
+            self.asked += 1
+            return self.asked >= 12  # within the second epoch: each asks after its 7 batches and at its end
+
+    run = Run(recipe, *data, tmp_path / "broken")
+    (tmp_path / "broken").mkdir()
+    run.resume()
+    with pytest.raises(StoppedError, match="stopped in epoch 2"):
+        run.train(Impatient())
+    fit(recipe, *data, tmp_path / "broken", 0)
+    assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken"))
+    whole, broken = (json.loads((tmp_path / of / "history.json").read_text()) for of in ("whole", "broken"))
+    assert [entry["loss"] for entry in whole] == pytest.approx([entry["loss"] for entry in broken], abs=1e-5)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_the_mend(data, tmp_path):
+    run = Run(preset(device_augmentation=True, learning_rate=0.5, batch_size=56), *data, tmp_path)
+    run.targets[:] = np.nan
+    with pytest.raises(ValueError, match=r"the loss became nan in epoch 1: start anew with a learning_rate below 0\.5"):
+        run.train({"asked": False})
+
+
+def test_teachers_are_asked_about_the_very_faces_that_the_student_sees(data, tiny_model):
+    teacher = build_model(TINY)
+    student = build_model(TINY)
+    student.set_weights(teacher.get_weights())
+    learner = AugmentedTraining(
+        student, STRONG, keras.losses.CategoricalCrossentropy(), teachers=[teacher], distillation=0.5
+    )
+    answers = learner(data[0].images)
+    np.testing.assert_allclose(answers["taught"], answers["probabilities"], atol=1e-6)
+    targets = np.eye(7, dtype=np.float32)[data[0].labels]
+    mixed = keras.ops.convert_to_numpy(learner._mixed_targets(targets, answers))
+    np.testing.assert_allclose(mixed, (targets + keras.ops.convert_to_numpy(answers["taught"])) / 2, atol=1e-6)
+    assert len(learner.trainable_variables) == len(student.trainable_variables), "the teacher learns nothing"
+
+
+def test_a_student_beside_a_teacher_ignores_wrong_labels(tmp_path):
+    train, validation = separable(560, 0), separable(28, 1)
+    recipe = {"batch_size": 7, "learning_rate": 1e-2, "ema_momentum": 0.9, "epochs": 4}
+    fit(preset(**recipe), train, validation, tmp_path / "teacher", 0)
+    confused = replace(train, labels=(train.labels + 1) % 7)
+    teacher = Teacher.beside([tmp_path / "teacher"], train.emotions)
+    beside = preset(**recipe | {"epochs": 6}, loss="cross_entropy", distillation=1.0, device_augmentation=True)
+    student = fit(beside, confused, validation, tmp_path / "student", 0, teacher=teacher)
+    assert student["validation"]["accuracy"] > 0.5, "it says what the labels say, or nothing"
+    config = json.loads((tmp_path / "student" / "config.json").read_text())
+    assert [entry["source"] for entry in config["teacher"]] == ["teacher"]
+
+
+def test_a_teacher_with_its_classes_in_another_order_is_refused(data, tiny_model, tmp_path):
+    turned = relabelled(tiny_model, tmp_path / "turned", LABELS[::-1])
+    with pytest.raises(ValueError, match="they must be the same, in the same order"):
+        Teacher.beside([turned], data[0].emotions)
