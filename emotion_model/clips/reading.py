@@ -161,7 +161,6 @@ class VideoReader:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._zero)
         if count > 1 and end > 0:
             self.rate = count / end
-        self._container.seek(0)
         return end or count / self.rate
 
     def _first_frame(self) -> None:
