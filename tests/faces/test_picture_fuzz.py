@@ -1,0 +1,42 @@
+"""Damaged pictures: each is read or refused with a sentence, in time and without much memory."""
+
+import resource
+
+import pytest
+
+from emotion_model.faces.images import FORMATS
+from support.damage import damaged, pictures, try_picture
+
+FILES = pictures()
+SEED, COUNT, PIECES = 7, 680, 10
+
+pytestmark = [
+    pytest.mark.fuzz,
+    pytest.mark.filterwarnings("ignore"),  # decoders warn of what is damaged
+]
+
+
+def test_there_is_a_picture_of_every_form_and_whole_ones_are_read():
+    assert {name.split(".")[1].upper().replace("JPG", "JPEG") for name in FILES} == set(FORMATS)
+    assert {try_picture(data).code for data in FILES.values()} == {"read"}
+
+
+def test_damage_is_the_same_for_a_seed_and_another_for_others():
+    first, again, other = ([damaged(FILES, seed, number) for number in range(50)] for seed in (SEED, SEED, SEED + 1))
+    assert first == again and first != other
+
+
+@pytest.mark.parametrize("piece", range(PIECES))
+def test_damaged_pictures_are_read_or_refused_with_a_sentence(piece):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    codes = set()
+    for number in range(piece, COUNT, PIECES):
+        name, data = damaged(FILES, SEED, number)
+        try:
+            outcome = try_picture(data)
+        except Exception as error:
+            pytest.fail(f"seed {SEED}, number {number}, {name}: {error!r}")
+        assert outcome.seconds < 20, (SEED, number, name)
+        codes.add(outcome.code)
+    assert {"read", "damaged"} <= codes
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2_000_000  # KB
