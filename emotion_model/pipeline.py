@@ -102,6 +102,7 @@ class EmotionDetector:
 
 def _clipped(found: Detection, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     x, y, width, height = found.box
-    left, top = max(0, round(x)), max(0, round(y))
+    # A face that reaches in by less than half a pixel still lies on the last one.
+    left, top = min(max(0, round(x)), shape[1] - 1), min(max(0, round(y)), shape[0] - 1)
     right, bottom = min(shape[1], round(x + width)), min(shape[0], round(y + height))
     return left, top, max(1, right - left), max(1, bottom - top)
