@@ -87,7 +87,7 @@ def clips(folder: Path) -> dict[str, bytes]:
 
 
 def _flip(data: bytearray, rng: random.Random, _: bytes) -> None:
-    for _ in range(rng.choice((1, 2, 8, 32))):
+    for _bit in range(rng.choice((1, 2, 8, 32))):
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
 
 
@@ -193,5 +193,5 @@ def _sentence(error: ImageError | MediaError) -> str:
     """The error's code; its message must be a sentence for people."""
     message = str(error)
     assert re.fullmatch(r"[A-Z][^\n]{10,300}\.", message), message
-    assert error.code and error.code in type(error).__doc__, error.code
+    assert error.code and f"`{error.code}`" in (type(error).__doc__ or ""), error.code
     return error.code

@@ -1,0 +1,123 @@
+"""What holds for any training settings that are written, read, changed or refused."""
+
+import json
+import math
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from train.config import (
+    LOSSES,
+    OPTIMIZERS,
+    PRECISIONS,
+    PRESETS,
+    SCHEDULES,
+    AugmentationConfig,
+    TrainingConfig,
+    differences,
+    settings,
+    with_settings,
+)
+
+# Least and most of every setting with a range, and the choices of the others.
+VARIATIONS = {"rotation": (0, 180), "erasing": (0, 1), "degradation": (0, 1)} | dict.fromkeys(
+    ("shift", "zoom", "brightness", "contrast"), (0, 0.9)
+)
+RANGES = {
+    "focal_gamma": (0, 10),
+    "learning_rate": (1e-7, 1),
+    "minimum_learning_rate": (1e-7, 1),
+    "label_smoothing": (0, 0.9),
+    "mixup": (0, 10),
+    "ema_momentum": (0, 0.99999),
+    "plateau_factor": (0.01, 0.99),
+} | dict.fromkeys(("weight_decay", "warmup", "ferplus_weight", "distillation", "class_weight_power"), (0, 1))
+COUNTS = {"epochs": (1, 10_000), "batch_size": (1, 10_000)} | dict.fromkeys(
+    ("plateau_patience", "early_stopping_patience"), (0, 10_000)
+)
+CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
+
+variations = st.builds(
+    AugmentationConfig, flip=st.booleans(), **{name: st.floats(*ends) for name, ends in VARIATIONS.items()}
+)
+trainings = st.builds(
+    TrainingConfig,
+    device_augmentation=st.booleans(),
+    seed=st.integers(0, 2**31),
+    augmentation=variations,
+    **{name: st.floats(*ends) for name, ends in RANGES.items()},
+    **{name: st.integers(*ends) for name, ends in COUNTS.items()},
+    **{name: st.sampled_from(choices) for name, choices in CHOICES.items()},
+)
+BOUNDED = VARIATIONS | RANGES | COUNTS
+
+
+def kind(name):
+    return AugmentationConfig if name in VARIATIONS else TrainingConfig
+
+
+@given(trainings)
+def test_training_settings_come_back_from_json_as_they_were(config):
+    assert TrainingConfig(**json.loads(json.dumps(config.to_dict()))) == config
+
+
+@given(st.sampled_from(sorted(BOUNDED)), st.floats() | st.integers())
+def test_a_value_out_of_range_is_refused_by_name_value_and_range_any_other_is_taken(name, value):
+    low, high = BOUNDED[name]
+    if low <= value <= high:
+        assert getattr(kind(name)(**{name: value}), name) == value
+    else:
+        with pytest.raises(ValueError) as refused:
+            kind(name)(**{name: value})
+        assert str(refused.value) == f"{name}={value!r}: use a value from {low} to {high}"
+
+
+@given(st.sampled_from(sorted(BOUNDED)), st.sampled_from([math.nan, math.inf, -math.inf]))
+def test_what_is_no_finite_number_is_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        kind(name)(**{name: value})
+
+
+@given(st.sampled_from(sorted(CHOICES)), st.text())
+def test_another_choice_is_refused_by_its_value_and_the_choices_are_told(name, value):
+    if value not in CHOICES[name]:
+        with pytest.raises(ValueError) as refused:
+            TrainingConfig(**{name: value})
+        assert all(word in str(refused.value) for word in (f"{name}={value!r}", *CHOICES[name]))
+
+
+@given(trainings, st.integers(1, 10_000))
+def test_gentle_epochs_are_at_most_all_of_them(config, more):
+    values = config.to_dict()
+    assert TrainingConfig(**values | {"gentle_epochs": config.epochs}).gentle_epochs == config.epochs
+    with pytest.raises(ValueError, match=f"gentle_epochs={config.epochs + more}:"):
+        TrainingConfig(**values | {"gentle_epochs": config.epochs + more})
+
+
+@given(variations, st.floats(0, 1))
+def test_scaled_variations_are_no_stronger_and_mirror_as_before(config, strength):
+    scaled = config.scaled(strength)
+    assert scaled.flip == config.flip
+    for one in fields(config):
+        assert getattr(scaled, one.name) <= getattr(config, one.name)
+    assert config.scaled(1.0) == config
+
+
+@given(st.sampled_from(sorted(PRESETS)), trainings)
+def test_changed_settings_are_the_presets_but_for_what_was_changed(name, config):
+    changes = {key: value for key, value in config.to_dict().items() if key in settings()}
+    changes |= config.to_dict()["augmentation"]
+    changed = with_settings(PRESETS[name], changes)
+    assert changed.training == config and changed.architecture == PRESETS[name].architecture
+    assert with_settings(PRESETS[name], {}) == PRESETS[name]
+
+
+@given(trainings, trainings)
+def test_settings_differ_from_themselves_in_nothing_and_from_others_in_what_is_told(one, other):
+    before, now = one.to_dict(), other.to_dict()
+    assert differences(before, before) == []
+    flat = [values | values.pop("augmentation") for values in (one.to_dict(), other.to_dict())]
+    told = {line.split(" ", 1)[0] for line in differences(before, now)}
+    assert told == {name for name in flat[0] if flat[0][name] != flat[1][name]}
