@@ -29,7 +29,7 @@ class Framing:
     def __post_init__(self) -> None:
         if not 0.2 <= self.side <= 5:
             raise ValueError(f"side={self.side}: a crop is 0.2 to 5 box heights wide")
-        if max(abs(self.dx), abs(self.dy)) > 1:
+        if not (abs(self.dx) <= 1 and abs(self.dy) <= 1):  # so that NaN is refused too
             raise ValueError(f"dx={self.dx}, dy={self.dy}: a crop lies within one box height of its box")
 
 

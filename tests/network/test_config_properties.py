@@ -136,6 +136,19 @@ def test_a_framing_out_of_range_is_refused_by_its_value(side, shift):
         assert f"{name}={value}" in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["side", "dx", "dy"])
+def test_a_framing_that_is_no_number_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name}=nan"):
+        Framing(**{name: math.nan})
+    text = (
+        ModelConfig(framing={"yunet": Framing()})
+        .to_json()
+        .replace(f'"{name}": {Framing().__dict__[name]}', f'"{name}": NaN')
+    )
+    with pytest.raises(ModelError, match="nan"):
+        ModelConfig.from_json(text)
+
+
 # The network's shape
 
 
