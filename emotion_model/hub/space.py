@@ -14,8 +14,8 @@ from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, ModelConfig
 
 ROOT = Path(__file__).parents[2]
 
-# What a Space needs of a checkout; the rest makes, tests and measures.
-SPACE_PARTS = ("app.py", "emotion_model", "ui", "requirements.txt", "packages.txt", "README.md")
+# What a Space needs of a checkout, and what its README leads to; the rest makes, tests and measures.
+SPACE_PARTS = ("app.py", "emotion_model", "ui", "docs", "requirements.txt", "packages.txt", "README.md", "LICENSE")
 SPACE_VARIABLES = ("EMOTION_MODEL_REPO", "EMOTION_MODEL_REVISION")
 
 

@@ -1,4 +1,4 @@
-"""The README's snippets, run as they stand; only the address of the page is that of the app under test."""
+"""What README and docs show, run as it stands; only the address of the page is that of the app under test."""
 
 import re
 import shutil
@@ -12,13 +12,16 @@ import pytest
 from support import clips
 from support.paths import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from emotion_model.network.config import BUNDLED_DIR
+
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 
 
-def snippets(section, language):
-    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+def snippets(page, heading, language):
+    """The snippets of a language under a heading, in their order."""
+    text = PAGES[page].split(f"\n## {heading}\n")[1].split("\n## ")[0]
     found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-    assert found, f"no {language} snippet in section {section}"
+    assert found, f"no {language} snippet under {heading} in {page}"
     return found
 
 
@@ -42,13 +45,18 @@ def environment():
     return os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
 
 
-@pytest.mark.parametrize("text", snippets("API", "python"), ids=["detect_image", "predict"])
+def test_the_python_call_of_the_readme(run):
+    (text,) = snippets("README.md", "API", "python")
+    assert "\nhappy " in run([sys.executable, "-c"], text)
+
+
+@pytest.mark.parametrize("text", snippets("api.md", "Python", "python"), ids=["detect_image", "predict"])
 def test_the_python_calls_of_the_api(run, text):
     assert "happy" in run([sys.executable, "-c"], text)
 
 
 def test_the_curl_calls_of_the_api(run):
-    (text,) = snippets("API", "bash")
+    (text,) = snippets("api.md", "curl", "bash")
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
     assert printed.count("event: complete") == 4
     assert printed.count('"happy"') >= 3 and '"face_id"' in printed and '"colour"' in printed
@@ -64,19 +72,19 @@ def run_node(run, tmp_path):
 
 
 def test_the_javascript_example(run_node):
-    (text,) = snippets("API", "javascript")
+    (text,) = snippets("api.md", "JavaScript", "javascript")
     photo, frame = run_node(text).splitlines()
     assert photo.startswith("happy ") and frame == "face 1 happy"
 
 
 def test_a_clip_in_javascript(run_node):
-    (text,) = snippets("Video", "javascript")
+    (text,) = snippets("video.md", "From JavaScript", "javascript")
     *progress, person = run_node(text).splitlines()
     assert progress[-1].startswith("100 %, ") and person.startswith("person 1 http")
 
 
 def test_a_clip_with_curl(run):
-    (text,) = snippets("Video", "bash")
+    (text,) = snippets("video.md", "With curl", "bash")
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
     assert "event: complete" in printed and '"peaks"' in printed
 
@@ -86,34 +94,40 @@ def test_the_webcam_client(run, tmp_path, astronaut):
     for i in range(5):
         film.write(np.roll(astronaut, 8 * i, axis=1)[..., ::-1].copy())
     film.release()
-    text = snippets("Live", "python")[0]
+    (text,) = snippets("api.md", "Frames of a camera", "python")
     assert len(text.splitlines()) <= 20
     printed = run([sys.executable, "-c"], text.replace("VideoCapture(0)", "VideoCapture('film.avi')"))
     assert printed.count("face 1 is happy") == printed.count(" s: ") == 5
 
 
-def test_the_tracking_example(run):
-    printed = run([sys.executable, "-c"], snippets("Live", "python")[1])
+def test_the_examples_in_python(run, tmp_path):
+    """Tracking, several models and the network itself, in one process."""
+    shutil.copytree(BUNDLED_DIR, tmp_path / "runs" / "other")
+    (tracking,) = snippets("python.md", "Frames of a camera", "python")
+    (ensemble,) = snippets("python.md", "Several models as one", "python")
+    (network,) = snippets("python.md", "The network itself", "python")
+    printed = run([sys.executable, "-c"], "\n".join([tracking, ensemble, network]))
     assert printed.count("1 happy") == 3
+    assert printed.endswith("happy\n(None, 48, 48, 1) (None, 7)\n")
 
 
 def test_the_call_for_a_clip(run):
-    printed = run([sys.executable, "-c"], snippets("Video", "python")[0])
+    printed = run([sys.executable, "-c"], snippets("video.md", "From Python, by the API", "python")[0])
     assert "100%" in printed and "person 1 {" in printed and "_annotated.mp4" in printed and "_emotions.csv" in printed
 
 
 def test_the_example_of_a_stream_of_faces(run):
-    printed = run([sys.executable, "-c"], snippets("Video", "python")[1])
+    printed = run([sys.executable, "-c"], snippets("video.md", "In Python", "python")[0])
     assert printed.count("(1, 'happy')") == 10
 
 
-@pytest.mark.parametrize("text", snippets("Python", "python"))
+@pytest.mark.parametrize("text", snippets("README.md", "Python", "python"))
 def test_the_python_example(run, text):
     assert run([sys.executable, "-c"], text).startswith("happy ")
 
 
 def test_the_command_line_example(run, tmp_path):
-    (text,) = snippets("Command line", "bash")
+    (text,) = snippets("README.md", "Command line", "bash")
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
     assert printed.startswith("photo.jpg: happy ") and "clip.mp4: 1 person in 20 frames" in printed
     assert all(
@@ -122,7 +136,7 @@ def test_the_command_line_example(run, tmp_path):
 
 
 def test_the_two_commands_stand_first():
-    first = README.split("```bash\n")[1].split("```")[0]
+    first = PAGES["README.md"].split("```bash\n")[1].split("```")[0]
     assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make app", "make test"]
 
 
@@ -134,14 +148,64 @@ def test_the_presets_table_states_the_real_sizes():
         model = build_model(preset.architecture)
         parameters = sum(weight.value.numpy().size for weight in model.trainable_weights)
         size = f"| `{name}` | {parameters:,} parameters, {count_multiply_adds(model) / 1e6:.0f} million multiply-adds |"
-        assert size in README
+        assert size in PAGES["training.md"]
 
 
-def test_every_path_in_the_table_exists():
-    table = README.split("\n## What is where\n")[1].split("\n## ")[0]
-    for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
-        folder = ROOT
-        for name in re.findall(r"`([^`]+)`", row):
-            path = ROOT / name if "/" in name or (ROOT / name).exists() else folder / name
-            assert path.exists(), name
-            folder = path.parent if path.is_file() else path
+def tree():
+    """Paths of the tree in docs/architecture.md, folders with a slash at the end."""
+    folders, paths = [], []
+    for line in PAGES["architecture.md"].split("```\n")[1].splitlines():
+        depth, name = (len(line) - len(line.lstrip())) // 2, line.split()[0]
+        folders[depth:] = [name]
+        paths.append("".join(folders))
+    return paths
+
+
+def test_every_path_of_the_tree_exists():
+    for path in tree():
+        assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file(), path
+
+
+def test_every_module_stands_in_the_tree():
+    rooms = [path for room in ("emotion_model", "train", "ui") for path in (ROOT / room).rglob("*.*")]
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for path in rooms
+        if path.suffix in (".py", ".js", ".css") and path.name != "__init__.py"
+    }
+    assert modules <= set(tree())
+
+
+def test_every_file_of_the_walks_exists():
+    walks = PAGES["architecture.md"].split("## Five walks")[1]
+    for name in re.findall(r"`([\w/.]+\.(?:py|js|md)|[\w/]+/)`", walks):
+        assert (ROOT / name).exists() or (ROOT / "emotion_model" / name).exists(), name
+
+
+def anchors(text):
+    """Of headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_and_picture_leads_somewhere(page):
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    links = re.findall(r"\]\(([^)]+)\)|(?:src|srcset)=\"([^\"]+)\"", PAGES[page])
+    for link in [one or other for one, other in links if ":" not in one + other]:
+        path, _, anchor = link.partition("#")
+        target = folder / path if path else folder / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_every_command_shown_exists():
+    shown = {name for text in PAGES.values() for name in re.findall(r"python -m ((?:emotion_model|train)[\w.]*)", text)}
+    assert {"emotion_model", "emotion_model.hub", "train", "train.finetune"} <= shown
+    for name in shown:
+        path = ROOT / name.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
+
+
+def test_the_readme_fits_on_its_pages():
+    assert len(PAGES["README.md"].splitlines()) <= 150

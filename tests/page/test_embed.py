@@ -1,4 +1,4 @@
-"""The page inside another site, as the README embeds it."""
+"""The page inside another site, as the docs embed it."""
 
 import functools
 import re
@@ -26,8 +26,8 @@ def serving(folder):
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_the_page_works_in_a_frame_of_another_site_in_the_theme_asked_for(app, chromium, photo, theme, tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    frame = re.search(r"<iframe .*</iframe>", readme)[0]
+    page = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
+    frame = re.search(r"<iframe .*</iframe>", page)[0]
     frame = frame.replace("https://USER-emotion.hf.space/", app.url).replace("theme=dark", f"theme={theme}")
     (tmp_path / "index.html").write_text(f"<!doctype html><h1>A blog</h1>{frame}")
     with serving(tmp_path) as blog, sync_playwright() as playwright:
