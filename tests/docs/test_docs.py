@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from emotion_model.network.config import BUNDLED_DIR
 from support import clips
 from support.paths import ROOT
-
-from emotion_model.network.config import BUNDLED_DIR
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 

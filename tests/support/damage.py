@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from clips import write_clip
 from PIL import Image
 
 from emotion_model import ImageError, MediaError, VideoReader, read_image
+from support.clips import write_clip
 
 SIZE = (40, 30)  # pixels; of the pictures
 FRAMES = (64, 48)  # pixels; of the clips

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from conftest import ROOT
+
+from support.paths import ROOT
 
 LOCKS = {
     "requirements.lock": ("requirements.txt",),
