@@ -15,7 +15,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,7 +51,7 @@ def main() -> None:
         picture = skimage.data.astronaut()[:384]
     frame = cv2.resize(picture, (640, 480), interpolation=cv2.INTER_AREA)
     classifier = EmotionClassifier()
-    result: dict[str, object] = {"cpu_count": os.cpu_count()}
+    result: dict[str, Any] = {"cpu_count": os.cpu_count()}
     for name in ("yunet", "haar"):
         for look, fine in (("live", False), ("photo", True)):
             try:
@@ -59,11 +61,11 @@ def main() -> None:
                 continue
             key = f"frame_640x480_{name}_{look}"
             result[key] = {"faces": len(detector.detect(frame))}
-            result[key] |= milliseconds(lambda detector=detector: detector.detect(frame))
+            result[key] |= milliseconds(partial(detector.detect, frame))
             print(key, result[key])
     face = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
     for size in (1, 16):
-        timed = milliseconds(lambda size=size: classifier.predict([face] * size))
+        timed = milliseconds(partial(classifier.predict, [face] * size))
         result[f"classifier_batch_{size}"] = timed | {"median_ms_per_face": round(timed["median_ms"] / size, 2)}
         print("batch", size, result[f"classifier_batch_{size}"])
     print(json.dumps(result))

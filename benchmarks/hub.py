@@ -42,9 +42,8 @@ def measure(cache: Path, url: str, **variables: str) -> float:
 
 def main() -> None:
     """Measure and print."""
-    from hub_server import Repo, running_hub
-
     from emotion_model.network.config import BUNDLED_DIR
+    from support.hub_server import Repo, running_hub
 
     with running_hub() as hub, tempfile.TemporaryDirectory() as folder:
         warm, cold = Path(folder) / "warm", Path(folder) / "cold"

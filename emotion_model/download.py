@@ -152,8 +152,10 @@ def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, an
             if size is not None and size > max_bytes:
                 raise HubError(f"{repo_id}: {filename} has {size:,} bytes, and the limit is {max_bytes:,}.", final=True)
             alive()
-            options = {"etag_timeout": patience, "force_download": anew, "tqdm_class": Bar}
-            path.append(hf_hub_download(repo_id, filename, revision=revision, **options))
+            got = hf_hub_download(
+                repo_id, filename, revision=revision, etag_timeout=patience, force_download=anew, tqdm_class=Bar
+            )
+            path.append(got)
         except Exception as error:  # whatever the network does, the answer is one sentence
             problem.append(error)
 

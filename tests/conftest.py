@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from support import environment
+
+environment.choose()  # before anything imports Keras
+
+# isort: split
 import json
 import shutil
 from collections.abc import Callable, Iterator

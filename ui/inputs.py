@@ -17,7 +17,7 @@ def photo_input(**options: Any) -> gr.Image:
     Gradio would open the file itself and answer a damaged one with an error of its own; this way one reader judges
     the pictures behind every door.
     """
-    component = gr.Image(
+    component: Any = gr.Image(
         type="filepath",
         image_mode=None,
         min_width=300,

@@ -116,9 +116,9 @@ def faces_between(before: AnalyzedFrame | None, after: AnalyzedFrame | None, tim
     for face in before.faces:
         other = coming.pop(face.track_id, None)
         if other is not None:
-            box = tuple(round(a + share * (b - a)) for a, b in zip(face.box, other.box, strict=True))
+            x, y, w, h = (round(a + share * (b - a)) for a, b in zip(face.box, other.box, strict=True))
             mixed = face.probabilities + np.float32(share) * (other.probabilities - face.probabilities)
-            shown.append(replace(face, box=box, probabilities=mixed, landmarks=None))
+            shown.append(replace(face, box=(x, y, w, h), probabilities=mixed, landmarks=None))
         elif time < middle:
             shown.append(face)
     return shown + ([] if time < middle else list(coming.values()))

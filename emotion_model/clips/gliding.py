@@ -33,9 +33,9 @@ def gliding(before: Sequence[Detection], after: Sequence[Detection], share: floa
         if overlap(one.box, other.box) <= GLIDE_OVERLAP or (one.landmarks is None) != (other.landmarks is None):
             return None
         left.remove(other)
-        box = tuple(a + share * (b - a) for a, b in zip(one.box, other.box, strict=True))
+        x, y, w, h = (a + share * (b - a) for a, b in zip(one.box, other.box, strict=True))
         points = None
         if one.landmarks is not None and other.landmarks is not None:
             points = one.landmarks + np.float32(share) * (other.landmarks - one.landmarks)
-        found.append(Detection(box, points, one.score + share * (other.score - one.score)))
+        found.append(Detection((x, y, w, h), points, one.score + share * (other.score - one.score)))
     return found

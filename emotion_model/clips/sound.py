@@ -51,7 +51,7 @@ class Sound:
                 continue
             if self._copied:
                 offset = round(self._zero / packet.time_base)
-                packet.pts = max(packet.pts - offset, 0)
+                packet.pts = max((packet.pts or 0) - offset, 0)
                 packet.dts = packet.pts
                 packet.stream = self._stream
                 self._target.mux(packet)

@@ -127,7 +127,7 @@ class VideoWriter:
 
     def _mux(self, packets: Sequence[av.Packet]) -> None:
         for packet in packets:
-            packet.duration = self._durations.pop(packet.pts, 0)
+            packet.duration = 0 if packet.pts is None else self._durations.pop(packet.pts, 0)
             self._container.mux(packet)
 
     def cut_sound(self, end: float) -> None:

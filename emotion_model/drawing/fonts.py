@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import ImageFont
 
 
-def font(text: str, size: float) -> ImageFont.FreeTypeFont:
+def font(text: str, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font; it has English letters only, so other names get DejaVu Sans, which matplotlib brings along."""
     if text.isascii():
         return ImageFont.load_default(size)

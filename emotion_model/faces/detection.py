@@ -161,7 +161,7 @@ def find_yunet() -> Path:
 def _load_haar() -> cv2.CascadeClassifier:
     if not hasattr(cv2, "CascadeClassifier"):
         raise DetectorError(f"OpenCV {cv2.__version__} has no Haar cascade: install opencv-python-headless below 5.")
-    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"))
+    cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"))
     if cascade.empty():
         raise DetectorError("OpenCV's Haar cascade file is missing: install opencv-python-headless anew.")
     return cascade

@@ -113,14 +113,14 @@ def torch_module(classifier: EmotionClassifier) -> Any:
 
 def _torch_weights(classifier: EmotionClassifier) -> dict[str, np.ndarray]:
     """The Keras weights under PyTorch's names and in its order of axes."""
-    weights = {}
+    weights: dict[str, np.ndarray] = {}
     for layer in classifier.model.layers:
         values = layer.get_weights()
         kind = type(layer).__name__
         if kind == "BatchNormalization" and len(values) == 4:
-            names = ("weight", "bias", "running_mean", "running_var")
+            names = ["weight", "bias", "running_mean", "running_var"]
         elif kind in ("Conv2D", "Dense") and len(values) == 2:
-            names = ("weight", "bias")
+            names = ["weight", "bias"]
             values[0] = values[0].transpose(3, 2, 0, 1) if kind == "Conv2D" else values[0].T
         elif values:
             raise ModelError(f"layer {layer.name} ({kind}) has no counterpart: only networks of `build_model` convert.")
@@ -247,6 +247,8 @@ def _check(classifier: EmotionClassifier, module: Any, onnx_path: Path) -> None:
 def _import_code(name: str) -> Any:
     """A module of `published/`, which is no package: its files stand by themselves where they are published."""
     spec = importlib.util.spec_from_file_location(name, CODE_DIR / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -27,8 +27,10 @@ def commit_files(api: Any, repo_id: str, kind: str, files: dict[str, Path], ours
 
     there = api.list_repo_files(repo_id, repo_type=kind)
     stale = [path for path in there if path not in files and any(fnmatch(path, pattern) for pattern in ours)]
-    operations = [CommitOperationAdd(path, str(source)) for path, source in files.items()]
-    operations += [CommitOperationDelete(path) for path in stale]
+    operations = [
+        *(CommitOperationAdd(path, str(source)) for path, source in files.items()),
+        *(CommitOperationDelete(path) for path in stale),
+    ]
     return api.create_commit(repo_id, operations, commit_message=message, repo_type=kind).oid
 
 

@@ -108,7 +108,7 @@ def space_readme(text: str, model: str | None = None, commit: str | None = None,
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "README.md"
         path.write_text(text, encoding="utf-8")
-        values = metadata_load(path)
+        values = metadata_load(path) or {}
         if model:
             values["models"] = [model, *values.get("models", [])]
             values["preload_from_hub"] = [
@@ -123,7 +123,9 @@ def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
     """Commit of a published model, the files that the page uses, and whether it is private."""
     from huggingface_hub import HfApi, hf_hub_download
 
-    info = HfApi().repo_info(model, revision=revision)
+    info = HfApi().model_info(model, revision=revision)
+    if info.sha is None:
+        raise HubError(f"{model}: the Hub names no commit.")
     config = ModelConfig.from_json(
         Path(hf_hub_download(model, CONFIG_FILE, revision=info.sha)).read_text(encoding="utf-8")
     )

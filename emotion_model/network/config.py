@@ -51,10 +51,10 @@ class ModelConfig:
             raise ValueError(
                 f"labels {[label.name for label in self.labels]}: give at least two, each with its own name"
             )
-        per_class = isinstance(self.temperature, tuple)
-        if not all(0.01 <= value <= 100 for value in (self.temperature if per_class else (self.temperature,))):
+        temperatures = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
+        if not all(0.01 <= value <= 100 for value in temperatures):
             raise ValueError(f"temperature={self.temperature}: use values from 0.01 to 100; 1 changes nothing")
-        if per_class and len(self.temperature) != len(self.labels):
+        if isinstance(self.temperature, tuple) and len(temperatures) != len(self.labels):
             raise ValueError(
                 f"temperature={self.temperature}: give one number, or one for each of the {len(self.labels)} labels"
             )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.classifier import BATCH_SIZES
 from emotion_model.network.protocol import Classifier
 
 
@@ -68,8 +68,7 @@ class EmotionEnsemble:
             total += member.predict(images, flip)[:, order]
         return (total / len(self.members)).astype(np.float32)
 
-    def warm_up(self) -> None:
-        """Compile the members' forward passes."""
+    def warm_up(self, batch_sizes: Sequence[int] = BATCH_SIZES[:4]) -> None:
+        """Let every member get ready for these batch sizes."""
         for member in self.members:
-            if isinstance(member, EmotionClassifier):
-                member.warm_up()
+            member.warm_up(batch_sizes)

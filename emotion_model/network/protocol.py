@@ -24,3 +24,6 @@ class Classifier(Protocol):
 
     def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
         """Cropped faces, uint8 of any sizes -> float32 `(n, classes)` in the order of `config.labels`."""
+
+    def warm_up(self, batch_sizes: Sequence[int] = ...) -> None:
+        """Get ready for these batch sizes, so that nobody waits for it later."""

@@ -72,6 +72,10 @@ class TransformersClassifier:
         """Names of the classes, in the order of the probabilities."""
         return self.config.emotions
 
+    def warm_up(self, batch_sizes: Sequence[int] = (1,)) -> None:
+        """Ask once: it is loaded already, and compiles nothing."""
+        self.predict(np.zeros((1, 48, 48), np.uint8))
+
     def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
         """Classify cropped faces; see `EmotionClassifier.predict`."""
         from PIL import Image

@@ -63,13 +63,13 @@ class EmotionSmoother:
         self._evidence: np.ndarray | None = None
         self._restless = 0.0  # changes of label, fading
 
-    def update(self, raw: np.ndarray, time: float, config: TrackingConfig) -> None:
-        """Take in the probabilities of one frame, float32 `(classes,)`, at a time in seconds."""
+    def update(self, raw: np.ndarray, time: float, config: TrackingConfig) -> np.ndarray:
+        """Take in the probabilities of one frame, float32 `(classes,)`, at a time in seconds; returns them smoothed."""
         if self.probabilities is None or self._evidence is None:
             self.probabilities, self.label = raw, int(np.argmax(raw))
             self._evidence = np.zeros_like(raw)
             self._time = time
-            return
+            return raw
         elapsed = time - self._time
         self._time = time
         weight = 1 - math.exp(-elapsed / config.smoothing) if config.smoothing else 1.0
@@ -83,6 +83,7 @@ class EmotionSmoother:
             self.label = best
             self._evidence = np.zeros_like(raw)
             self._restless += 1
+        return self.probabilities
 
 
 class _Track:
@@ -117,11 +118,11 @@ class _Track:
             weight = 1 - math.exp(-elapsed / VELOCITY_SECONDS)
             self.velocity += weight * ((centre - self.centre) / elapsed - self.velocity)
         self.centre, self.size, self.seen, self.missed = centre, _size(face), time, False
-        self.emotions.update(face.probabilities, time, config)
+        smoothed = self.emotions.update(face.probabilities, time, config)
         return replace(
             face,
             track_id=self.number,
-            probabilities=self.emotions.probabilities,
+            probabilities=smoothed,
             raw_probabilities=face.probabilities,
             steady_emotion=face.emotions[self.emotions.label],
         )

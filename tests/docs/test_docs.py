@@ -1,5 +1,7 @@
 """What README and docs show, run as it stands; only the address of the page is that of the app under test."""
 
+import math
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ import pytest
 
 from emotion_model.network.config import BUNDLED_DIR
 from support import clips
+from support.environment import of_users
 from support.paths import ROOT
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
@@ -39,9 +42,7 @@ def run(app, photo, astronaut, tmp_path):
 
 
 def environment():
-    import os
-
-    return os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    return of_users(PYTHONPATH=str(ROOT), PATH=f"{sys.prefix}/bin:{os.environ['PATH']}")
 
 
 def test_the_python_call_of_the_readme(run):
@@ -145,7 +146,7 @@ def test_the_presets_table_states_the_real_sizes():
 
     for name, preset in PRESETS.items():
         model = build_model(preset.architecture)
-        parameters = sum(weight.value.numpy().size for weight in model.trainable_weights)
+        parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         size = f"| `{name}` | {parameters:,} parameters, {count_multiply_adds(model) / 1e6:.0f} million multiply-adds |"
         assert size in PAGES["training.md"]
 

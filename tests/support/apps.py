@@ -1,6 +1,5 @@
 """The running app."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.environment import of_users
 from support.paths import ROOT
 
 
@@ -35,7 +35,7 @@ def start_app(folder: Path, port: int | None = None, root: Path = ROOT, **variab
     """Start the app, on a free port by default, its log in `folder`; it is ended, as a host would, at the end."""
     port = port or free_port()
     log = folder / "log"
-    environment = os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)} | variables
+    environment = of_users(GRADIO_SERVER_NAME="127.0.0.1", GRADIO_SERVER_PORT=str(port), **variables)
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "app.py"], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT

@@ -457,7 +457,7 @@ def bad_album(make):
         (bad_album(lambda f: None), ["--learning-rate", "3"], "learning_rate=3.0: use a value from 1e-06 to 0.1"),
         (bad_album(lambda f: None), ["--held-out", "0.9"], "held_out=0.9: use a share from 0.1 to 0.4"),
         (bad_album(lambda f: None), ["--model", "nowhere"], "nowhere: only .keras files are loaded"),
-        (bad_album(lambda f: None), ["--fer2013", "tests"], "tests: found no FER2013 here"),
+        (bad_album(lambda f: None), ["--fer2013", "docs"], "docs: found no FER2013 here"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_named_with_the_mend(base, tmp_path, capsys, make, more, said):

@@ -58,8 +58,9 @@ class FaceDataset:
 
     def __getitem__(self, index: np.ndarray | slice) -> FaceDataset:
         """The faces chosen by an index array, a mask or a slice."""
-        pick = {name: getattr(self, name) for name in ("images", "labels", "votes", "other_votes")}
-        return replace(self, **{name: None if value is None else value[index] for name, value in pick.items()})
+        votes = None if self.votes is None else self.votes[index]
+        others = None if self.other_votes is None else self.other_votes[index]
+        return replace(self, images=self.images[index], labels=self.labels[index], votes=votes, other_votes=others)
 
     def sample(self, count: int) -> FaceDataset:
         """At most so many faces, spread evenly over all: some forms of the data hold one class after another.
@@ -230,8 +231,8 @@ def _decode_all(encoded: Iterable[tuple[str, bytes | None]], count: int) -> np.n
     images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     broken = []
     for i, (name, data) in enumerate(encoded):
-        usable = isinstance(data, bytes) and data
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if usable else None
+        usable = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.empty(0)
+        image = cv2.imdecode(usable, cv2.IMREAD_GRAYSCALE) if usable.size else None
         if image is None:
             broken.append(name)
         else:

@@ -247,7 +247,7 @@ class AugmentedTraining(keras.Model):
         steps = ops.convert_to_tensor(self.steps)
         # A young average follows quickly, or the random start would linger in it for epochs.
         momentum = ops.minimum(self._momentum, (1 + steps) / (10 + steps))
-        for average, weight in zip(self.averaged.weights, self.network.weights, strict=True):
+        for average, weight in zip(self.averaged.weights if self.averaged else (), self.network.weights, strict=True):
             value = ops.stop_gradient(ops.convert_to_tensor(weight))
             average.assign(average * momentum + value * (1 - momentum))
         self.steps.assign(steps + 1)

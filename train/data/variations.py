@@ -29,7 +29,7 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
     Returns:
         uint8 grey `(n, height, width)`, a new array.
     """
-    count, height, width = faces.shape
+    count, height, width = (int(side) for side in faces.shape)
     angles = rng.uniform(-config.rotation, config.rotation, count)
     zooms = rng.uniform(1 - config.zoom, 1 + config.zoom, count)
     shifts = rng.uniform(-config.shift, config.shift, (count, 2)) * (width, height)
@@ -42,7 +42,7 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
 
     varied = np.empty_like(faces)
     for i, face in enumerate(faces):
-        matrix = cv2.getRotationMatrix2D(centre, angles[i], zooms[i])
+        matrix = np.asarray(cv2.getRotationMatrix2D(centre, angles[i], zooms[i]), np.float64)
         matrix[:, 2] += shifts[i]
         if mirrored[i]:  # mirror first: x becomes width - 1 - x
             matrix[:, 2] += matrix[:, 0] * (width - 1)
@@ -55,10 +55,10 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
         means = varied.mean(axis=(1, 2), keepdims=True)
         toned = (varied - means) * gains[:, None, None] + means + offsets[:, None, None]
         varied = np.clip(toned, 0, 255).astype(np.uint8)
-    for i in np.flatnonzero(degraded):
-        varied[i] = _degrade(varied[i], rng)
-    for i in np.flatnonzero(erased):
-        varied[i] = cover(varied[i], rng.uniform(*COVERED_SHARES), rng)
+    for face in np.flatnonzero(degraded):
+        varied[face] = _degrade(varied[face], rng)
+    for face in np.flatnonzero(erased):
+        varied[face] = cover(varied[face], rng.uniform(*COVERED_SHARES), rng)
     return varied
 
 
@@ -114,7 +114,7 @@ def add_noise(face: np.ndarray, deviation: float, rng: np.random.Generator) -> n
 def compress(face: np.ndarray, quality: int) -> np.ndarray:
     """The face, uint8 grey, after JPEG compression with a quality of 1..100."""
     _, data = cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
 
 
 def cover(face: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

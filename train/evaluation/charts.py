@@ -19,7 +19,7 @@ INK, GREY, LINE, LIGHT = "#20242c", "#70747f", "#c9ccd6", "#e6e8ee"
 BLUE, AMBER = "#0e5cff", "#b78300"
 WIDTH = 4.8  # inches: at the width of a phone, points come out as about as many CSS pixels
 DPI = 200
-STYLE = {
+STYLE: Any = {
     "font.size": 9.5,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -65,11 +65,12 @@ def titled(axes: Axes, title: str, handles: Sequence[Any], columns: int = 3) -> 
     )
 
 
-def tint(colour: str, strength: float) -> tuple[float, ...]:
+def tint(colour: str, strength: float) -> tuple[float, float, float]:
     """A colour mixed with white; unlike transparency it hides the grid behind it."""
     from matplotlib.colors import to_rgb
 
-    return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
+    red, green, blue = (1 - strength * (1 - part) for part in to_rgb(colour))
+    return red, green, blue
 
 
 @contextmanager

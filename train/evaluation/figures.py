@@ -22,7 +22,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], emotions: Sequence[str], 
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     wrong = np.where(np.eye(len(counts), dtype=bool), -1, shares)
-    true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
+    true, predicted = divmod(int(wrong.argmax()), len(wrong))
     recalls = ", ".join(f"{name} {100 * shares[i, i]:.0f} %" for i, name in enumerate(emotions))
     description = (
         f"Confusion matrix on {split}, {counts.sum():,} faces. Recognised: {recalls}. The most frequent confusion is "
@@ -35,7 +35,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], emotions: Sequence[str], 
         axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
         for (row, column), share in np.ndenumerate(shares):
             ink = "white" if share > 0.65 else INK
-            text = {"ha": "center", "color": ink}
+            text: dict[str, Any] = {"ha": "center", "color": ink}
             axes.text(column, row - 0.12, f"{100 * share:.0f} %", va="center", fontsize=9, **text)
             axes.text(column, row + 0.24, f"{counts[row, column]:,}", va="center", fontsize=7.5, **text)
         axes.set_xticks(range(len(emotions)), emotions, rotation=40, ha="right", rotation_mode="anchor")
@@ -191,7 +191,7 @@ def draw_robustness(curves: dict[str, dict[str, Any]], split: str, path: Path) -
     columns = 2
     rows = -(-len(curves) // columns)
     with new_figure(path, 0.5 + 1.45 * rows, description) as figure:
-        figure.get_layout_engine().set(h_pad=0.06)
+        figure.set_layout_engine("constrained", h_pad=0.06)
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         top = 100 * max(point["accuracy"] for curve in curves.values() for point in curve["points"])
         for axes, (name, curve) in zip(grid.flat, curves.items(), strict=False):

@@ -28,7 +28,7 @@ def report_of(
     def scores(faces: FaceDataset) -> dict[str, Any]:
         return {"before": scores_of(base, faces, dropped), "after": scores_of(tuned, faces, dropped)}
 
-    report = {
+    report: dict[str, Any] = {
         "pictures": {split: dict(zip(new, counts[split], strict=True)) for split in SPLITS},
         "classes": {"added": added, "dropped": dropped, "without_pictures": idle},
         "held_out": scores(held_out),

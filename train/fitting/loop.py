@@ -62,9 +62,12 @@ def fit(
             f"{start.record.get('run')} has the classes {', '.join(start.emotions)}, the data "
             f"{', '.join(train.emotions)}: a start needs the same, in the same order"
         )
-    config = {"architecture": preset.architecture.to_dict(), "training": preset.training.to_dict()}
-    config |= {"emotions": list(train.emotions), "data": {"train": len(train), "validation": len(validation)}}
-    config["data"]["train_duplicates_dropped"] = dropped_duplicates
+    config: dict[str, Any] = {
+        "architecture": preset.architecture.to_dict(),
+        "training": preset.training.to_dict(),
+        "emotions": list(train.emotions),
+        "data": {"train": len(train), "validation": len(validation), "train_duplicates_dropped": dropped_duplicates},
+    }
     if start:
         config["start"] = start.record
     if teacher:

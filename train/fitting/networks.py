@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from emotion_model.network.architecture import ArchitectureConfig, build_model
 from train.config import Preset
@@ -45,8 +46,9 @@ class Networks:
             self.model = with_fast_layers(build_model(self._architecture))
         if start:
             self.model.set_weights(start.weights)
-            for layer in self.model.layers if start.trainable else ():
-                layer.trainable = start.trainable(layer)
+            if start.trainable:
+                for layer in self.model.layers:
+                    layer.trainable = start.trainable(layer)
         self.averaged: keras.Model | None = None
         self.averaged_at = 0
         if self._config.ema_momentum:
@@ -100,6 +102,16 @@ class Networks:
         """The layers that draw random numbers, each from a sequence of its own."""
         layers = self.model.layers if self.learner is self.model else [*self.model.layers, self.learner]
         return [layer for layer in layers if hasattr(layer, "seed_generator")]
+
+    def seed_dropout(self, *position: int) -> None:
+        """Let what dropout drops follow from the position in the run, so that a resumed run drops the same.
+
+        On the torch backend Keras draws it from one sequence of PyTorch's, whose state stands in no layer.
+        """
+        if keras.backend.backend() == "torch":
+            import torch
+
+            torch.manual_seed(int(np.random.SeedSequence([self._config.seed, *position]).generate_state(1)[0]))
 
     @property
     def learning_rate(self) -> float:

@@ -76,7 +76,7 @@ class Run:
         self._callbacks = callbacks_of(self._config, self.networks.learner)
         self._position = Position()
         self.track: Callable[[dict[str, float], int], None] | None = None
-        self._recorded = -math.inf  # when curves and checkpoint were last written at the end of an epoch
+        self._recorded = time.monotonic()  # when curves and checkpoint were last written at the end of an epoch
 
     @property
     def complete(self) -> bool:
@@ -192,6 +192,7 @@ class Run:
             shares, partners = mixup_partners(len(chosen), self._config.mixup, rng)
             inputs, targets = mixed(inputs, shares, partners), mixed(targets, shares, partners)
             weights = None if weights is None else mixed(weights, shares, partners)
+        networks.seed_dropout(position.epoch, position.batch)
         values = networks.learner.train_on_batch(inputs, targets, weights, return_dict=True)
         position.batch += 1
         if self._step % EMA_INTERVAL == 0 or position.batch == self._batches:
@@ -219,7 +220,8 @@ class Run:
         learner.strength.assign(strength)
         learner.steps.assign(self._step)
         watch = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, logs: setattr(learner, "stop_training", stop["asked"])
+            on_train_batch_begin=lambda batch, logs: self.networks.seed_dropout(self._position.epoch, batch),
+            on_train_batch_end=lambda batch, logs: setattr(learner, "stop_training", stop["asked"]),
         )
         values = learner.fit(
             self._train_faces.images[order],

@@ -1,0 +1,21 @@
+"""What the tests, and the programs that they start, run on."""
+
+import os
+from importlib.util import find_spec
+
+
+def choose() -> None:
+    """PyTorch where it is there: it starts and trains small networks in a third of the time that TensorFlow takes.
+
+    What pytest runs side by side shares the processor: a thread each.
+    """
+    if find_spec("torch"):
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
+def of_users(**more: str) -> dict[str, str]:
+    """For a program as users start it: with the Keras backend that they have."""
+    return {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"} | more
