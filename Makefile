@@ -1,17 +1,24 @@
 # make app    install what the page needs and start it on http://127.0.0.1:7860
 # make test   install what the tests need and run them
+# make check  style, types and the quick tests: neither browser nor training, nor programs that have to be started
 # make lock   renew the lock files: every package of the whole tree with its hashes
 # make pictures   take the pictures of the page in docs/pictures anew
 PYTHON ?= python3
-.PHONY: app test lock pictures
+.PHONY: app check test style lock pictures
 
 app: .venv/app
 	.venv/bin/python app.py
 
-test: .venv/dev
+test: style
+	.venv/bin/python -m pytest -n 2 --dist loadfile --reruns 1
+
+check: style
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not browser and not training and not programs and not fuzz"
+
+style: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest -n 2 --dist loadfile --reruns 1
+	.venv/bin/mypy
 
 LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make lock"

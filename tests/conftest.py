@@ -25,6 +25,21 @@ from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 from support import clips
 from support.apps import RunningApp, start_app
 from support.models import TINY, write_config
+from support.paths import ROOT
+
+PROGRAMS = ("page/", "hub/", "docs/test_docs.py", "package/test_command_line.py", "package/test_faults.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long, so that `make check` can leave it out."""
+    for item in items:
+        place = item.path.relative_to(ROOT / "tests").as_posix()
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+        if place.startswith("train/"):
+            item.add_marker("training")
+        if place.startswith(PROGRAMS):
+            item.add_marker("programs")
 
 
 @pytest.fixture(scope="session")
