@@ -18,6 +18,7 @@ from emotion_model import ImageError
 from emotion_model.timelines.table import frame_rows
 from ui.live.markup import page_html
 from ui.live.sessions import Live, SessionError
+from ui.scripts import bundle
 
 SCRIPT = Path(__file__).with_name("live.js")
 DETECT_FRAME = (
@@ -96,7 +97,7 @@ def build_tab(live: Live) -> None:
 
     gr.HTML(
         page_html(live.detector.classifier.config.labels),
-        js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        js_on_load=bundle(SCRIPT) + "start(element, server);\n",
         server_functions=[detect, leave],
         elem_id="live",
     )

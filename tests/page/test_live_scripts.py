@@ -1,0 +1,104 @@
+"""The parts of the Live tab's scripts that need no page, in Node."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from support.paths import ROOT
+from ui.live.tab import SCRIPT
+from ui.scripts import bundle
+
+COLUMNS = ["time", "frame", "face_id", "emotion"]
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Runs a script that imports modules of the tab from `live/`; returns what it prints, as JSON."""
+    if not shutil.which("node"):
+        pytest.skip("no node on this machine")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    shutil.copytree(ROOT / "ui" / "live", tmp_path / "live", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+
+    def run(text):
+        (tmp_path / "script.js").write_text(text)
+        done = subprocess.run(["node", "script.js"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_rows_are_numbered_kept_and_come_back(node):
+    text = f"""
+    import {{Record}} from './live/record.js';
+    const record = new Record({json.dumps(COLUMNS)});
+    record.add([[0.5, 0, 1, 'happy'], [0.5, 0, 2, 'sad']], 'first');
+    record.add([[1.5, 0, null, null]], 'first');
+    record.add([[2.5, 0, 1, 'a "b", c']], 'second');  // the server began anew: its face 1 is another one
+    const [from, csv, json] = [record.indexOf(1), record.toCsv(), JSON.parse(record.toJson())];
+    const said = record.describe(0, 3), kept = record.clear(), empty = record.rows.length;
+    record.restore(kept);
+    console.log(JSON.stringify({{from, csv, json, said, empty, back: record.rows.length, last: record.last}}));
+    """
+    told = node(text)
+    assert told["csv"].splitlines() == [
+        ",".join(COLUMNS), "0.5,0,1,happy", "0.5,0,2,sad", "1.5,1,,", '2.5,2,3,"a ""b"", c"'
+    ]  # fmt: skip
+    assert told["json"][3] == {"time": 2.5, "frame": 2, "face_id": 3, "emotion": 'a "b", c'}
+    assert (told["from"], told["empty"], told["back"], told["last"]) == (2, 0, 4, 2.5)
+    assert told["said"].startswith("Timeline of the last 3 seconds, 3 faces: happy 33%")
+
+
+def test_very_long_sessions_lose_their_oldest_rows(node):
+    text = """
+    import {MAX_ROWS, Record} from './live/record.js';
+    const record = new Record(['time', 'frame', 'face_id']);
+    for (let i = 0; i <= MAX_ROWS; i++) record.add([[i, 0, 1]], 'one');
+    console.log(JSON.stringify([record.dropped, record.first, record.last - MAX_ROWS]));
+    """
+    assert node(text) == [20_000, 20_000, 0]
+
+
+def test_frames_are_sent_as_fast_as_replies_come(node):
+    text = """
+    import {Pace} from './live/frames.js';
+    const pace = new Pace(), told = {};
+    told.first = pace.wait(0, 0) <= 0;
+    pace.sent(0);
+    told.next = pace.wait(0, 0);
+    told.slow = pace.wait(0, 2);
+    pace.sent(40); pace.sent(80);
+    told.full = pace.wait(200, 0) === Infinity;
+    pace.underWay = 0;
+    pace.refused(200, true);
+    told.busy = pace.wait(200, 0);
+    pace.lost(200); pace.lost(200);
+    told.lost = pace.wait(200, 0);
+    pace.restart();
+    for (let i = 0; i < 30; i++) pace.received(1000, 0, 500);
+    pace.sent(0);
+    told.far = pace.wait(1000, 0) === Infinity;
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == {
+        "first": True, "next": 40, "slow": 2000, "full": True, "busy": 3000, "lost": 2000, "far": True
+    }  # fmt: skip
+
+
+def test_numbers_for_people(node):
+    text = """
+    import * as numbers from './live/numbers.js';
+    const {word, percent, signed} = numbers;
+    console.log(JSON.stringify([word('happy'), percent(0.126), signed(-0.5), signed(0.25),
+      numbers.clockTime(7), numbers.clockTime(65), numbers.axisStep(20), numbers.axisStep(0.001)]));
+    """
+    assert node(text) == ["Happy", "13%", "\u22120.50", "+0.25", "7 s", "1:05", 5, 7200]
+
+
+def test_the_modules_make_one_script(node):
+    text = bundle(SCRIPT)
+    assert "\nimport " not in text and "\nexport " not in text
+    assert text.index("class Record") < text.index("class Live"), "what is imported stands first"
+    node(f"new Function('element', 'server', {json.dumps(text)}); console.log('true');")  # no name is used twice

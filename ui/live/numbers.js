@@ -1,0 +1,18 @@
+// Numbers and names for people.
+
+export function word(name) { return name[0].toUpperCase() + name.slice(1); }
+
+export function percent(value) { return Math.round(value * 100) + '%'; }
+
+export function signed(value) { return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(2); }
+
+export function clockTime(seconds) {
+  const m = Math.floor(seconds / 60), s = seconds % 60;
+  return m ? `${m}:${String(s).padStart(2, '0')}` : `${s} s`;
+}
+
+// Seconds between the marks of a time axis: round, and at least `room` pixels apart.
+export function axisStep(pixelsPerSecond, room = 56) {
+  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
+  return steps.find(step => pixelsPerSecond * step >= room) || 7200;
+}

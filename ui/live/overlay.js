@@ -1,0 +1,127 @@
+// Boxes over the video, each with a tag that stays inside the picture, and the snapshot of all of it.
+
+import {percent, word} from './numbers.js';
+
+export class Overlay {
+  // `tab`: what the parts of the tab share. `onnew` is called with the id of a face that is new, `onchosen` with that
+  // of one that was clicked.
+  constructor(tab, onnew, onchosen) {
+    this.tab = tab;
+    this.onnew = onnew;
+    this.onchosen = onchosen;
+    this.stage = tab.$('.stage');
+    this.boxes = tab.$('.boxes');
+    this.mirror = tab.$('.button.mirror');
+    this.shown = new Map();  // face id -> {box, row, size, seen}
+    this.showMirror();
+  }
+
+  get mirrored() { return this.mirror.getAttribute('aria-pressed') === 'true'; }
+
+  showMirror() { this.tab.root.classList.toggle('mirrored', this.mirrored); }
+
+  turn() {
+    this.mirror.setAttribute('aria-pressed', !this.mirrored);
+    this.showMirror();
+    this.place([...this.shown.values()].map(shown => shown.row), [...this.shown.values()][0]?.size);
+  }
+
+  fit(size) {
+    const ratio = `${size.width} / ${size.height}`;
+    if (this.stage.style.aspectRatio === ratio) return;
+    this.stage.style.aspectRatio = ratio;
+    this.stage.style.setProperty('--ratio', size.width / size.height);
+  }
+
+  // Where a face lies as it is seen, in the pixels of the frame.
+  left(row, size) {
+    const {at} = this.tab;
+    return this.mirrored ? size.width - row[at.x] - row[at.w] : row[at.x];
+  }
+
+  text(row) { return `${word(row[this.tab.at.emotion])} ${percent(row[this.tab.at.confidence])}`; }
+
+  place(faces, size) {
+    const now = performance.now();
+    for (const row of faces) {
+      const id = row[this.tab.at.face_id];
+      if (!this.shown.has(id)) this.shown.set(id, {box: this.newBox(id)});
+      const shown = Object.assign(this.shown.get(id), {row, size, seen: now});
+      this.placeBox(shown);
+      this.placeTag(shown, faces.length > 1);
+    }
+    for (const shown of this.shown.values()) shown.box.classList.toggle('missed', shown.seen !== now);
+  }
+
+  newBox(id) {
+    const box = document.createElement('div');
+    box.className = 'face-box';
+    box.dataset.faceId = id;
+    box.style.setProperty('--face', this.tab.faceColour(id));
+    box.innerHTML = '<div class="tag"><img alt=""><span></span></div>';
+    box.addEventListener('click', () => this.onchosen(id));
+    this.boxes.append(box);
+    this.onnew(id);
+    return box;
+  }
+
+  placeBox({box, row, size}) {
+    const {at, labels} = this.tab, emotion = row[at.emotion];
+    box.style.left = 100 * this.left(row, size) / size.width + '%';
+    box.style.top = 100 * row[at.y] / size.height + '%';
+    box.style.width = 100 * row[at.w] / size.width + '%';
+    box.style.height = 100 * row[at.h] / size.height + '%';
+    box.dataset.emotion = emotion;
+    const picture = box.querySelector('img');
+    if (picture.dataset.emotion !== emotion) { picture.src = labels[emotion].picture; picture.dataset.emotion = emotion; }
+    box.querySelector('span').textContent = this.text(row);
+  }
+
+  // Below the upper edge if need be, and moved in from the sides.
+  placeTag({box, row, size}, inCompany) {
+    const {at} = this.tab, wide = this.stage.clientWidth, scale = wide / size.width, tag = box.firstChild;
+    box.classList.toggle('small', row[at.w] * scale < 64 && inCompany);
+    box.classList.toggle('low', row[at.y] * scale < tag.offsetHeight + 8);
+    const middle = (this.left(row, size) + row[at.w] / 2) * scale, half = tag.offsetWidth / 2 + 2;
+    tag.style.setProperty('--shift', Math.max(0, half - middle) - Math.max(0, middle + half - wide) + 'px');
+  }
+
+  // Takes away the boxes of faces that were not seen for so many ms; -1: all.
+  remove(unseenFor) {
+    const now = performance.now();
+    for (const [id, shown] of this.shown) {
+      if (now - shown.seen > unseenFor) { shown.box.remove(); this.shown.delete(id); }
+    }
+  }
+
+  // The video's picture with its boxes, in a canvas.
+  snapshot(video) {
+    const sheet = document.createElement('canvas');
+    sheet.width = video.videoWidth;
+    sheet.height = video.videoHeight;
+    const context = sheet.getContext('2d');
+    if (this.mirrored) { context.translate(sheet.width, 0); context.scale(-1, 1); }
+    context.drawImage(video, 0, 0);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    for (const [id, shown] of this.shown) this.draw(context, id, shown);
+    return sheet;
+  }
+
+  draw(context, id, {row, size}) {
+    const {at, pictures, root} = this.tab, width = context.canvas.width, scale = width / size.width;
+    const w = row[at.w] * scale, h = row[at.h] * scale, x = this.left(row, size) * scale, y = row[at.y] * scale;
+    const unit = Math.max(14, width / 42), text = this.text(row);
+    context.strokeStyle = this.tab.faceColour(id);
+    context.lineWidth = Math.max(2, width / 220);
+    context.strokeRect(x, y, w, h);
+    context.font = `600 ${unit}px ${getComputedStyle(root).fontFamily}`;
+    const wide = context.measureText(text).width + unit * 2.6, high = unit * 1.7;
+    const tx = Math.min(Math.max(0, x + w / 2 - wide / 2), width - wide), ty = y > high + 4 ? y - high - 4 : y + 4;
+    context.fillStyle = 'rgba(20, 22, 27, .88)';
+    context.beginPath(); context.roundRect(tx, ty, wide, high, high / 2); context.fill();
+    context.drawImage(pictures[row[at.emotion]], tx + unit * 0.35, ty + unit * 0.15, unit * 1.4, unit * 1.4);
+    context.fillStyle = '#fff';
+    context.textBaseline = 'middle';
+    context.fillText(text, tx + unit * 2, ty + high / 2);
+  }
+}

@@ -1,0 +1,79 @@
+// The card beside the video: the main face, large, with its bars and measures, told to screen readers too.
+
+import {percent, signed, word} from './numbers.js';
+
+const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
+const MOST_FACES = 40;        // in the list to choose from
+
+export class Reading {
+  constructor(tab) {
+    this.tab = tab;
+    this.chosen = tab.$('.chosen');
+    this.emoji = tab.$('.big-emoji');
+    this.title = tab.$('.reading h3');
+    this.announcer = tab.$('.announcer');
+    const bars = tab.root.querySelectorAll('.live-bars li');
+    this.bars = Object.fromEntries(tab.emotions.map((name, i) => [name, bars[i]]));
+    this.main = null;         // id of the face shown
+    this.announced = '';
+    this.announcedAt = -Infinity;
+  }
+
+  // `current`: rows of the newest frame with faces, the largest first.
+  show(current, now) {
+    const {at, $, emotions} = this.tab, chosen = Number(this.chosen.value);
+    const row = chosen ? current.find(one => one[at.face_id] === chosen) : current[0];
+    if (!row) { this.showNobody(); return; }
+    const emotion = row[at.emotion];
+    this.main = row[at.face_id];
+    if (this.emoji.dataset.state !== emotion) this.change(emotion);
+    this.title.textContent = word(emotion);
+    $('.reading .number').textContent = `Face ${this.main}`;
+    $('.live-confidence').textContent = percent(row[at.confidence]);
+    for (const name of emotions) this.setBar(name, row[at[name]], name === emotion);
+    $('.measures .intensity').textContent = percent(row[at.intensity]);
+    for (const name of ['valence', 'arousal']) $('.measures .' + name).textContent = signed(row[at[name]]);
+    this.announce(`Face ${this.main}: ${emotion}`, now);
+  }
+
+  showNobody() {
+    const {$, emotions} = this.tab;
+    this.emoji.dataset.state = 'none';
+    this.title.textContent = this.chosen.value ? 'Not in the picture' : 'No face';
+    $('.live-confidence').textContent = '';
+    for (const name of emotions) this.setBar(name, null);
+    for (const name of ['intensity', 'valence', 'arousal']) $('.measures .' + name).textContent = '–';
+  }
+
+  change(emotion) {
+    this.emoji.src = this.tab.labels[emotion].picture;
+    this.emoji.dataset.state = emotion;
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+    this.emoji.animate([{scale: 0.6}, {scale: 1.18}, {scale: 1}], {duration: 350, easing: 'ease-out'});
+    // It sways for a while, not for ever: a picture that always moves keeps a phone's processor awake.
+    const sway = [{translate: '0 0', rotate: '0deg'}, {translate: '0 -5px', rotate: '4deg'}, {translate: '0 0', rotate: '0deg'}];
+    this.emoji.animate(sway, {duration: 2000, iterations: 4, easing: 'ease-in-out'});
+  }
+
+  setBar(name, value, top = false) {
+    const bar = this.bars[name];
+    bar.classList.toggle('top', top);
+    bar.querySelector('.fill').style.width = 100 * (value || 0) + '%';
+    bar.querySelector('.value').textContent = value === null ? '–' : percent(value);
+  }
+
+  announce(sentence, now) {
+    if (sentence === this.announced || now - this.announcedAt <= ANNOUNCE_PERIOD) return;
+    this.announcer.textContent = this.announced = sentence;
+    this.announcedAt = now;
+  }
+
+  offer(id) {
+    if ([...this.chosen.options].some(option => Number(option.value) === id)) return;
+    this.chosen.append(new Option(`face ${id}`, id));
+    // Faces come and go for hours; those that have left the timeline leave the list.
+    while (this.chosen.options.length > MOST_FACES) {
+      [...this.chosen.options].find(option => option.value && !option.selected).remove();
+    }
+  }
+}

@@ -1,0 +1,80 @@
+// What was read: a row per face and frame, in the columns of the export. Knows nothing of the page.
+
+export const MAX_ROWS = 200000;  // hours
+
+export class Record {
+  constructor(columns) {
+    this.columns = columns;
+    this.at = Object.fromEntries(columns.map((name, i) => [name, i]));  // place of a value in a row
+    this.rows = [];
+    this.dropped = 0;       // rows that a very long session has lost at its beginning
+    this.frames = 0;
+    this.highestId = 0;
+    this.idOffset = 0;
+    this.server = null;     // which start of the server's session the ids are from
+  }
+
+  // Takes in the rows of one frame; returns those that have a face. The server counts faces anew when it began anew:
+  // no number is given twice here.
+  add(fresh, server) {
+    const {at} = this;
+    if (server !== this.server) { this.server = server; this.idOffset = this.highestId; }
+    for (const row of fresh) {
+      row[at.frame] = this.frames;
+      if (row[at.face_id] === null) continue;
+      row[at.face_id] += this.idOffset;
+      this.highestId = Math.max(this.highestId, row[at.face_id]);
+    }
+    this.frames++;
+    this.rows.push(...fresh);
+    if (this.rows.length > MAX_ROWS) this.dropped += this.rows.splice(0, MAX_ROWS / 10).length;
+    return this.withFace(fresh);
+  }
+
+  withFace(rows) { return rows.filter(row => row[this.at.face_id] !== null); }
+
+  get first() { return this.rows[0][this.at.time]; }
+
+  get last() { return this.rows.length ? this.rows[this.rows.length - 1][this.at.time] : 0; }
+
+  // Where the rows from this time on begin.
+  indexOf(time) {
+    let low = 0, high = this.rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.rows[middle][this.at.time] < time) low = middle + 1; else high = middle;
+    }
+    return low;
+  }
+
+  clear() {
+    const rows = this.rows;
+    this.rows = [];
+    this.dropped = 0;
+    return rows;
+  }
+
+  restore(rows) { this.rows = rows.concat(this.rows); }
+
+  toCsv() {
+    const cell = value => value === null ? '' : /[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value;
+    return [this.columns, ...this.rows].map(row => row.map(cell).join(',')).join('\n') + '\n';
+  }
+
+  toJson() {
+    const lines = this.rows.map(row => JSON.stringify(Object.fromEntries(this.columns.map((name, i) => [name, row[i]]))));
+    return '[\n' + lines.join(',\n') + '\n]\n';
+  }
+
+  // One sentence on the rows from this time until now.
+  describe(from, now) {
+    const {at} = this, recent = this.withFace(this.rows.slice(this.indexOf(from)));
+    if (!recent.length) return 'Timeline, empty';
+    const count = {};
+    for (const row of recent) count[row[at.emotion]] = (count[row[at.emotion]] || 0) + 1;
+    const shares = Object.entries(count).sort((a, b) => b[1] - a[1]).slice(0, 3)
+      .map(([name, n]) => `${name} ${Math.round(100 * n / recent.length)}%`);
+    const faces = new Set(recent.map(row => row[at.face_id])).size;
+    return `Timeline of the last ${Math.round(now - from)} seconds, ${faces === 1 ? '1 face' : faces + ' faces'}: ${shares.join(', ')}`;
+  }
+}

@@ -1,0 +1,153 @@
+// The timeline: emotions as lanes or curves, valence below, drawn on a canvas of the page or of a saved picture.
+
+import {axisStep, clockTime, percent} from './numbers.js';
+
+const MARGIN = {left: 62, right: 18, top: 20, bottom: 22, gap: 18};
+
+export class Timeline {
+  constructor(tab, record) {
+    this.tab = tab;
+    this.record = record;
+  }
+
+  shownEmotions() {
+    return [...this.tab.root.querySelectorAll('.chips input')].filter(box => box.checked).map(box => box.value);
+  }
+
+  // Draws the rows from one time to another, in seconds. `gone`: seconds without a value that break a line; `main`: the
+  // face to show where none is chosen; `all`: whatever lies before too, as in a saved picture.
+  draw(context, width, height, {from, to, gone, main, all = false}) {
+    const {record, tab} = this, {at} = tab;
+    const visible = record.withFace(record.rows.slice(all ? 0 : record.indexOf(from - gone)));
+    const byFace = new Map();
+    for (const row of visible) {
+      if (!byFace.has(row[at.face_id])) byFace.set(row[at.face_id], []);
+      byFace.get(row[at.face_id]).push(row);
+    }
+    const sheet = new Sheet(context, width, height, {from, to, gone}, tab);
+    sheet.drawAxes();
+    context.save();
+    if (tab.control.view.value === 'face') {
+      const face = Number(tab.control.chosen.value) || main || (byFace.size ? [...byFace.keys()].pop() : null);
+      sheet.drawFace(face, byFace.get(face) || [], this.shownEmotions());
+    } else sheet.drawLanes(byFace, new Set(this.shownEmotions()));
+    context.restore();
+    if (!visible.length) sheet.drawNothing();
+  }
+}
+
+class Sheet {
+  constructor(context, width, height, {from, to, gone}, tab) {
+    const style = getComputedStyle(tab.root), {left, right, top, bottom, gap} = MARGIN;
+    const colour = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
+    Object.assign(this, {context, width, height, from, to, gone, tab});
+    this.ink = colour('--body-text-color', '#222');
+    this.soft = colour('--body-text-color-subdued', '#777');
+    this.line = colour('--block-border-color', '#ddd');
+    this.plotWidth = width - left - right;
+    this.lower = Math.max(48, (height - top - bottom - gap) * 0.28);
+    this.upper = height - top - bottom - gap - this.lower;
+    context.font = '11px ' + style.fontFamily;
+    context.textBaseline = 'middle';
+    context.lineJoin = context.lineCap = 'round';
+  }
+
+  x(time) { return MARGIN.left + this.plotWidth * (time - this.from) / (this.to - this.from); }
+
+  valenceY(value) { return MARGIN.top + this.upper + MARGIN.gap + this.lower * (1 - value) / 2; }
+
+  text(value, x, y, align = 'left', colour = this.soft) {
+    Object.assign(this.context, {textAlign: align, fillStyle: colour});
+    this.context.fillText(value, x, y);
+  }
+
+  stroke(x0, y0, x1, y1) {
+    const {context} = this;
+    context.beginPath(); context.moveTo(x0, y0); context.lineTo(x1, y1); context.stroke();
+  }
+
+  rule(y) { this.stroke(MARGIN.left, y, this.width - MARGIN.right, y); }
+
+  clip() {
+    this.context.beginPath(); this.context.rect(MARGIN.left, 0, this.plotWidth, this.height); this.context.clip();
+  }
+
+  drawAxes() {
+    const {context, height, from, to} = this, {left, top, bottom} = MARGIN;
+    context.lineWidth = 1;
+    context.strokeStyle = this.line;
+    const step = axisStep(this.plotWidth / (to - from));
+    for (let t = Math.ceil(Math.max(from, 0) / step) * step; t <= to; t += step) {
+      this.stroke(this.x(t), top, this.x(t), height - bottom);
+      this.text(clockTime(t), this.x(t), height - bottom / 2, 'center');
+    }
+    for (const v of [1, 0, -1]) this.rule(this.valenceY(v));
+    this.text('+1', left - 8, this.valenceY(1) + 3, 'right');
+    this.text('−1', left - 8, this.valenceY(-1) - 3, 'right');
+    this.text('valence', left - 8, this.valenceY(0), 'right');
+  }
+
+  // A line through a value of the rows, broken where nothing was seen.
+  path(points, value, y, colour, wide) {
+    const {context, gone} = this, {at} = this.tab;
+    context.strokeStyle = colour; context.lineWidth = wide;
+    context.beginPath();
+    let last = null;
+    for (const row of points) {
+      if (last === null || row[at.time] - last > gone) context.moveTo(this.x(row[at.time]), y(row[value]));
+      context.lineTo(this.x(row[at.time]), y(row[value]));  // a value on its own becomes a dot
+      last = row[at.time];
+    }
+    context.stroke();
+  }
+
+  // One face: a curve per emotion.
+  drawFace(face, points, emotions) {
+    const {at, labels} = this.tab, {left, top} = MARGIN, y = value => top + this.upper * (1 - value);
+    for (const v of [0, 0.5, 1]) { this.rule(y(v)); this.text(percent(v), left - 8, y(v), 'right'); }
+    this.clip();
+    for (const name of emotions) this.path(points, at[name], y, labels[name].colour, 2);
+    this.path(points, at.valence, value => this.valenceY(value), this.ink, 1.6);
+    if (face) this.text(`Face ${face}`, left, top - 11, 'left', this.ink);
+  }
+
+  // All faces: a lane each, in the colours of what they show.
+  drawLanes(byFace, emotions) {
+    const {context, upper} = this, {at} = this.tab;
+    const present = [...byFace.keys()].slice(-Math.max(1, Math.floor(upper / 18)));
+    const lane = Math.min(34, upper / Math.max(present.length, 1)), half = Math.min(9, lane / 2 - 2);
+    const middle = i => MARGIN.top + lane * (i + 0.5);
+    present.forEach((id, i) => {
+      context.fillStyle = this.tab.faceColour(id);
+      context.beginPath(); context.arc(6, middle(i), 4, 0, 7); context.fill();
+      this.text(`Face ${id}`, 14, middle(i), 'left', this.ink);
+    });
+    this.clip();
+    present.forEach((id, i) => {
+      this.drawLane(byFace.get(id), middle(i), half, emotions);
+      this.path(byFace.get(id), at.valence, value => this.valenceY(value), this.tab.faceColour(id), 1.6);
+    });
+  }
+
+  drawLane(points, middle, half, emotions) {
+    const {context, gone} = this, {at, labels, pictures} = this.tab;
+    const follows = i => i < points.length && points[i][at.time] - points[i - 1][at.time] <= gone;
+    for (let start = 0, end; start < points.length; start = end) {
+      const emotion = points[start][at.emotion];
+      end = start + 1;
+      while (follows(end) && points[end][at.emotion] === emotion) end++;
+      const x0 = this.x(points[start][at.time]);
+      const x1 = Math.max(x0 + 2, this.x(points[follows(end) ? end : end - 1][at.time]));
+      context.globalAlpha = emotions.has(emotion) ? 1 : 0.15;
+      context.fillStyle = labels[emotion].colour;
+      context.fillRect(x0, middle - half, x1 - x0, 2 * half);
+      const side = 2 * half - 2;
+      if (x1 - x0 > 26) context.drawImage(pictures[emotion], Math.max(x0, MARGIN.left) + 3, middle - half + 1, side, side);
+      context.globalAlpha = 1;
+    }
+  }
+
+  drawNothing() {
+    this.text('The timeline grows with the first face.', MARGIN.left + this.plotWidth / 2, MARGIN.top + this.upper / 2, 'center');
+  }
+}
