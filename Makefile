@@ -24,8 +24,8 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 	--no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make lock"
 
 lock: .venv/dev
-	$(LOCK) --output-file requirements.lock requirements.txt
-	$(LOCK) --constraints requirements.lock --output-file requirements-dev.lock requirements-dev.txt requirements-hub.txt
+	$(LOCK) --output-file requirements-dev.lock requirements-dev.txt requirements-hub.txt
+	$(LOCK) --constraints requirements-dev.lock --output-file requirements.lock requirements.txt
 
 pictures: .venv/dev
 	PYTHONPATH=benchmarks .venv/bin/python docs/pictures.py

@@ -19,7 +19,7 @@ from .labels import EMOTIONS as EMOTIONS
 from .labels import LABELS as LABELS
 from .labels import Label as Label
 from .network.architecture import ArchitectureConfig as ArchitectureConfig
-from .network.architecture import build_model as build_model
+from .network.building import build_model as build_model
 from .network.classifier import EmotionClassifier as EmotionClassifier
 from .network.config import ModelConfig as ModelConfig
 from .network.config import ModelError as ModelError

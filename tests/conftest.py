@@ -20,7 +20,8 @@ from PIL import Image
 
 from emotion_model import EmotionDetector, Label, ModelConfig
 from emotion_model.hub.forms import NEEDS
-from emotion_model.network.architecture import ArchitectureConfig, build_model
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.building import build_model
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 from support import clips
 from support.apps import RunningApp, start_app

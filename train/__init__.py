@@ -1,14 +1,27 @@
 """Everything needed to make the model: data, augmentation, training, evaluation and export."""
 
 import os
+import sys
 from importlib.util import find_spec
 
-_backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-if _backend not in ("tensorflow", "torch", "jax") or not find_spec(_backend):
-    # Ends a command line with one sentence; Keras itself would end it with a traceback.
-    raise SystemExit(f"error: KERAS_BACKEND={_backend}: choose tensorflow, torch or jax, and install it")
+from emotion_model.network.backends import TRAINING
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _choose_backend() -> None:
+    """Name a backend that trains to all that imports Keras from here on, and to the programs that it starts.
+
+    Ends the program with one sentence where there is none: Keras itself would end it with a traceback.
+    """
+    asked = os.environ.get("KERAS_BACKEND")
+    usable = [name for name in TRAINING if find_spec(name)]
+    mend = f"choose {', '.join(TRAINING[:-1])} or {TRAINING[-1]}, and install it"
+    if asked and asked not in usable:
+        raise SystemExit(f"error: KERAS_BACKEND={asked}: {mend}")
+    if not usable:
+        raise SystemExit("error: there is nothing to train on: pip install -r requirements-train.txt")
+    if "keras" in sys.modules and sys.modules["keras"].backend.backend() not in TRAINING:
+        raise SystemExit("error: Keras runs on OpenVINO here, which does not train: train in a program of its own")
+    os.environ.setdefault("KERAS_BACKEND", next((name for name in usable if name in sys.modules), usable[0]))
+
+
+_choose_backend()

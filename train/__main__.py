@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emotion_model.network.architecture import POOLINGS, build_model, count_multiply_adds
+from emotion_model.network.architecture import POOLINGS
+from emotion_model.network.building import build_model, count_multiply_adds
 from emotion_model.network.config import ModelError
 from train.config import (
     LOSSES,

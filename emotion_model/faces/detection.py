@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from emotion_model.download import HubError, download
+from emotion_model.faces.yunet import load_yunet
 
 DETECTORS = ("auto", "yunet", "haar")
 YUNET_REPO = "opencv/face_detection_yunet"
@@ -71,11 +72,10 @@ class FaceDetector:
         if not 0 < score_threshold <= 1:
             raise ValueError(f"score_threshold={score_threshold}: use a value above 0, up to 1")
         self.fine, self.notice, self.fallback_reason = fine, "", ""
-        self._lock = threading.Lock()  # OpenCV's detectors keep state between calls
+        self._lock = threading.Lock()  # the cascade keeps state between calls
         if name != "haar":
             try:
-                model = find_yunet()
-                self._yunet = cv2.FaceDetectorYN.create(str(model), "", (320, 320), score_threshold, OVERLAP, 5000)
+                self._yunet = load_yunet(find_yunet(), score_threshold, OVERLAP)
                 self.name = "yunet"
                 return
             except DetectorError as error:
@@ -122,10 +122,7 @@ class FaceDetector:
         return found
 
     def _find_yunet(self, image_rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None, float]]:
-        with self._lock:
-            self._yunet.setInputSize(image_rgb.shape[1::-1])
-            _, rows = self._yunet.detect(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
-        return [(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in ([] if rows is None else rows)]
+        return [(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in self._yunet.find(image_rgb)]
 
     def _find_haar(self, image_rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None, float]]:
         grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)

@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import shutil
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emotion_model.hub.card import CARD_FILE, FIGURES_RECORD, model_card
+from emotion_model.hub.conversion import (
+    CODE_DIR,
+    CONVERTERS,
+    IMAGE_CODE,
+    MODEL_CODE,
+    keras_answers,
+    require_equal,
+    sample_faces,
+    torch_module,
+    write_onnx,
+)
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, FIGURES_KEY, ModelConfig, ModelError
 
-CODE_DIR = Path(__file__).parent / "published"
-MODEL_CODE, IMAGE_CODE = "modeling_emotion_cnn", "image_processing_emotion_cnn"
 TORCH_FILE = "model.safetensors"
 IMAGE_CONFIG_FILE = "preprocessor_config.json"
-TOLERANCE = 1e-4  # between the probabilities of two forms
-NEEDS = ("torch", "transformers", "safetensors", "onnx", "onnxscript", "onnxruntime")
+NEEDS = (*CONVERTERS, "safetensors", "onnxruntime")
 
 
 def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -> list[str]:
@@ -60,113 +63,22 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
     found, notes = _figures(source.parent / FIGURES_DIR if figures is None else figures, config)
     card = model_card(config, repo_id, {path.stem: _description(path) for path in found})
 
+    shutil.copyfile(source, out / config.weights["file"])
     module = torch_module(classifier)
-    weights = config.weights["file"]
-    shutil.copyfile(source, out / weights)
+    config = write_onnx(classifier, out)
     drawn = {FIGURES_KEY: [path.name for path in found]}
     _write_json(out / CONFIG_FILE, json.loads(config.to_json()) | drawn | _transformers_keys(config))
     _write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))
     (out / CARD_FILE).write_text(card, encoding="utf-8")
     _save_torch(module, out / TORCH_FILE)
-    onnx_file = Path(weights).with_suffix(".onnx").name
-    save_onnx(module, config, out / onnx_file)
     for path in CODE_DIR.glob("*.py"):
         shutil.copyfile(path, out / path.name)
     if found:
         (out / FIGURES_DIR).mkdir()
         for path in found:
             shutil.copyfile(path, out / FIGURES_DIR / path.name)
-    _check(classifier, module, out / onnx_file)
+    _check(classifier, module, out / config.weights["onnx"]["file"])
     return notes
-
-
-def torch_module(classifier: EmotionClassifier) -> Any:
-    """The network as the PyTorch module of `published/`, in evaluation mode; its logits are calibrated.
-
-    Raises:
-        ModelError: the network is not one that `build_model` builds.
-    """
-    import torch
-
-    config = classifier.config
-    try:
-        shape = ArchitectureConfig(**config.architecture).to_dict()
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{CONFIG_FILE}: architecture is not that of `build_model` ({error}).") from error
-    code = _import_code(MODEL_CODE)
-    module = code.EmotionCNNForImageClassification(
-        code.EmotionCNNConfig(
-            architecture=shape, temperature=config.temperature, id2label=dict(enumerate(config.emotions))
-        )
-    )
-    state = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in _torch_weights(classifier).items()}
-    counters = {name for name in module.state_dict() if name.endswith(".num_batches_tracked")}  # training's alone
-    try:
-        left_out, unknown = module.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"the weights do not fit the architecture in {CONFIG_FILE} ({error}).") from error
-    if unknown or set(left_out) - counters:
-        layers = sorted({*unknown, *left_out} - counters)
-        raise ModelError(f"the network is not the architecture in {CONFIG_FILE}: {', '.join(layers)} differ.")
-    return module.eval()
-
-
-def _torch_weights(classifier: EmotionClassifier) -> dict[str, np.ndarray]:
-    """The Keras weights under PyTorch's names and in its order of axes."""
-    weights: dict[str, np.ndarray] = {}
-    for layer in classifier.model.layers:
-        values = layer.get_weights()
-        kind = type(layer).__name__
-        if kind == "BatchNormalization" and len(values) == 4:
-            names = ["weight", "bias", "running_mean", "running_var"]
-        elif kind in ("Conv2D", "Dense") and len(values) == 2:
-            names = ["weight", "bias"]
-            values[0] = values[0].transpose(3, 2, 0, 1) if kind == "Conv2D" else values[0].T
-        elif values:
-            raise ModelError(f"layer {layer.name} ({kind}) has no counterpart: only networks of `build_model` convert.")
-        else:
-            continue
-        weights |= {f"{layer.name}.{name}": value for name, value in zip(names, values, strict=True)}
-    return weights
-
-
-def save_onnx(module: Any, config: ModelConfig, path: Path) -> None:
-    """Write the network as ONNX: `grey_pixels` float32 `(n, size, size, 1)` in 0..255, as for Keras, ->
-    `probabilities` float32 `(n, classes)`, calibrated; any n. The labels are in its metadata.
-    """
-    import onnx
-    import torch
-
-    class Network(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = module
-
-        def forward(self, grey_pixels: torch.Tensor) -> torch.Tensor:
-            return self.module(grey_pixels.permute(0, 3, 1, 2)).logits.softmax(dim=1)
-
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that are not needed
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PyTorch's own
-        exported = torch.onnx.export(
-            Network().eval(),
-            (torch.zeros(2, config.image_size, config.image_size, 1),),
-            input_names=["grey_pixels"],
-            output_names=["probabilities"],
-            dynamic_shapes=({0: torch.export.Dim("faces")},),
-            dynamo=True,
-            verbose=False,
-        ).model_proto
-    # The exporter notes where on this machine each step came from: nobody's business, and not the same twice.
-    for part in (exported.graph, *exported.graph.node, *exported.graph.input, *exported.graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    for value in (*exported.graph.value_info, *exported.graph.initializer):
-        value.ClearField("metadata_props")
-    del exported.metadata_props[:]
-    onnx.helper.set_model_props(exported, {"labels": json.dumps(config.emotions, ensure_ascii=False)})
-    onnx.checker.check_model(exported)
-    path.write_bytes(exported.SerializeToString(deterministic=True))
 
 
 def _save_torch(module: Any, path: Path) -> None:
@@ -221,38 +133,20 @@ def _description(path: Path) -> str:
     return " ".join(text.split()).replace("[", "(").replace("]", ")")
 
 
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _check(classifier: EmotionClassifier, module: Any, onnx_path: Path) -> None:
-    """Run all forms on the same made-up faces."""
+    """Run the published forms as their users will, on the same made-up faces."""
     import onnxruntime
     import torch
 
-    size = classifier.config.image_size
-    pixels = np.random.default_rng(0).integers(0, 256, (5, size, size, 1)).astype(np.float32)
-    pixels[0], pixels[1] = 0, 255
-    raw = np.asarray(classifier.model.predict_on_batch(pixels), dtype=np.float32)
-    expected = scale_confidence(raw, classifier.config.temperature)
+    config = classifier.config
+    faces = sample_faces(config.image_size)
+    expected = scale_confidence(keras_answers(classifier, faces), config.temperature)
     with torch.no_grad():
-        logits = module(torch.from_numpy(pixels.transpose(0, 3, 1, 2))).logits
+        logits = module(torch.from_numpy(faces.transpose(0, 3, 1, 2))).logits
+    require_equal("PyTorch", logits.softmax(dim=1).numpy(), expected)
     session = onnxruntime.InferenceSession(onnx_path, providers=["CPUExecutionProvider"])
-    forms: Mapping[str, np.ndarray] = {
-        "PyTorch": logits.softmax(dim=1).numpy(),
-        "ONNX": session.run(None, {"grey_pixels": pixels})[0],
-    }
-    for name, probabilities in forms.items():
-        difference = float(np.abs(probabilities - expected).max())
-        if not difference < TOLERANCE:
-            raise ModelError(f"{name} differs from Keras by {difference:.2g}: the model is not published.")
-
-
-def _import_code(name: str) -> Any:
-    """A module of `published/`, which is no package: its files stand by themselves where they are published."""
-    spec = importlib.util.spec_from_file_location(name, CODE_DIR / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    require_equal("ONNX", session.run(["probabilities"], {"grey_pixels": faces})[0], expected)

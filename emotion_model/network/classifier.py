@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import re
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ from emotion_model.network.config import (
     ModelConfig,
     ModelError,
 )
+from emotion_model.network.engines import load_keras, start_engine
 
 MAX_CONFIG_BYTES = 10_000_000
 MAX_FIGURE_BYTES = 2_000_000
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)  # batches are padded up to one of these: each is compiled once
+LARGEST_BATCH = 64  # faces; more are answered in several
 
 
 class EmotionClassifier:
@@ -97,6 +98,7 @@ class EmotionClassifier:
             raise ModelError(str(error)) from error
         except (KeyError, UnicodeDecodeError) as error:
             raise ModelError(f"{repo_id}: {CONFIG_FILE} is not the config of a published model ({error}).") from error
+        _download_onnx(repo_id, commit, weights.get("onnx"))
         classifier = cls.load(path)
         _download_figures(repo_id, commit, json.loads(config).get(FIGURES_KEY))
         classifier.source = f"{repo_id}{f' at {revision}' if revision and revision != commit else ''} ({commit[:8]})"
@@ -136,31 +138,34 @@ class EmotionClassifier:
         expected = self.config.weights.get("sha256")
         if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ModelError(f"{path}: its sha256 is not the one in {CONFIG_FILE}; get both files anew.")
-        try:
-            import keras  # seconds to import; detectors, image reading and --help do without
-        except (ImportError, ValueError) as error:
-            backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-            raise ModelError(
-                f"KERAS_BACKEND={backend}: Keras cannot start with it ({error}); choose tensorflow, torch or jax, and "
-                "install it."
-            ) from error
-        try:
-            self._model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises many kinds for damaged and unsafe files
-            raise ModelError(f"{path}: cannot be loaded as a Keras model ({error}).") from error
-        size = self.config.image_size
-        expected_shapes = ((None, size, size, 1), (None, len(self.config.labels)))
-        shapes = (self._model.input_shape, self._model.output_shape)
-        if shapes != expected_shapes:
-            raise ModelError(f"{path}: input and output shapes are {shapes}, config.json says {expected_shapes}.")
+        self._path = path
+        self._engine = start_engine(path, self.config, lambda: self.model)
+        self._check_shapes()
         self.folder = path.parent
-        self._lock = threading.Lock()
-        self._forward = _compiled(self._model)
+
+    def _check_shapes(self) -> None:
+        size = self.config.image_size
+        expected = ((None, size, size, 1), (None, len(self.config.labels)))
+        if self._engine.shapes != expected:
+            raise ModelError(
+                f"{self._path}: input and output shapes are {self._engine.shapes}, {CONFIG_FILE} says {expected}."
+            )
+
+    @cached_property
+    def model(self) -> Any:
+        """The `keras.Model`: float32 `(n, size, size, 1)` grey 0..255 -> float32 `(n, classes)`, not calibrated.
+
+        Loaded when it is first asked for: what serves need not be Keras.
+
+        Raises:
+            ModelError: it cannot be loaded.
+        """
+        return load_keras(self._path)
 
     @property
-    def model(self) -> Any:
-        """The `keras.Model`: float32 `(n, size, size, 1)` grey 0..255 -> float32 `(n, classes)`, not calibrated."""
-        return self._model
+    def engine(self) -> str:
+        """What runs the network, such as `OpenVINO` or `Keras on torch`."""
+        return self._engine.name
 
     @property
     def emotions(self) -> tuple[str, ...]:
@@ -186,21 +191,36 @@ class EmotionClassifier:
             probabilities = (probabilities + self._probabilities(inputs[:, :, ::-1])) / 2
         return probabilities
 
-    def warm_up(self, batch_sizes: Sequence[int] = BATCH_SIZES[:4]) -> None:
+    def warm_up(self, batch_sizes: Sequence[int] = (1, 2, 4, 8)) -> None:
         """Compile the forward pass for these batch sizes now, so that no visitor waits for it."""
         for size in batch_sizes:
             self.predict(np.zeros((size, self.config.image_size, self.config.image_size), np.uint8))
 
+    def attention(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:
+        """How much the network's last spatial attention lets through, place by place; the same for every emotion.
+
+        Args:
+            images: as for `predict`.
+
+        Returns:
+            float32 `(n, height, width)` in 0..1, as coarse as the network has it; None for a model without attention.
+
+        Raises:
+            ImageError: an item is not an image.
+        """
+        return self._engine.attention(network_input(images, self.config.image_size))
+
     def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
         raw = np.empty((len(inputs), len(self.emotions)), dtype=np.float32)
-        for start in range(0, len(inputs), BATCH_SIZES[-1]):
-            batch = inputs[start : start + BATCH_SIZES[-1]]
-            bucket = next(size for size in BATCH_SIZES if size >= len(batch))
-            padded = np.zeros((bucket, *batch.shape[1:]), dtype=np.float32)
-            padded[: len(batch)] = batch
-            with self._lock:
-                raw[start : start + len(batch)] = self._forward(padded)[: len(batch)]
+        for start in range(0, len(inputs), LARGEST_BATCH):
+            raw[start : start + LARGEST_BATCH] = self._engine.probabilities(inputs[start : start + LARGEST_BATCH])
         return scale_confidence(raw, self.config.temperature)
+
+
+def _download_onnx(repo_id: str, commit: str, record: Any) -> None:
+    """Put the network's ONNX form into the cache beside its weights; without it Keras serves."""
+    with suppress(HubError, KeyError, TypeError):
+        download(repo_id, str(record["file"]), commit, record["sha256"])
 
 
 def _download_figures(repo_id: str, commit: str, names: Any) -> None:
@@ -209,15 +229,3 @@ def _download_figures(repo_id: str, commit: str, names: Any) -> None:
         if isinstance(name, str) and re.fullmatch(r"[\w-]+\.png", name):
             with suppress(HubError):
                 download(repo_id, f"{FIGURES_DIR}/{name}", commit, max_bytes=MAX_FIGURE_BYTES)
-
-
-def _compiled(model: Any) -> Any:
-    """`numpy batch -> numpy probabilities`, traced once per batch size: a fifth of the time of `model.predict`."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return model.predict_on_batch
-    import tensorflow as tf
-
-    function = tf.function(lambda batch: model(batch, training=False), reduce_retracing=False)
-    return lambda batch: function(tf.constant(batch)).numpy()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import cv2
 import numpy as np
 
-from emotion_model.faces.cropping import network_input
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.protocol import Classifier
 
@@ -25,15 +22,8 @@ def attention_map(classifier: Classifier, face: np.ndarray) -> np.ndarray | None
     """
     if not isinstance(classifier, EmotionClassifier):
         return None
-    import keras
-
-    model = classifier.model
-    layers = [layer for layer in model.layers if re.fullmatch(r"block\d+_attention", layer.name)]
-    if not layers:
-        return None
-    inputs = network_input([face], classifier.config.image_size)
-    attention = keras.Model(model.inputs, layers[-1].output)([inputs], training=False)
-    return keras.ops.convert_to_numpy(attention)[0, ..., 0].astype(np.float32)
+    attention = classifier.attention([face])
+    return None if attention is None else attention[0]
 
 
 def draw_heat(face: np.ndarray, heat: np.ndarray, side: int = 240) -> np.ndarray:

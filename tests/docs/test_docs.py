@@ -141,7 +141,7 @@ def test_the_two_commands_stand_first():
 
 
 def test_the_presets_table_states_the_real_sizes():
-    from emotion_model.network.architecture import build_model, count_multiply_adds
+    from emotion_model.network.building import build_model, count_multiply_adds
     from train.config import PRESETS
 
     for name, preset in PRESETS.items():

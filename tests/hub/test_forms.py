@@ -14,8 +14,10 @@ from PIL import Image
 
 from emotion_model import EmotionClassifier
 from emotion_model.faces.cropping import network_input
-from emotion_model.hub.forms import TOLERANCE, prepare, torch_module
-from emotion_model.network.architecture import ArchitectureConfig, build_model
+from emotion_model.hub.conversion import TOLERANCE, torch_module
+from emotion_model.hub.forms import prepare
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.building import build_model
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR
 from support.hub_server import Repo, running_hub
@@ -94,7 +96,7 @@ def test_onnx_with_any_number_of_faces(published, pictures, expected):
     session = onnxruntime.InferenceSession(published / "emotion_cnn.onnx")
     batch = inputs(published, pictures)
     for count in (1, 2, len(batch)):
-        (probabilities,) = session.run(None, {"grey_pixels": batch[:count]})
+        probabilities = session.run(["probabilities"], {"grey_pixels": batch[:count]})[0]
         assert np.abs(probabilities - expected[:count]).max() < TOLERANCE
     labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
     assert labels == list(EmotionClassifier.load(published).emotions)

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from emotion_model.network.architecture import ArchitectureConfig, build_model, count_multiply_adds
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.building import build_model, count_multiply_adds
 
 
 def trainable(model):

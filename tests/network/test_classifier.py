@@ -97,7 +97,8 @@ def test_a_growing_expression_grows_under_temperatures_per_class_too():
 
 
 def test_other_labels_come_from_the_config(tmp_path, faces):
-    from emotion_model.network.architecture import ArchitectureConfig, build_model
+    from emotion_model.network.architecture import ArchitectureConfig
+    from emotion_model.network.building import build_model
     from support.models import TINY
 
     labels = (Label("calm", "🙂", "#336699"), Label("contempt", "😏", "#993366"))

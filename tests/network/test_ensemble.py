@@ -17,7 +17,7 @@ from emotion_model import (
     read_image,
 )
 from emotion_model.__main__ import main
-from emotion_model.network.architecture import build_model
+from emotion_model.network.building import build_model
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 from support.models import TINY
 

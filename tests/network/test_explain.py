@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_model import EmotionClassifier, EmotionEnsemble, ModelConfig
-from emotion_model.network.architecture import build_model
+from emotion_model.network.building import build_model
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.network.explain import attention_map, draw_heat
 from support.models import TINY

@@ -26,12 +26,19 @@ def run(*arguments, **variables):
     )
 
 
-@pytest.mark.parametrize("command", [("-m", "train", "--summary"), ("-m", "emotion_model", "info")])
-def test_a_wrong_backend_is_named_with_the_mend(command):
-    ended = run(*command, KERAS_BACKEND="theano")
-    assert ended.returncode != 0
-    assert ended.stderr.splitlines()[-1].startswith("error: KERAS_BACKEND=theano: ")
-    assert "choose tensorflow, torch or jax" in ended.stderr and "Traceback" not in ended.stderr
+def test_a_backend_that_cannot_train_is_named_with_the_mend():
+    for backend in ("theano", "openvino"):
+        ended = run("-m", "train", "--summary", KERAS_BACKEND=backend)
+        assert ended.returncode != 0
+        assert ended.stderr.splitlines()[-1].startswith(f"error: KERAS_BACKEND={backend}: ")
+        assert "choose tensorflow, torch or jax" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_backend_that_cannot_serve_is_named_and_the_next_one_serves():
+    ended = run("-m", "emotion_model", "info", KERAS_BACKEND="theano")
+    assert ended.returncode == 0 and "Model" in ended.stdout
+    assert ended.stderr.count("\n") == 1
+    assert "KERAS_BACKEND=theano: choose openvino, tensorflow, torch or jax; Keras runs on openvino" in ended.stderr
 
 
 def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path):

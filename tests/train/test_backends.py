@@ -90,7 +90,8 @@ def test_a_model_trained_on_one_backend_answers_the_same_on_another(trained, loa
 def test_fast_layers_compute_what_keras_own_do(backend, kind):
     code = """
 import numpy as np, keras
-from emotion_model.network.architecture import ArchitectureConfig, build_model
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.building import build_model
 from train.fitting.fast import with_fast_layers
 keras.utils.set_random_seed(0)
 config = ArchitectureConfig(filters=(4, 8), kernel_sizes=((3,), (3,)), attention_blocks=(2,), dense_units=(8,),

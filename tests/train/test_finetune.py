@@ -30,7 +30,7 @@ from emotion_model import (
 )
 from emotion_model import __main__ as package_command
 from emotion_model.labels import CONTEMPT
-from emotion_model.network.architecture import build_model
+from emotion_model.network.building import build_model
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 from support.models import TINY
 from support.paths import ROOT, fer2013

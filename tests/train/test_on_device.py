@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emotion_model import LABELS
-from emotion_model.network.architecture import build_model
+from emotion_model.network.building import build_model
 from support.models import TINY
 from support.training import faces, nothing, preset, relabelled, same, separable, weights_of
 from train.config import AugmentationConfig

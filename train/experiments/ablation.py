@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from train import usable_cores
+from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
 from train.experiments.plans import Plan, PlanError, command_line, folder_of
 from train.experiments.table import collect, write_table

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from emotion_model.faces.cropping import Framing
-from emotion_model.files import whole_file
-from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, ModelConfig
+from emotion_model.network.config import CONFIG_FILE, ModelConfig
 from train.data.fer2013 import load_split
 from train.evaluate import print_progress
 from train.evaluation.scores import evaluate
 from train.exporting.calibration import fit_temperature
+from train.exporting.files import move_in, with_onnx
 from train.framing import RESULT as FRAMING_RESULT
 from train.runs import config_of_run, is_run, labels_of_run, origin_of_run, require_finished, write_model
 
@@ -56,10 +55,9 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
             )
             for split in splits
         }
-        config = replace(config, metrics=metrics)
+        classifier.config = replace(config, metrics=metrics)
+        config = with_onnx(classifier, made)
         (made / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
         out_dir.mkdir(parents=True, exist_ok=True)
-        with whole_file(out_dir / CONFIG_FILE) as new_config, whole_file(out_dir / WEIGHTS_FILE) as new_weights:
-            shutil.copyfile(made / CONFIG_FILE, new_config)
-            shutil.copyfile(made / WEIGHTS_FILE, new_weights)
+        move_in(made, out_dir)
     return config

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from emotion_model.labels import CONTEMPT, LABELS, Label
-from emotion_model.network.architecture import ArchitectureConfig, build_model
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.building import build_model
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, ModelError
 

@@ -15,11 +15,12 @@ import numpy as np
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.config import CONFIG_FILE
 from train.config import Preset, write_json
 from train.data.fer2013 import FaceDataset
 from train.data.pictures import class_folders, dataset, digest, read_pictures, summary, with_splits, write_list
 from train.evaluation.report import make_report
+from train.exporting.files import move_in, with_onnx
 from train.finetuning.calibration import fitted_temperature, kept_temperature
 from train.finetuning.classes import choose_labels, start_weights
 from train.finetuning.rehearsal import Rehearsal, balanced_draw, load_rehearsal
@@ -105,11 +106,10 @@ def finetune(
     tuned.config = replace(tuned.config, temperature=temperature)
     report = report_of(base, tuned, own, rehearsal) | {"chosen": run_dir.name}
     tuned.config.training["report"] = report
-    (made / CONFIG_FILE).write_text(tuned.config.to_json(), encoding="utf-8")
+    (made / CONFIG_FILE).write_text(with_onnx(tuned, made).to_json(), encoding="utf-8")
     write_json(made / REPORT_FILE, report)
-    for file in (WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE):
-        (made / file).replace(out / file)
-    made.rmdir()
+    move_in(made, out)
+    shutil.rmtree(made)
     make_report(out)
     return report
 

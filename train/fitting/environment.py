@@ -13,7 +13,7 @@ import cv2
 import keras
 import numpy as np
 
-from train import usable_cores
+from emotion_model.runtime import usable_cores
 from train.config import write_json
 from train.fitting.fast import device_name
 

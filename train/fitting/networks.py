@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from emotion_model.network.architecture import ArchitectureConfig, build_model
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.building import build_model
 from train.config import Preset
 from train.data.on_device import AugmentedTraining
 from train.fitting.fast import fastest_precision, with_fast_layers

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 
 from emotion_model.faces.cropping import network_input
-from emotion_model.network.architecture import ArchitectureConfig, build_model, count_multiply_adds
+from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.building import build_model, count_multiply_adds
 from train.config import Preset, write_json
 from train.data.fer2013 import FaceDataset, class_weights, soft_targets
 from train.data.on_device import AugmentedTraining

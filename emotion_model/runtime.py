@@ -1,0 +1,135 @@
+"""OpenVINO: what runs both networks at the processor's own speed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" or "max PERIOD", in microseconds
+
+
+class RuntimeUnavailableError(RuntimeError):
+    """OpenVINO cannot be used here; the message says why and what to do."""
+
+
+class Network:
+    """A network file, compiled once for inputs of every size that it takes; may be used by any thread.
+
+    One answer is worked out at a time, by all cores: two at once would take as long, and twice the memory.
+
+    A process that is forked off later may go on using it, with one core: OpenVINO's threads do not come along.
+    """
+
+    def __init__(
+        self, model: bytes, weights: bytes = b"", prepared: Callable[[Any], Any] = lambda model: model
+    ) -> None:
+        """Read and compile a network.
+
+        Args:
+            model: content of an ONNX file, or of an OpenVINO file (`.xml`); it may not refer to other files.
+            weights: content of the `.bin` that belongs to an OpenVINO file.
+            prepared: takes the `openvino.Model` that was read, gives the one to compile.
+
+        Raises:
+            RuntimeUnavailableError: openvino is missing or broken, or this process was forked after it had started.
+            RuntimeError: this is no network that it can run.
+        """
+        core = _core()
+        # Not pinned to cores: a server's other threads need them too. Never bfloat16: answers would depend on the
+        # processor.
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_NUM_THREADS": usable_cores(),
+        }
+        self._compiled = core.compile_model(prepared(core.read_model(model, weights)), "CPU", options)
+        self._renew()
+        _networks.add(self)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+        self._request = self._compiled.create_infer_request()
+
+    @property
+    def inputs(self) -> list[tuple[int | None, ...]]:
+        """Shapes of the inputs; None for a side of any length."""
+        return [_shape(one) for one in self._compiled.inputs]
+
+    @property
+    def outputs(self) -> list[tuple[int | None, ...]]:
+        """Shapes of the outputs; None for a side of any length."""
+        return [_shape(one) for one in self._compiled.outputs]
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the outputs."""
+        return {name for output in self._compiled.outputs for name in output.get_names()}
+
+    def position(self, name: str) -> int:
+        """Where the output of this name stands among the outputs.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        for index, output in enumerate(self._compiled.outputs):
+            if name in output.get_names():
+                return index
+        raise RuntimeError(f"the network has no output {name}")
+
+    def __call__(self, values: np.ndarray) -> list[np.ndarray]:
+        """The outputs for one input."""
+        with self._lock:
+            return list(self._request.infer({0: values}, share_inputs=True).values())
+
+
+_networks: weakref.WeakSet[Network] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for network in _networks:
+        network._renew()  # another thread of the parent may have held the lock for good
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use: fewer than the machine has where a container is limited."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_LIMIT.read_text().split()
+        limit = max(1, round(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such limit
+        return cores
+    return min(cores, limit)
+
+
+def _shape(port: Any) -> tuple[int | None, ...]:
+    return tuple(one.get_length() if one.is_static else None for one in port.partial_shape)
+
+
+@cache
+def _started() -> tuple[Any, int]:
+    try:
+        import openvino
+    except (ImportError, OSError) as error:  # OSError: a library of it is missing
+        raise RuntimeUnavailableError(f"OpenVINO cannot start ({error}): pip install openvino") from error
+    return openvino.Core(), os.getpid()
+
+
+def _core() -> Any:
+    core, process = _started()
+    if process != os.getpid():
+        raise RuntimeUnavailableError(
+            "This process was forked off one that had loaded a network: load it in the worker alone, or start workers "
+            'with multiprocessing.get_context("spawn").'
+        )
+    return core

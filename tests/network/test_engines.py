@@ -1,0 +1,149 @@
+"""The bundled network gives the same answers whatever runs it, and nobody is forced to another framework."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from emotion_model import EmotionClassifier, ModelError
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
+from support.environment import of_users
+from support.paths import ROOT
+
+ANSWER = """
+import sys
+import numpy as np
+{first}
+from emotion_model import EmotionClassifier
+classifier = EmotionClassifier.load(sys.argv[1])
+faces = np.load(sys.argv[2])
+np.savez(sys.argv[3], probabilities=classifier.predict(faces), attention=classifier.attention(faces[:5]))
+print(classifier.engine, *sorted({{"keras", "tensorflow", "torch", "jax"}} & set(sys.modules)))
+"""
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """A thousand crops as a detector could give them, from noise to smooth: the file of uint8 (1000, 48, 48)."""
+    rng = np.random.default_rng(7)
+    coarse = rng.integers(0, 256, (1000, 6, 6)).astype(np.float32)
+    smooth = np.stack([np.kron(one, np.ones((8, 8), np.float32)) for one in coarse])
+    share = rng.random((1000, 1, 1), np.float32)
+    noise = rng.integers(0, 256, smooth.shape)
+    path = tmp_path_factory.mktemp("faces") / "faces.npy"
+    np.save(path, (smooth * share + noise * (1 - share)).astype(np.uint8))
+    return path
+
+
+@pytest.fixture(scope="module")
+def keras_only(tmp_path_factory):
+    """The bundled model as somebody brings it who left its ONNX form behind."""
+    folder = tmp_path_factory.mktemp("model")
+    for name in (CONFIG_FILE, "emotion_cnn.keras"):
+        shutil.copyfile(BUNDLED_DIR / name, folder / name)
+    return folder
+
+
+def answers(model, faces, out, first="", **variables):
+    """What a program of its own answers: arrays, the engine, and the frameworks that it has imported."""
+    command = [sys.executable, "-c", ANSWER.format(first=first), model, faces, out]
+    ended = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env=of_users(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return np.load(out), ended.stdout.strip(), ended.stderr
+
+
+@pytest.fixture(scope="module")
+def expected(keras_only, faces, tmp_path_factory):
+    """What Keras says on a framework that trains."""
+    framework = os.environ.get("KERAS_BACKEND", "tensorflow")
+    found, printed, _ = answers(
+        keras_only, faces, tmp_path_factory.mktemp("expected") / "a.npz", KERAS_BACKEND=framework
+    )
+    assert printed.startswith(f"Keras on {framework}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("bundled", "first", "engine"),
+    [
+        (True, "", "OpenVINO"),
+        (True, "import torch", "OpenVINO torch"),
+        (False, "", "Keras on OpenVINO"),
+        (False, "import torch", "Keras on torch"),
+    ],
+)
+def test_every_engine_says_the_same_and_takes_only_what_it_needs(
+    bundled, first, engine, keras_only, faces, expected, tmp_path
+):
+    pytest.importorskip("torch", reason="needs torch: requirements-torch.txt")
+    found, printed, noise = answers(BUNDLED_DIR if bundled else keras_only, faces, tmp_path / "a.npz", first)
+    # Keras itself looks at other frameworks that are installed.
+    assert (printed == engine if bundled else printed.startswith(engine)) and not noise
+    for name in ("probabilities", "attention"):
+        assert found[name].dtype == np.float32
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
+
+
+def test_a_damaged_onnx_form_is_refused(tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    folder = shutil.copytree(BUNDLED_DIR, tmp_path / "model")
+    (folder / "emotion_cnn.onnx").write_bytes(b"no network")
+    with pytest.raises(ModelError, match=r"emotion_cnn\.onnx: its sha256 is not the one in config\.json"):
+        EmotionClassifier.load(folder)
+
+
+def test_an_onnx_form_that_cannot_be_run_gives_way_to_keras(tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    folder = shutil.copytree(BUNDLED_DIR, tmp_path / "model")
+    (folder / "emotion_cnn.onnx").write_bytes(b"no network")
+    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    config["weights"]["onnx"]["sha256"] = hashlib.sha256(b"no network").hexdigest()
+    (folder / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
+    classifier = EmotionClassifier.load(folder)
+    assert classifier.engine.startswith("Keras on ")
+    assert "Keras serves" in caplog.text
+
+
+def test_a_forked_worker_answers_with_what_was_loaded_and_says_what_to_do_where_it_cannot(tmp_path):
+    program = """
+import os, sys
+import numpy as np
+from emotion_model import EmotionClassifier, EmotionDetector
+classifier = EmotionClassifier()
+face = np.zeros((48, 48), np.uint8)
+expected = classifier.predict([face])
+child = os.fork()
+if not child:
+    same = np.allclose(classifier.predict([face]), expected, atol=1e-5)
+    print("same" if same else "different", flush=True)
+    try:
+        print(EmotionClassifier().engine, flush=True)
+    except Exception as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=of_users(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[0] == "same"
+    assert "spawn" in ended.stdout + ended.stderr
