@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emotion_model.network.config import ModelConfig, ModelError
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
 
 TEMPLATE = Path(__file__).parents[2] / "model_card.md"
 CARD_FILE = "README.md"  # the Hub shows it as the page of a repository
@@ -35,22 +38,50 @@ def model_card(
     Raises:
         ModelError: the config lacks the metrics or the training record that a card must show.
     """
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import ModelCard
 
-    training = config.training
-    report = training.get("report")  # of fine-tuning
+    report = config.training.get("report")  # of fine-tuning
     metrics = config.scores
-    if not metrics or not training:
+    if not metrics or not config.training:
         raise ModelError("config.json has no metrics: make it with `python -m train.export` or `train.finetune`.")
     if not template.is_file():
         raise ModelError(f"{template}: missing; publish from a checkout of the project.")
     split = "test" if "test" in metrics else list(metrics)[-1]
+    card = ModelCard.from_template(
+        _metadata(metrics, repo_id, own=bool(report)),
+        template_path=str(template),
+        repo_id=repo_id,
+        config=config,
+        onnx_file=f"{Path(config.weights['file']).stem}.onnx",
+        labels=list(config.emotions),
+        own=bool(report),
+        pictures=sum(sum(counts.values()) for counts in report["pictures"].values()) if report else 0,
+        metrics=metrics,
+        scores=metrics[split],
+        split=split,
+        tendencies=tendencies(metrics[split]["confusion"], metrics[split].get("emotions", config.emotions)),
+        training=config.training,
+        recipe=json.dumps(
+            {"architecture": config.architecture, "training": config.training["config"]}, indent=1, ensure_ascii=False
+        ),
+        **_cost(config.training),
+        framing=config.framing.get("yunet"),
+        figures=dict(figures or {}),
+        license=LICENSE.upper(),
+    )
+    return str(card)
+
+
+def _metadata(metrics: Mapping[str, Any], repo_id: str, own: bool) -> ModelCardData:
+    """What the Hub reads at the head of a card; `own`: the model was fine-tuned on pictures of its maker's."""
+    from huggingface_hub import EvalResult, ModelCardData
+
     results = [
         EvalResult(
             task_type="image-classification",
             task_name="Facial emotion recognition",
-            dataset_type="other" if report else "fer2013",
-            dataset_name="Pictures of its own" if report else "FER2013",
+            dataset_type="other" if own else "fer2013",
+            dataset_name="Pictures of its own" if own else "FER2013",
             dataset_split=name,
             metric_type=metric,
             metric_name=title,
@@ -63,52 +94,35 @@ def model_card(
             ("ece", "Expected calibration error", "ece"),
         )
     ]
-    card_data = ModelCardData(
+    return ModelCardData(
         model_name=repo_id.split("/")[-1],
         library_name="keras",
         pipeline_tag="image-classification",
         license=LICENSE,
-        datasets=None if report else ["fer2013"],
+        datasets=None if own else ["fer2013"],
         metrics=["accuracy", "f1"],
         tags=["emotion-recognition", "facial-expression-recognition", "fer2013", "keras", "onnx", "transformers"],
         eval_results=results,
     )
-    environment = training["environment"]
-    total = spent(training)
+
+
+def _cost(training: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card says of time and energy."""
+    environment, total = training["environment"], spent(training)
     gpu_minutes = total.get("gpu_minutes", 0)
     minutes = total["minutes"] - gpu_minutes
     # A run may have gone on elsewhere: the most cores that any part of it had.
     cores = max(place["cpu_count"] for place in (environment, *environment.get("resumed", ())))
-    card = ModelCard.from_template(
-        card_data,
-        template_path=str(template),
-        repo_id=repo_id,
-        config=config,
-        onnx_file=f"{Path(config.weights['file']).stem}.onnx",
-        labels=list(config.emotions),
-        own=bool(report),
-        pictures=sum(sum(counts.values()) for counts in report["pictures"].values()) if report else 0,
-        metrics=metrics,
-        scores=metrics[split],
-        split=split,
-        tendencies=tendencies(metrics[split]["confusion"], metrics[split].get("emotions", config.emotions)),
-        training=training,
-        recipe=json.dumps(
-            {"architecture": config.architecture, "training": training["config"]}, indent=1, ensure_ascii=False
-        ),
-        hours=minutes / 60,
-        cores=cores,
-        core_hours=minutes / 60 * cores,
-        kilowatt_hours=(minutes * cores * WATTS_PER_CORE + gpu_minutes * WATTS_PER_GPU) / 60 / 1000,
-        watts_per_core=WATTS_PER_CORE,
-        gpu=total.get("gpu"),
-        gpu_minutes=gpu_minutes,
-        watts_per_gpu=WATTS_PER_GPU,
-        framing=config.framing.get("yunet"),
-        figures=dict(figures or {}),
-        license=LICENSE.upper(),
-    )
-    return str(card)
+    return {
+        "hours": minutes / 60,
+        "cores": cores,
+        "core_hours": minutes / 60 * cores,
+        "kilowatt_hours": (minutes * cores * WATTS_PER_CORE + gpu_minutes * WATTS_PER_GPU) / 60 / 1000,
+        "watts_per_core": WATTS_PER_CORE,
+        "gpu": total.get("gpu"),
+        "gpu_minutes": gpu_minutes,
+        "watts_per_gpu": WATTS_PER_GPU,
+    }
 
 
 def spent(training: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from emotion_model.faces.detection import FaceDetector
+from emotion_model.labels import Label
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE
@@ -61,23 +62,16 @@ def finetune(
         ValueError: an invalid value, or `out` holds something else.
     """
     settings, detector = settings or Settings(), detector or FaceDetector()
-    folders = class_folders(folder, base.emotions)
-    labels = choose_labels(base.config.labels, folders, drop)
+    classes, labels = _classes(base, folder, drop)
     emotions = tuple(label.name for label in labels)
-    for name in sorted(folders):
-        if name in drop:
-            print(f"{name}: dropped, so its pictures are left alone")
-        elif name not in base.emotions:
-            print(f"{name}: a new class")
-    folders = {name: places for name, places in folders.items() if name in emotions}
     architecture, weights = start_weights(base, labels)
     _prepare(out, folder)
 
-    pictures = read_pictures(folder, folders, detector, base.config)
+    pictures = read_pictures(folder, classes, detector, base.config)
     if not (out / SETTINGS_FILE).exists():  # a run's own list stays while others could still be refused
         write_list(out / PICTURES_FILE, pictures)
     print(summary(pictures, out / PICTURES_FILE), flush=True)
-    pictures = with_splits(pictures, folders, settings.held_out, settings.seed)
+    pictures = with_splits(pictures, classes, settings.held_out, settings.seed)
     record = asdict(settings) | {
         "base_sha256": base.config.weights.get("sha256"),
         "labels": [asdict(label) for label in labels],
@@ -92,8 +86,39 @@ def finetune(
     rehearsal = load_rehearsal(fer2013, base, emotions, own) if fer2013 else None
     write_json(out / SETTINGS_FILE, record)
     run_dir = _train(architecture, weights, own, rehearsal, settings, record, out / RUNS_DIR)
+    report = _put_together(base, run_dir, labels, own, rehearsal, record, out)
+    make_report(out)
+    return report
 
-    # Made whole elsewhere and then moved in, the config last: it has the digest of its weights.
+
+def _classes(
+    base: EmotionClassifier, folder: Path, drop: Collection[str]
+) -> tuple[dict[str, list[Path]], tuple[Label, ...]]:
+    """The folders of pictures per class, and the classes of the new model; says which are new and which left out."""
+    folders = class_folders(folder, base.emotions)
+    labels = choose_labels(base.config.labels, folders, drop)
+    for name in sorted(folders):
+        if name in drop:
+            print(f"{name}: dropped, so its pictures are left alone")
+        elif name not in base.emotions:
+            print(f"{name}: a new class")
+    emotions = {label.name for label in labels}
+    return {name: places for name, places in folders.items() if name in emotions}, labels
+
+
+def _put_together(
+    base: EmotionClassifier,
+    run_dir: Path,
+    labels: tuple[Label, ...],
+    own: Mapping[str, FaceDataset],
+    rehearsal: Rehearsal | None,
+    record: dict[str, Any],
+    out: Path,
+) -> dict[str, Any]:
+    """Calibrate and measure the weights of a run, and put them into `out` as a model; returns the report.
+
+    It is made whole elsewhere and then moved in.
+    """
     made = out / "partial"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
@@ -102,7 +127,7 @@ def finetune(
     config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training, **phases)
     tuned = write_model(run_dir, config, made)
     validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
-    temperature = fitted_temperature(tuned, validation) or kept_temperature(base.config, emotions)
+    temperature = fitted_temperature(tuned, validation) or kept_temperature(base.config, config.emotions)
     tuned.config = replace(tuned.config, temperature=temperature)
     report = report_of(base, tuned, own, rehearsal) | {"chosen": run_dir.name}
     tuned.config.training["report"] = report
@@ -110,7 +135,6 @@ def finetune(
     write_json(made / REPORT_FILE, report)
     move_in(made, out)
     shutil.rmtree(made)
-    make_report(out)
     return report
 
 
