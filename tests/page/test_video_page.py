@@ -139,11 +139,19 @@ def test_a_recording_is_analysed_at_once(page):
     page.evaluate("""() => {
       const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
       navigator.mediaDevices.getUserMedia = (wanted) => ask(wanted).then((stream) => (window.camera = stream));
+      const start = MediaRecorder.prototype.start;
+      MediaRecorder.prototype.start = function (...wanted) {
+        this.addEventListener("start", () => (window.recordingSince = performance.now()));
+        return start.apply(this, wanted);
+      };
     }""")
     clip.get_by_label("Capture from camera").click()
     clip.get_by_text("Webcam").click()
+    # People see themselves before they press the button.
+    page.wait_for_function("document.querySelector('#video-clip video')?.currentTime > 0.2", timeout=WAIT)
     clip.get_by_text("Record").click()
-    page.wait_for_timeout(2000)
+    # On a busy machine the camera takes a while: what counts is how long it has recorded.
+    page.wait_for_function("performance.now() - window.recordingSince > 1800", timeout=WAIT)
     assert page.evaluate("camera.getAudioTracks().length") == 0, "faces need no microphone"
     clip.get_by_text("Stop").click()
     expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
