@@ -7,13 +7,13 @@ from importlib.util import find_spec
 def choose() -> None:
     """PyTorch where it is there: it starts and trains small networks in a third of the time that TensorFlow takes.
 
-    What pytest runs side by side shares the processor: a thread each.
+    A thread each: what pytest runs side by side shares the processor, and what a small network learns depends on how
+    its sums are split.
     """
     if find_spec("torch"):
         os.environ.setdefault("KERAS_BACKEND", "torch")
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-            os.environ.setdefault(name, "1")
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def of_users(**more: str) -> dict[str, str]:

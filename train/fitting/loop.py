@@ -62,24 +62,10 @@ def fit(
             f"{start.record.get('run')} has the classes {', '.join(start.emotions)}, the data "
             f"{', '.join(train.emotions)}: a start needs the same, in the same order"
         )
-    config: dict[str, Any] = {
-        "architecture": preset.architecture.to_dict(),
-        "training": preset.training.to_dict(),
-        "emotions": list(train.emotions),
-        "data": {"train": len(train), "validation": len(validation), "train_duplicates_dropped": dropped_duplicates},
-    }
-    if start:
-        config["start"] = start.record
-    if teacher:
-        config["teacher"] = teacher.record
+    config = _record(preset, train, validation, dropped_duplicates, start, teacher)
     config_path = run_dir / "config.json"
     if config_path.exists():
-        changed = differences(_identity(recorded_config(run_dir)), _identity(json.loads(json.dumps(config))))
-        if changed:
-            raise ValueError(
-                f"{run_dir} holds a run of another configuration ({'; '.join(changed)}): choose another --out, where "
-                f"--start {run_dir} begins with the weights of a finished run, or remove it"
-            )
+        _require_same(run_dir, config)
     run_dir.mkdir(parents=True, exist_ok=True)
     run = Run(preset, train, validation, run_dir, start, draw, teacher)
     if run.complete:
@@ -93,6 +79,35 @@ def fit(
                 run.train(stop)
         run.finish()
     return json.loads((run_dir / "metrics.json").read_text())
+
+
+def _record(
+    preset: Preset,
+    train: FaceDataset,
+    validation: FaceDataset,
+    dropped_duplicates: int,
+    start: Start | None,
+    teacher: Teacher | None,
+) -> dict[str, Any]:
+    """What `config.json` of a run says."""
+    return {
+        "architecture": preset.architecture.to_dict(),
+        "training": preset.training.to_dict(),
+        "emotions": list(train.emotions),
+        "data": {"train": len(train), "validation": len(validation), "train_duplicates_dropped": dropped_duplicates},
+        **({"start": start.record} if start else {}),
+        **({"teacher": teacher.record} if teacher else {}),
+    }
+
+
+def _require_same(run_dir: Path, config: dict[str, Any]) -> None:
+    """Refuse to go on with a run that had another configuration."""
+    changed = differences(_identity(recorded_config(run_dir)), _identity(json.loads(json.dumps(config))))
+    if changed:
+        raise ValueError(
+            f"{run_dir} holds a run of another configuration ({'; '.join(changed)}): choose another --out, where "
+            f"--start {run_dir} begins with the weights of a finished run, or remove it"
+        )
 
 
 def _identity(config: dict[str, Any]) -> dict[str, Any]:
