@@ -10,7 +10,7 @@ app: .venv/app
 	.venv/bin/python app.py
 
 test: style
-	.venv/bin/python -m pytest -n 2 --dist loadfile --reruns 1
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 check: style
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not browser and not training and not programs and not fuzz"
