@@ -383,6 +383,7 @@ def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.programs
 def test_an_interrupted_run_keeps_whole_files_and_says_so(film, tmp_path, number):
     path = clips.write_clip(tmp_path / "long.mp4", film, times=[i / 10 for i in range(1000)])
     out = tmp_path / "out"

@@ -82,6 +82,7 @@ def expected(keras_only, faces):
         (False, "import torch", "Keras on torch"),
     ],
 )
+@pytest.mark.programs
 def test_every_engine_says_the_same_and_takes_only_what_it_needs(
     bundled, first, engine, keras_only, faces, expected, tmp_path
 ):
@@ -114,6 +115,7 @@ def test_an_onnx_form_that_cannot_be_run_gives_way_to_keras(tmp_path, monkeypatc
     assert "Keras serves" in caplog.text
 
 
+@pytest.mark.programs
 def test_a_forked_worker_answers_with_what_was_loaded_and_says_what_to_do_where_it_cannot(tmp_path):
     program = """
 import os, sys

@@ -113,6 +113,7 @@ def test_no_module_comes_back_to_itself(graph):
         ),
     ],
 )
+@pytest.mark.programs
 def test_what_is_not_needed_is_not_loaded(program, unloaded):
     code = f"{program}\nimport sys; print('loaded:', *({unloaded!r} & set(sys.modules)))"
     ended = subprocess.run(
@@ -122,6 +123,7 @@ def test_what_is_not_needed_is_not_loaded(program, unloaded):
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
+@pytest.mark.programs
 def test_training_needs_neither_video_nor_page_nor_tensorflow(backend):
     """It has to run on machines that lack them."""
     pytest.importorskip(backend, reason=f"needs {backend}")
