@@ -4,7 +4,7 @@ import os
 import sys
 from importlib.util import find_spec
 
-from emotion_model.network.backends import TRAINING
+from emotion_model.network.backends import TRAINING, alternatives
 
 
 def _choose_backend() -> None:
@@ -14,7 +14,7 @@ def _choose_backend() -> None:
     """
     asked = os.environ.get("KERAS_BACKEND")
     usable = [name for name in TRAINING if find_spec(name)]
-    mend = f"choose {', '.join(TRAINING[:-1])} or {TRAINING[-1]}, and install it"
+    mend = f"choose {alternatives(TRAINING)}, and install it"
     if asked and asked not in usable:
         raise SystemExit(f"error: KERAS_BACKEND={asked}: {mend}")
     if not usable:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,7 @@ def write_onnx(classifier: EmotionClassifier, folder: Path) -> ModelConfig:
         ModelError: a package is missing, the network is not one that `build_model` builds, or its ONNX form gives other
             answers.
     """
-    missing = [name for name in CONVERTERS if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelError(f"the ONNX form needs {', '.join(missing)}: pip install -r requirements-hub.txt")
+    require_packages(CONVERTERS, "the ONNX form")
     config = classifier.config
     path = folder / Path(str(config.weights["file"])).with_suffix(".onnx").name
     save_onnx(torch_module(classifier), config, path)
@@ -42,6 +41,17 @@ def write_onnx(classifier: EmotionClassifier, folder: Path) -> ModelConfig:
     require_equal("ONNX", OpenVinoEngine.of_onnx(content).probabilities(faces), keras_answers(classifier, faces))
     record = {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     return replace(config, weights=config.weights | {"onnx": record})
+
+
+def require_packages(names: Sequence[str], what: str) -> None:
+    """Refuse to make something whose packages are not installed.
+
+    Raises:
+        ModelError: some are missing.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelError(f"{what} needs {', '.join(missing)}: pip install -r requirements-hub.txt")
 
 
 def sample_faces(size: int) -> np.ndarray:

@@ -6,7 +6,6 @@ figures and the model card. Each form is run beside the Keras network, and a fol
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -20,6 +19,7 @@ from emotion_model.hub.conversion import (
     MODEL_CODE,
     keras_answers,
     require_equal,
+    require_packages,
     sample_faces,
     torch_module,
     write_onnx,
@@ -52,9 +52,7 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
         ModelError: a package is missing, the model cannot be loaded or converted, or its records lack what a card must
             show.
     """
-    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelError(f"publishing needs {', '.join(missing)}: pip install -r requirements-hub.txt")
+    require_packages(NEEDS, "publishing")
     classifier = EmotionClassifier.load(model)
     config = classifier.config
     if not config.weights.get("file"):

@@ -54,7 +54,7 @@ def choose_backend(backends: Sequence[str] = SERVING) -> str:
     asked = os.environ.get("KERAS_BACKEND")
     reasons = []
     if asked and asked not in backends:
-        reasons.append(f"KERAS_BACKEND={asked}: choose {_or(backends)}")
+        reasons.append(f"KERAS_BACKEND={asked}: choose {alternatives(backends)}")
     first = [asked] if asked in backends else [name for name in backends if name in sys.modules]
     for name in dict.fromkeys([*first, *backends]):
         try:
@@ -66,9 +66,10 @@ def choose_backend(backends: Sequence[str] = SERVING) -> str:
         if reasons:
             _log.warning("%s; Keras runs on %s.", "; ".join(reasons), name)
         return name
-    reasons.append(f"Keras has nothing to run on: install {_or(backends)}")
+    reasons.append(f"Keras has nothing to run on: install {alternatives(backends)}")
     raise BackendError("; ".join(reasons))
 
 
-def _or(names: Sequence[str]) -> str:
+def alternatives(names: Sequence[str]) -> str:
+    """Names as a sentence has them: `a, b or c`."""
     return ", ".join(names[:-1]) + f" or {names[-1]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -25,12 +24,14 @@ from emotion_model.network.config import (
     WEIGHTS_FILE,
     ModelConfig,
     ModelError,
+    require_digest,
 )
-from emotion_model.network.engines import load_keras, start_engine
+from emotion_model.network.engines import PADDED_SIZES, load_keras, start_engine
+from emotion_model.network.protocol import COMMON_BATCHES
 
 MAX_CONFIG_BYTES = 10_000_000
 MAX_FIGURE_BYTES = 2_000_000
-LARGEST_BATCH = 64  # faces; more are answered in several
+LARGEST_BATCH = PADDED_SIZES[-1]  # faces; more are answered in several
 
 
 class EmotionClassifier:
@@ -136,8 +137,8 @@ class EmotionClassifier:
             raise ModelError(f"{config_path}: missing; `python -m train.export` writes it beside the weights.")
         self.config = ModelConfig.from_json(config_path.read_text(encoding="utf-8"))
         expected = self.config.weights.get("sha256")
-        if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise ModelError(f"{path}: its sha256 is not the one in {CONFIG_FILE}; get both files anew.")
+        if expected:
+            require_digest(path, path.read_bytes(), expected)
         self._path = path
         self._engine = start_engine(path, self.config, lambda: self.model)
         self._check_shapes()
@@ -191,7 +192,7 @@ class EmotionClassifier:
             probabilities = (probabilities + self._probabilities(inputs[:, :, ::-1])) / 2
         return probabilities
 
-    def warm_up(self, batch_sizes: Sequence[int] = (1, 2, 4, 8)) -> None:
+    def warm_up(self, batch_sizes: Sequence[int] = COMMON_BATCHES) -> None:
         """Compile the forward pass for these batch sizes now, so that no visitor waits for it."""
         for size in batch_sizes:
             self.predict(np.zeros((size, self.config.image_size, self.config.image_size), np.uint8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -107,3 +108,13 @@ class ModelConfig:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"config.json is not the config of an emotion model ({error}).") from error
+
+
+def require_digest(path: Path, content: bytes, sha256: str | None) -> None:
+    """Refuse a file of a model that is not the one which its config names.
+
+    Raises:
+        ModelError: the digest of its content is another one.
+    """
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError(f"{path}: its sha256 is not the one in {CONFIG_FILE}; get both files anew.")

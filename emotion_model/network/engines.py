@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -15,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from emotion_model.network.backends import TRAINING, BackendError, import_keras
-from emotion_model.network.config import CONFIG_FILE, ModelConfig, ModelError
+from emotion_model.network.backends import TRAINING, BackendError, alternatives, import_keras
+from emotion_model.network.config import ModelConfig, ModelError, require_digest
 from emotion_model.runtime import Network, RuntimeUnavailableError
 
 # Outputs of the ONNX file; the first, "probabilities", is calibrated, for whoever runs the file without this package.
@@ -180,7 +179,7 @@ def start_engine(path: Path, config: ModelConfig, model: Callable[[], Any]) -> E
             return OpenVinoEngine.of_keras(loaded)
         except Exception as error:
             raise ModelError(
-                f"{path}: OpenVINO cannot run it ({error}); set KERAS_BACKEND to {', '.join(TRAINING)}."
+                f"{path}: OpenVINO cannot run it ({error}); set KERAS_BACKEND to {alternatives(TRAINING)}."
             ) from error
     return KerasEngine(loaded)
 
@@ -192,6 +191,5 @@ def _onnx_of(path: Path, config: ModelConfig) -> bytes | None:
     if not record or not file or not file.is_file():
         return None
     content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != record.get("sha256"):
-        raise ModelError(f"{file}: its sha256 is not the one in {CONFIG_FILE}; get both files anew.")
+    require_digest(file, content, record.get("sha256"))
     return content

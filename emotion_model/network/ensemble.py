@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from emotion_model.network.protocol import Classifier
+from emotion_model.network.protocol import COMMON_BATCHES, Classifier
 
 
 class EmotionEnsemble:
@@ -67,7 +67,7 @@ class EmotionEnsemble:
             total += member.predict(images, flip)[:, order]
         return (total / len(self.members)).astype(np.float32)
 
-    def warm_up(self, batch_sizes: Sequence[int] = (1, 2, 4, 8)) -> None:
+    def warm_up(self, batch_sizes: Sequence[int] = COMMON_BATCHES) -> None:
         """Let every member get ready for these batch sizes."""
         for member in self.members:
             member.warm_up(batch_sizes)

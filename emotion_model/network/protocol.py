@@ -9,6 +9,8 @@ import numpy as np
 
 from emotion_model.network.config import ModelConfig
 
+COMMON_BATCHES = (1, 2, 4, 8)  # faces in one picture
+
 
 class Classifier(Protocol):
     """What the pipeline and the evaluation need of a model."""

@@ -48,13 +48,13 @@ def keras_only(tmp_path_factory):
     return folder
 
 
-def answers(model, faces, out, first="", **variables):
-    """What a program of its own answers: arrays, the engine, and the frameworks that it has imported."""
+def answers(model, faces, out, first):
+    """What a program of its own answers: the arrays, what it prints, and what it complains of."""
     command = [sys.executable, "-c", ANSWER.format(first=first), model, faces, out]
     ended = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
-        env=of_users(**variables),
+        env=of_users(),
         capture_output=True,
         text=True,
         check=False,
@@ -116,11 +116,11 @@ def test_an_onnx_form_that_cannot_be_run_gives_way_to_keras(tmp_path, monkeypatc
 
 
 @pytest.mark.programs
-def test_a_forked_worker_answers_with_what_was_loaded_and_says_what_to_do_where_it_cannot(tmp_path):
+def test_a_forked_worker_answers_with_what_was_loaded_and_says_what_to_do_where_it_cannot():
     program = """
-import os, sys
+import os
 import numpy as np
-from emotion_model import EmotionClassifier, EmotionDetector
+from emotion_model import EmotionClassifier
 classifier = EmotionClassifier()
 face = np.zeros((48, 48), np.uint8)
 expected = classifier.predict([face])

@@ -120,6 +120,6 @@ def _last_line(log: Path) -> str:
 
 def hardware() -> str:
     """A short name of this machine for the name of a results file, such as `2-cores-torch`."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = os.environ["KERAS_BACKEND"]  # `train` has chosen it
     cores = usable_cores()
     return f"{cores}-core{'s' if cores > 1 else ''}-{backend}"
