@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,20 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
 def flag(name: str) -> str:
     """The command line's name of a setting."""
     return "--" + name.replace("_", "-")
+
+
+def flags(changes: Mapping[str, Any]) -> list[str]:
+    """Settings as the command line takes them."""
+    words: list[str] = []
+    for name, value in changes.items():
+        if isinstance(value, bool):
+            words.append(flag(name) if value else flag("no_" + name))
+        elif isinstance(value, list):
+            words.append(flag(name))
+            words += [",".join(map(str, item)) if isinstance(item, list) else str(item) for item in value]
+        else:
+            words += [flag(name), str(value)]
+    return words
 
 
 def _kernels(text: str) -> tuple[int, ...]:

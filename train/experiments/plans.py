@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from train.__main__ import command_parser, flag
+from train.__main__ import command_parser, flags
 from train.config import PRESETS, with_settings
 
 
@@ -107,15 +107,7 @@ def command_line(plan: Plan, name: str, seed: int, data: Path, out: Path, limit:
     """The command that makes one run, for anybody to repeat."""
     command = [sys.executable, "-m", "train", "--preset", plan.preset, "--data", str(data), "--out", str(out)]
     command += ["--seed", str(seed)] + (["--limit", str(limit)] if limit else [])
-    for setting, value in plan.runs[name].items():
-        if isinstance(value, bool):
-            command.append(flag(setting) if value else flag("no_" + setting))
-        elif isinstance(value, list):
-            command.append(flag(setting))
-            command += [",".join(map(str, item)) if isinstance(item, list) else str(item) for item in value]
-        else:
-            command += [flag(setting), str(value)]
-    return command
+    return command + flags(plan.runs[name])
 
 
 def folder_of(out: Path, name: str, seed: int) -> Path:

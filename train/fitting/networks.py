@@ -55,16 +55,18 @@ class Networks:
         if self._config.ema_momentum:
             self.averaged = build_model(self._architecture)
             self.averaged.set_weights(self.model.get_weights())
-        self.learner = self._compiled(optimizer_of(self._config, batches), teacher)
+        self.learner = self._compiled(optimizer_of(self._config, batches), teacher, batches)
 
-    def _compiled(self, optimizer: Any, teacher: Teacher | None) -> keras.Model:
+    def _compiled(self, optimizer: Any, teacher: Teacher | None, batches: int) -> keras.Model:
         if not self._config.device_augmentation:
             self.model.compile(optimizer=optimizer, loss=loss_of(self._config), metrics=["accuracy"])
             return self.model
         learner = self._on_device(teacher)
         if self.precision == "mixed_float16":  # as Keras does by itself where the policy is the model's own
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        learner.compile(optimizer=optimizer)
+        # On JAX Keras looks at the values after each execution, and the device waits for that: an epoch is one there.
+        steps = batches if keras.backend.backend() == "jax" else 1
+        learner.compile(optimizer=optimizer, steps_per_execution=steps)
         return learner
 
     def _on_device(self, teacher: Teacher | None) -> AugmentedTraining:

@@ -32,9 +32,10 @@ from train.fitting.teachers import Teacher
 from train.runs import best_epoch
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work; where `device_augmentation` is on, an epoch
-RECORD_SECONDS = 10  # epochs shorter than this write neither curves nor checkpoint each time
+RECORD_SECONDS = 30  # epochs shorter than this do not write curves, weights and checkpoint each time
 TRACK_SECONDS = 5  # between points of the live curves
 GENTLE = 0.5  # strength of the augmentation in the gentle epochs
+VALIDATION_BATCH = 256  # faces
 EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
 
 
@@ -61,7 +62,10 @@ class Run:
         self._config, self._architecture = preset.training, preset.architecture
         self._validation, self._dir = validation, run_dir
         self._draw = draw or (lambda rng: rng.permutation(len(train)))
-        self._batches = -(-len(self._draw(np.random.default_rng(0))) // self._config.batch_size)
+        drawn, size = len(self._draw(np.random.default_rng(0))), self._config.batch_size
+        # On a device only whole batches, other faces being left out each epoch: compiling for a last, smaller one would
+        # take longer than a whole run saves.
+        self._batches = max(1, drawn // size) if self._config.device_augmentation else -(-drawn // size)
         keras.utils.set_random_seed(self._config.seed)
         self._validation_inputs = network_input(validation.images, self._architecture.image_size)
         self.targets = soft_targets(train, self._config.ferplus_weight, self._config.label_smoothing)
@@ -77,7 +81,8 @@ class Run:
         self._callbacks = callbacks_of(self._config, self.networks.learner)
         self._position = Position()
         self.track: Callable[[dict[str, float], int], None] | None = None
-        self._recorded = time.monotonic()  # when curves and checkpoint were last written at the end of an epoch
+        self._recorded = time.monotonic()  # when curves, weights and checkpoint were last written
+        self._best: list[np.ndarray] | None = None  # weights of the best epoch while they are not written yet
 
     @property
     def complete(self) -> bool:
@@ -119,7 +124,7 @@ class Run:
         position, epochs = self._position, self._config.epochs
         best = best_epoch(position.history)
         if best is position.history[-1]:
-            _save_weights_only(self.networks.kept, self._architecture, self._dir / "model.keras")
+            self._best = self.networks.kept.get_weights()
         write_json(self._dir / "history.json", position.history)
         if self.track:
             self.track({name: value for name, value in position.history[-1].items() if name != "epoch"}, self._step)
@@ -131,10 +136,9 @@ class Run:
             f"{logs['seconds']:.3g} s, at most {_duration(left)} left",
             flush=True,
         )
-        if time.monotonic() - self._recorded > RECORD_SECONDS or logs["seconds"] > RECORD_SECONDS:
+        if time.monotonic() - self._recorded > RECORD_SECONDS:
             draw_curves(position.history, self._dir / "curves.png")
             self._save_checkpoint()
-            self._recorded = time.monotonic()
 
     def _train_epoch(self, stop: dict[str, bool]) -> dict[str, float]:
         epoch, config = self._position.epoch, self._config
@@ -218,6 +222,7 @@ class Run:
             StoppedError: it was asked for; the epoch counts for nothing then.
         """
         started = time.monotonic()
+        order = order[: self._batches * self._config.batch_size]
         learner.strength.assign(strength)
         learner.steps.assign(self._step)
         watch = keras.callbacks.LambdaCallback(
@@ -227,7 +232,7 @@ class Run:
         values = learner.fit(
             self._train_faces.images[order],
             self.targets[order],
-            self._config.batch_size,
+            min(self._config.batch_size, len(order)),
             verbose=int(sys.stdout.isatty()),
             callbacks=[watch],
             shuffle=False,
@@ -248,7 +253,7 @@ class Run:
             )
 
     def _validate(self) -> dict[str, float]:
-        probabilities = self.networks.kept.predict(self._validation_inputs, batch_size=256, verbose=0)
+        probabilities = _answers(self.networks.kept, self._validation_inputs)
         labels = self._validation.labels
         targets = np.eye(len(self._validation.emotions), dtype=np.float32)[labels]
         loss = float(keras.ops.convert_to_numpy(loss_of(self._config)(targets, probabilities)))
@@ -257,9 +262,10 @@ class Run:
     def finish(self) -> None:
         """Measure the kept weights and write the records of a complete run."""
         history = self._position.history
+        self._save_best()
         draw_curves(history, self._dir / "curves.png")
         model = keras.saving.load_model(self._dir / "model.keras", safe_mode=True)
-        probabilities = model.predict(self._validation_inputs, batch_size=256, verbose=0)
+        probabilities = _answers(model, self._validation_inputs)
         metrics = {
             "best_epoch": best_epoch(history)["epoch"],
             "epochs": len(history),
@@ -272,13 +278,27 @@ class Run:
         checkpoint.remove(self._dir)
 
     def _save_checkpoint(self) -> None:
+        self._save_best()
         checkpoint.save(self._dir, self.networks, self._position, self._callbacks)
+        self._recorded = time.monotonic()
+
+    def _save_best(self) -> None:
+        if self._best:
+            _save_weights(self._best, self._architecture, self._dir / "model.keras")
+        self._best = None
 
 
-def _save_weights_only(model: keras.Model, architecture: ArchitectureConfig, path: Path) -> None:
-    """Save an uncompiled copy: no optimizer state, a third of the size."""
+def _answers(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    """Probabilities of faces, in whole batches alone: a last, smaller one would have to be compiled for."""
+    size = min(VALIDATION_BATCH, len(inputs))
+    filled = np.concatenate([inputs, inputs[: -len(inputs) % size]])
+    return model.predict(filled, batch_size=size, verbose=0)[: len(inputs)]
+
+
+def _save_weights(weights: list[np.ndarray], architecture: ArchitectureConfig, path: Path) -> None:
+    """Save an uncompiled network: no optimizer state, a third of the size."""
     copy = build_model(architecture)
-    copy.set_weights(model.get_weights())
+    copy.set_weights(weights)
     partial = path.with_name(f"partial-{path.name}")
     try:
         copy.save(partial)

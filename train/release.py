@@ -1,0 +1,55 @@
+"""Make the released model with one command: stages of training, their mean, its correction, the export and its report.
+
+    python -m train.release --data DIR --out DIR             by the plan for the hardware found
+    python -m train.release --data DIR --out DIR --smoke     every step in small, in minutes
+
+A plan is a TOML file of stages (`train/plans/gpu.toml`, `train/plans/cpu.toml`). Each run of a stage is a
+`python -m train` with a folder and a log of its own; stopped, the same command goes on where they were.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from emotion_model.network.config import ModelError
+from train.config import explain
+from train.data.fer2013 import DataError
+from train.releasing.plan import PLANS, PlanError, read_plan
+from train.releasing.stages import RunFailedError, Stages
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m train.release", description="Make the released model.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with FER2013")
+    parser.add_argument("--out", type=Path, required=True, help="where runs and model go; found runs go on")
+    parser.add_argument("--plan", default="auto", metavar="cpu|gpu|FILE", help="default: by the hardware found")
+    parser.add_argument("--smoke", action="store_true", help="every step in small: narrow networks, few faces")
+    parser.add_argument("--train-only", action="store_true", help="end with the last run; elsewhere the rest is made")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the runs in hand save themselves
+    try:
+        plan = read_plan(_plan_file(options.plan))
+        if options.smoke:
+            plan = plan.smoke()
+        options.out.mkdir(parents=True, exist_ok=True)
+        stages = Stages(plan, options.data, options.out)
+        stages.train()
+    except (PlanError, RunFailedError, DataError, ModelError, ValueError, OSError) as error:
+        print(f"error: {explain(error, options.out)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here")
+        return 130
+    return 0
+
+
+def _plan_file(name: str) -> Path:
+    return PLANS / f"{name}.toml" if name in ("cpu", "gpu") else Path(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Plans of releases: stages of training, each from those before it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from train.config import PRESETS, Preset, with_settings
+
+PLANS = Path(__file__).parents[1] / "plans"
+SMOKE_FACES = 256  # training faces of each run of a smoke test
+
+
+class PlanError(ValueError):
+    """A plan cannot be run; the message names what is wrong and where."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: of the stage.
+        preset: network and recipe that `settings` change.
+        settings: as `train.config.settings` names them.
+        seeds: a run is made with each.
+        start: the stage whose weights it begins with; None: random ones.
+        teachers: the stages whose networks teach it.
+    """
+
+    name: str
+    preset: str
+    settings: Mapping[str, Any]
+    seeds: tuple[int, ...] = (0,)
+    start: str | None = None
+    teachers: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The stages that must be complete before it begins."""
+        return (*self.teachers, *((self.start,) if self.start else ()))
+
+    def recipe(self, seed: int) -> Preset:
+        """Network and recipe of one run.
+
+        Raises:
+            ValueError: a setting is unknown or out of range.
+        """
+        return with_settings(PRESETS[self.preset], {**self.settings, "seed": seed})
+
+
+@dataclass(frozen=True)
+class ReleasePlan:
+    """How a model is made.
+
+    Attributes:
+        name: of the plan's file.
+        stages: each after those that it needs; the runs of the last one are averaged and become the model.
+        together: how many runs may train at the same time.
+        faces: training faces of a run; None: all.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    together: int = 1
+    faces: int | None = None
+
+    def of(self, name: str) -> Stage:
+        """The stage of this name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def smoke(self) -> ReleasePlan:
+        """The same stages, so short that only their working together is tried: narrow, one epoch of few faces."""
+        return replace(self, stages=tuple(_short(stage) for stage in self.stages), faces=SMOKE_FACES)
+
+
+def _short(stage: Stage) -> Stage:
+    preset = stage.recipe(0)
+    narrow = [max(4, filters // 16) for filters in preset.architecture.filters]
+    short = {"epochs": 1, "gentle_epochs": 0, "batch_size": 64, "filters": narrow, "precision": "float32"}
+    return replace(stage, settings={**stage.settings, **short})
+
+
+def read_plan(path: Path) -> ReleasePlan:
+    """Read a plan and check all of it, before hours are spent on it.
+
+    Raises:
+        PlanError: not a plan, or a stage of it cannot be run.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read as TOML ({error})") from error
+    unknown = sorted(set(values) - {"together", "common", "stages"})
+    if unknown:
+        raise PlanError(f"{path}: unknown entry {', '.join(unknown)}; expected together, common and stages")
+    together, common, tables = values.get("together", 1), values.get("common", {}), values.get("stages", {})
+    if not isinstance(together, int) or together < 1:
+        raise PlanError(f"{path}: together = {together!r}: give a whole number of at least 1")
+    if not tables or not all(isinstance(table, dict) for table in (common, tables, *tables.values())):
+        raise PlanError(f"{path}: stages stand in tables, such as [common] and [stages.student]")
+    stages: list[Stage] = []
+    for name, own in tables.items():
+        try:
+            stages.append(_stage(name, common | own, [stage.name for stage in stages]))
+        except (ValueError, TypeError) as error:
+            raise PlanError(f"{path}: [stages.{name}]: {error}") from error
+    return ReleasePlan(path.stem, tuple(stages), together)
+
+
+def _stage(name: str, values: dict[str, Any], before: list[str]) -> Stage:
+    """One stage, checked.
+
+    Raises:
+        ValueError: it cannot be run.
+    """
+    settings = dict(values)
+    preset, seeds = settings.pop("preset", "compact"), settings.pop("seeds", [0])
+    start, teachers = settings.pop("start", None), settings.pop("teachers", [])
+    if preset not in PRESETS:
+        raise ValueError(f"preset = {preset!r}: choose one of {', '.join(sorted(PRESETS))}")
+    if not isinstance(seeds, list) or not seeds or len(set(seeds)) < len(seeds) or {type(one) for one in seeds} != {int}:
+        raise ValueError(f"seeds = {seeds!r}: give different whole numbers, such as [0, 1]")
+    missing = [one for one in (*teachers, *([start] if start else [])) if one not in before]
+    if missing:
+        raise ValueError(f"{missing[0]} is no stage before it; those are {', '.join(before) or 'none'}")
+    if "seed" in settings:
+        raise ValueError("seed is no setting of a stage, each is run with all of `seeds`")
+    stage = Stage(name, preset, settings, tuple(seeds), start, tuple(teachers))
+    recipe = stage.recipe(seeds[0])
+    if bool(recipe.training.distillation) != bool(teachers):
+        raise ValueError("give both teachers and a distillation above 0, or neither")
+    return stage

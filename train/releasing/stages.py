@@ -1,0 +1,171 @@
+"""The runs of a plan, each a `python -m train` of its own, as soon as what it needs is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from train.__main__ import flags
+from train.config import differences
+from train.releasing.plan import PlanError, ReleasePlan, Stage
+from train.runs import recorded_config
+
+ROOT = Path(__file__).parents[2]
+LOOK_SECONDS = 0.5  # between looks at the runs that train
+STOPPED = (130, -2, -15)  # how a run ends that was asked to stop, and has saved itself
+
+
+class RunFailedError(RuntimeError):
+    """A run of a plan failed; the message has its last words."""
+
+
+@dataclass
+class Stages:
+    """What a plan trains, in one folder.
+
+    Attributes:
+        plan: the stages.
+        data: folder with FER2013.
+        out: a folder per run.
+    """
+
+    plan: ReleasePlan
+    data: Path
+    out: Path
+    _training: dict[Path, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def folder(self, stage: Stage, seed: int) -> Path:
+        """Where a run is, complete or not."""
+        return self.out / f"{stage.name}-seed{seed}"
+
+    def folders(self, name: str) -> list[Path]:
+        """Those of a stage."""
+        stage = self.plan.of(name)
+        return [self.folder(stage, seed) for seed in stage.seeds]
+
+    def train(self) -> None:
+        """Make every run that is not complete; returns when all are.
+
+        Raises:
+            KeyboardInterrupt: it was asked to stop; each run has saved itself.
+            PlanError: a complete run was made with other settings.
+            RunFailedError: a run failed; those beside it have been stopped.
+        """
+        waiting = [(stage, seed) for stage in self.plan.stages for seed in stage.seeds]
+        for stage, seed in waiting:
+            self._require_same(stage, seed)
+        waiting = [(stage, seed) for stage, seed in waiting if not _complete(self.folder(stage, seed))]
+        with self._ended():
+            while waiting or self._training:
+                self._reap()
+                for stage, seed in waiting:
+                    if len(self._training) < self.plan.together and self._ready(stage):
+                        self._begin(stage, seed)
+                        waiting.remove((stage, seed))
+                        break
+                else:
+                    time.sleep(LOOK_SECONDS)
+
+    def _ready(self, stage: Stage) -> bool:
+        return all(_complete(folder) for name in stage.needs for folder in self.folders(name))
+
+    def _begin(self, stage: Stage, seed: int) -> None:
+        folder = self.folder(stage, seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = self.command(stage, seed)
+        print(f"{folder.name} begins; its log: {folder / 'log.txt'}", flush=True)
+        with (folder / "log.txt").open("a") as log:
+            log.write("$ " + " ".join(command) + "\n")
+            log.flush()
+            self._training[folder] = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=self._environment()
+            )
+
+    def command(self, stage: Stage, seed: int) -> list[str]:
+        """The command that makes one run, for anybody to repeat."""
+        command = [sys.executable, "-m", "train", "--preset", stage.preset, "--data", str(self.data.resolve())]
+        command += ["--out", str(self.folder(stage, seed).resolve()), "--seed", str(seed)]
+        if self.plan.faces:
+            command += ["--limit", str(self.plan.faces)]
+        if stage.start:
+            command += ["--start", str(self.folders(stage.start)[0].resolve())]
+        if stage.teachers:
+            command += ["--teacher", *(str(path.resolve()) for name in stage.teachers for path in self.folders(name))]
+        return command + flags(stage.settings)
+
+    def _environment(self) -> dict[str, str]:
+        """Runs share the memory of a GPU, and what was compiled for one is not compiled again for the next."""
+        compiled = {"JAX_COMPILATION_CACHE_DIR": str((self.out / "compiled").resolve())}
+        return {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"} | compiled | os.environ
+
+    def _reap(self) -> None:
+        """Take note of runs that have ended.
+
+        Raises:
+            KeyboardInterrupt: one was asked to stop.
+            RunFailedError: one failed.
+        """
+        for folder, process in list(self._training.items()):
+            status = process.poll()
+            if status is None:
+                continue
+            del self._training[folder]
+            if status in STOPPED:
+                raise KeyboardInterrupt
+            if status:
+                raise RunFailedError(f"{folder.name} failed: {_last_line(folder / 'log.txt')}")
+            metrics = json.loads((folder / "metrics.json").read_text())
+            score = metrics["validation"]
+            print(
+                f"{folder.name}: {metrics['epochs']} epochs in {metrics['minutes']} min, validation accuracy "
+                f"{score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f}",
+                flush=True,
+            )
+
+    @contextmanager
+    def _ended(self) -> Iterator[None]:
+        """However this ends, no run goes on alone; each saves itself first."""
+        try:
+            yield
+        finally:
+            for process in self._training.values():
+                process.terminate()
+            for process in self._training.values():
+                process.wait()
+
+    def _require_same(self, stage: Stage, seed: int) -> None:
+        """Refuse a complete run that was made with other settings.
+
+        Raises:
+            PlanError: it was.
+        """
+        folder = self.folder(stage, seed)
+        if not _complete(folder):
+            return
+        found, recipe = recorded_config(folder), stage.recipe(seed)
+        expected = recipe.training.to_dict()
+        if not found["training"]["ferplus_weight"]:  # as in data without votes
+            expected["ferplus_weight"] = 0.0
+        architecture, expected = json.loads(json.dumps([recipe.architecture.to_dict(), expected]))
+        changed = differences(found["architecture"], architecture) + differences(found["training"], expected)
+        if changed:
+            raise PlanError(
+                f"{folder} is a run with other settings than the plan now has ({'; '.join(changed)}): remove it or "
+                "choose another --out"
+            )
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "metrics.json").exists()
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "nothing was printed"
