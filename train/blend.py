@@ -22,8 +22,8 @@ from emotion_model.hub.card import spent
 from emotion_model.network.config import ModelError
 from train.config import explain
 from train.data.fer2013 import DataError, load_split
-from train.experiments.blending import SHARES, Blend, began_with, further, write_run
-from train.runs import is_run, load_model
+from train.experiments.blending import SHARES, Blend, began_with, further
+from train.runs import is_run, load_model, write_run
 
 
 def _table(rows: Sequence[tuple[float, dict[str, Any]]]) -> str:
@@ -85,7 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
                 record |= spent(other.config.training)
             if tuned[1:]:
                 record["averaged"] = [further(one) for one in tuned[1:]]
-            write_run(blend.network(share), scores, record, options.run[0], options.out)
+            own = {"config": {"blend": record}, "metrics": {"validation": scores}}
+            write_run(blend.network(share), options.run[0], options.out, **own)
     except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out or options.run[0])}", file=sys.stderr)
         return 2

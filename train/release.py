@@ -10,6 +10,7 @@ A plan is a TOML file of stages (`train/plans/gpu.toml`, `train/plans/cpu.toml`)
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 from emotion_model.network.config import ModelError
 from train.config import explain
 from train.data.fer2013 import DataError
+from train.fitting.fast import device_name
+from train.releasing.model import MODEL, RECORD, make_model
 from train.releasing.plan import PLANS, PlanError, read_plan
 from train.releasing.stages import RunFailedError, Stages
 
@@ -30,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--smoke", action="store_true", help="every step in small: narrow networks, few faces")
     parser.add_argument("--train-only", action="store_true", help="end with the last run; elsewhere the rest is made")
     options = parser.parse_args(arguments)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the runs need the memory of a GPU
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the runs in hand save themselves
     try:
         plan = read_plan(_plan_file(options.plan))
@@ -38,16 +42,25 @@ def main(arguments: list[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         stages = Stages(plan, options.data, options.out)
         stages.train()
+        if options.train_only:
+            return 0
+        config = make_model(stages, measure_test=not options.smoke)
     except (PlanError, RunFailedError, DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here")
         return 130
+    for split, scores in config.metrics.items():
+        print(f"{split}: accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}, ECE {scores['ece']:.4f}")
+    print(f"{options.out / MODEL} has the model, its figures and its card; {options.out / RECORD} how it came about")
     return 0
 
 
 def _plan_file(name: str) -> Path:
+    if name == "auto":
+        name = "gpu" if device_name() else "cpu"
+        print(f"plan: {name}", flush=True)
     return PLANS / f"{name}.toml" if name in ("cpu", "gpu") else Path(name)
 
 

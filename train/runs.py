@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emotion_model.faces.cropping import Framing
 from emotion_model.labels import LABELS, Label
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, ModelConfig
-from train.config import TrainingConfig
+from train.config import TrainingConfig, write_json
+
+if TYPE_CHECKING:
+    import keras
 
 RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file
+ORIGINS = ("start", "teacher", "blend", "release", "correction")  # in `config`: what the weights came from
 
 
 def config_of_run(
@@ -59,9 +64,9 @@ def recorded_config(run_dir: Path) -> dict[str, Any]:
 
 
 def origin_of_run(run_dir: Path) -> dict[str, Any]:
-    """What a run came from, for a model's training record: the weights it began with, its teachers, a blend."""
+    """What a run came from, for a model's training record: the weights it began with, its teachers, what followed."""
     config = json.loads((run_dir / "config.json").read_text())
-    return {name: config[name] for name in ("start", "teacher", "blend") if name in config}
+    return {name: config[name] for name in ORIGINS if config.get(name)}
 
 
 def labels_of_run(run_dir: Path) -> tuple[Label, ...]:
@@ -80,6 +85,20 @@ def write_model(run_dir: Path, config: ModelConfig, folder: Path) -> EmotionClas
     shutil.copyfile(run_dir / "model.keras", folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
     return EmotionClassifier.load(folder)
+
+
+def write_run(network: keras.Model, run_dir: Path, out: Path, **changes: Any) -> None:
+    """Make a run of a network that was made from that of `run_dir`; `changes`: new values of its records, by name."""
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name in RECORDS:
+        values = json.loads((run_dir / f"{name}.json").read_text())
+        new = changes.get(name)
+        write_json(partial / f"{name}.json", values | new if isinstance(new, dict) else new or values)
+    network.save(partial / "model.keras")
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -102,6 +121,20 @@ def require_finished(run_dir: Path) -> None:
         raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
 
 
+def load_served(name: str | Path) -> EmotionClassifier:
+    """A model as it serves: on its fast form where it has one, whatever backend trains here.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be loaded.
+    """
+    training = os.environ.pop("KERAS_BACKEND", None)
+    try:
+        return EmotionClassifier.load(name)
+    finally:
+        if training:
+            os.environ["KERAS_BACKEND"] = training
+
+
 def load_model(name: str | Path) -> EmotionClassifier:
     """`bundled`, an exported model, or a finished run as it is: not calibrated, and of any size.
 
@@ -110,7 +143,7 @@ def load_model(name: str | Path) -> EmotionClassifier:
         ValueError: the run is not finished.
     """
     if not is_run(name):
-        return EmotionClassifier.load(name)
+        return load_served(name)
     run_dir = Path(name)
     require_finished(run_dir)
     config = config_of_run(run_dir, labels_of_run(run_dir), {}, **origin_of_run(run_dir))

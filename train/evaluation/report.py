@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_model.hub.card import FIGURES_RECORD
-from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, FIGURES_DIR, HELD_OUT, ModelConfig, ModelError
 from train.config import write_json
 from train.evaluation.figures import draw_confusion, draw_curves, draw_per_class, draw_reliability, draw_robustness
 from train.evaluation.mistakes import MISTAKES_FILE, confident_mistakes, draw_mistakes
+from train.runs import load_served
 
 FIGURES = ("confusion", "per_class", "reliability", "curves", "robustness", "mistakes")
 
@@ -65,7 +65,7 @@ def make_report(
     left_out = draw_report(config, split, out_dir)
     mistakes = (out_dir / MISTAKES_FILE, out_dir / "mistakes.png")
     if data_dir and split != HELD_OUT:
-        statistics = confident_mistakes(EmotionClassifier.load(model), data_dir, split)
+        statistics = confident_mistakes(load_served(model), data_dir, split)
         write_json(mistakes[0], statistics)
         draw_mistakes(statistics, config.labels, mistakes[1])
     else:
@@ -98,8 +98,10 @@ def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str
         )
     scores = config.scores[split]
     damaged = next((name for name in (split, *config.scores) if config.scores[name].get("robustness")), split)
-    blend = config.training.get("blend")
+    blend, release = config.training.get("blend"), config.training.get("release")
     share = blend["share"] / (1 + len(blend.get("averaged", ()))) if blend else 1.0
+    if release:  # the curves are those of the first of its last stage's runs
+        share /= sum(run["stage"] == release["runs"][-1]["stage"] for run in release["runs"])
     sources = {
         "confusion": (scores.get("confusion"), lambda found, path: draw_confusion(found, config.emotions, split, path)),
         "per_class": (scores.get("per_class"), lambda found, path: draw_per_class(found, config.labels, split, path)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,8 @@ import numpy as np
 from emotion_model.faces.cropping import network_input
 from emotion_model.hub.card import spent
 from emotion_model.network.classifier import EmotionClassifier
-from train.config import write_json
 from train.data.fer2013 import FaceDataset
 from train.evaluation.scores import single_view_scores
-from train.runs import RECORDS
 
 SHARES = tuple(round(share, 1) for share in np.linspace(0, 1, 11).tolist())
 
@@ -64,19 +60,6 @@ class Blend:
         network = self.network(share)
         probabilities = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
         return single_view_scores(faces, probabilities, self.emotions)
-
-
-def write_run(network: keras.Model, scores: dict[str, Any], record: dict[str, Any], run_dir: Path, out: Path) -> None:
-    """Make a run of a blended network: the first tuned run's records, its own validation scores, how it was blended."""
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    own = {"config": {"blend": record}, "metrics": {"validation": scores}}
-    for name in RECORDS:
-        values = json.loads((run_dir / f"{name}.json").read_text())
-        write_json(partial / f"{name}.json", values | own[name] if name in own else values)
-    network.save(partial / "model.keras")
-    partial.rename(out)
 
 
 def began_with(model: EmotionClassifier) -> str | None:

@@ -1,4 +1,4 @@
-"""A finished run becomes a model: calibrated, measured, with its config beside it."""
+"""A finished run becomes a model: corrected, calibrated, measured, with its config beside it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,28 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from emotion_model.faces.cropping import Framing
 from emotion_model.network.config import CONFIG_FILE, ModelConfig
-from train.data.fer2013 import load_split
+from train.data.fer2013 import FaceDataset, load_split, without_images_of
 from train.evaluate import print_progress
-from train.evaluation.scores import evaluate
+from train.evaluation.scores import class_order, evaluate
 from train.exporting.calibration import fit_temperature
+from train.exporting.correction import choose_correction
 from train.exporting.files import move_in, with_onnx
 from train.framing import RESULT as FRAMING_RESULT
-from train.runs import config_of_run, is_run, labels_of_run, origin_of_run, require_finished, write_model
+from train.runs import (
+    config_of_run,
+    is_run,
+    labels_of_run,
+    load_model,
+    load_served,
+    origin_of_run,
+    require_finished,
+    write_model,
+    write_run,
+)
 
 MAX_BYTES = 10_000_000  # a Space takes files of up to this size without LFS
 
@@ -34,16 +47,20 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
     if weights.stat().st_size > MAX_BYTES:
         raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
     validation = load_split(data_dir, "validation")
+    labels = _labels(validation, run_dir)
     framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
-    config = config_of_run(run_dir, labels_of_run(run_dir), framing, **origin_of_run(run_dir))
     splits = ("validation", "test") if measure_test else ("validation",)
     # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder)
+        run_dir, made = _corrected(run_dir, validation, data_dir, Path(folder)), Path(folder) / "model"
+        made.mkdir()
+        config = config_of_run(run_dir, labels_of_run(run_dir), framing, **origin_of_run(run_dir))
         classifier = write_model(run_dir, config, made)
-        uncalibrated = classifier.predict(validation.images)
-        config = replace(config, temperature=fit_temperature(validation.labels, uncalibrated))
-        classifier.config = config
+        temperature = fit_temperature(labels, classifier.predict(validation.images))
+        classifier.config = replace(config, temperature=temperature)
+        config = with_onnx(classifier, made)
+        (made / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+        classifier = load_served(made)
         metrics = {
             split: evaluate(
                 classifier,
@@ -55,9 +72,32 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
             )
             for split in splits
         }
-        classifier.config = replace(config, metrics=metrics)
-        config = with_onnx(classifier, made)
+        config = replace(config, metrics=metrics)
         (made / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
         out_dir.mkdir(parents=True, exist_ok=True)
         move_in(made, out_dir)
     return config
+
+
+def _corrected(run_dir: Path, validation: FaceDataset, data_dir: Path, folder: Path) -> Path:
+    """The run with its logits corrected, in a folder of its own."""
+    run = load_model(run_dir)
+    train, _ = without_images_of(load_split(data_dir, "train"), [validation, load_split(data_dir, "test")])
+    shares = np.bincount(_labels(train, run_dir), minlength=len(run.emotions)) / len(train)
+    labels = _labels(validation, run_dir)
+    correction = choose_correction(labels, run.predict(validation.images), np.maximum(shares, 1 / len(train)))
+    bias = run.model.get_layer("logits").bias
+    bias.assign(bias + correction.shift)
+    record = {
+        "strength": correction.strength,
+        "adjustment": correction.adjustment,
+        "shift": dict(zip(run.emotions, correction.shift.round(4).tolist(), strict=True)),
+    }
+    out = folder / "corrected"
+    write_run(run.model, run_dir, out, config={"correction": record})
+    return out
+
+
+def _labels(faces: FaceDataset, run_dir: Path) -> np.ndarray:
+    """The labels of faces as a run numbers them, int `(n,)`."""
+    return class_order(faces, [label.name for label in labels_of_run(run_dir)])[faces.labels]

@@ -122,7 +122,8 @@ def _stage(name: str, values: dict[str, Any], before: list[str]) -> Stage:
     start, teachers = settings.pop("start", None), settings.pop("teachers", [])
     if preset not in PRESETS:
         raise ValueError(f"preset = {preset!r}: choose one of {', '.join(sorted(PRESETS))}")
-    if not isinstance(seeds, list) or not seeds or len(set(seeds)) < len(seeds) or {type(one) for one in seeds} != {int}:
+    whole = isinstance(seeds, list) and all(type(one) is int for one in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds = {seeds!r}: give different whole numbers, such as [0, 1]")
     missing = [one for one in (*teachers, *([start] if start else [])) if one not in before]
     if missing:

@@ -1,0 +1,173 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from emotion_model import EMOTIONS, EmotionClassifier
+from emotion_model.network.building import build_model
+from support.training import faces, names, write_parquet
+from train.exporting.correction import choose_correction
+from train.release import main
+from train.releasing.plan import PLANS, PlanError, read_plan
+from train.releasing.stages import Stages
+
+PLAN = """
+together = 2
+[common]
+filters = [64, 128]
+kernel_sizes = [[3], [3]]
+attention_blocks = [2]
+image_size = 16
+dense_units = [8]
+dense_dropout = [0.1]
+epochs = 30
+[stages.wide]
+skip_connections = true
+[stages.student]
+teachers = ["wide"]
+distillation = 0.5
+[stages.final]
+start = "student"
+seeds = [1, 2]
+"""
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """Data, plan and folder of a release, made in small; never changed."""
+    folder = tmp_path_factory.mktemp("release")
+    data, plan = folder / "data", folder / "plan.toml"
+    data.mkdir()
+    for split, seed in (("train", 0), ("validation", 1), ("test", 2)):
+        write_parquet(data, split, faces(28, seed), names(28))
+    plan.write_text(PLAN)
+    assert main(["--data", str(data), "--out", str(folder / "out"), "--plan", str(plan), "--smoke"]) == 0
+    return data, plan, folder / "out"
+
+
+def test_one_command_goes_from_faces_to_a_model_with_figures_card_and_record(released):
+    _, _, out = released
+    record = json.loads((out / "release.json").read_text())
+    assert [run["run"] for run in record["runs"]] == ["wide-seed0", "student-seed0", "final-seed1", "final-seed2"]
+    assert [(run["start"], run["teachers"]) for run in record["runs"]][1:3] == [(None, ["wide"]), ("student", [])]
+    assert all(run["epochs"] == 1 and run["minutes"] >= 0 and run["hardware"] for run in record["runs"])
+    scores = [run["macro_f1"] for run in record["runs"][2:]]
+    assert record["last_stage"]["macro_f1_mean"] == pytest.approx(np.mean(scores), abs=1e-4)
+    assert record["ensemble"]["members"] == 2 and 0 <= record["ensemble"]["validation"]["accuracy"] <= 1
+    assert set(record["scores"]) == {"validation"}, "a try in small does not look at test"
+    model = EmotionClassifier.load(out / "model")
+    assert set(record["correction"]["shift"]) == set(model.emotions)
+    assert (out / "model" / "figures" / "curves.png").exists()
+    card = " ".join((out / "model" / "README.md").read_text().split())
+    assert "The plan `plan`: wide-seed0 (1 epochs), student-seed0 (1 epochs, taught by wide)," in card
+
+
+def test_the_model_is_the_mean_of_the_last_runs_with_its_logits_corrected(released):
+    _, _, out = released
+    runs = [EmotionClassifier.load(out / "model"), *(_weights(out / f"final-seed{seed}") for seed in (1, 2))]
+    shift = json.loads((out / "release.json").read_text())["correction"]["shift"]
+    released_weights = runs[0].model.get_weights()
+    means = [(a + b) / 2 for a, b in zip(*runs[1:], strict=True)]
+    means[-1] = means[-1] + np.float32([shift[emotion] for emotion in EMOTIONS])
+    for mine, expected in zip(released_weights, means, strict=True):
+        np.testing.assert_allclose(mine, expected, atol=1e-4)
+
+
+def _weights(folder):
+    from train.runs import load_model
+
+    return load_model(folder).model.get_weights()
+
+
+def test_a_release_goes_on_where_it_was_and_refuses_a_plan_that_has_changed(released, tmp_path, capsys):
+    data, plan, out = released
+    begun = {path: path.stat().st_mtime_ns for path in out.glob("*-seed*/log.txt")}
+    line = ["--data", str(data), "--out", str(out), "--smoke", "--train-only"]
+    assert main([*line, "--plan", str(plan)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in begun} == begun, "nothing was trained anew"
+    changed = tmp_path / "plan.toml"
+    changed.write_text(PLAN.replace("dense_units = [8]", "dense_units = [12]"))
+    assert main([*line, "--plan", str(changed)]) == 2
+    assert "wide-seed0 is a run with other settings than the plan now has (dense_units" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_is_told_with_its_last_words(released, tmp_path, capsys):
+    _, plan, _ = released
+    assert main(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--plan", str(plan), "--smoke"]) == 2
+    assert "wide-seed0 failed: error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_the_plans_that_are_brought_along_can_be_built(name):
+    plan = read_plan(PLANS / f"{name}.toml")
+    for stage in plan.stages:
+        assert stage.recipe(0).training.epochs > stage.recipe(0).training.gentle_epochs
+        short = next(one for one in plan.smoke().stages if one.name == stage.name)
+        small = build_model(short.recipe(0).architecture).count_params()
+        assert small < build_model(stage.recipe(0).architecture).count_params() / 10
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[stages.a]\nstart = 'b'\n[stages.b]", r"\[stages.a\]: b is no stage before it; those are none"),
+        ("[stages.a]\n[stages.b]\nteachers = ['a']", r"\[stages.b\]: give both teachers and a distillation above 0"),
+        ("[stages.a]\nepochs = 0", r"\[stages.a\]: epochs=0: use a value from 1"),
+        ("[stages.a]\nlayers = 3", r"\[stages.a\]: unknown setting layers"),
+        ("[stages.a]\nseeds = [1, 1]", r"seeds = \[1, 1\]: give different whole numbers"),
+        ("[stages.a]\nseed = 1", "seed is no setting of a stage"),
+        ("[stages.a]\npreset = 'huge'", "preset = 'huge': choose one of"),
+        ("together = 0\n[stages.a]", "together = 0: give a whole number of at least 1"),
+        ("[runs.a]", "unknown entry runs"),
+        ("", "stages stand in tables"),
+        ("[stages.a", "cannot be read as TOML"),
+    ],
+)
+def test_a_plan_that_cannot_be_run_is_refused_before_it_begins(tmp_path, text, message):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    with pytest.raises(PlanError, match=message):
+        read_plan(path)
+
+
+def test_a_plan_is_spelled_as_commands_that_anybody_can_repeat(released):
+    data, plan, out = released
+    stages = Stages(read_plan(plan), data, out)
+    command = stages.command(stages.plan.of("final"), 2)
+    assert command[1:3] == ["-m", "train"] and command[command.index("--start") + 1].endswith("student-seed0")
+    assert command[command.index("--seed") + 1] == "2" and "--epochs" in command
+    teacher = stages.command(stages.plan.of("student"), 0)
+    assert teacher[teacher.index("--teacher") + 1].endswith("wide-seed0")
+
+
+def leaning(faces, bias, seed=0):
+    """Labels, and a classifier's probabilities that lean by `bias`, float32 `(faces, 3)`."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (faces, 3))
+    true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([rng.choice(3, p=row) for row in true])
+    leaned = np.exp(logits + bias)
+    return labels, np.float32(leaned / leaned.sum(1, keepdims=True))
+
+
+def test_a_leaning_is_found_on_validation_and_taken_back():
+    labels, probabilities = leaning(6000, np.array([1.5, 0, 0]))
+    correction = choose_correction(labels, probabilities, np.full(3, 1 / 3))
+    assert correction.strength >= 0.5 and correction.shift[0] < correction.shift[1:].min() - 0.5
+    named = (np.log(probabilities) + correction.shift).argmax(1)
+    assert (named == labels).mean() > (probabilities.argmax(1) == labels).mean() + 0.02
+
+
+def test_a_network_without_a_leaning_keeps_its_answers():
+    labels, probabilities = leaning(6000, np.zeros(3))
+    correction = choose_correction(labels, probabilities, np.full(3, 1 / 3))
+    assert correction.strength == 0 and np.abs(correction.shift).max() < 1e-6
+
+
+def test_of_equally_good_corrections_the_most_even_handed_is_taken():
+    labels, probabilities = leaning(200, np.zeros(3))
+    correction = choose_correction(labels, probabilities, np.array([0.2, 0.3, 0.5]))
+    assert correction.strength == 0 and correction.adjustment > 0
+    assert correction.shift[0] > correction.shift[1] > correction.shift[2]
+    assert replace(correction, adjustment=0.0).shift.tolist() == [0, 0, 0]

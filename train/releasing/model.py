@@ -1,0 +1,138 @@
+"""From the runs of a plan to a model: their mean, exported, and what is recorded of it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from emotion_model.faces.cropping import network_input
+from emotion_model.hub.card import CARD_FILE, model_card
+from emotion_model.network.config import ModelConfig
+from emotion_model.network.ensemble import EmotionEnsemble
+from train.config import write_json
+from train.data.fer2013 import load_split
+from train.evaluate import print_progress
+from train.evaluation.report import make_report
+from train.evaluation.scores import evaluate, single_view_scores
+from train.exporting.model import export
+from train.releasing.plan import Stage
+from train.releasing.stages import Stages
+from train.runs import load_model, load_served, write_run
+
+MEAN = "mean"  # the run folder of the averaged weights
+MODEL = "model"  # the folder of the exported model
+RECORD = "release.json"
+
+
+def make_model(stages: Stages, measure_test: bool = True) -> ModelConfig:
+    """Average the last stage's runs, export that with figures and card, and record how it came about.
+
+    Raises:
+        DataError: the data cannot be used.
+        ModelError: a run cannot be loaded.
+        ValueError: the weights are too large.
+    """
+    folder = stages.out / MODEL
+    config = export(_average(stages), stages.data, folder, measure_test)
+    make_report(folder, stages.data)
+    (folder / CARD_FILE).write_text(model_card(config), encoding="utf-8")
+    record = config.training["release"] | {"correction": config.training["correction"], "scores": config.metrics}
+    ensemble = _measure_ensemble(stages, config.metrics)
+    write_json(stages.out / RECORD, record | ({"ensemble": ensemble} if ensemble else {}))
+    return config
+
+
+def _average(stages: Stages) -> Path:
+    """The mean of the last stage's weights (Wortsman et al., "Model soups", 2022), as a run of its own."""
+    last, out = stages.plan.stages[-1], stages.out / MEAN
+    folders = stages.folders(last.name)
+    runs = [load_model(folder) for folder in folders]
+    network = runs[0].model
+    network.set_weights(
+        [sum(arrays) / len(runs) for arrays in zip(*(run.model.get_weights() for run in runs), strict=True)]
+    )
+    faces = load_split(stages.data, "validation")
+    answers = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
+    scores = single_view_scores(faces, answers, runs[0].emotions)
+    record = _record(stages)
+    history = [
+        {**entry, "epoch": number} for number, entry in enumerate(_history(stages, last, last.seeds[0]), start=1)
+    ]
+    write_run(
+        network,
+        folders[0],
+        out,
+        config={"release": record, "start": None},
+        history=history,
+        metrics={
+            "epochs": len(history),
+            "best_epoch": len(history),
+            "minutes": round(sum(run["minutes"] for run in record["runs"]), 1),
+            "validation": scores,
+        },
+    )
+    return out
+
+
+def _history(stages: Stages, stage: Stage, seed: int) -> list[dict[str, float]]:
+    """The epochs of a run after those of the run that it began with."""
+    before = stages.plan.of(stage.start) if stage.start else None
+    earlier = _history(stages, before, before.seeds[0]) if before else []
+    return earlier + json.loads((stages.folder(stage, seed) / "history.json").read_text())
+
+
+def _record(stages: Stages) -> dict[str, Any]:
+    """Every run of the plan in one flat list, and how far the last stage's runs lie apart."""
+    runs = []
+    for stage in stages.plan.stages:
+        for seed in stage.seeds:
+            read = {
+                name: json.loads((stages.folder(stage, seed) / f"{name}.json").read_text())
+                for name in ("metrics", "environment")
+            }
+            scores = read["metrics"]["validation"]
+            runs.append(
+                {
+                    "run": stages.folder(stage, seed).name,
+                    "stage": stage.name,
+                    "seed": seed,
+                    "start": stage.start,
+                    "teachers": list(stage.teachers),
+                    "epochs": read["metrics"]["epochs"],
+                    "minutes": read["metrics"]["minutes"],
+                    "parameters": read["metrics"]["parameters"],
+                    "multiply_adds": read["metrics"]["multiply_adds"],
+                    "hardware": read["environment"]["gpu"] or f"{read['environment']['cpu_count']} CPU cores",
+                    "backend": read["environment"]["backend"],
+                    "precision": read["environment"]["precision"],
+                    "accuracy": scores["accuracy"],
+                    "macro_f1": scores["macro_f1"],
+                }
+            )
+    last = [run for run in runs if run["stage"] == stages.plan.stages[-1].name]
+    spread = {
+        f"{name}_{what}": round(function([run[name] for run in last]), 4)
+        for name in ("accuracy", "macro_f1")
+        for what, function in (("mean", statistics.mean), ("deviation", statistics.pstdev))
+    }
+    return {"plan": stages.plan.name, "runs": runs, "last_stage": spread}
+
+
+def _measure_ensemble(stages: Stages, splits: Iterable[str]) -> dict[str, Any]:
+    """What the model and its teachers answer together, and what that costs; nothing without teachers."""
+    teachers = {name for stage in stages.plan.stages for name in stage.teachers}
+    if not teachers:
+        return {}
+    members = [load_model(folder) for name in sorted(teachers) for folder in stages.folders(name)]
+    ensemble = EmotionEnsemble([load_served(stages.out / MODEL), *members])
+    measured = {
+        split: evaluate(ensemble, stages.data, split, progress=print_progress(f"ensemble, {split}")) for split in splits
+    }
+    brief = {
+        split: {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"], "flip": scores["flip"]}
+        for split, scores in measured.items()
+    }
+    return {"members": len(ensemble.members), "multiply_adds": ensemble.config.weights["multiply_adds"]} | brief
