@@ -91,7 +91,7 @@ def _corrected(run_dir: Path, validation: FaceDataset, data_dir: Path, folder: P
     record = {
         "strength": correction.strength,
         "adjustment": correction.adjustment,
-        "shift": dict(zip(run.emotions, correction.shift.round(4).tolist(), strict=True)),
+        "shift": dict(zip(run.emotions, correction.shift.astype(float).round(4).tolist(), strict=True)),
     }
     out = folder / "corrected"
     write_run(run.model, run_dir, out, config={"correction": record})
