@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -81,14 +81,26 @@ def analyze(
     config = config or VideoConfig()
     tracker = FaceTracker(config.tracking)
     size = int(min(max(BATCH_PIXELS // (reader.width * reader.height), 1), BATCH_FRAMES))
-    with Ahead(_looked_at(reader, config), size) as frames:
-        queued = iter(frames)
-        while batch := list(islice(queued, size)):
-            found = detector.detect_many((one[1] for one in batch), _found(detector.faces, batch))
+    # Three things at a time: reading frames, looking for their faces, naming the emotions of those found before.
+    with (
+        Ahead(_looked_at(reader, config), size) as frames,
+        Ahead(_searched(frames, detector.faces, size), 1) as batches,
+    ):
+        for batch, detections in batches:
+            found = detector.detect_many((one[1] for one in batch), detections)
             for (frame, image, cut), faces in zip(batch, found, strict=True):
                 if cut is not None:
                     tracker.cut()
                 yield AnalyzedFrame(frame.index, frame.time, tracker.update(faces, frame.time), image, cut)
+
+
+def _searched(
+    frames: Iterable[_Sampled], detector: FaceDetector, size: int
+) -> Iterator[tuple[list[_Sampled], list[list[Detection]]]]:
+    """Batches of frames, and where their faces are."""
+    queued = iter(frames)
+    while batch := list(islice(queued, size)):
+        yield batch, _found(detector, batch)
 
 
 def _found(detector: FaceDetector, batch: Sequence[_Sampled]) -> list[list[Detection]]:
