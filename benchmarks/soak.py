@@ -1,0 +1,96 @@
+"""Does the page's memory stay where it is, however many come and however long they stay?
+
+Method: the app is started on a free loopback port. First NEWCOMERS clients come one after another, each with a session
+of its own and one call. Then BUSY clients ask for photos without a pause, and every few seconds the memory of the
+server is read. The growth counts from the middle of that time to its end. Run it on an otherwise idle machine. The last
+line is JSON.
+
+    python benchmarks/soak.py [--minutes 10] [--newcomers 2000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import threading
+import time
+
+import cv2
+import numpy as np
+from gradio_client import Client
+from startup import resident_mb, running_app
+
+BUSY = 8
+LOOK_SECONDS = 5.0
+
+
+def photo() -> str:
+    """The portrait that scikit-image brings along, as base64 JPEG."""
+    import skimage.data
+
+    _, data = cv2.imencode(".jpg", skimage.data.astronaut()[..., ::-1])
+    return base64.b64encode(np.asarray(data).tobytes()).decode()
+
+
+def newcomers(url: str, pid: int, count: int) -> dict[str, float]:
+    """Memory before and after so many sessions of one call each, in MB."""
+    client = Client(url, verbose=False)
+    client.predict(photo(), api_name="/predict")
+    before = resident_mb(pid)
+    for _ in range(count):
+        client.reset_session()
+        client.predict(api_name="/model_info")
+    return {"clients": count, "before_mb": round(before, 1), "grown_mb": round(resident_mb(pid) - before, 1)}
+
+
+def busy(url: str, pid: int, minutes: float) -> dict[str, float]:
+    """Answers, failures and memory while clients ask without a pause."""
+    picture, until = photo(), time.monotonic() + 60 * minutes
+    answers: list[bool] = []
+
+    def ask() -> None:
+        client = Client(url, verbose=False)
+        while time.monotonic() < until:
+            try:
+                answers.append(len(client.predict(picture, api_name="/predict")["faces"]) == 1)
+            except Exception:
+                answers.append(False)
+
+    workers = [threading.Thread(target=ask) for _ in range(BUSY)]
+    for worker in workers:
+        worker.start()
+    memory = []
+    while time.monotonic() < until:
+        time.sleep(min(LOOK_SECONDS, max(0.0, until - time.monotonic())))
+        memory.append(resident_mb(pid))
+    for worker in workers:
+        worker.join()
+    middle, end = memory[len(memory) // 2], memory[-1]
+    return {
+        "minutes": minutes,
+        "answers_per_s": round(len(answers) / minutes / 60, 1),
+        "wrong_or_lost": answers.count(False),
+        "first_mb": round(memory[0], 1),
+        "middle_mb": round(middle, 1),
+        "end_mb": round(end, 1),
+        "growth_percent": round(100 * (end / middle - 1), 2),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--newcomers", type=int, default=2000)
+    options = parser.parse_args()
+    with running_app() as (url, pid):
+        came = newcomers(url, pid, options.newcomers)
+        print("newcomers", came, flush=True)
+        stayed = busy(url, pid, options.minutes)
+        print("busy", stayed, flush=True)
+    print(json.dumps({"newcomers": came, "busy": stayed}))
+
+
+if __name__ == "__main__":
+    main()
