@@ -3,8 +3,8 @@
     python -m train.release --data DIR --out DIR             by the plan for the hardware found
     python -m train.release --data DIR --out DIR --smoke     every step in small, in minutes
 
-A plan is a TOML file of stages (`train/plans/gpu.toml`, `train/plans/cpu.toml`). Each run of a stage is a
-`python -m train` with a folder and a log of its own; stopped, the same command goes on where they were.
+A plan is a TOML file of stages (`train/plans/releases/`). Each run of a stage is a `python -m train` with a folder and
+a log of its own; stopped, the same command goes on where they were.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 from train.config import PRESETS, Preset, with_settings
 
-PLANS = Path(__file__).parents[1] / "plans"
+PLANS = Path(__file__).parents[1] / "plans" / "releases"
 SMOKE_FACES = 256  # training faces of each run of a smoke test
 
 
