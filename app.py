@@ -19,6 +19,9 @@ SPARE_UPLOAD = 1.1  # uploads may be over the readers' own limits, so that their
 QUEUE_LENGTH = 64
 
 
+SESSIONS = 100  # that Gradio remembers, the last ones used; each takes 0.2 MB
+
+
 def main() -> None:
     """Serve the page, and leave no file of a visitor behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C does: clean up, then end
@@ -46,6 +49,7 @@ def serve() -> None:
         footer_links=["api", "gradio"],
         run_history=False,
         ssr_mode=False,
+        state_session_capacity=SESSIONS,
     )
 
 

@@ -53,7 +53,7 @@ def busy(url: str, pid: int, minutes: float) -> dict[str, float]:
         client = Client(url, verbose=False)
         while time.monotonic() < until:
             try:
-                answers.append(len(client.predict(picture, api_name="/predict")["faces"]) == 1)
+                answers.append(client.predict(picture, api_name="/predict")["emotion"] == "happy")
             except Exception:
                 answers.append(False)
 
