@@ -15,8 +15,9 @@ import signal
 import sys
 from pathlib import Path
 
-from train.experiments.ablation import ROOT, ablate, hardware
+from train.experiments.ablation import ablate, hardware
 from train.experiments.plans import PlanError, read_plan
+from train.experiments.running import ROOT
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,9 +7,10 @@ import pytest
 from emotion_model import EMOTIONS, EmotionClassifier
 from emotion_model.network.building import build_model
 from support.training import faces, names, write_parquet
+from train.experiments.plans import PlanError
 from train.exporting.correction import choose_correction
 from train.release import main
-from train.releasing.plan import PLANS, PlanError, read_plan
+from train.releasing.plan import PLANS, read_plan
 from train.releasing.stages import Stages
 
 PLAN = """

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +13,8 @@ from typing import Any
 from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
 from train.experiments.plans import Plan, PlanError, command_line, folder_of
+from train.experiments.running import STOPPED, begin, changed_settings, is_complete, last_line
 from train.experiments.table import collect, write_table
-from train.runs import recorded_config
-
-ROOT = Path(__file__).parents[2]
 
 
 def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[dict[str, Any]]:
@@ -40,21 +36,21 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
     # A first answer to everything, then the spread.
     jobs = [(name, seed, folder_of(out, name, seed)) for seed in plan.seeds for name in plan.runs]
     for name, seed, folder in jobs:
-        if (folder / "metrics.json").exists():
+        if is_complete(folder):
             _require_same(folder, with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed}), limit)
     started, done = time.monotonic(), 0
     for number, (name, seed, folder) in enumerate(jobs, start=1):
-        if (folder / "metrics.json").exists():
+        if is_complete(folder):
             continue
         print(
             f"[{number}/{len(jobs)}] {name}, seed {seed}{_time_left(started, done, len(jobs) - number + 1)}", flush=True
         )
         status = _run(command_line(plan, name, seed, data, folder, limit), folder)
-        if status in (130, -signal.SIGINT, -signal.SIGTERM):
+        if status in STOPPED:
             raise KeyboardInterrupt
         done += 1
         if status:
-            print(f"    failed with status {status}: {_last_line(folder / 'log.txt')}", flush=True)
+            print(f"    failed with status {status}: {last_line(folder / 'log.txt')}", flush=True)
         else:
             metrics = json.loads((folder / "metrics.json").read_text())
             score = metrics["validation"]
@@ -75,14 +71,10 @@ def _require_same(folder: Path, preset: Preset, limit: int | None) -> None:
     Raises:
         PlanError: it was.
     """
-    found, expected = recorded_config(folder), preset.training.to_dict()
-    if not found["training"]["ferplus_weight"]:  # as in data without votes
-        expected["ferplus_weight"] = 0.0
-    expected, architecture = json.loads(json.dumps([expected, preset.architecture.to_dict()]))
+    changed = changed_settings(folder, preset)
     log = folder / "log.txt"
     commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
     limits = {int(number) for line in commands[-1:] for number in re.findall(r"--limit (\d+)", line)}
-    changed = differences(found["architecture"], architecture) + differences(found["training"], expected)
     if commands and limits != ({limit} if limit else set()):
         changed += differences({"limit": next(iter(limits), None)}, {"limit": limit})
     if changed:
@@ -93,17 +85,13 @@ def _require_same(folder: Path, preset: Preset, limit: int | None) -> None:
 
 
 def _run(command: Sequence[str], folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a") as log:
-        log.write("$ " + " ".join(command) + "\n")
-        log.flush()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # the run has the signal too where a terminal sent it; let it write its checkpoint
-            process.terminate()
-            process.wait()
-            raise
+    process = begin(command, folder)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # the run has the signal too where a terminal sent it; let it write its checkpoint
+        process.terminate()
+        process.wait()
+        raise
 
 
 def _time_left(started: float, done: int, left: int) -> str:
@@ -111,11 +99,6 @@ def _time_left(started: float, done: int, left: int) -> str:
         return ""
     minutes = round((time.monotonic() - started) / done * left / 60)
     return f", about {minutes} min left"
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "nothing was printed"
 
 
 def hardware() -> str:

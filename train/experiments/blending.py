@@ -39,8 +39,7 @@ class Blend:
         unknown = sorted(set(bias) - set(self.emotions))
         if unknown:
             raise ValueError(f"--logit-bias {unknown[0]}: choose among {', '.join(self.emotions)}")
-        means = [sum(arrays) / len(tuned) for arrays in zip(*(one.model.get_weights() for one in tuned), strict=True)]
-        self._ends = other.model.get_weights(), means
+        self._ends = other.model.get_weights(), mean_weights(tuned)
         self._bias = np.array([bias.get(emotion, 0.0) for emotion in self.emotions], np.float32)
         self._network = tuned[0].model
 
@@ -60,6 +59,11 @@ class Blend:
         network = self.network(share)
         probabilities = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
         return single_view_scores(faces, probabilities, self.emotions)
+
+
+def mean_weights(models: Sequence[EmotionClassifier]) -> list[np.ndarray]:
+    """The mean of the weights of models of one network, as `keras.Model.set_weights` takes them."""
+    return [sum(arrays) / len(models) for arrays in zip(*(one.model.get_weights() for one in models), strict=True)]
 
 
 def began_with(model: EmotionClassifier) -> str | None:

@@ -51,33 +51,66 @@ class Plan:
         return replace(self, runs=runs, changes=changes)
 
 
+def read_toml(path: Path, entries: Sequence[str]) -> dict[str, Any]:
+    """What a plan's file holds, in these entries alone.
+
+    Raises:
+        PlanError: it cannot be read, or holds another one.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read as TOML ({error})") from error
+    unknown = sorted(set(values) - set(entries))
+    if unknown:
+        expected = f"{', '.join(entries[:-1])} and {entries[-1]}"
+        raise PlanError(f"{path}: unknown entry {', '.join(unknown)}; expected {expected}")
+    return values
+
+
+def require_seeds(seeds: Any) -> tuple[int, ...]:
+    """The seeds of a plan.
+
+    Raises:
+        ValueError: they are no different whole numbers.
+    """
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"seeds = {seeds!r}: give different whole numbers, such as [0, 1]")
+    return tuple(seeds)
+
+
+def require_preset(name: Any) -> str:
+    """The preset of a plan.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ValueError(f"preset = {name!r}: choose one of {', '.join(sorted(PRESETS))}")
+    return name
+
+
 def read_plan(path: Path) -> Plan:
     """Read a plan and check every setting in it, before hours are spent on it.
 
     Raises:
         PlanError: not a plan, or a run in it cannot be built.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PlanError(f"{path}: cannot be read as TOML ({error})") from error
-    unknown = sorted(set(values) - {"preset", "seeds", "common", "runs"})
-    if unknown:
-        raise PlanError(f"{path}: unknown entry {', '.join(unknown)}; expected preset, seeds, common and runs")
+    values = read_toml(path, ("preset", "seeds", "common", "runs"))
     preset, seeds, changes = values.get("preset", "seed"), values.get("seeds", [0]), values.get("runs", {})
     common = values.get("common", {})
     tables = [common, changes, *(changes.values() if isinstance(changes, dict) else ())]
     if not all(isinstance(table, dict) for table in tables):
         raise PlanError(f"{path}: settings stand in tables, such as [common] and [runs.no_attention]")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise PlanError(f"{path}: preset = {preset!r}: choose one of {', '.join(sorted(PRESETS))}")
-    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
-    if not whole or not seeds or len(set(seeds)) != len(seeds):
-        raise PlanError(f"{path}: seeds = {seeds!r}: give different whole numbers, such as [0, 1]")
+    try:
+        preset, seeds = require_preset(preset), require_seeds(seeds)
+    except ValueError as error:
+        raise PlanError(f"{path}: {error}") from error
     if not changes:
         raise PlanError(f"{path}: holds no run; add a table such as [runs.no_attention]")
     runs = {name: common | own for name, own in changes.items()}
-    plan = Plan(path.stem, preset, tuple(seeds), runs, changes)
+    plan = Plan(path.stem, preset, seeds, runs, changes)
     for name, settings in runs.items():
         if "seed" in settings:
             raise PlanError(f"{path}: [runs.{name}]: seed is no setting of a run, each is made with all of `seeds`")

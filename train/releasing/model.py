@@ -17,6 +17,7 @@ from train.data.fer2013 import load_split
 from train.evaluate import print_progress
 from train.evaluation.report import make_report
 from train.evaluation.scores import evaluate, single_view_scores
+from train.experiments.blending import mean_weights
 from train.exporting.model import export
 from train.releasing.plan import Stage
 from train.releasing.stages import Stages
@@ -51,9 +52,7 @@ def _average(stages: Stages) -> Path:
     folders = stages.folders(last.name)
     runs = [load_model(folder) for folder in folders]
     network = runs[0].model
-    network.set_weights(
-        [sum(arrays) / len(runs) for arrays in zip(*(run.model.get_weights() for run in runs), strict=True)]
-    )
+    network.set_weights(mean_weights(runs))
     faces = load_split(stages.data, "validation")
     answers = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
     scores = single_view_scores(faces, answers, runs[0].emotions)

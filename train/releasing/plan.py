@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from train.config import PRESETS, Preset, with_settings
+from train.experiments.plans import PlanError, read_toml, require_preset, require_seeds
 
 PLANS = Path(__file__).parents[1] / "plans" / "releases"
 SMOKE_FACES = 256  # training faces of each run of a smoke test
-
-
-class PlanError(ValueError):
-    """A plan cannot be run; the message names what is wrong and where."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +86,7 @@ def read_plan(path: Path) -> ReleasePlan:
     Raises:
         PlanError: not a plan, or a stage of it cannot be run.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PlanError(f"{path}: cannot be read as TOML ({error})") from error
-    unknown = sorted(set(values) - {"together", "common", "stages"})
-    if unknown:
-        raise PlanError(f"{path}: unknown entry {', '.join(unknown)}; expected together, common and stages")
+    values = read_toml(path, ("together", "common", "stages"))
     together, common, tables = values.get("together", 1), values.get("common", {}), values.get("stages", {})
     if not isinstance(together, int) or together < 1:
         raise PlanError(f"{path}: together = {together!r}: give a whole number of at least 1")
@@ -118,19 +108,14 @@ def _stage(name: str, values: dict[str, Any], before: list[str]) -> Stage:
         ValueError: it cannot be run.
     """
     settings = dict(values)
-    preset, seeds = settings.pop("preset", "compact"), settings.pop("seeds", [0])
+    preset, seeds = require_preset(settings.pop("preset", "compact")), require_seeds(settings.pop("seeds", [0]))
     start, teachers = settings.pop("start", None), settings.pop("teachers", [])
-    if preset not in PRESETS:
-        raise ValueError(f"preset = {preset!r}: choose one of {', '.join(sorted(PRESETS))}")
-    whole = isinstance(seeds, list) and all(type(one) is int for one in seeds)
-    if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds = {seeds!r}: give different whole numbers, such as [0, 1]")
     missing = [one for one in (*teachers, *([start] if start else [])) if one not in before]
     if missing:
         raise ValueError(f"{missing[0]} is no stage before it; those are {', '.join(before) or 'none'}")
     if "seed" in settings:
         raise ValueError("seed is no setting of a stage, each is run with all of `seeds`")
-    stage = Stage(name, preset, settings, tuple(seeds), start, tuple(teachers))
+    stage = Stage(name, preset, settings, seeds, start, tuple(teachers))
     recipe = stage.recipe(seeds[0])
     if bool(recipe.training.distillation) != bool(teachers):
         raise ValueError("give both teachers and a distillation above 0, or neither")

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from train.__main__ import flags
-from train.config import differences
-from train.releasing.plan import PlanError, ReleasePlan, Stage
-from train.runs import recorded_config
+from train.experiments.plans import PlanError
+from train.experiments.running import STOPPED, begin, changed_settings, is_complete, last_line
+from train.releasing.plan import ReleasePlan, Stage
 
-ROOT = Path(__file__).parents[2]
 LOOK_SECONDS = 0.5  # between looks at the runs that train
-STOPPED = (130, -2, -15)  # how a run ends that was asked to stop, and has saved itself
 
 
 class RunFailedError(RuntimeError):
@@ -61,7 +59,7 @@ class Stages:
         waiting = [(stage, seed) for stage in self.plan.stages for seed in stage.seeds]
         for stage, seed in waiting:
             self._require_same(stage, seed)
-        waiting = [(stage, seed) for stage, seed in waiting if not _complete(self.folder(stage, seed))]
+        waiting = [(stage, seed) for stage, seed in waiting if not is_complete(self.folder(stage, seed))]
         with self._ended():
             while waiting or self._training:
                 self._reap()
@@ -74,19 +72,13 @@ class Stages:
                     time.sleep(LOOK_SECONDS)
 
     def _ready(self, stage: Stage) -> bool:
-        return all(_complete(folder) for name in stage.needs for folder in self.folders(name))
+        return all(is_complete(folder) for name in stage.needs for folder in self.folders(name))
 
     def _begin(self, stage: Stage, seed: int) -> None:
         folder = self.folder(stage, seed)
-        folder.mkdir(parents=True, exist_ok=True)
         command = self.command(stage, seed)
         print(f"{folder.name} begins; its log: {folder / 'log.txt'}", flush=True)
-        with (folder / "log.txt").open("a") as log:
-            log.write("$ " + " ".join(command) + "\n")
-            log.flush()
-            self._training[folder] = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=self._environment()
-            )
+        self._training[folder] = begin(command, folder, self._environment())
 
     def command(self, stage: Stage, seed: int) -> list[str]:
         """The command that makes one run, for anybody to repeat."""
@@ -120,7 +112,7 @@ class Stages:
             if status in STOPPED:
                 raise KeyboardInterrupt
             if status:
-                raise RunFailedError(f"{folder.name} failed: {_last_line(folder / 'log.txt')}")
+                raise RunFailedError(f"{folder.name} failed: {last_line(folder / 'log.txt')}")
             metrics = json.loads((folder / "metrics.json").read_text())
             score = metrics["validation"]
             print(
@@ -147,25 +139,11 @@ class Stages:
             PlanError: it was.
         """
         folder = self.folder(stage, seed)
-        if not _complete(folder):
+        if not is_complete(folder):
             return
-        found, recipe = recorded_config(folder), stage.recipe(seed)
-        expected = recipe.training.to_dict()
-        if not found["training"]["ferplus_weight"]:  # as in data without votes
-            expected["ferplus_weight"] = 0.0
-        architecture, expected = json.loads(json.dumps([recipe.architecture.to_dict(), expected]))
-        changed = differences(found["architecture"], architecture) + differences(found["training"], expected)
+        changed = changed_settings(folder, stage.recipe(seed))
         if changed:
             raise PlanError(
                 f"{folder} is a run with other settings than the plan now has ({'; '.join(changed)}): remove it or "
                 "choose another --out"
             )
-
-
-def _complete(folder: Path) -> bool:
-    return (folder / "metrics.json").exists()
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "nothing was printed"

@@ -1,0 +1,46 @@
+"""A run of a plan: begun as a program of its own, asked how it ended, compared with what the plan says now."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from train.config import Preset, differences
+from train.runs import recorded_config
+
+ROOT = Path(__file__).parents[2]
+STOPPED = (130, -signal.SIGINT, -signal.SIGTERM)  # how a run ends that was asked to stop, and has saved itself
+
+
+def begin(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start the command of a run; what it prints goes to `log.txt` in the run's folder, after the command itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.txt").open("a") as log:
+        log.write("$ " + " ".join(command) + "\n")
+        log.flush()
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+def last_line(log: Path) -> str:
+    """The last that a run has printed."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "nothing was printed"
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return (folder / "metrics.json").exists()
+
+
+def changed_settings(folder: Path, preset: Preset) -> list[str]:
+    """In what a run, complete or not, differs from a network and its recipe, for people."""
+    found, expected = recorded_config(folder), preset.training.to_dict()
+    if not found["training"]["ferplus_weight"]:  # as in data without votes
+        expected["ferplus_weight"] = 0.0
+    expected, architecture = json.loads(json.dumps([expected, preset.architecture.to_dict()]))
+    return differences(found["architecture"], architecture) + differences(found["training"], expected)
