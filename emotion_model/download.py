@@ -6,6 +6,7 @@ import hashlib
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,14 +122,9 @@ def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, an
     Without DNS, or with a server that is silent, the client waits and retries for longer than anybody waits for a
     page. What arrives late is in the cache at the next start.
     """
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.utils import tqdm
-
     global _dead_until
     if time.monotonic() < _dead_until:
         raise HubError(f"{repo_id}: the Hub did not answer a moment ago: check the network.")
-    # By default a bar moves every 10 MB, which for a slow line is no sign of life.
-    constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, 2**16)
     life = time.monotonic()
     path: list[str] = []
     problem: list[Exception] = []
@@ -137,25 +133,9 @@ def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, an
         nonlocal life
         life = time.monotonic()
 
-    class Bar(tqdm):
-        def update(self, n: float | None = 1) -> Any:
-            alive()
-            return super().update(n)
-
     def work() -> None:
         try:
-            # Asked for by itself, because the download would retry an error that is certain for half a minute.
-            url = hf_hub_url(repo_id, filename, revision=revision)
-            # Longer than the silence that is waited for, which is to be noticed first: it marks the network as dead.
-            patience = 2 * SILENCE_SECONDS
-            size = get_hf_file_metadata(url, timeout=patience).size
-            if size is not None and size > max_bytes:
-                raise HubError(f"{repo_id}: {filename} has {size:,} bytes, and the limit is {max_bytes:,}.", final=True)
-            alive()
-            got = hf_hub_download(
-                repo_id, filename, revision=revision, etag_timeout=patience, force_download=anew, tqdm_class=Bar
-            )
-            path.append(got)
+            path.append(_download(repo_id, filename, revision, max_bytes, anew, alive))
         except Exception as error:  # whatever the network does, the answer is one sentence
             problem.append(error)
 
@@ -170,6 +150,33 @@ def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, an
         raise HubError(f"{repo_id}: no sign of life from the Hub for {SILENCE_SECONDS:.0f} s: check the network.")
     error = problem[0]
     raise error if isinstance(error, HubError) else explain(error, repo_id) from error
+
+
+def _download(
+    repo_id: str, filename: str, revision: str | None, max_bytes: int, anew: bool, alive: Callable[[], None]
+) -> str:
+    """The file's path in the cache; calls `alive` whenever something comes."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):
+        def update(self, n: float | None = 1) -> Any:
+            alive()
+            return super().update(n)
+
+    # By default a bar moves every 10 MB, which for a slow line is no sign of life.
+    constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, 2**16)
+    # Asked for by itself, because the download would retry an error that is certain for half a minute.
+    url = hf_hub_url(repo_id, filename, revision=revision)
+    # Longer than the silence that is waited for, which is to be noticed first: it marks the network as dead.
+    patience = 2 * SILENCE_SECONDS
+    size = get_hf_file_metadata(url, timeout=patience).size
+    if size is not None and size > max_bytes:
+        raise HubError(f"{repo_id}: {filename} has {size:,} bytes, and the limit is {max_bytes:,}.", final=True)
+    alive()
+    return hf_hub_download(
+        repo_id, filename, revision=revision, etag_timeout=patience, force_download=anew, tqdm_class=Bar
+    )
 
 
 def _has_digest(path: Path, sha256: str | None) -> bool:

@@ -9,6 +9,7 @@ environment.choose()  # before anything imports Keras
 # isort: split
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from PIL import Image
 from emotion_model import EmotionDetector, Label, ModelConfig
 from emotion_model.hub.forms import NEEDS
 from emotion_model.network.architecture import ArchitectureConfig
-from emotion_model.network.building import build_model
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
-from support import clips
+from support import clips, warm
 from support.apps import RunningApp, start_app
 from support.models import TINY, write_config
+from support.pages import BROWSER_FLAGS, WAIT
 from support.paths import ROOT
 
 PROGRAMS = ("page/", "hub/", "docs/test_docs.py", "package/test_command_line.py", "package/test_faults.py")
@@ -103,6 +104,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a real but untrained model."""
     import keras
 
+    from emotion_model import build_model
+
     folder = tmp_path_factory.mktemp("tiny")
     keras.utils.set_random_seed(1)
     build_model(TINY).save(folder / WEIGHTS_FILE)
@@ -128,6 +131,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untrained model of three classes with the bundled model's records, so that it has a card."""
     import keras
 
+    from emotion_model import build_model
+
     folder = tmp_path_factory.mktemp("small")
     keras.utils.set_random_seed(2)
     shape = ArchitectureConfig(**(TINY.to_dict() | {"classes": 3, "image_size": 32}))
@@ -149,6 +154,21 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def warm_python() -> Iterator[str]:
+    """An interpreter that has imported what training needs; see `support.warm`."""
+    with warm.interpreter() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def warm_programs(warm_python: str) -> Iterator[None]:
+    """What the product starts with `sys.executable` starts at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", warm_python)
+        yield
+
+
+@pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     with start_app(tmp_path_factory.mktemp("app")) as running:
         yield running
@@ -156,7 +176,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    path = shutil.which("chromium")
+    path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if not path:
         pytest.skip("no chromium on this machine")
     return path
@@ -173,7 +193,7 @@ def browser(chromium: str, astronaut: np.ndarray, tmp_path_factory: pytest.TempP
         browser = playwright.chromium.launch(
             executable_path=chromium,
             args=[
-                "--no-sandbox",
+                *BROWSER_FLAGS,
                 "--use-fake-ui-for-media-stream",
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-video-capture={camera}",
@@ -181,3 +201,13 @@ def browser(chromium: str, astronaut: np.ndarray, tmp_path_factory: pytest.TempP
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module", params=["desktop", "phone"])
+def window(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
+    """A window of either size, whose pages share the browser's cache as those of one visitor do."""
+    viewport = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}[request.param]
+    context = browser.new_context(viewport=viewport, permissions=["camera", "clipboard-read", "clipboard-write"])
+    context.set_default_timeout(WAIT)
+    yield context
+    context.close()

@@ -33,7 +33,7 @@ from train.config import (
     settings,
     with_settings,
 )
-from train.data.fer2013 import DataError, load_split, without_images_of
+from train.data.fer2013 import DataError, FaceDataset, load_split, without_images_of
 from train.fitting.loop import fit
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
@@ -97,14 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         require_teacher(preset, bool(options.teacher))
         _require_blocks(options.frozen_blocks, preset, bool(options.start))
 
-        validation, test = load_split(options.data, "validation"), load_split(options.data, "test")
-        train, dropped = without_images_of(load_split(options.data, "train"), [validation, test])
-        whole = len(train)
-        if options.limit is not None:
-            train = train.sample(options.limit)
-        of = f" of {whole:,}" if len(train) < whole else ""
-        why = f"{dropped:,} dropped: they also stand in validation or test"
-        print(f"{len(train):,}{of} training faces ({why}), {len(validation):,} validation faces", flush=True)
+        train, validation, dropped = _faces(options.data, options.limit)
         if train.votes is None and preset.training.ferplus_weight:
             print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
@@ -127,6 +120,19 @@ def main(arguments: list[str] | None = None) -> int:
     score = metrics["validation"]
     print(f"validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f} -> {options.out}")
     return 0
+
+
+def _faces(data_dir: Path, limit: int | None) -> tuple[FaceDataset, FaceDataset, int]:
+    """Training and validation faces, and how many were dropped from training because they stand in another split."""
+    validation, test = load_split(data_dir, "validation"), load_split(data_dir, "test")
+    train, dropped = without_images_of(load_split(data_dir, "train"), [validation, test])
+    whole = len(train)
+    if limit is not None:
+        train = train.sample(limit)
+    of = f" of {whole:,}" if len(train) < whole else ""
+    why = f"{dropped:,} dropped: they also stand in validation or test"
+    print(f"{len(train):,}{of} training faces ({why}), {len(validation):,} validation faces", flush=True)
+    return train, validation, dropped
 
 
 def _require_blocks(frozen: int, preset: Preset, started: bool) -> None:

@@ -46,6 +46,19 @@ def _bias(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text}: write an emotion and a number, such as fear=0.2") from None
 
 
+def _require_usable(options: argparse.Namespace) -> None:
+    for run_dir in options.run:
+        if not is_run(run_dir):
+            raise ValueError(f"{run_dir} is no run of `python -m train`")
+    for share in options.share:
+        if not 0 <= share <= 1:
+            raise ValueError(f"--share {share:g}: use values from 0 to 1")
+    if options.out and len(options.share) != 1:
+        raise ValueError("--out needs one --share: choose it from the table that this command prints without --out")
+    if options.out and options.out.exists():
+        raise ValueError(f"{options.out} is there already: choose another --out or remove it")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m train.blend", description="Average the weights of two models.")
@@ -61,16 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="make a run of the blend with the one --share that is given")
     options = parser.parse_args(arguments)
     try:
-        for run_dir in options.run:
-            if not is_run(run_dir):
-                raise ValueError(f"{run_dir} is no run of `python -m train`")
-        for share in options.share:
-            if not 0 <= share <= 1:
-                raise ValueError(f"--share {share:g}: use values from 0 to 1")
-        if options.out and len(options.share) != 1:
-            raise ValueError("--out needs one --share: choose it from the table that this command prints without --out")
-        if options.out and options.out.exists():
-            raise ValueError(f"{options.out} is there already: choose another --out or remove it")
+        _require_usable(options)
         validation = load_split(options.data, "validation")
         other, tuned = load_model(options.other), [load_model(run_dir) for run_dir in options.run]
         bias = dict(options.logit_bias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,38 +20,6 @@ SCORES = ("emotion", "confidence", "intensity", "valence", "arousal")
 
 def build_tab(detector: EmotionDetector) -> None:
     """The content of the Album tab; to be called inside `gr.Blocks`."""
-    emotions = detector.classifier.emotions
-    head = ["photo", "face", *SCORES, *emotions, "x", "y", "w", "h", "note"]
-
-    def read(photos: list[str] | None) -> Iterator[tuple[str, Any, Any]]:
-        if not photos:
-            yield _invitation(), gr.update(value=None, visible=False), gr.update(visible=False)
-            return
-        rows: list[list[Any]] = []
-        faces = problems = 0
-        chosen = photos[:MAX_PHOTOS]
-        with tempfile.TemporaryDirectory(prefix="album-") as folder:
-            for number, path in enumerate(chosen, start=1):
-                found, problem = album_rows(detector, Path(path))
-                rows += found
-                faces += sum(row[1] is not None for row in found)
-                problems += problem
-                bar = f'<progress max="{len(chosen)}" value="{number}" aria-label="Progress"></progress>'
-                if number < len(chosen):
-                    yield cards.status(f"{number} of {len(chosen)} photos", "", extra=bar), gr.skip(), gr.skip()
-            file = Path(folder) / "album_emotions.csv"
-            with file.open("w", encoding="utf-8", newline="") as text:
-                csv.writer(text, lineterminator="\n").writerows([head, *rows])
-            left_out = len(photos) - len(chosen)
-            said = f"{len(chosen)} photo{'' if len(chosen) == 1 else 's'}"
-            said += f", {problems} of them not readable: the table's last column says why" if problems else ""
-            said += f"; {left_out} over the limit of {MAX_PHOTOS} were left out" if left_out else ""
-            yield (
-                cards.status(f"{faces} face{'' if faces == 1 else 's'}.", f"In {said}."),
-                gr.update(value={"headers": head, "data": rows}, visible=True),
-                gr.update(value=str(file), visible=True),
-            )
-
     photos = gr.File(
         label=f"Photos, up to {MAX_PHOTOS}",
         file_count="multiple",
@@ -60,18 +29,61 @@ def build_tab(detector: EmotionDetector) -> None:
     )
     status = gr.HTML(_invitation(), elem_id="album-status")
     table = gr.Dataframe(
-        headers=head, interactive=False, visible=False, label="Faces", show_label=False, elem_id="album-table"
+        headers=_head(detector),
+        interactive=False,
+        visible=False,
+        label="Faces",
+        show_label=False,
+        elem_id="album-table",
     )
     file = gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file")
     gr.on(
         [photos.upload, photos.delete, photos.clear],
-        read,
+        partial(read_album, detector),
         photos,
         [status, table, file],
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="always_last",
     )
+
+
+def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[tuple[str, Any, Any]]:
+    """What the status, the table and the file show: the status after each photo, all three at the end."""
+    if not photos:
+        yield _invitation(), gr.update(value=None, visible=False), gr.update(visible=False)
+        return
+    rows: list[list[Any]] = []
+    faces = problems = 0
+    chosen = photos[:MAX_PHOTOS]
+    for number, path in enumerate(chosen, start=1):
+        found, problem = album_rows(detector, Path(path))
+        rows += found
+        faces += sum(row[1] is not None for row in found)
+        problems += problem
+        bar = f'<progress max="{len(chosen)}" value="{number}" aria-label="Progress"></progress>'
+        if number < len(chosen):
+            yield cards.status(f"{number} of {len(chosen)} photos", "", extra=bar), gr.skip(), gr.skip()
+    head = _head(detector)
+    with tempfile.TemporaryDirectory(prefix="album-") as folder:
+        file = Path(folder) / "album_emotions.csv"
+        with file.open("w", encoding="utf-8", newline="") as text:
+            csv.writer(text, lineterminator="\n").writerows([head, *rows])
+        yield (
+            cards.status(f"{faces} face{'' if faces == 1 else 's'}.", _summary(len(chosen), problems, len(photos))),
+            gr.update(value={"headers": head, "data": rows}, visible=True),
+            gr.update(value=str(file), visible=True),
+        )
+
+
+def _head(detector: EmotionDetector) -> list[str]:
+    return ["photo", "face", *SCORES, *detector.classifier.emotions, "x", "y", "w", "h", "note"]
+
+
+def _summary(read: int, problems: int, given: int) -> str:
+    said = f"In {read} photo{'' if read == 1 else 's'}"
+    said += f", {problems} of them not readable: the table's last column says why" if problems else ""
+    return said + (f"; {given - read} over the limit of {MAX_PHOTOS} were left out." if given > read else ".")
 
 
 def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], bool]:

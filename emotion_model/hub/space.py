@@ -45,11 +45,7 @@ def deploy(
     Raises:
         HubError: the Hub refuses, or cannot be reached; or this is no checkout.
     """
-    check_name(repo_id)
-    if revision and not model:
-        raise HubError("--revision is that of a model: give --model too.")
-    if not (root / "app.py").is_file():
-        raise HubError(f"{root} holds no app.py: deploy from a checkout of the project.")
+    _require_deployable(repo_id, model, revision, root)
     if not dry_run:
         check_token()
     variables, preload, hidden = {}, [], False
@@ -72,6 +68,14 @@ def deploy(
             say(f"nothing was sent; without --dry-run this goes to the Space {repo_id}")
             return None
         return asked(repo_id, lambda: _deploy(repo_id, files, variables, private, say))
+
+
+def _require_deployable(repo_id: str, model: str | None, revision: str | None, root: Path) -> None:
+    check_name(repo_id)
+    if revision and not model:
+        raise HubError("--revision is that of a model: give --model too.")
+    if not (root / "app.py").is_file():
+        raise HubError(f"{root} holds no app.py: deploy from a checkout of the project.")
 
 
 def _deploy(

@@ -15,9 +15,9 @@ TRAIN = [
 ]  # fmt: skip
 
 
-def run(*arguments, **variables):
+def run(*arguments, python=sys.executable, **variables):
     return subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [python, *map(str, arguments)],
         cwd=ROOT,
         env=os.environ | variables,
         capture_output=True,
@@ -41,7 +41,7 @@ def test_a_backend_that_cannot_serve_is_named_and_the_next_one_serves():
     assert "KERAS_BACKEND=theano: choose openvino, tensorflow, torch or jax; Keras runs on openvino" in ended.stderr
 
 
-def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path):
+def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path, warm_python):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)]
@@ -54,13 +54,13 @@ def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path
             write_parquet(data, split, faces(28, seed), names(28))
         command = ("-m", "train", "--preset", "seed", "--data", data, "--out", disk / "run", "--epochs", "2", *TRAIN)
         (disk / "other").write_bytes(b"x" * 70_000)
-        full = run(*command)
+        full = run(*command, python=warm_python)
         assert full.returncode == 2
         assert "the disk is full; free some space and run the same line" in full.stderr
         assert not list(disk.rglob("partial*.keras"))
         (disk / "other").unlink()
         subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
-        assert run(*command).returncode == 0
+        assert run(*command, python=warm_python).returncode == 0
         assert (disk / "run" / "metrics.json").exists()
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -9,9 +9,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from support.pages import BROWSER_FLAGS, WAIT
 from support.paths import ROOT
-
-WAIT = 60_000  # ms
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def test_the_page_works_in_a_frame_of_another_site_in_the_theme_asked_for(app, c
     frame = frame.replace("https://USER-emotion.hf.space/", app.url).replace("theme=dark", f"theme={theme}")
     (tmp_path / "index.html").write_text(f"<!doctype html><h1>A blog</h1>{frame}")
     with serving(tmp_path) as blog, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
         context = browser.new_context(color_scheme="light" if theme == "dark" else "dark")  # not what is asked for
         context.set_default_timeout(WAIT)
         page = context.new_page()

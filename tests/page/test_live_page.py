@@ -16,11 +16,11 @@ from playwright.sync_api import expect, sync_playwright
 
 from emotion_model.timelines.table import columns
 from support.apps import free_port, start_app
+from support.pages import BROWSER_FLAGS, WAIT
 from support.paths import media
 from ui.live.sessions import Live, LiveConfig
 from ui.live.tab import build_tab
 
-WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
 SIZE = (640, 480)
 BOX = (224, 82, 110, 143)  # of the portrait's face in the camera's picture, read off by eye
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -59,7 +59,7 @@ def live_page(playwright, chromium, app):
 
     @contextmanager
     def opened(camera, url=app.url, viewport=DESKTOP, scheme="light", flags=(), script=""):
-        arguments = ["--no-sandbox", *flags]
+        arguments = [*BROWSER_FLAGS, *flags]
         if camera is not None:
             arguments.append("--use-fake-device-for-media-stream")
         if camera:
@@ -250,7 +250,7 @@ def test_nobody_in_the_picture_is_said_and_recorded(live_page, films):
 
 @pytest.mark.parametrize(
     ("camera", "flags", "said"),
-    [(False, (), "The camera is blocked"), (None, (), "No camera was found")],
+    [(False, ("--use-fake-ui-for-media-stream=deny",), "The camera is blocked"), (None, (), "No camera was found")],
     ids=["refused", "missing"],
 )
 def test_without_a_camera_the_page_says_what_to_do(live_page, camera, flags, said):

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+BROWSER_FLAGS = ("--no-sandbox", "--disable-gpu")
+WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
+
 
 def luminance(colour):
     rgb = np.array([float(v) for v in colour[colour.index("(") + 1 : -1].split(",")[:3]]) / 255

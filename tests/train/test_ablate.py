@@ -31,6 +31,8 @@ image_size = 16
 skip_connections = true
 """
 
+pytestmark = pytest.mark.usefixtures("warm_programs")
+
 
 def write_data(folder):
     data = folder / "data"
@@ -47,7 +49,7 @@ def write_plan(tmp_path, text):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, warm_programs):
     """The data and the folder of the plan above, made; never changed."""
     folder = tmp_path_factory.mktemp("plan")
     data, out = write_data(folder), folder / "out"

@@ -5,7 +5,6 @@ import json
 import resource
 import signal
 import subprocess
-import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
 from urllib.parse import quote
@@ -379,11 +378,13 @@ def test_a_temperature_that_cannot_be_fitted_is_the_base_models_class_by_class()
     assert kept_temperature(base, ("amused", "new", "calm")) == (2.0, 1.0, 0.5)
 
 
-def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(album, base, data, tuned, tmp_path, capsys):
+def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(
+    album, base, data, tuned, tmp_path, capsys, warm_python
+):
     out = tmp_path / "model"
     command = arguments(album, base, out, "--fer2013", str(data), "--drop", "fear")
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "train.finetune", *command],
+        [warm_python, "-u", "-m", "train.finetune", *command],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     printed = ""

@@ -3,7 +3,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 
 import keras
@@ -307,8 +306,8 @@ def parquet(tmp_path):
     return folder
 
 
-def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes_on(parquet, tmp_path):
-    arguments = [sys.executable, "-u", "-m", "train", "--data", str(parquet), "--out", str(tmp_path / "run")]
+def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes_on(parquet, tmp_path, warm_python):
+    arguments = [warm_python, "-u", "-m", "train", "--data", str(parquet), "--out", str(tmp_path / "run")]
     arguments += ["--preset", "compact", "--epochs", "400", "--seed", "3", "--filters", "4", "8"]
     arguments += ["--kernel-sizes", "3", "3", "--attention-blocks", "--dense-units", "8", "--dense-dropout", "0.1"]
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

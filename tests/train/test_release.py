@@ -33,9 +33,11 @@ start = "student"
 seeds = [1, 2]
 """
 
+pytestmark = pytest.mark.usefixtures("warm_programs")
+
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory):
+def released(tmp_path_factory, warm_programs):
     """Data, plan and folder of a release, made in small; never changed."""
     folder = tmp_path_factory.mktemp("release")
     data, plan = folder / "data", folder / "plan.toml"

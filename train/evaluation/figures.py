@@ -6,13 +6,16 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emotion_model.labels import Label
 from train.evaluation.charts import BLUE, GREY, INK, LIGHT, LINE, WIDTH, new_figure, tint, titled
 from train.runs import best_epoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], emotions: Sequence[str], split: str, path: Path) -> None:
@@ -153,20 +156,9 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path, share: float = 
         for axes, (unit, series) in zip(rows, panels, strict=True):
             axes.axvline(best["epoch"], color=GREY, linewidth=1, linestyle="--")
             for name, label in series:
-                scale = 100 if name.endswith("accuracy") else 1
-                values = [scale * entry.get(name, math.nan) for entry in history]
-                if all(map(math.isnan, values)):
-                    continue
-                colour = GREY if label == "training" else BLUE
-                # A line through one or two points is hardly seen.
-                marker = {"marker": "o", "markersize": 3} if len(history) < 10 else {}
-                axes.plot(epochs, values, color=colour, linewidth=1.6, label=label, **marker)
+                _draw_series(axes, history, name, label)
             axes.set_ylabel(unit)
-        titled(
-            rows[0],
-            title,
-            [line for line in rows[0].lines if not line.get_label().startswith("_")],
-        )
+        titled(rows[0], title, [line for line in rows[0].lines if not line.get_label().startswith("_")])
         rows[1].plot(best["epoch"], 100 * best["val_accuracy"], "o", color=BLUE, markersize=5)
         rows[2].set_ylim(bottom=0)
         rows[2].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -176,10 +168,19 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path, share: float = 
         figure.align_ylabels(rows)
 
 
+def _draw_series(axes: Axes, history: Sequence[dict[str, float]], name: str, label: str) -> None:
+    scale = 100 if name.endswith("accuracy") else 1
+    values = [scale * entry.get(name, math.nan) for entry in history]
+    if all(map(math.isnan, values)):
+        return
+    colour = GREY if label == "training" else BLUE
+    # A line through one or two points is hardly seen.
+    marker: dict[str, Any] = {"marker": "o", "markersize": 3} if len(history) < 10 else {}
+    axes.plot([entry["epoch"] for entry in history], values, color=colour, linewidth=1.6, label=label, **marker)
+
+
 def draw_robustness(curves: dict[str, dict[str, Any]], split: str, path: Path) -> None:
     """Accuracy as pictures get worse: a small panel per kind of damage, worse to the right."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
-
     clean = next(iter(curves.values()))["points"][0]["accuracy"]
     strongest = {name: curve["points"][-1] for name, curve in curves.items()}
     worst, mildest = (choose(strongest, key=lambda name: strongest[name]["accuracy"]) for choose in (min, max))
@@ -195,36 +196,42 @@ def draw_robustness(curves: dict[str, dict[str, Any]], split: str, path: Path) -
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         top = 100 * max(point["accuracy"] for curve in curves.values() for point in curve["points"])
         for axes, (name, curve) in zip(grid.flat, curves.items(), strict=False):
-            values = [point["value"] for point in curve["points"]]
-            axes.axhline(100 * clean, color=GREY, linewidth=1, linestyle="--")
-            accuracies = [100 * point["accuracy"] for point in curve["points"]]
-            axes.plot(values, accuracies, "o-", color=BLUE, linewidth=1.6, markersize=3.5)
-            below = accuracies[-1] > top / 3
-            axes.annotate(
-                f"{accuracies[-1]:.0f}",
-                (values[-1], accuracies[-1]),
-                xytext=(0, -6 if below else 6),
-                textcoords="offset points",
-                ha="center",
-                va="top" if below else "bottom",
-                fontsize=8,
-            )
-            axes.xaxis.set_major_locator(FixedLocator(values))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            if values[0] > values[-1]:
-                axes.invert_xaxis()
-            axes.grid(visible=False, axis="x")
-            axes.yaxis.set_major_locator(MultipleLocator(20))
-            axes.set_ylim(0, min(104, top + 8))
-            axes.tick_params(labelsize=8)
-            axes.set_title(damage_name(name).capitalize() if name != "jpeg" else damage_name(name), fontsize=9.5)
-            axes.set_xlabel(textwrap.fill(curve["unit"], 34), fontsize=8)
+            _draw_damage(axes, name, curve, clean, top)
         for axes in list(grid.flat)[len(curves) :]:
             axes.set_visible(False)
         figure.suptitle(
             f"Accuracy in % on damaged pictures: {split}", x=0.02, ha="left", fontsize=10.5, weight="bold", color=INK
         )
+
+
+def _draw_damage(axes: Axes, name: str, curve: dict[str, Any], clean: float, top: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
+
+    values = [point["value"] for point in curve["points"]]
+    axes.axhline(100 * clean, color=GREY, linewidth=1, linestyle="--")
+    accuracies = [100 * point["accuracy"] for point in curve["points"]]
+    axes.plot(values, accuracies, "o-", color=BLUE, linewidth=1.6, markersize=3.5)
+    below = accuracies[-1] > top / 3
+    axes.annotate(
+        f"{accuracies[-1]:.0f}",
+        (values[-1], accuracies[-1]),
+        xytext=(0, -6 if below else 6),
+        textcoords="offset points",
+        ha="center",
+        va="top" if below else "bottom",
+        fontsize=8,
+    )
+    axes.xaxis.set_major_locator(FixedLocator(values))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if values[0] > values[-1]:
+        axes.invert_xaxis()
+    axes.grid(visible=False, axis="x")
+    axes.yaxis.set_major_locator(MultipleLocator(20))
+    axes.set_ylim(0, min(104, top + 8))
+    axes.tick_params(labelsize=8)
+    axes.set_title(damage_name(name).capitalize() if name != "jpeg" else damage_name(name), fontsize=9.5)
+    axes.set_xlabel(textwrap.fill(curve["unit"], 34), fontsize=8)
 
 
 def damage_name(name: str) -> str:

@@ -56,26 +56,15 @@ def confident_mistakes(classifier: EmotionClassifier, data_dir: str | Path, spli
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     brightness, contrast = dataset.images.mean(axis=(1, 2)), dataset.images.std(axis=(1, 2))
 
-    def mean(values: np.ndarray, digits: int = 4) -> float | None:
-        return round(float(values.mean()), digits) if len(values) else None
-
     def group(chosen: np.ndarray) -> dict[str, Any]:
-        says, label, claim = majority[chosen], labels[chosen], predicted[chosen]
-        pairs = Counter((emotions[t], emotions[p]) for t, p in zip(label, claim, strict=True) if t != p)
+        label, claim = labels[chosen], predicted[chosen]
         return {
             "images": len(chosen),
-            "mean_confidence": mean(confidence[chosen]),
-            "brightness": mean(brightness[chosen], 1),
-            "contrast": mean(contrast[chosen], 1),
-            "pairs": [{"true": t, "predicted": p, "images": count} for (t, p), count in pairs.most_common()],
-            "ferplus": None
-            if dataset.votes is None
-            else {
-                "with_network": mean(says == claim),
-                "with_label": mean(says == label),
-                "with_another": mean((says >= 0) & (says != claim) & (says != label)),
-                "no_clear_majority": mean(says < 0),
-            },
+            "mean_confidence": _mean(confidence[chosen]),
+            "brightness": _mean(brightness[chosen], 1),
+            "contrast": _mean(contrast[chosen], 1),
+            "pairs": _pairs(label, claim, emotions),
+            "ferplus": None if dataset.votes is None else _sides(majority[chosen], label, claim),
         }
 
     mistakes = np.flatnonzero(predicted != labels)
@@ -94,6 +83,25 @@ def confident_mistakes(classifier: EmotionClassifier, data_dir: str | Path, spli
             "confident_mistakes": group(mistakes[confidence[mistakes] >= CONFIDENT]),
             "most_confident_mistakes": group(mistakes[:MOST_CONFIDENT]),
         },
+    }
+
+
+def _mean(values: np.ndarray, digits: int = 4) -> float | None:
+    return round(float(values.mean()), digits) if len(values) else None
+
+
+def _pairs(labels: np.ndarray, predicted: np.ndarray, emotions: Sequence[str]) -> list[dict[str, Any]]:
+    pairs = Counter((emotions[t], emotions[p]) for t, p in zip(labels, predicted, strict=True) if t != p)
+    return [{"true": t, "predicted": p, "images": count} for (t, p), count in pairs.most_common()]
+
+
+def _sides(majority: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
+    """Whom the FER+ majority sides with; -1 stands for none."""
+    return {
+        "with_network": _mean(majority == predicted),
+        "with_label": _mean(majority == labels),
+        "with_another": _mean((majority >= 0) & (majority != predicted) & (majority != labels)),
+        "no_clear_majority": _mean(majority < 0),
     }
 
 

@@ -27,79 +27,94 @@ def page_html(labels: tuple[Label, ...]) -> str:
         "colours": PERSON_COLOURS,
         "seconds": TIMELINE_SECONDS,
     }
-    chips = "".join(
-        f'<label class="chip" style="--tone:{escape(label.colour)}"><input type="checkbox" checked '
-        f'value="{escape(label.name)}"><span>{escape(label.name.capitalize())}</span></label>'
-        for label in labels
-    )
+    return f"""
+<section class="live" aria-label="Live camera" data-settings="{escape(json.dumps(settings))}">
+  <div class="live-top">
+    <div class="live-left">{_camera()}</div>
+    <div class="live-right">{_reading(labels)}{_settings()}</div>
+  </div>
+  {_timeline(labels)}
+  <div class="announcer" aria-live="polite"></div>
+</section>"""
+
+
+def _camera() -> str:
+    return f"""
+<div class="stage" data-state="off">
+  <video playsinline muted aria-label="Your camera"></video>
+  <div class="boxes" aria-hidden="true"></div>
+  <div class="cover">
+    <img src="{emoji_url("happy")}" alt="">
+    <p>Your camera as a mirror that reads faces. The picture stays in your browser; single frames are read and
+    forgotten.</p>
+    <button type="button" class="button primary start">Start camera</button>
+  </div>
+  <div class="meter" aria-hidden="true" hidden></div>
+</div>
+<div class="status quiet live-status" role="status" aria-live="polite"><strong>Camera off.</strong>
+  <span>Press “Start camera” and allow it in the browser.</span></div>
+<div class="toolbar" role="group" aria-label="Camera">
+  <button type="button" class="button stop" disabled>Stop</button>
+  <button type="button" class="button pause" aria-pressed="false" disabled>Pause</button>
+  <button type="button" class="button mirror" aria-pressed="true">Mirror</button>
+  <button type="button" class="button snapshot" disabled>Snapshot</button>
+</div>"""
+
+
+def _reading(labels: tuple[Label, ...]) -> str:
     bars = "".join(
         f'<li data-emotion="{escape(label.name)}"><span>{escape(label.name.capitalize())}</span>'
         f'<span class="track" aria-hidden="true"><span class="fill" style="--tone:{escape(label.colour)};width:0">'
         '</span></span><span class="value">–</span></li>'
         for label in labels
     )
+    return f"""
+<div class="reading live-card">
+  <header><img class="big-emoji" src="{emoji_url("neutral")}" alt="" data-state="none">
+    <div><div class="number">Main face</div><h3>No face yet</h3></div><div class="live-confidence"></div></header>
+  <ul class="live-bars" aria-label="Emotions of the main face">{bars}</ul>
+  <dl class="measures"><div><dt>Intensity</dt><dd class="intensity">–</dd></div><div><dt>Valence</dt>
+    <dd class="valence">–</dd></div><div><dt>Arousal</dt><dd class="arousal">–</dd></div></dl>
+</div>"""
+
+
+def _settings() -> str:
     intervals = "".join(
         f'<option value="{seconds}">{f"every {seconds:g} s" if seconds else "as fast as possible"}</option>'
         for seconds in INTERVALS
     )
     smoothing = TrackingConfig().smoothing
     return f"""
-<section class="live" aria-label="Live camera" data-settings="{escape(json.dumps(settings))}">
-  <div class="live-top">
-    <div class="live-left">
-      <div class="stage" data-state="off">
-        <video playsinline muted aria-label="Your camera"></video>
-        <div class="boxes" aria-hidden="true"></div>
-        <div class="cover">
-          <img src="{emoji_url("happy")}" alt="">
-          <p>Your camera as a mirror that reads faces. The picture stays in your browser; single frames are read and
-          forgotten.</p>
-          <button type="button" class="button primary start">Start camera</button>
-        </div>
-        <div class="meter" aria-hidden="true" hidden></div>
-      </div>
-      <div class="status quiet live-status" role="status" aria-live="polite"><strong>Camera off.</strong>
-        <span>Press “Start camera” and allow it in the browser.</span></div>
-      <div class="toolbar" role="group" aria-label="Camera">
-        <button type="button" class="button stop" disabled>Stop</button>
-        <button type="button" class="button pause" aria-pressed="false" disabled>Pause</button>
-        <button type="button" class="button mirror" aria-pressed="true">Mirror</button>
-        <button type="button" class="button snapshot" disabled>Snapshot</button>
-      </div>
-    </div>
-    <div class="live-right">
-    <div class="reading live-card">
-      <header><img class="big-emoji" src="{emoji_url("neutral")}" alt="" data-state="none">
-        <div><div class="number">Main face</div><h3>No face yet</h3></div><div class="live-confidence"></div></header>
-      <ul class="live-bars" aria-label="Emotions of the main face">{bars}</ul>
-      <dl class="measures"><div><dt>Intensity</dt><dd class="intensity">–</dd></div><div><dt>Valence</dt>
-        <dd class="valence">–</dd></div><div><dt>Arousal</dt><dd class="arousal">–</dd></div></dl>
-    </div>
-    <div class="panel settings" role="group" aria-label="Settings">
-      <label>Read a frame <select class="interval">{intervals}</select></label>
-      <label>Faces <select class="largest"><option value="">all</option><option value="1">largest only</option></select>
-      </label>
-      <label>Smoothing <input class="smoothing" type="range" min="0" max="{MAX_SMOOTHING}" step="0.05"
-        value="{smoothing}"><output class="smoothing-value">{smoothing} s</output></label>
-    </div>
-    </div>
+<div class="panel settings" role="group" aria-label="Settings">
+  <label>Read a frame <select class="interval">{intervals}</select></label>
+  <label>Faces <select class="largest"><option value="">all</option><option value="1">largest only</option></select>
+  </label>
+  <label>Smoothing <input class="smoothing" type="range" min="0" max="{MAX_SMOOTHING}" step="0.05"
+    value="{smoothing}"><output class="smoothing-value">{smoothing} s</output></label>
+</div>"""
+
+
+def _timeline(labels: tuple[Label, ...]) -> str:
+    chips = "".join(
+        f'<label class="chip" style="--tone:{escape(label.colour)}"><input type="checkbox" checked '
+        f'value="{escape(label.name)}"><span>{escape(label.name.capitalize())}</span></label>'
+        for label in labels
+    )
+    return f"""
+<div class="panel timeline">
+  <div class="timeline-head">
+    <h2>Timeline</h2>
+    <label>Show <select class="view"><option value="face">emotions of one face</option>
+      <option value="faces">every face</option></select></label>
+    <label>Face <select class="chosen"><option value="">main</option></select></label>
+    <span class="grow"></span>
+    <span class="toolbar" role="group" aria-label="Save the session">
+      <button type="button" class="button csv" disabled>CSV</button>
+      <button type="button" class="button json" disabled>JSON</button>
+      <button type="button" class="button picture" disabled>Picture</button>
+      <button type="button" class="button clear" disabled>Clear</button>
+    </span>
   </div>
-  <div class="panel timeline">
-    <div class="timeline-head">
-      <h2>Timeline</h2>
-      <label>Show <select class="view"><option value="face">emotions of one face</option>
-        <option value="faces">every face</option></select></label>
-      <label>Face <select class="chosen"><option value="">main</option></select></label>
-      <span class="grow"></span>
-      <span class="toolbar" role="group" aria-label="Save the session">
-        <button type="button" class="button csv" disabled>CSV</button>
-        <button type="button" class="button json" disabled>JSON</button>
-        <button type="button" class="button picture" disabled>Picture</button>
-        <button type="button" class="button clear" disabled>Clear</button>
-      </span>
-    </div>
-    <canvas role="img" aria-label="Timeline, empty"></canvas>
-    <div class="chips" role="group" aria-label="Emotions shown">{chips}</div>
-  </div>
-  <div class="announcer" aria-live="polite"></div>
-</section>"""
+  <canvas role="img" aria-label="Timeline, empty"></canvas>
+  <div class="chips" role="group" aria-label="Emotions shown">{chips}</div>
+</div>"""

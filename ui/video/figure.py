@@ -85,28 +85,7 @@ def _bands(summary: ClipSummary) -> list[dict[str, Any]]:
 
 
 def _areas(summary: ClipSummary, person: Person) -> list[dict[str, Any]]:
-    rows = summary.timeline(person)
-    step = summary.bin_seconds
-    # Where somebody is not seen the areas fall to nothing at once.
-    times: list[float] = []
-    values: list[dict[str, Any] | None] = []
-
-    def edge(row: dict[str, Any], side: int) -> None:
-        there = row["time"] + side * step / 2
-        inner, outer = (round(there, 4), row), (round(there + side * 1e-3, 4), None)
-        for when, value in (inner, outer) if side > 0 else (outer, inner):
-            times.append(when)
-            values.append(value)
-
-    for i, row in enumerate(rows):
-        if i == 0 or row["time"] - rows[i - 1]["time"] > 1.5 * step:
-            if i:
-                edge(rows[i - 1], 1)
-            edge(row, -1)
-        times.append(row["time"])
-        values.append(row)
-    if rows:
-        edge(rows[-1], 1)
+    times, values = _with_edges(summary.timeline(person), summary.bin_seconds)
     traces: list[dict[str, Any]] = [
         {
             "type": "scatter",
@@ -137,3 +116,27 @@ def _areas(summary: ClipSummary, person: Person) -> list[dict[str, Any]]:
         }
     )
     return traces
+
+
+def _with_edges(rows: list[dict[str, Any]], step: float) -> tuple[list[float], list[dict[str, Any] | None]]:
+    """Times and rows of a timeline, None where somebody is not seen: there the areas fall to nothing at once."""
+    times: list[float] = []
+    values: list[dict[str, Any] | None] = []
+
+    def edge(row: dict[str, Any], side: int) -> None:
+        there = row["time"] + side * step / 2
+        inner, outer = (round(there, 4), row), (round(there + side * 1e-3, 4), None)
+        for when, value in (inner, outer) if side > 0 else (outer, inner):
+            times.append(when)
+            values.append(value)
+
+    for i, row in enumerate(rows):
+        if i == 0 or row["time"] - rows[i - 1]["time"] > 1.5 * step:
+            if i:
+                edge(rows[i - 1], 1)
+            edge(row, -1)
+        times.append(row["time"])
+        values.append(row)
+    if rows:
+        edge(rows[-1], 1)
+    return times, values

@@ -1,0 +1,127 @@
+"""What stands behind the buttons, called without a page."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from emotion_model import EmotionDetector
+from ui import album
+from ui.album import read_album
+from ui.live.sessions import Live
+from ui.live.tab import Handlers
+from ui.model import look
+from ui.photo import read_photo
+from ui.pictures import data_url
+from ui.video import handlers
+from ui.video.runs import FILES, Analysis, VideoLimits
+
+
+@pytest.fixture
+def broken(tmp_path) -> str:
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"\xff\xd8 nothing")
+    return str(path)
+
+
+@pytest.fixture
+def analysis(detector) -> Iterator[Analysis]:
+    analysis = Analysis(detector, VideoLimits(seconds=60, pictures=2))
+    yield analysis
+    analysis.drop("me")
+
+
+def test_a_photo_gives_its_copy_cards_and_numbers(detector, photo):
+    _, annotated, status, cards, numbers = read_photo(detector, str(photo))
+    assert annotated.shape == (512, 512, 3)
+    assert "1 face" in status.lower()
+    assert "Happy" in cards
+    assert [face["emotion"] for face in numbers] == ["happy"]
+
+
+def test_a_photo_that_cannot_be_read_empties_the_frame_and_says_why(detector, broken):
+    photo, annotated, status, cards, numbers = read_photo(detector, broken)
+    assert (photo, annotated, cards, numbers) == (None, None, "", None)
+    assert "problem" in status
+    assert broken not in status
+
+
+def test_no_photo_is_an_invitation(detector):
+    assert "Add a photo" in read_photo(detector, None)[2]
+    assert look(detector, None)[1] == ""
+
+
+def test_the_model_shows_where_it_looks_or_says_why_not(detector, photo, broken, landscape, tmp_path):
+    Image.fromarray(landscape).save(tmp_path / "landscape.png")
+    assert "happy" in look(detector, str(photo))[1].lower()
+    assert "No face" in look(detector, str(tmp_path / "landscape.png"))[1]
+    assert "problem" in look(detector, broken)[1]
+
+
+def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, photo, broken):
+    steps = read_album(detector, [str(photo), broken])
+    assert "1 of 2 photos" in next(steps)[0]
+    status, table, file = next(steps)
+    assert "1 face." in status
+    assert "1 of them not readable" in status
+    head, *rows = csv.reader(Path(file["value"]).read_text(encoding="utf-8").splitlines())
+    assert head == table["value"]["headers"]
+    assert [row[:3] for row in rows] == [["photo.jpg", "1", "happy"], ["broken.jpg", "", ""]]
+    assert rows[1][-1]  # says why
+    assert list(steps) == []
+
+
+def test_an_album_over_the_limit_says_what_was_left_out(detector, photo, monkeypatch):
+    monkeypatch.setattr(album, "MAX_PHOTOS", 1)
+    [(status, table, _)] = read_album(detector, [str(photo)] * 3)
+    assert "In 1 photo; 2 over the limit of 1 were left out." in status
+    assert len(table["value"]["data"]) == 1
+
+
+def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, clip):
+    steps = handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me")
+    assert next(steps)["stop"]["interactive"] is True
+    last = next(step for step in steps if "annotated" in step)
+    assert last["stop"]["interactive"] is False
+    assert Path(last["annotated"]).exists()
+    assert len(last["files"]["value"]) == len(FILES)
+    assert last["timeline"]["visible"]
+    assert "valence" in handlers.choose(1, last["state"]).plot
+    assert list(steps) == []
+
+
+def test_a_clip_that_cannot_be_read_says_so_where_the_results_would_be(analysis, broken):
+    last = list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me"))[-1]
+    assert "problem" in last["status"]
+    assert last["stop"]["interactive"] is False
+
+
+def test_without_a_clip_the_tab_is_emptied(analysis):
+    [shown] = handlers.show(analysis, None, None, "every frame", 0, 0, False, "me")
+    assert shown["annotated"] is None
+    assert "Add a clip" in shown["status"]
+
+
+def test_pictures_are_a_sequence_in_the_order_of_their_names_but_one_alone_is_a_clip(tmp_path):
+    limits = VideoLimits(pictures=2)
+    assert handlers.sequence([], limits) is None
+    assert handlers.sequence(["x/b.png"], limits) == "x/b.png"
+    assert handlers.sequence(["x/b.png", "y/a.png"], limits) == ["y/a.png", "x/b.png"]
+    assert len(handlers.sequence(["a.png", "b.png", "c.png"], limits)) == 2
+
+
+def test_a_live_frame_is_answered_and_a_bad_one_refused_with_a_code(detector: EmotionDetector, astronaut):
+    live = Handlers(Live(detector))
+    frame = {
+        "image": data_url(".jpg", astronaut[..., ::-1]),
+        "session": "the-first",
+        "time": 0.5,
+        "smoothing": 0.0,
+        "largest": False,
+    }
+    reply = live.detect(frame)
+    assert len(reply.get("rows", ())) == 1, reply
+    assert live.leave("the-first")
+    assert live.detect(frame | {"image": "nonsense", "session": "the-other"})["error"]
