@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="length of the session whose memory is watched")
     parser.add_argument("--film", type=Path, help="MJPEG file for the camera")
     options = parser.parse_args()
-    chromium = shutil.which("chromium")
+    chromium = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     if not chromium:
         raise SystemExit("no chromium on this machine")
     result: dict[str, Any] = {"cpu_count": os.cpu_count()}

@@ -71,7 +71,7 @@ def save(page: Any, name: str, last: str) -> None:
 
 def main() -> None:
     """Take all pictures."""
-    chromium = shutil.which("chromium")
+    chromium = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     if not chromium:
         raise SystemExit("no chromium on this machine")
     FOLDER.mkdir(exist_ok=True)
