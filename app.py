@@ -12,6 +12,7 @@ import tempfile
 
 from emotion_model import EmotionClassifier, EmotionDetector
 from ui.page import SCRIPT, build_page
+from ui.refusals import EXCEPTION_HANDLERS
 from ui.theme import STYLE_SHEET, page_theme
 from ui.video.runs import VideoLimits
 
@@ -45,6 +46,7 @@ def serve() -> None:
         js=SCRIPT.read_text(encoding="utf-8"),
         max_file_size=round(VideoLimits().megabytes * SPARE_UPLOAD * 2**20),
         footer_links=["api", "gradio"],
+        app_kwargs={"exception_handlers": EXCEPTION_HANDLERS},
         run_history=False,
         ssr_mode=False,
         state_session_capacity=SESSIONS,

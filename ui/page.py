@@ -12,6 +12,7 @@ from ui import album, api, model, photo
 from ui.live import tab as live
 from ui.live.sessions import Live
 from ui.pictures import emoji_url
+from ui.refusals import Page
 from ui.video import tab as video
 
 SCRIPT = Path(__file__).with_name("page.js")  # for `launch(js=...)`
@@ -22,7 +23,7 @@ SWEEP_SECONDS = 60  # and looked for this often
 def build_page(detector: EmotionDetector) -> gr.Blocks:
     """The whole page, and all endpoints, around one detector."""
     notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
-    with gr.Blocks(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
+    with Page(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
         gr.HTML(masthead())
         if notices:
             gr.HTML(notice(notices), elem_id="notice")

@@ -46,7 +46,7 @@ def test_detect_image_gives_every_face(client, files):
     result = client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image")
     assert (result["width"], result["height"]) == (512, 512) and result["detector"] in ("yunet", "haar")
     (face,) = result["faces"]
-    assert set(face) == {"box", "emotion", "confidence", "intensity", "valence", "arousal", "probabilities"}
+    assert set(face) == {"box", "emotion", "confidence", "clear", "intensity", "valence", "arousal", "probabilities"}
     assert face["emotion"] == "happy" and tuple(face["probabilities"]) == EMOTIONS
 
 
@@ -211,3 +211,33 @@ def test_no_picture_and_no_result_is_logged(app, client, files):
     assert client.predict(handle_file(private), api_name="/detect_image")["faces"]
     log = app.log.read_text()
     assert "my_birthday" not in log and "happy" not in log and encoded(private)[:40] not in log
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "said"),
+    [
+        (
+            "detect_image",
+            {"data": [{"path": "/nowhere/none.jpg", "meta": {"_type": "gradio.FileData"}}]},
+            "/gradio_api/upload",
+        ),
+        ("detect_image", {"data": ["photo.jpg"]}, "not of the kind"),
+        ("predict", {"data": []}, "Some values are missing"),
+        ("analyze_video", {"data": []}, "Some values are missing"),
+        ("predict", {"values": []}, "was not understood"),
+        ("nothing", {"data": []}, "no such endpoint"),
+    ],
+)
+def test_what_gradio_refuses_is_refused_with_a_sentence(app, endpoint, body, said):
+    address = f"{app.url}/gradio_api/call/{endpoint}"
+    asked = urllib.request.Request(
+        address, json.dumps(body).encode(), headers={"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        event = json.load(urllib.request.urlopen(asked, timeout=60))["event_id"]
+        answer = urllib.request.urlopen(f"{address}/{event}", timeout=60).read().decode()
+    except urllib.error.HTTPError as refusal:
+        assert 400 <= refusal.code < 500
+        answer = refusal.read().decode()
+    assert said in answer
+    assert "Traceback" not in answer and "/nowhere" not in answer and "site-packages" not in answer

@@ -1,0 +1,66 @@
+"""What Gradio itself would refuse without a word: a sentence that says what to do, and no path of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from gradio.exceptions import InvalidPathError
+from gradio.route_utils import FnIndexInferError
+
+NOT_UPLOADED = "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers."
+INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
+WRONG_KIND = "A value is not of the kind that this endpoint takes: /gradio_api/info lists what each parameter is."
+NOT_UNDERSTOOD = 'The request was not understood: send JSON such as {"data": [...]}, as /gradio_api/info describes it.'
+UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there are."
+FAILED = "That did not work, and the fault is ours: try once more, or send something else."
+
+
+class Page(gr.Blocks):
+    """A page whose endpoints say what was wrong with what they were sent."""
+
+    async def preprocess_data(self, *values: Any, **options: Any) -> Any:
+        """As Gradio does it.
+
+        Raises:
+            gr.Error: the values cannot be used, with a code as title.
+        """
+        try:
+            return await super().preprocess_data(*values, **options)
+        except gr.Error:
+            raise
+        except InvalidPathError:
+            raise _refusal("not_uploaded", NOT_UPLOADED) from None
+        except ValueError as error:
+            missing = "enough input" in str(error)
+            raise _refusal(*(("missing", INCOMPLETE) if missing else ("bad_request", WRONG_KIND))) from None
+        except (TypeError, KeyError, AttributeError):
+            raise _refusal("bad_request", WRONG_KIND) from None
+
+
+def _refusal(code: str, message: str) -> gr.Error:
+    return gr.Error(message, title=code, print_exception=False)
+
+
+def _not_understood(_: Request, __: Exception) -> JSONResponse:
+    return JSONResponse({"error": NOT_UNDERSTOOD, "title": "bad_request"}, 422)
+
+
+def _unknown(_: Request, __: Exception) -> JSONResponse:
+    return JSONResponse({"error": UNKNOWN, "title": "unknown_endpoint"}, 404)
+
+
+def _failed(_: Request, __: Exception) -> JSONResponse:
+    return JSONResponse({"error": FAILED, "title": "failed"}, 500)
+
+
+# For FastAPI, by way of `launch(app_kwargs=...)`.
+EXCEPTION_HANDLERS: dict[type[Exception], Callable[[Request, Exception], JSONResponse]] = {
+    RequestValidationError: _not_understood,
+    FnIndexInferError: _unknown,
+    Exception: _failed,
+}
