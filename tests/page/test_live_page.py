@@ -408,3 +408,46 @@ def test_a_real_clip_keeps_one_id_and_turns_to_a_smile(live_page, tmp_path):
         start(page)
         expect(page.locator(".reading h3")).to_have_text("Happy", timeout=WAIT)
         expect(page.locator(".face-box")).to_have_count(1)
+
+
+TWO_CAMERAS = ("--use-fake-device-for-media-stream=device-count=2", "--use-fake-ui-for-media-stream")
+
+
+def test_another_camera_is_chosen_while_one_runs_and_remembered(live_page):
+    with live_page(None, flags=TWO_CAMERAS) as page:
+        start(page)
+        choice = page.locator("select.camera")
+        expect(choice.locator("option")).to_have_count(4)  # front, back and the two by name
+        first = page.evaluate("document.querySelector('.stage video').srcObject.getVideoTracks()[0].label")
+        other = next(name for name in choice.locator("option").all_inner_texts()[2:] if name != first)
+        choice.select_option(label=other)
+        page.wait_for_function(
+            "name => document.querySelector('.stage video').srcObject?.getVideoTracks()[0].label === name", arg=other
+        )
+        wait_for_rows(page, 2)  # the same session goes on
+        page.reload()
+        page.wait_for_selector(".live[data-ready]")
+        assert choice.locator("option:checked").inner_text() == other
+        start(page)
+        page.wait_for_function(
+            "name => document.querySelector('.stage video').srcObject?.getVideoTracks()[0].label === name", arg=other
+        )
+
+
+def test_a_camera_that_is_gone_gives_way_to_the_front_one(live_page, films):
+    script = """localStorage.setItem('emotion-lens-camera', JSON.stringify({id: 'gone', name: 'Old camera'}));"""
+    with live_page(films["smile"], script=script) as page:
+        start(page)
+        page.wait_for_selector(".face-box")
+        assert page.locator("select.camera").input_value() == "user"
+
+
+def test_a_camera_that_looks_away_is_not_mirrored(live_page, films):
+    script = """const settings = MediaStreamTrack.prototype.getSettings;
+    MediaStreamTrack.prototype.getSettings = function () {
+      return {...settings.call(this), facingMode: 'environment'};
+    };"""
+    with live_page(films["smile"], script=script) as page:
+        start(page)
+        page.wait_for_selector(".face-box")
+        expect(page.get_by_role("button", name="Mirror")).to_have_attribute("aria-pressed", "false")

@@ -1,6 +1,6 @@
 // The camera: its stream in the video element, and what to do when there is none.
 
-const WANTED = {width: {ideal: 640}, height: {ideal: 480}, frameRate: {ideal: 30}, facingMode: 'user'};
+const WANTED = {width: {ideal: 640}, height: {ideal: 480}, frameRate: {ideal: 30}};
 const HINTS = {
   Insecure: ['The camera needs a secure page.', 'Open this page over https, or on this computer as http://localhost.'],
   NotAllowedError: ['The camera is blocked.', 'Allow it by the camera sign beside the address (on a phone in the browser’s settings), then press “Start camera”.'],
@@ -27,10 +27,14 @@ export class Camera {
     this.watch(onfound);
   }
 
-  async open() {
+  // `which`: constraints that choose a camera. One that is open already gives way to it.
+  async open(which) {
+    const before = this.stream;
+    this.stream = null;  // that it ends is no loss
+    if (before) before.getTracks().forEach(track => track.stop());
     try {
       if (!window.isSecureContext || !navigator.mediaDevices) throw {name: 'Insecure'};
-      const opened = await navigator.mediaDevices.getUserMedia({video: WANTED, audio: false});
+      const opened = await navigator.mediaDevices.getUserMedia({video: {...WANTED, ...which}, audio: false});
       this.stream = opened;
       opened.getVideoTracks()[0].addEventListener('ended', () => { if (this.stream === opened) this.onlost(); });
       this.video.srcObject = opened;
@@ -41,6 +45,8 @@ export class Camera {
       throw error;
     }
   }
+
+  get track() { return this.stream && this.stream.getVideoTracks()[0]; }
 
   close() {
     if (this.stream) this.stream.getTracks().forEach(track => track.stop());

@@ -4,6 +4,7 @@
 // kept for the export.
 
 import {Camera, hintFor} from './camera.js';
+import {Cameras, looksAway} from './cameras.js';
 import {Chart} from './chart.js';
 import {Pace, pictureOf, replyTo} from './frames.js';
 import {Meter} from './meter.js';
@@ -23,15 +24,18 @@ export function start(element, server) { new Live(tabOf(element), server); }
 function tabOf(element) {
   const root = element.querySelector('.live'), settings = JSON.parse(root.dataset.settings);
   const $ = selector => root.querySelector(selector);
+  const at = Object.fromEntries(settings.columns.map((name, i) => [name, i]));
   const named = (names, prefix) => Object.fromEntries(names.map(name => [name, $(prefix + name)]));
   return {
     root, settings, $,
-    labels: Object.fromEntries(settings.labels.map(label => [label.name, label])),
+    labels: Object.fromEntries([...settings.labels, settings.unclear].map(label => [label.name, label])),
     emotions: settings.labels.map(label => label.name),
-    at: Object.fromEntries(settings.columns.map((name, i) => [name, i])),
+    at,
+    // What is shown of a face: its emotion, or `unclear` where the probabilities carry no word.
+    wordOf: row => row[at.clear] ? row[at.emotion] : settings.unclear.name,
     button: named(['start', 'stop', 'pause', 'mirror', 'snapshot', 'csv', 'json', 'picture', 'clear'], '.button.'),
     control: named(['interval', 'largest', 'smoothing', 'view', 'chosen'], '.'),
-    pictures: Object.fromEntries(settings.labels.map(label => {
+    pictures: Object.fromEntries([...settings.labels, settings.unclear].map(label => {
       const image = new Image();
       image.src = label.picture;
       return [label.name, image];
@@ -69,6 +73,7 @@ class Live {
     this.reading = new Reading(tab);
     this.overlay = new Overlay(tab, id => this.reading.offer(id), id => this.chart.choose(id));
     this.camera = new Camera(this.video, () => this.lostCamera(), () => this.start());
+    this.cameras = new Cameras($('.camera'), () => this.change());
     this.listen();
     tab.root.dataset.ready = 'true';
     requestAnimationFrame(now => this.animate(now));
@@ -107,7 +112,7 @@ class Live {
     this.tab.button.start.disabled = true;
     this.panel.say('Waiting for the camera.', 'Allow it if the browser asks.');
     try {
-      await this.camera.open();
+      await this.open();
     } catch (error) {
       this.panel.setState('off');
       this.panel.say(...hintFor(error), 'problem');
@@ -124,6 +129,37 @@ class Live {
     this.lastFaceTime = performance.now();
     this.panel.setState('live');
     this.panel.say('Looking for faces.', '');
+    this.tick();
+  }
+
+  // Opens the chosen camera; one that is no longer there gives way to the front one.
+  async open() {
+    let gone = null;
+    try {
+      await this.camera.open(this.cameras.wanted);
+    } catch (error) {
+      gone = ['OverconstrainedError', 'NotFoundError'].includes(error.name) ? this.cameras.forget() : null;
+      if (gone === null) throw error;
+      await this.camera.open(this.cameras.wanted);
+    }
+    await this.cameras.list().catch(() => {});  // a browser that names none
+    if (gone && this.cameras.choose(gone)) await this.camera.open(this.cameras.wanted);
+    this.overlay.turn(!looksAway(this.camera.track));
+  }
+
+  // Another camera while one runs: the same session goes on.
+  async change() {
+    if (!this.camera.stream || this.starting) return;
+    this.starting = true;
+    try {
+      await this.open();
+      if (this.paused) this.video.pause();
+    } catch (error) {
+      this.stop();
+      this.panel.say(...hintFor(error), 'problem');
+    } finally {
+      this.starting = false;
+    }
     this.tick();
   }
 

@@ -20,8 +20,8 @@ export class Overlay {
 
   showMirror() { this.tab.root.classList.toggle('mirrored', this.mirrored); }
 
-  turn() {
-    this.mirror.setAttribute('aria-pressed', !this.mirrored);
+  turn(mirrored = !this.mirrored) {
+    this.mirror.setAttribute('aria-pressed', mirrored);
     this.showMirror();
     this.place([...this.shown.values()].map(shown => shown.row), [...this.shown.values()][0]?.size);
   }
@@ -39,7 +39,10 @@ export class Overlay {
     return this.mirrored ? size.width - row[at.x] - row[at.w] : row[at.x];
   }
 
-  text(row) { return `${word(row[this.tab.at.emotion])} ${percent(row[this.tab.at.confidence])}`; }
+  text(row) {
+    const {at, wordOf} = this.tab;
+    return row[at.clear] ? `${word(wordOf(row))} ${percent(row[at.confidence])}` : word(wordOf(row));
+  }
 
   place(faces, size) {
     const now = performance.now();
@@ -66,7 +69,7 @@ export class Overlay {
   }
 
   placeBox({box, row, size}) {
-    const {at, labels} = this.tab, emotion = row[at.emotion];
+    const {at, labels, wordOf} = this.tab, emotion = wordOf(row);
     box.style.left = 100 * this.left(row, size) / size.width + '%';
     box.style.top = 100 * row[at.y] / size.height + '%';
     box.style.width = 100 * row[at.w] / size.width + '%';
@@ -108,7 +111,7 @@ export class Overlay {
   }
 
   draw(context, id, {row, size}) {
-    const {at, pictures, root} = this.tab, width = context.canvas.width, scale = width / size.width;
+    const {at, pictures, root, wordOf} = this.tab, width = context.canvas.width, scale = width / size.width;
     const w = row[at.w] * scale, h = row[at.h] * scale, x = this.left(row, size) * scale, y = row[at.y] * scale;
     const unit = Math.max(14, width / 42), text = this.text(row);
     context.strokeStyle = this.tab.faceColour(id);
@@ -119,7 +122,7 @@ export class Overlay {
     const tx = Math.min(Math.max(0, x + w / 2 - wide / 2), width - wide), ty = y > high + 4 ? y - high - 4 : y + 4;
     context.fillStyle = 'rgba(20, 22, 27, .88)';
     context.beginPath(); context.roundRect(tx, ty, wide, high, high / 2); context.fill();
-    context.drawImage(pictures[row[at.emotion]], tx + unit * 0.35, ty + unit * 0.15, unit * 1.4, unit * 1.4);
+    context.drawImage(pictures[wordOf(row)], tx + unit * 0.35, ty + unit * 0.15, unit * 1.4, unit * 1.4);
     context.fillStyle = '#fff';
     context.textBaseline = 'middle';
     context.fillText(text, tx + unit * 2, ty + high / 2);

@@ -1,0 +1,68 @@
+// Which camera: front, back, or one that is connected; remembered in the browser.
+
+const REMEMBERED = 'emotion-lens-camera';
+const FACING = ['user', 'environment'];
+const BACK = /\b(back|rear|environment)\b/i;
+
+export class Cameras {
+  // `select`: holds the front and the back camera; `onchange` is called when another one has been chosen.
+  constructor(select, onchange) {
+    this.select = select;
+    const remembered = recall();
+    if (remembered && !FACING.includes(remembered.id)) select.append(new Option(remembered.name, remembered.id));
+    if (remembered) select.value = remembered.id;
+    select.addEventListener('change', () => { this.remember(); onchange(); });
+  }
+
+  // What to ask the browser for.
+  get wanted() {
+    const {value} = this.select;
+    return FACING.includes(value) ? {facingMode: value} : {deviceId: {exact: value}};
+  }
+
+  // Names are known once a camera has been allowed: then each connected one can be chosen.
+  async list() {
+    const devices = (await navigator.mediaDevices.enumerateDevices()).filter(one => one.kind === 'videoinput' && one.label);
+    const {value} = this.select;
+    for (const option of [...this.select.options]) if (!FACING.includes(option.value)) option.remove();
+    if (devices.length > 1) for (const one of devices) this.select.append(new Option(one.label, one.deviceId));
+    this.select.value = [...this.select.options].some(option => option.value === value) ? value : FACING[0];
+  }
+
+  // One that is not found by its id gives way to the front camera; returns its name, or null if it was none by id.
+  forget() {
+    if (FACING.includes(this.select.value)) return null;
+    const [option] = this.select.selectedOptions;
+    option.remove();
+    this.select.value = FACING[0];
+    return option.text;
+  }
+
+  // Chooses the one of that name, which has got another id; returns whether it is there.
+  choose(name) {
+    const found = [...this.select.options].find(option => option.text === name);
+    if (found) this.select.value = found.value;
+    this.remember();
+    return Boolean(found);
+  }
+
+  remember() {
+    const {value, selectedOptions} = this.select;
+    try {
+      localStorage.setItem(REMEMBERED, JSON.stringify({id: value, name: selectedOptions[0].text}));
+    } catch { /* a browser that keeps nothing: it is the front camera again next time */ }
+  }
+}
+
+// Whether a camera looks away from whoever holds it: then its picture is no mirror.
+export function looksAway(track) {
+  const {facingMode} = track.getSettings();
+  return facingMode ? facingMode === 'environment' : BACK.test(track.label);
+}
+
+function recall() {
+  try {
+    const remembered = JSON.parse(localStorage.getItem(REMEMBERED));
+    return remembered && remembered.id && remembered.name ? remembered : null;
+  } catch { return null; }
+}
