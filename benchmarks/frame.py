@@ -55,7 +55,7 @@ def main() -> None:
     for name in ("yunet", "haar"):
         for look, fine in (("live", False), ("photo", True)):
             try:
-                detector = EmotionDetector(classifier, FaceDetector(name, fine=fine))
+                detector = EmotionDetector(classifier, FaceDetector(name, fine=fine), mirrored=fine)
             except DetectorError as error:
                 print(f"{name}: {error}")
                 continue

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion_model.labels import EMOTIONS
+from emotion_model.labels import EMOTIONS, UNCLEAR
 
 # (valence, arousal) of each emotion, -1..1, from Russell & Mehrabian, "Evidence for a three-factor theory of
 # emotions", 1977 (their pleasure and arousal means); neutral is the origin by definition.
@@ -30,13 +30,16 @@ class Face:
         box: (x, y, w, h) in pixels of the original picture, inside it.
         probabilities: float32 `(classes,)` in the order of `emotions`, summing to 1; smoothed over time where the
             face was tracked.
-        landmarks: float32 `(5, 2)` pixel positions (eye, eye, nose, mouth corner, mouth corner; the picture's left
-            first), or None where the detector finds none.
+        landmarks: float32 `(5, 2)` pixel positions (eye, eye, nose, mouth corner, mouth corner; an upright face's
+            left first), or None where the detector finds none.
         track_id: the same number for the same person over the frames of a clip; None in a photo.
         detection_score: how sure the detector is that this is a face, 0..1.
         emotions: class names, in the order of `probabilities`.
         raw_probabilities: as the network gave them for this very frame, where `probabilities` are smoothed; else None.
         steady_emotion: the label that a tracker holds against flicker; None in a photo.
+        turn: quarters by which the picture has to be turned clockwise until the face is upright, 0..3.
+        clear_from: the confidence from which on the emotion is clear, 0..1, as the model's config has it.
+        steady_clear: whether it is, as a tracker holds it against flicker; None in a photo.
     """
 
     box: tuple[int, int, int, int]
@@ -47,6 +50,9 @@ class Face:
     emotions: tuple[str, ...] = EMOTIONS
     raw_probabilities: np.ndarray | None = None
     steady_emotion: str | None = None
+    turn: int = 0
+    clear_from: float = 0.0
+    steady_clear: bool | None = None
 
     @property
     def emotion(self) -> str:
@@ -57,6 +63,22 @@ class Face:
     def confidence(self) -> float:
         """Probability of that emotion, 0..1."""
         return float(self.probabilities[self.emotions.index(self.emotion)])
+
+    @property
+    def clear(self) -> bool:
+        """Whether the probabilities carry the word; where they do not, it is shown as unclear."""
+        return self.confidence >= self.clear_from if self.steady_clear is None else self.steady_clear
+
+    @property
+    def word(self) -> str:
+        """What people are shown: the emotion, or `unclear`."""
+        return self.emotion if self.clear else UNCLEAR.name
+
+    @property
+    def likeliest(self) -> list[tuple[str, float]]:
+        """The two most probable emotions with their probabilities, the most probable first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:2]
+        return [(self.emotions[i], float(self.probabilities[i])) for i in order]
 
     @property
     def intensity(self) -> float:
@@ -90,6 +112,7 @@ class Face:
             "box": list(self.box),
             "emotion": self.emotion,
             "confidence": round(self.confidence, 4),
+            "clear": self.clear,
             "intensity": round(self.intensity, 4),
             "valence": round(self.valence, 4),
             "arousal": round(self.arousal, 4),

@@ -46,6 +46,9 @@ LABELS: tuple[Label, ...] = (
 # The eighth class that FER+ and other data sets have; its colour stays 18 units or more away from theirs.
 CONTEMPT = Label("contempt", "😏", "#4e7230")
 
+# Stands where the probabilities carry no word. Darker than neutral's grey.
+UNCLEAR = Label("unclear", "❔", "#565a66")
+
 EMOTIONS: tuple[str, ...] = tuple(label.name for label in LABELS)
 
 # People of a clip or before a camera; the numbers beside them tell apart those that share a colour.

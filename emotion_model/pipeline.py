@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from emotion_model.face import Face
+from emotion_model.faces.boxes import Detection
 from emotion_model.faces.cropping import Framing, crop_face
-from emotion_model.faces.detection import Detection, FaceDetector
-from emotion_model.faces.images import as_rgb, to_grey
+from emotion_model.faces.detection import FaceDetector
+from emotion_model.faces.images import Picture, as_rgb, to_grey
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.protocol import Classifier
 
@@ -21,12 +22,23 @@ class EmotionDetector:
     Attributes:
         classifier: the model in use.
         faces: the face detector in use.
+        mirrored: whether a face's mirror image is asked about too.
     """
 
-    def __init__(self, classifier: Classifier | None = None, faces: FaceDetector | None = None) -> None:
-        """Combine a classifier (the bundled model by default) and a face detector (chosen by the environment)."""
+    def __init__(
+        self, classifier: Classifier | None = None, faces: FaceDetector | None = None, mirrored: bool = True
+    ) -> None:
+        """Combine a classifier (the bundled model by default) and a face detector (chosen by the environment).
+
+        Args:
+            classifier: names the emotions.
+            faces: finds the faces.
+            mirrored: name each face's emotion by the mean over the face and its mirror image: right a little more
+                often, and twice the classifier's time. Not for frames of a clip or a camera, which have neighbours.
+        """
         self.classifier = classifier or EmotionClassifier()
         self.faces = faces or FaceDetector()
+        self.mirrored = mirrored
 
     @classmethod
     def from_pretrained(cls, repo_id: str, revision: str | None = None) -> EmotionDetector:
@@ -37,53 +49,65 @@ class EmotionDetector:
         """
         return cls(EmotionClassifier.from_pretrained(repo_id, revision))
 
-    def detect(self, image_rgb: np.ndarray) -> list[Face]:
+    def detect(self, image: Picture) -> list[Face]:
         """Every face in a picture, the largest first; an empty list where there is none.
 
+        Where the faces of a picture lie on their side or stand on their head, it is turned until they do not; boxes
+        and landmarks are in pixels of the picture as given.
+
         Args:
-            image_rgb: uint8 RGB `(height, width, 3)`; grey, RGBA and uint16 arrays are converted.
+            image: uint8 RGB `(height, width, 3)`; grey, RGBA and uint16 arrays are converted. Or a `PIL.Image`, or a
+                file's path or bytes. OpenCV's arrays are BGR: give `image[..., ::-1]`.
 
         Raises:
-            ImageError: not an image array.
+            ImageError: not a picture.
         """
-        return self.detect_many([image_rgb])[0]
+        return self.detect_many([image])[0]
 
     def detect_many(
-        self, images_rgb: Iterable[np.ndarray], known: Sequence[list[Detection]] | None = None
+        self, images: Iterable[Picture], known: Sequence[list[Detection]] | None = None
     ) -> list[list[Face]]:
         """The faces of several pictures, as `detect` gives those of one; all are classified in one forward pass.
 
         The pictures are taken one after the other, so that an iterator needs memory for one of them only.
 
         Args:
-            images_rgb: as for `detect`.
+            images: as for `detect`.
             known: where the faces of each picture are, if that is known already.
 
         Raises:
-            ImageError: one is not an image array.
+            ImageError: one is not a picture.
         """
         found: list[list[Detection]] = []
         shapes: list[tuple[int, ...]] = []
         crops: list[np.ndarray] = []
-        for number, image_rgb in enumerate(images_rgb):
-            image = as_rgb(image_rgb)
+        for number, picture in enumerate(images):
+            image = as_rgb(picture)
             detections = self.faces.detect(image) if known is None else known[number]
             shapes.append(image.shape)
             found.append(detections)
             crops += self._crops(image, detections)
-        probabilities = iter(self.classifier.predict(crops) if crops else ())
-        emotions = self.classifier.emotions
+        probabilities = iter(self.classifier.predict(crops, self.mirrored) if crops else ())
+        emotions, clear_from = self.classifier.emotions, self.classifier.config.clear_from
         return [
             [
-                Face(_clipped(one, shape), next(probabilities), one.landmarks, None, one.score, emotions)
+                Face(
+                    _clipped(one, shape),
+                    next(probabilities),
+                    one.landmarks,
+                    detection_score=one.score,
+                    emotions=emotions,
+                    turn=one.turn,
+                    clear_from=clear_from,
+                )
                 for one in detections
             ]
             for detections, shape in zip(found, shapes, strict=True)
         ]
 
-    def crops(self, image_rgb: np.ndarray) -> list[np.ndarray]:
+    def crops(self, picture: Picture) -> list[np.ndarray]:
         """The faces of a picture as the classifier is given them, uint8 grey, in the order of `detect`."""
-        image = as_rgb(image_rgb)
+        image = as_rgb(picture)
         return self._crops(image, self.faces.detect(image))
 
     def _crops(self, image: np.ndarray, found: Sequence[Detection]) -> list[np.ndarray]:
@@ -91,13 +115,18 @@ class EmotionDetector:
             return []
         grey, config = to_grey(image), self.classifier.config
         framing = config.framing.get(self.faces.name, Framing())
-        return [crop_face(grey, one.box, one.landmarks, framing, config.image_size) for one in found]
+        return [crop_face(grey, one.box, one.landmarks, framing, config.image_size, one.turn) for one in found]
 
     def to_dict(self, image_rgb: np.ndarray, faces: Sequence[Face]) -> dict[str, Any]:
-        """JSON-ready result for a picture: its width and height, the detector's name and the faces found in it."""
+        """JSON-ready result for a picture: its width and height, the detector's name and the faces found in it.
+
+        `turned` is the angle, clockwise and in degrees, by which the picture was turned to see them: 0, 90, 180 or 270.
+        Boxes are in pixels of the picture as it was given all the same.
+        """
         height, width = image_rgb.shape[:2]
         found = [face.to_dict() for face in faces]
-        return {"width": width, "height": height, "detector": self.faces.name, "faces": found}
+        turned = 90 * faces[0].turn if faces else 0
+        return {"width": width, "height": height, "detector": self.faces.name, "turned": turned, "faces": found}
 
 
 def _clipped(found: Detection, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from emotion_model import EmotionDetector, ImageError, read_image
+from emotion_model.labels import UNCLEAR
 from ui import cards
 
 MAX_PHOTOS = 200
@@ -100,7 +101,16 @@ def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], 
     for number, face in enumerate(faces, start=1):
         values = face.to_dict()
         scores = [values[name] for name in SCORES]
-        rows.append([path.name, number, *scores, *values["probabilities"].values(), *values["box"], ""])
+        rows.append(
+            [
+                path.name,
+                number,
+                *scores,
+                *values["probabilities"].values(),
+                *values["box"],
+                "" if face.clear else UNCLEAR.name,
+            ]
+        )
     return rows, False
 
 

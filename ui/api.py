@@ -7,17 +7,19 @@ from typing import Any
 import gradio as gr
 
 from emotion_model import EmotionDetector, Face, ImageError, read_base64_image, read_image
+from emotion_model.faces.images import FORMAT_NAMES
 from ui.inputs import for_visitors, photo_input
 
 # What the API's own documentation says of each endpoint.
 ENDPOINTS = {
-    "detect_image": "Every face in a picture file (JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, up to 10 MB). Returns "
-    '{"width": int, "height": int, "detector": "yunet" or "haar", "faces": [{"box": [x, y, w, h] in pixels, '
-    '"emotion": str, "confidence": 0..1, "intensity": 0..1, "valence": -1..1, "arousal": -1..1, "probabilities": '
-    "{label: 0..1}}]}, the largest face first; no face gives an empty list.",
+    "detect_image": f"Every face in a picture file ({FORMAT_NAMES}, up to 10 MB). Returns "
+    '{"width": int, "height": int, "detector": "yunet" or "haar", "turned": 0, 90, 180 or 270, the degrees clockwise '
+    'by which the picture was turned to be upright, "faces": [{"box": [x, y, w, h] in pixels, "emotion": str, '
+    '"confidence": 0..1, "clear": false where that is too little for a word, "intensity": 0..1, "valence": -1..1, '
+    '"arousal": -1..1, "probabilities": {label: 0..1}}]}, the largest face first; no face gives an empty list.',
     "predict": "The largest face in a picture given as base64 text or as a data URL. Returns "
-    '{"face": true, "emotion": str, "confidence": 0..100, "probabilities": {label: 0..1}, "box": [x, y, w, h] in '
-    'pixels}, or {"face": false, "message": str}.',
+    '{"face": true, "emotion": str, "confidence": 0..100, "clear": bool, "probabilities": {label: 0..1}, '
+    '"box": [x, y, w, h] in pixels}, or {"face": false, "message": str}.',
     "model_info": 'The model that serves. Returns {"source": str, "labels": [{"name", "emoji", "colour": "#rrggbb"}], '
     '"detector": "yunet" or "haar", "notice": str, "weights": {"file", "sha256", "bytes", "parameters", '
     '"multiply_adds"}, "temperature": float or [float, one per label], "metrics": {split: scores}}.',
@@ -99,6 +101,7 @@ def prediction(faces: list[Face]) -> dict[str, Any]:
         "face": True,
         "emotion": values["emotion"],
         "confidence": round(faces[0].confidence * 100, 2),
+        "clear": faces[0].clear,
         "probabilities": values["probabilities"],
         "box": values["box"],
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-import cv2
 import numpy as np
 
 from emotion_model import Face, Label
+from emotion_model.faces.cropping import square_crop
 from ui.pictures import emoji_url, picture_url
 
 _CROP_SIDE = 116  # pixels, shown at half that on dense screens
+_LYING = {1: "lies on its side", 2: "stands on its head", 3: "lies on its side"}
 DETECTOR_NAMES = {"yunet": "YuNet", "haar": "Haar cascade"}
 
 
@@ -22,14 +23,16 @@ def problem(message: str) -> str:
 
 def summary(faces: Sequence[Face], milliseconds: float, detector: str) -> str:
     """One line on what was found."""
-    how = f"{milliseconds:.0f} ms, face detector: {DETECTOR_NAMES[detector]}"
     if not faces:
         return status("No face found.", "Try a picture with a larger, brighter or more frontal face.", "quiet")
+    how = f"{milliseconds:.0f} ms, face detector: {DETECTOR_NAMES[detector]}"
+    if faces[0].turn:
+        how += f". The picture {_LYING[faces[0].turn]}: it was turned to be read."
     return status("1 face found." if len(faces) == 1 else f"{len(faces)} faces found, largest first.", how)
 
 
 def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[Label]) -> str:
-    """A card per face: its picture, emoji, emotion, confidence and a bar for every probability."""
+    """A card per face: its picture, emoji, emotion or that it is unclear, and a bar for every probability."""
     cards = "".join(_card(image_rgb, number, face, labels) for number, face in enumerate(faces, start=1))
     return f'<ul class="cards" aria-label="Faces found">{cards}</ul>' if faces else ""
 
@@ -45,10 +48,19 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
     rows = list(zip(face.emotions, (float(p) for p in face.probabilities), strict=True))
     return (
         f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
-        f'<img class="emoji" src="{emoji_url(face.emotion, labels)}" alt=""></div>'
-        f'<div><div class="number">Face {number}</div><h3>{escape(face.emotion.capitalize())}</h3></div>'
-        f'<div class="confidence">{face.confidence:.0%}</div></header>{bars(rows, labels)}</li>'
+        f'<img class="emoji" src="{emoji_url(face.word, labels)}" alt=""></div>'
+        f'<div><div class="number">Face {number}</div><h3>{escape(face.word.capitalize())}</h3>{doubt(face)}</div>'
+        f'<div class="confidence">{f"{face.confidence:.0%}" if face.clear else ""}</div></header>'
+        f"{bars(rows, labels)}</li>"
     )
+
+
+def doubt(face: Face) -> str:
+    """The two likeliest emotions of a face that is unclear, else nothing."""
+    if face.clear:
+        return ""
+    (first, most), (second, less) = face.likeliest
+    return f'<p class="doubt">{escape(first)} {most:.0%} or {escape(second)} {less:.0%}</p>'
 
 
 def bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
@@ -66,10 +78,4 @@ def bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
 
 
 def _crop_url(image_rgb: np.ndarray, face: Face) -> str:
-    x, y, width, height = face.box
-    side = min(max(width, height), *image_rgb.shape[:2])  # a square that fits, moved inside at the picture's edges
-    left = min(max(0, x + (width - side) // 2), image_rgb.shape[1] - side)
-    top = min(max(0, y + (height - side) // 2), image_rgb.shape[0] - side)
-    square = image_rgb[top : top + side, left : left + side]
-    crop = cv2.resize(square, (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA)
-    return picture_url(crop[..., ::-1])
+    return picture_url(square_crop(image_rgb, face, _CROP_SIDE, around=1.0)[..., ::-1])

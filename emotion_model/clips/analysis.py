@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -15,7 +15,9 @@ from emotion_model.clips.gliding import gliding
 from emotion_model.clips.reading import VideoReader, sampled
 from emotion_model.clips.scenes import CUT_SIZE, Scenes
 from emotion_model.face import Face
-from emotion_model.faces.detection import Detection, FaceDetector
+from emotion_model.faces.boxes import Detection
+from emotion_model.faces.detection import FaceDetector
+from emotion_model.faces.turning import HeldTurn
 from emotion_model.pipeline import EmotionDetector
 from emotion_model.timelines.tracking import FaceTracker, TrackingConfig
 
@@ -67,7 +69,7 @@ _Sampled = tuple[VideoFrame, np.ndarray, float | None]  # with its pixels, and t
 
 def video_detector(detector: EmotionDetector) -> EmotionDetector:
     """The same model with the quick look for faces that moving pictures need."""
-    return EmotionDetector(detector.classifier, FaceDetector(detector.faces.name, fine=False))
+    return EmotionDetector(detector.classifier, FaceDetector(detector.faces.name, fine=False), mirrored=False)
 
 
 def analyze(
@@ -99,29 +101,30 @@ def _searched(
 ) -> Iterator[tuple[list[_Sampled], list[list[Detection]]]]:
     """Batches of frames, and where their faces are."""
     queued = iter(frames)
+    detect = HeldTurn(detector.detect).detect if detector.name == "yunet" else detector.detect
     while batch := list(islice(queued, size)):
-        yield batch, _found(detector, batch)
+        yield batch, _found(detect, batch)
 
 
-def _found(detector: FaceDetector, batch: Sequence[_Sampled]) -> list[list[Detection]]:
+def _found(detect: Callable[[np.ndarray], list[Detection]], batch: Sequence[_Sampled]) -> list[list[Detection]]:
     """Where the faces of successive frames are.
 
     Finding them costs more than reading them. So they are looked for in one frame of every `GLIDE_SECONDS`; in the
     frames between they glide, if nothing else than that can have happened: no cut, and no face came or left.
     """
-    found = [detector.detect(batch[0][1])]
+    found = [detect(batch[0][1])]
     while (key := len(found) - 1) < len(batch) - 1:
         until = batch[key][0].time + GLIDE_SECONDS + 1e-6
         ahead = key + 1
         while ahead + 1 < len(batch) and batch[ahead + 1][0].time <= until:
             ahead += 1
-        after = detector.detect(batch[ahead][1])
+        after = detect(batch[ahead][1])
         cut = any(cut is not None for _, _, cut in batch[key + 1 : ahead + 1])
         span = batch[ahead][0].time - batch[key][0].time
         for frame, image, _ in batch[key + 1 : ahead]:
             share = (frame.time - batch[key][0].time) / span
             glided = None if cut else gliding(found[key], after, share)
-            found.append(detector.detect(image) if glided is None else glided)
+            found.append(detect(image) if glided is None else glided)
         found.append(after)
     return found
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emotion_model.faces.boxes import overlap
-from emotion_model.faces.detection import Detection
+from emotion_model.faces.boxes import Detection, overlap
 
 GLIDE_OVERLAP = 0.5  # boxes of two frames that overlap by more show one face on its way
 
@@ -37,5 +36,5 @@ def gliding(before: Sequence[Detection], after: Sequence[Detection], share: floa
         points = None
         if one.landmarks is not None and other.landmarks is not None:
             points = one.landmarks + np.float32(share) * (other.landmarks - one.landmarks)
-        found.append(Detection((x, y, w, h), points, one.score + share * (other.score - one.score)))
+        found.append(Detection((x, y, w, h), points, one.score + share * (other.score - one.score), one.turn))
     return found

@@ -61,4 +61,10 @@ def _save(image: Any, target: Path) -> None:
 def _sentence(result: dict[str, Any]) -> str:
     if not result["faces"]:
         return "no face found"
-    return ", ".join(f"{face['emotion']} {face['confidence']:.0%}" for face in result["faces"])
+    return ", ".join(map(_told, result["faces"]))
+
+
+def _told(face: dict[str, Any]) -> str:
+    likeliest = sorted(face["probabilities"].items(), key=lambda one: -one[1])[: 1 if face["clear"] else 2]
+    said = " or ".join(f"{name} {probability:.0%}" for name, probability in likeliest)
+    return said if face["clear"] else f"unclear ({said})"

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, metavar="N", help="analyse N frames per second (default: every frame)")
     parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="begin here")
     parser.add_argument("--end", type=float, metavar="SECONDS", help="end here")
-    parser.add_argument("--smoothing", type=float, metavar="SECONDS", help="time constant (default: 0.2; 0 is raw)")
+    parser.add_argument("--smoothing", type=float, metavar="SECONDS", help="time constant (default: 2; 0 is raw)")
     parser.add_argument("--strip", action="store_true", help="draw a timeline along the bottom of the annotated clip")
     parser.add_argument(
         "--sequence-fps", type=float, default=25.0, metavar="N", help="frame rate of a folder of pictures (default: 25)"

@@ -11,13 +11,14 @@ from PIL import Image, ImageDraw
 from emotion_model.drawing.emoji import WHITE, draw_emoji
 from emotion_model.drawing.fonts import font
 from emotion_model.face import Face
-from emotion_model.labels import LABELS, Label, person_colour
+from emotion_model.labels import LABELS, UNCLEAR, Label, person_colour
 
 _PILL = (18, 20, 26)
+CROWD = 40  # faces; more have no room for words, only for their number and emoji
 
 
 def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[Label] = LABELS) -> np.ndarray:
-    """A copy of a picture with every face boxed and labelled by number, emoji, emotion and confidence.
+    """A copy of a picture with every face boxed and labelled by number, emoji, emotion and confidence, or as unclear.
 
     Args:
         image_rgb: uint8 RGB `(height, width, 3)`.
@@ -30,24 +31,26 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     """
     canvas = Image.fromarray(np.ascontiguousarray(image_rgb))
     draw = ImageDraw.Draw(canvas)
-    known = {label.name: label.rgb for label in labels}
-    colours = [known.get(face.emotion, Label(face.emotion).rgb) for face in faces]
-    line = max(2, round(min(canvas.size) / 180))
+    known = {label.name: label.rgb for label in (*labels, UNCLEAR)}
+    colours = [known.get(face.word, Label(face.word).rgb) for face in faces]
     taken: list[tuple[int, int, int, int]] = []
+    crowded = len(faces) > CROWD
     for face, emotion_colour in zip(faces, colours, strict=True):
         colour = emotion_colour if face.track_id is None else Label("", colour=person_colour(face.track_id)).rgb
         x, y, width, height = face.box
+        line = max(2, round(min(min(canvas.size) / 180, width / 14)))  # never so thick that it hides the face
         # A dark rim keeps the colour visible on any picture.
         draw.rectangle((x - 1, y - 1, x + width, y + height), outline=_PILL, width=line + 2)
         draw.rectangle((x, y, x + width - 1, y + height - 1), outline=colour, width=line)
     for number, (face, colour) in enumerate(zip(faces, colours, strict=True), start=1):
         shown = (number if len(faces) > 1 else "") if face.track_id is None else face.track_id
         prefix = f"{shown}  " if shown else ""
+        word = f"{face.emotion} {face.confidence:.0%}" if face.clear else UNCLEAR.name
         sprite = _label_sprite(
-            f"{prefix}{face.emotion} {face.confidence:.0%}",
-            face.emotion,
+            str(shown) if crowded else prefix + word,
+            face.word,
             colour,
-            _text_size(canvas.size, face.box[2]),
+            _text_size(canvas.size, face.box[2], crowded),
         )
         place = _label_place(sprite.size, face.box, canvas.size, taken)
         taken.append((*place, *sprite.size))
@@ -55,8 +58,10 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     return np.asarray(canvas)
 
 
-def _text_size(canvas: tuple[int, int], face_width: int) -> int:
-    """Readable at the picture's usual size on screen, smaller on small faces in a crowd."""
+def _text_size(canvas: tuple[int, int], face_width: int, crowded: bool) -> int:
+    """Readable at the picture's usual size on screen, smaller on small faces; in a crowd no wider than the face."""
+    if crowded:
+        return round(max(face_width / 2.5, 8))
     usual = max(canvas) / 42
     return round(min(max(face_width / 6, usual * 0.85, 10), max(usual * 1.4, 12)))
 

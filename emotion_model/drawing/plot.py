@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
+from emotion_model.labels import UNCLEAR
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person
 
@@ -27,7 +28,7 @@ def save_timeline(summary: ClipSummary, path: Path) -> None:
     FigureCanvasAgg(figure)
     ratios = [4, 1] * max(len(people), 1)
     grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
-    colours = {label.name: label.colour for label in summary.labels}
+    colours = {label.name: label.colour for label in (*summary.labels, UNCLEAR)}
     for i, person in enumerate(people):
         areas, band = grid[2 * i], grid[2 * i + 1]
         _draw_areas(areas, summary, person)
@@ -46,7 +47,9 @@ def save_timeline(summary: ClipSummary, path: Path) -> None:
     grid[-1].xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _label(seconds, summary)))
     for axes in grid[:-1]:
         axes.tick_params(bottom=False)
-    handles = [Patch(color=label.colour, label=label.name) for label in summary.labels]
+    unclear = any(one.emotion == UNCLEAR.name for person in people for one in person.segments)
+    shown = (*summary.labels, UNCLEAR) if unclear else summary.labels
+    handles = [Patch(color=label.colour, label=label.name) for label in shown]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 8), frameon=False)
     figure.savefig(path, format="png")
 

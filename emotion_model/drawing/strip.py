@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from emotion_model.face import Face
-from emotion_model.labels import Label, person_colour
+from emotion_model.labels import UNCLEAR, Label, person_colour
 
 STRIP_ROWS = 4  # people at a time in the strip along the bottom
 
@@ -18,7 +18,7 @@ class Strip:
         self._width, height = size
         self._height = min(max(round(height / 12), 12), height)
         self._start, self._seconds = start, max(end - start, 1e-9)
-        self._colours = {label.name: label.rgb for label in labels}
+        self._colours = {label.name: label.rgb for label in (*labels, UNCLEAR)}
         self._rows = np.full((STRIP_ROWS, self._width, 3), (38, 40, 48), np.uint8)
         self._slots: dict[int, int] = {}  # person -> row
         self._column = 0
@@ -35,7 +35,7 @@ class Strip:
                 self._slots[face.track_id or 0] = free[0]
             row = self._slots.get(face.track_id or 0)
             if row is not None:
-                colour = self._colours.get(face.emotion, Label(face.emotion).rgb)
+                colour = self._colours.get(face.word, Label(face.word).rgb)
                 self._rows[row, self._column : column + 1] = colour
                 self._used = max(self._used, row + 1)
         self._column = column

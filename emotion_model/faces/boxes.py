@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A face as the detector gives it: not clipped to the picture.
+
+    Attributes:
+        box: (x, y, w, h) in pixels.
+        landmarks: float32 `(5, 2)` pixel positions, the eye at an upright face's left first, or None.
+        score: 0..1.
+        turn: quarters by which the picture has to be turned clockwise until the face is upright, 0..3.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: np.ndarray | None
+    score: float
+    turn: int = 0
+
 
 def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     """Intersection over union of two boxes (x, y, w, h), 0..1."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from emotion_model.face import Face
-from emotion_model.faces.images import ImageError, to_grey
+from emotion_model.faces.images import ImageError, Picture, to_grey
+from emotion_model.faces.turning import turned
 
 _MAX_SUPERSAMPLING = 32  # times the crop's side; enough for a face of 1,500 pixels, and a bound on the work beyond
 
@@ -39,27 +42,32 @@ def crop_face(
     landmarks: np.ndarray | None,
     framing: Framing,
     image_size: int,
+    turn: int = 0,
 ) -> np.ndarray:
     """Cut out one face as FER2013 frames it, its eyes level where they are known.
 
     Args:
         image: uint8 grey `(height, width)`.
         box: the detector's (x, y, w, h) in pixels, not clipped to the image.
-        landmarks: float32 `(5, 2)` pixel positions, the eye at the picture's left first, then the other; or None.
+        landmarks: float32 `(5, 2)` pixel positions, the eye at an upright face's left first, then the other; or None.
         framing: the geometry measured for that detector.
         image_size: side of the result in pixels.
+        turn: quarters by which the picture has to be turned clockwise until the face is upright.
 
     Returns:
         uint8 grey `(image_size, image_size)`; beyond the image its edge pixels are repeated.
     """
     x, y, width, height = box
-    angle = 0.0
+    angle = -turn * math.pi / 2
     if landmarks is not None:
         across, down = landmarks[1] - landmarks[0]
         angle = math.atan2(down, across)
     cos, sin = math.cos(angle), math.sin(angle)
-    centre_x = x + width / 2 + height * (framing.dx * cos - framing.dy * sin)
-    centre_y = y + height / 2 + height * (framing.dx * sin + framing.dy * cos)
+    centre_x, centre_y = x + width / 2, y + height / 2
+    if turn % 2:
+        height = width
+    centre_x += height * (framing.dx * cos - framing.dy * sin)
+    centre_y += height * (framing.dx * sin + framing.dy * cos)
     side = max(framing.side * height, 1.0)  # of the crop, in picture pixels
     # Sampled finely, then averaged down: picking every few pixels of a sharp photo would give noise, not a face.
     samples = image_size * min(math.ceil(side / image_size), _MAX_SUPERSAMPLING)
@@ -77,12 +85,14 @@ def crop_face(
     return cv2.resize(crop, (image_size, image_size), interpolation=cv2.INTER_AREA)
 
 
-def network_input(faces: Sequence[np.ndarray] | np.ndarray, image_size: int) -> np.ndarray:
-    """Cropped faces, uint8 grey, RGB or RGBA of any sizes -> float32 `(n, image_size, image_size, 1)` in 0..255.
+def network_input(faces: Sequence[Picture] | np.ndarray, image_size: int) -> np.ndarray:
+    """Cropped faces of any sizes, as `as_rgb` takes them -> float32 `(n, image_size, image_size, 1)` in 0..255.
 
     Raises:
         ImageError: an item is not an image, or a single image was given instead of a list.
     """
+    if isinstance(faces, str | bytes | Path | Image.Image):
+        raise ImageError("bad_array", f"Expected a list of faces, got one {type(faces).__name__}: put it in a list.")
     if isinstance(faces, np.ndarray) and faces.ndim == 3 and faces.shape[2] in (3, 4):
         raise ImageError(
             "bad_array", f"Expected a list of faces, got one image of shape {faces.shape}: put it in a list."
@@ -98,10 +108,14 @@ def network_input(faces: Sequence[np.ndarray] | np.ndarray, image_size: int) -> 
     return batch
 
 
-def square_crop(image_rgb: np.ndarray, face: Face, side: int) -> np.ndarray:
-    """A face with what is around it, uint8 RGB `(side, side, 3)`, moved inside at the picture's edges."""
+def square_crop(image_rgb: np.ndarray, face: Face, side: int, around: float = 1.2) -> np.ndarray:
+    """A face with what is around it, upright, uint8 RGB `(side, side, 3)`, moved inside at the picture's edges.
+
+    What is shown is `around` times as wide as the face's box.
+    """
     x, y, width, height = face.box
-    edge = min(round(max(width, height) * 1.2), *image_rgb.shape[:2])
+    edge = min(round(max(width, height) * around), *image_rgb.shape[:2])
     left = min(max(0, x + (width - edge) // 2), image_rgb.shape[1] - edge)
     top = min(max(0, y + (height - edge) // 2), image_rgb.shape[0] - edge)
-    return cv2.resize(image_rgb[top : top + edge, left : left + edge], (side, side), interpolation=cv2.INTER_AREA)
+    crop = turned(image_rgb[top : top + edge, left : left + edge], face.turn)
+    return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from emotion_model.download import HubError, download
+from emotion_model.faces.boxes import Detection
+from emotion_model.faces.turning import turned, turned_back, way_up
 from emotion_model.faces.yunet import load_yunet
 
 DETECTORS = ("auto", "yunet", "haar")
@@ -22,27 +23,16 @@ ENLARGED_SIDE = 192  # pixels; longest side that smaller pictures are enlarged t
 COARSE_SIDE = 448  # pixels; longest side of a quick look, at 4:3 with hardly any filling up to YuNet's multiples of 32
 NATIVE_SIDE = 960  # pixels; up to this longest side one look finds small and large faces alike
 FINE_SIDE = 1280  # pixels; longest side of the fine look at larger pictures, which misses faces that fill them
+GLANCE_SIDE = 640  # pixels; longest side when it is only asked which way is up
+LARGE_SIDE = 1920  # pixels; pictures above are searched for faces that the fine look is too coarse for
+WIDE_SIDE = 4096  # pixels; longest side when they are
+PORTRAIT = 0.1  # of the longest side: with a face as large as that, nobody hands the picture in for tiny ones
 PADDED_SIDE = 64  # pixels; below 33 in either direction YuNet reads memory that is not the picture's
 OVERLAP = 0.3  # boxes that overlap by more (intersection over union) are one face
 
 
 class DetectorError(RuntimeError):
     """The face detector that was asked for cannot be had; the message says why and what to do."""
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """A face as the detector gives it: not clipped to the picture.
-
-    Attributes:
-        box: (x, y, w, h) in pixels.
-        landmarks: float32 `(5, 2)` pixel positions, or None.
-        score: 0..1.
-    """
-
-    box: tuple[float, float, float, float]
-    landmarks: np.ndarray | None
-    score: float
 
 
 class FaceDetector:
@@ -60,7 +50,8 @@ class FaceDetector:
         Args:
             name: `auto` (YuNet, else Haar), `yunet` or `haar`; by default the environment's EMOTION_DETECTOR, or auto.
             score_threshold: YuNet keeps faces it is at least this sure of, 0..1.
-            fine: look for small faces too, at full or nearly full size; without, at 448 pixels only, for live video.
+            fine: for stills: look for small faces too, and turn the picture where its faces do not look upright;
+                without, at 448 pixels only, for live video.
 
         Raises:
             DetectorError: that detector cannot be had.
@@ -88,18 +79,44 @@ class FaceDetector:
         self._haar = _load_haar()
         self.name = "haar"
 
-    def detect(self, image_rgb: np.ndarray) -> list[Detection]:
-        """Find the faces in uint8 RGB `(height, width, 3)`, the largest first; none gives an empty list."""
+    def detect(self, image_rgb: np.ndarray, turn: int | None = None) -> list[Detection]:
+        """Find the faces in uint8 RGB `(height, width, 3)`, the largest first; none gives an empty list.
+
+        Args:
+            image_rgb: the picture.
+            turn: quarters by which it has to be turned clockwise until it is upright, 0..3. By default a `fine`
+                detector finds that out; the cascade, which is equally sure of everything, takes pictures as they are.
+        """
+        height, width = image_rgb.shape[:2]
+        if turn is None and self.fine and self.name == "yunet":
+            turn, found = way_up(
+                lambda turn: self._looked(turned(image_rgb, turn)),
+                lambda turn: self._detect_at(turned(_shrunk(image_rgb, GLANCE_SIDE), turn), 1.0),
+            )
+        else:
+            turn = turn or 0
+            found = self._looked(turned(image_rgb, turn))
+        found = self._with_small(turned(image_rgb, turn), found)
+        found = [turned_back(one, turn, width, height) for one in found]
+        # Position breaks ties, so that the order does not depend on the detector's threads.
+        return sorted(found, key=lambda one: (-one.box[2] * one.box[3], one.box[1], one.box[0]))
+
+    def _with_small(self, image_rgb: np.ndarray, found: list[Detection]) -> list[Detection]:
+        """With the faces of a large still that the fine look is too coarse for."""
+        longest = max(image_rgb.shape[:2])
+        largest = max((max(one.box[2:]) for one in found), default=0)
+        if not self.fine or longest <= LARGE_SIDE or largest >= PORTRAIT * longest:
+            return found
+        return _merge(found + self._detect_at(image_rgb, min(1.0, WIDE_SIDE / longest)))
+
+    def _looked(self, image_rgb: np.ndarray) -> list[Detection]:
         longest = max(image_rgb.shape[:2])
         if longest <= COARSE_SIDE or (self.fine and longest <= NATIVE_SIDE):
             sides = [max(longest, ENLARGED_SIDE)]
         else:
             sides = [COARSE_SIDE, min(longest, FINE_SIDE)] if self.fine else [COARSE_SIDE]
         found = [detection for side in sides for detection in self._detect_at(image_rgb, side / longest)]
-        if len(sides) > 1:
-            found = _merge(found)
-        # Position breaks ties, so that the order does not depend on the detector's threads.
-        return sorted(found, key=lambda one: (-one.box[2] * one.box[3], one.box[1], one.box[0]))
+        return _merge(found) if len(sides) > 1 else found
 
     def _detect_at(self, image_rgb: np.ndarray, scale: float) -> list[Detection]:
         height, width = image_rgb.shape[:2]
@@ -152,6 +169,15 @@ def find_yunet() -> Path:
     if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
         raise DetectorError(f"{path} is not the expected {YUNET_FILE} (its sha256 differs): remove it and try again.")
     return path
+
+
+def _shrunk(image_rgb: np.ndarray, side: int) -> np.ndarray:
+    height, width = image_rgb.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image_rgb
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(image_rgb, size, interpolation=_interpolation(scale))
 
 
 def _interpolation(scale: float) -> int:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 30_000  # pixels; OpenCV and JPEG end at 32,767 and 65,500
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000")
+FORMAT_NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC or JPEG 2000"
+
+Picture = np.ndarray | Image.Image | str | Path | bytes  # what `as_rgb` takes
 
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 
@@ -38,8 +42,8 @@ class ImageError(ValueError):
 def read_image(source: str | Path | bytes) -> np.ndarray:
     """Decode a picture file, or its bytes, to uint8 RGB `(height, width, 3)`, turned upright by its EXIF orientation.
 
-    JPEG, PNG, WebP, GIF (first frame), BMP, TIFF and AVIF; colour, grey, palette, 8 or 16 bits. Transparent parts
-    become white.
+    JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, HEIC/HEIF and JPEG 2000; colour, grey, palette, 8 or 16 bits.
+    Transparent parts become white.
 
     Raises:
         ImageError: no such file, empty, over 10 MB, over 50 megapixels, not a picture, or damaged.
@@ -48,6 +52,7 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
     if not data:
         raise ImageError("empty", "The file is empty (0 bytes): choose another picture.")
     _check_size(len(data))
+    _register_heif()
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             # Checked on the header, before a small file can unfold into gigabytes.
@@ -69,7 +74,7 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
     except UnidentifiedImageError as error:
         raise ImageError(
             "not_an_image",
-            "This is not a picture that can be read: use a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file.",
+            f"This is not a picture that can be read: use a {FORMAT_NAMES} file.",
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(
@@ -101,22 +106,32 @@ def read_base64_image(text: str) -> np.ndarray:
     return read_image(data)
 
 
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """An image array, grey, RGB or RGBA, uint8 or uint16, as uint8 RGB `(height, width, 3)`.
+def as_rgb(image: Picture) -> np.ndarray:
+    """A picture as uint8 RGB `(height, width, 3)`.
+
+    Args:
+        image: an array, grey, RGB (not OpenCV's BGR) or RGBA, uint8 or uint16; a `PIL.Image`; or a file's path or
+            bytes, as for `read_image`.
 
     Raises:
-        ImageError: another dtype or shape, or no pixels.
+        ImageError: an array of another dtype or shape, or without pixels; or a file that cannot be read.
     """
+    if isinstance(image, str | Path | bytes):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return _to_rgb(ImageOps.exif_transpose(image))
     if not isinstance(image, np.ndarray):
         raise ImageError(
-            "bad_array", f"Expected an image array, got {type(image).__name__}; read files with read_image()."
+            "bad_array",
+            f"Expected an image array, a PIL.Image, a path or bytes, got {type(image).__name__}: convert it first.",
         )
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     if image.dtype != np.uint8:
         raise ImageError(
             "bad_array",
-            f"Expected a uint8 or uint16 image, got {image.dtype}; scale pixel values to 0..255 and convert.",
+            f"Expected a uint8 or uint16 image, got {image.dtype}: scale pixel values to 0..255 and convert, for "
+            "values of 0..1 with (255 * image).astype(np.uint8).",
         )
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.ndim not in (2, 3) or channels not in (1, 3, 4) or image.size == 0:
@@ -128,8 +143,8 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def to_grey(image: np.ndarray) -> np.ndarray:
-    """Grey version of an image array as `as_rgb` takes it: uint8 `(height, width)`.
+def to_grey(image: Picture) -> np.ndarray:
+    """Grey version of a picture as `as_rgb` takes it: uint8 `(height, width)`.
 
     Raises:
         ImageError: not an image.
@@ -147,6 +162,14 @@ def _read_file(path: Path) -> bytes:
         raise ImageError("unreadable", f"{path}: no such file.") from error
     except OSError as error:
         raise ImageError("unreadable", f"{path}: cannot be read ({error.strerror}).") from error
+
+
+@lru_cache(maxsize=1)
+def _register_heif() -> None:
+    """Teach Pillow the pictures of phones."""
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
 
 
 def _check_size(size: int) -> None:

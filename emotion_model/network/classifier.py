@@ -15,6 +15,7 @@ import numpy as np
 
 from emotion_model.download import HubError, download
 from emotion_model.faces.cropping import network_input
+from emotion_model.faces.images import Picture
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import (
     BUNDLED_DIR,
@@ -173,7 +174,7 @@ class EmotionClassifier:
         """Names of the classes, in the order of the probabilities."""
         return self.config.emotions
 
-    def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
+    def predict(self, images: Sequence[Picture] | np.ndarray, flip: bool = False) -> np.ndarray:
         """Classify cropped faces.
 
         Args:

@@ -32,6 +32,7 @@ class ModelConfig:
         image_size: side of the network's input in pixels.
         framing: crop geometry per detector name.
         temperature: what `scale_confidence` does to the network's answers: a number, or one per class; 1 leaves them.
+        clear_from: the confidence from which on the named emotion is clear, 0..1; 0 where nobody has looked for it.
         weights: `file`, `sha256` and `bytes` of the weights file.
         architecture: the values of the network's `ArchitectureConfig`.
         training: config, environment and length of the run that made it.
@@ -42,6 +43,7 @@ class ModelConfig:
     image_size: int = 48
     framing: dict[str, Framing] = field(default_factory=dict)
     temperature: float | tuple[float, ...] = 1.0
+    clear_from: float = 0.0
     weights: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -59,6 +61,8 @@ class ModelConfig:
             raise ValueError(
                 f"temperature={self.temperature}: give one number, or one for each of the {len(self.labels)} labels"
             )
+        if not 0 <= self.clear_from < 1:
+            raise ValueError(f"clear_from={self.clear_from}: use 0 up to, but not, 1; 0 calls every emotion clear")
         if self.image_size < 8:
             raise ValueError(f"image_size={self.image_size}: use at least 8 pixels")
 

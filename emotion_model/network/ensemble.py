@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from emotion_model.faces.images import Picture
 from emotion_model.network.protocol import COMMON_BATCHES, Classifier
 
 
@@ -59,7 +60,7 @@ class EmotionEnsemble:
         """Names of the classes, in the order of the probabilities."""
         return self.config.emotions
 
-    def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
+    def predict(self, images: Sequence[Picture] | np.ndarray, flip: bool = False) -> np.ndarray:
         """Classify cropped faces; see `EmotionClassifier.predict`."""
         total = np.zeros((len(images), len(self.emotions)), dtype=np.float64)
         for member in self.members:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from emotion_model.faces.images import Picture
 from emotion_model.network.config import ModelConfig
 
 COMMON_BATCHES = (1, 2, 4, 8)  # faces in one picture
@@ -24,7 +25,7 @@ class Classifier(Protocol):
     def emotions(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
 
-    def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
+    def predict(self, images: Sequence[Picture] | np.ndarray, flip: bool = False) -> np.ndarray:
         """Cropped faces, uint8 of any sizes -> float32 `(n, classes)` in the order of `config.labels`."""
 
     def warm_up(self, batch_sizes: Sequence[int] = ...) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from emotion_model.face import Face
 from emotion_model.faces.cropping import square_crop
-from emotion_model.labels import LABELS, Label
+from emotion_model.labels import LABELS, UNCLEAR, Label
 
 MAX_BINS = 1200  # of the timeline, over the whole clip; about the pixels of a wide screen
 FIRST_BIN = 0.1  # seconds
@@ -20,7 +20,7 @@ BRIEF_SECONDS = 0.3  # whoever is seen for less is left out of the summary, unle
 
 @dataclass
 class Segment:
-    """A time in which somebody shows one emotion: start and end in seconds."""
+    """A time in which somebody shows one emotion, or is `unclear`: start and end in seconds."""
 
     start: float
     end: float
@@ -49,7 +49,7 @@ class Person:
 
     Attributes:
         seconds: how long they are seen.
-        shares: per emotion, how long it was their label.
+        shares: per emotion, and for `unclear`, how long it was their label.
         segments: the same in order of time; where they are not seen there is a gap.
         peaks: the strongest moment of each emotion that was their label.
     """
@@ -76,9 +76,16 @@ class Person:
 
     @property
     def changes(self) -> int:
-        """How often the emotion changed while they were seen."""
-        pairs = zip(self.segments, self.segments[1:], strict=False)
-        return sum(b.start - a.end < 1e-6 and a.emotion != b.emotion for a, b in pairs)
+        """How often the emotion changed while they were seen; times in which it is unclear are passed over."""
+        count, held, end = 0, None, None
+        for one in self.segments:
+            if end is None or one.start - end > 1e-6:
+                held = None
+            if one.emotion != UNCLEAR.name:
+                count += held not in (None, one.emotion)
+                held = one.emotion
+            end = one.end
+        return count
 
     @property
     def moments(self) -> list[Peak]:
@@ -119,6 +126,8 @@ class ClipSummary:
         for face in faces:
             person = self._people.setdefault(face.track_id or 0, Person(face.track_id or 0, time))
             peak = person.peaks.get(face.emotion)
+            if not face.clear:
+                continue
             if peak is None or face.confidence > peak.probability:
                 thumbnail = None if image_rgb is None else square_crop(image_rgb, face, THUMBNAIL_SIDE)
                 person.peaks[face.emotion] = Peak(time, face.emotion, face.confidence, thumbnail)
@@ -164,7 +173,7 @@ class ClipSummary:
                     "seconds": round(person.seconds, 3),
                     "shares": {
                         label.name: round(person.shares.get(label.name, 0.0) / person.seconds, 4)
-                        for label in self.labels
+                        for label in (*self.labels, UNCLEAR)
                     },
                     "valence": round(person.valence, 4),
                     "arousal": round(person.arousal, 4),
@@ -195,14 +204,14 @@ class ClipSummary:
             person = self._people[face.track_id or 0]
             person.seconds += elapsed
             person.last = now
-            person.shares[face.emotion] = person.shares.get(face.emotion, 0.0) + elapsed
+            person.shares[face.word] = person.shares.get(face.word, 0.0) + elapsed
             mood = np.array([face.valence, face.arousal])
             person._mood += mood * elapsed
             last = person.segments[-1] if person.segments else None
-            if last and last.emotion == face.emotion and since - last.end < 1e-6:
+            if last and last.emotion == face.word and since - last.end < 1e-6:
                 last.end = now
             else:
-                person.segments.append(Segment(since, now, face.emotion))
+                person.segments.append(Segment(since, now, face.word))
             self._fill(person, since, now, np.concatenate([[1.0], mood, face.probabilities]))
 
     def _fill(self, person: Person, since: float, until: float, values: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from emotion_model.face import Face
 from emotion_model.labels import EMOTIONS
 
 FORMS = ("csv", "json")
+SCORES = ("emotion", "confidence", "intensity", "valence", "arousal", "clear")
 
 
 def columns(emotions: Sequence[str] = EMOTIONS) -> tuple[str, ...]:
@@ -18,11 +19,11 @@ def columns(emotions: Sequence[str] = EMOTIONS) -> tuple[str, ...]:
 
     `time` in seconds, `frame` counted from 0, `face_id`, the box `x,y,w,h` in pixels, a probability per emotion
     (smoothed where the faces were tracked), `emotion`, `confidence`, `intensity` (0..1), `valence`, `arousal` (-1..1),
-    and the probabilities as the network gave them, as `raw_<emotion>`.
+    `clear` (false where the probabilities carry no word), and the probabilities as the network gave them, as
+    `raw_<emotion>`.
     """
     box = ("x", "y", "w", "h")
-    scores = ("emotion", "confidence", "intensity", "valence", "arousal")
-    return ("time", "frame", "face_id", *box, *emotions, *scores, *(f"raw_{name}" for name in emotions))
+    return ("time", "frame", "face_id", *box, *emotions, *SCORES, *(f"raw_{name}" for name in emotions))
 
 
 def frame_rows(
@@ -48,10 +49,13 @@ def frame_rows(
             | {"face_id": face.track_id}
             | dict(zip("xywh", face.box, strict=True))
             | values["probabilities"]
-            | {name: values[name] for name in ("emotion", "confidence", "intensity", "valence", "arousal")}
+            | {name: values[name] for name in SCORES}
             | {f"raw_{name}": round(float(p), 4) for name, p in zip(emotions, raw, strict=True)}
         )
     return rows
+
+
+_IN_CSV = {True: "true", False: "false", None: None}
 
 
 class TimelineWriter:
@@ -82,7 +86,7 @@ class TimelineWriter:
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append the rows of a frame."""
         if self._form == "csv":
-            self._csv.writerows(rows)
+            self._csv.writerows(row | {"clear": _IN_CSV[row["clear"]]} for row in rows)
             return
         for row in rows:
             self._file.write((",\n" if self._started else "\n") + json.dumps(row, ensure_ascii=False))

@@ -13,17 +13,23 @@ from emotion_model.face import Face
 VELOCITY_SECONDS = 0.2  # time constant of the velocity's running mean: long enough to even out a jittering box
 COASTING_SECONDS = 1.0  # a face out of sight is expected to keep moving for about this long
 LONGEST_GAP = 5.0  # seconds between two frames over which a face can still be followed
-EVIDENCE_STEP = 0.2  # seconds; one frame counts for no more, or at low frame rates a single odd one would decide
+QUICK_SECONDS = 0.2  # time constant of the mean that watches for real changes
+EVIDENCE_STEP = 0.15  # seconds; one frame counts for no more, or at low frame rates a single odd one would decide
 RESTLESS_SECONDS = 5.0  # time constant with which a change of label is forgotten
+RESTLESS_STEP = 2.0  # what one change adds to the lead that the next one takes, as a multiple of it
+DRIFT = 0.08  # s; what the lead in the slow mean, summed up over time, comes to before the label goes with it
+DRIFT_STEP = 0.2  # seconds; as above
+CLEAR_MARGIN = 0.03  # of the probability; by so much it has to pass the limit before unclear becomes clear, or back
+HAIR = np.float32(1e-4)  # by so much the label leads in what is shown as a tie
 
 
 @dataclass(frozen=True)
 class TrackingConfig:
     """How faces are followed and how calm the results are. Times in seconds, lengths in face widths."""
 
-    smoothing: float = 0.2  # s; time constant of the running mean of the probabilities; 0 gives the raw ones
-    label_lead: float = 0.1  # 0..1; another emotion's lead up to this says nothing against the present label
-    label_evidence: float = 0.03  # s; what the square of its lead beyond that adds up to before the label changes
+    smoothing: float = 2.0  # s; time constant of the running mean of the probabilities; 0 gives the raw ones
+    label_lead: float = 0.1  # 0..1; another emotion's momentary lead up to this says nothing against the label
+    label_evidence: float = 0.03  # s; what the square of its lead beyond that adds up to before the label follows
     patience: float = 1.0  # s; a face that frames have missed for this long has left
     reach: float = 0.6  # widths; how far from the expected place a face is still the same one
     speed: float = 2.0  # widths per s; what is added to the reach for the time since the face was last seen
@@ -47,43 +53,67 @@ class TrackingConfig:
 
 
 class EmotionSmoother:
-    """The emotions of one face over time, made steady.
+    """The emotions of one face over time, made steady: what is shown, and the label, which is its leader.
 
-    The probabilities are an exponential running mean with a time constant in seconds, so that the frame rate, also an
-    irregular one, does not matter. The label has hysteresis: another emotion's lead over it, squared, is summed up over
-    time, and only when the sum is large enough does the label change (a one-sided cumulative sum: Page, "Continuous
-    inspection schemes", 1954). A short or small lead is forgotten, a large and lasting one shows at once. Whenever the
-    label has changed, it takes a larger lead for some seconds, so that a face between two emotions does not flicker.
+    Two exponential running means, with time constants in seconds, so that the frame rate, also an irregular one, does
+    not matter. The slow one is shown. The quick one watches for real changes: its lead over the label, squared, is
+    summed up over time, and only when the sum is large enough does the label change (a one-sided cumulative sum: Page,
+    "Continuous inspection schemes", 1954); then the slow mean begins anew from the quick one. So a short or small lead
+    is forgotten, and a large and lasting one shows at once. A mean that has just begun is the plain mean of what it has
+    seen. Where the leader of the slow mean changes gradually, the label goes with it; a lead below `TIE` is none, and
+    is shown as the label's. Whenever the label has changed, it takes a larger lead for some seconds, so that a face
+    between two emotions does not flicker.
     """
 
     def __init__(self) -> None:
-        self.probabilities: np.ndarray | None = None  # float32 (classes,), as smoothed so far
+        self.probabilities: np.ndarray | None = None  # float32 (classes,), as shown
         self.label = 0  # index of the label that holds
+        self._quick: np.ndarray = np.empty(0)
+        self._slow: np.ndarray = np.empty(0)
+        self._age = QUICK_SECONDS  # of the slow mean, in seconds
         self._time = 0.0
-        self._evidence: np.ndarray | None = None
+        self._evidence: np.ndarray = np.empty(0)
+        self._drift: np.ndarray = np.empty(0)
         self._restless = 0.0  # changes of label, fading
 
     def update(self, raw: np.ndarray, time: float, config: TrackingConfig) -> np.ndarray:
-        """Take in the probabilities of one frame, float32 `(classes,)`, at a time in seconds; returns them smoothed."""
-        if self.probabilities is None or self._evidence is None:
-            self.probabilities, self.label = raw, int(np.argmax(raw))
-            self._evidence = np.zeros_like(raw)
-            self._time = time
+        """Take in the probabilities of one frame, float32 `(classes,)`, at a time in seconds; returns what is shown."""
+        if self.probabilities is None or not config.smoothing:
+            self._quick = self._slow = self.probabilities = raw
+            self.label, self._time = int(np.argmax(raw)), time
+            self._evidence, self._drift = np.zeros_like(raw), np.zeros_like(raw)
             return raw
-        elapsed = time - self._time
-        self._time = time
-        weight = 1 - math.exp(-elapsed / config.smoothing) if config.smoothing else 1.0
-        self.probabilities = self.probabilities + np.float32(weight) * (raw - self.probabilities)
+        elapsed, self._time = time - self._time, time
+        self._move_means(raw, elapsed, config.smoothing)
         self._restless *= math.exp(-elapsed / RESTLESS_SECONDS)
         needed = config.label_lead * (1 + self._restless)
-        lead = self.probabilities - self.probabilities[self.label] - needed
+        lead = self._quick - self._quick[self.label] - needed
         self._evidence = np.maximum(self._evidence + lead * np.abs(lead) * min(elapsed, EVIDENCE_STEP), 0)
-        best = int(np.argmax(self.probabilities))
-        if best != self.label and self._evidence[best] > config.label_evidence:
-            self.label = best
-            self._evidence = np.zeros_like(raw)
-            self._restless += 1
+        quickest = int(np.argmax(self._quick))
+        if quickest != self.label and self._evidence[quickest] > config.label_evidence:
+            self._slow, self._age = self._quick, QUICK_SECONDS
+            self._change(quickest)
+        leader = int(np.argmax(self._slow))
+        self._drift = np.maximum(self._drift + (self._slow - self._slow[self.label]) * min(elapsed, DRIFT_STEP), 0)
+        if self._drift[leader] > DRIFT * (1 + self._restless):
+            self._change(leader)
+        self.probabilities = self._slow.copy()
+        if leader != self.label:  # by too little, or for too short a time: shown as a tie
+            self.probabilities[self.label] = self._slow[leader] + HAIR
+            self.probabilities /= self.probabilities.sum()
         return self.probabilities
+
+    def _move_means(self, raw: np.ndarray, elapsed: float, smoothing: float) -> None:
+        quick = min(QUICK_SECONDS, smoothing)
+        self._quick = self._quick + np.float32(1 - math.exp(-elapsed / quick)) * (raw - self._quick)
+        self._age += elapsed
+        share = elapsed / self._age if self._age < smoothing else 1 - math.exp(-elapsed / smoothing)
+        self._slow = self._slow + np.float32(share) * (raw - self._slow)
+
+    def _change(self, label: int) -> None:
+        self.label = label
+        self._evidence, self._drift = np.zeros_like(self._evidence), np.zeros_like(self._drift)
+        self._restless += RESTLESS_STEP
 
 
 class _Track:
@@ -92,6 +122,7 @@ class _Track:
     def __init__(self, number: int, face: Face, time: float) -> None:
         self.number = number
         self.emotions = EmotionSmoother()
+        self.clear = face.clear
         self.seen = time
         self.missed = False  # by the last frame
         self.size = _size(face)
@@ -119,12 +150,15 @@ class _Track:
             self.velocity += weight * ((centre - self.centre) / elapsed - self.velocity)
         self.centre, self.size, self.seen, self.missed = centre, _size(face), time, False
         smoothed = self.emotions.update(face.probabilities, time, config)
+        margin = -CLEAR_MARGIN if self.clear else CLEAR_MARGIN
+        self.clear = bool(smoothed[self.emotions.label] >= face.clear_from + (margin if face.clear_from else 0))
         return replace(
             face,
             track_id=self.number,
             probabilities=smoothed,
             raw_probabilities=face.probabilities,
             steady_emotion=face.emotions[self.emotions.label],
+            steady_clear=self.clear,
         )
 
 

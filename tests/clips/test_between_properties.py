@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from emotion_model.clips.analysis import AnalyzedFrame
 from emotion_model.clips.annotating import faces_between
 from emotion_model.clips.gliding import gliding
-from emotion_model.faces.detection import Detection
+from emotion_model.faces.boxes import Detection
 from support.strategies import boxes, known_crowds
 
 shares = st.floats(0, 1)

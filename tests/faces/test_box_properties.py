@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from emotion_model import EmotionDetector, ImageError, ModelConfig
-from emotion_model.faces.boxes import overlap
+from emotion_model.faces.boxes import Detection, overlap
 from emotion_model.faces.cropping import Framing, crop_face, network_input, square_crop
-from emotion_model.faces.detection import OVERLAP, Detection, _merge
+from emotion_model.faces.detection import OVERLAP, _merge
 from emotion_model.faces.images import as_rgb, to_grey
 from support.strategies import SIDE, boxes, colours, faces, probabilities
 
@@ -31,7 +31,9 @@ def detector(score=None):
     """The real way from detections to faces, with a model that answers at once."""
     answer = np.full(7, 1 / 7, np.float32) if score is None else score
     model = SimpleNamespace(
-        config=ModelConfig(), emotions=ModelConfig().emotions, predict=lambda crops: np.tile(answer, (len(crops), 1))
+        config=ModelConfig(),
+        emotions=ModelConfig().emotions,
+        predict=lambda crops, flip: np.tile(answer, (len(crops), 1)),
     )
     return EmotionDetector(model, SimpleNamespace(name="yunet"))
 

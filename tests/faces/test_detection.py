@@ -4,7 +4,8 @@ from PIL import Image
 
 from emotion_model import DetectorError, FaceDetector, read_image
 from emotion_model.clips.gliding import gliding
-from emotion_model.faces.detection import Detection, find_yunet
+from emotion_model.faces.boxes import Detection
+from emotion_model.faces.detection import find_yunet
 from support.paths import media
 from support.pictures import ASTRONAUT_FACE
 

@@ -7,7 +7,10 @@ import pytest
 from PIL import Image
 
 from emotion_model import ImageError, read_base64_image, read_image
+from emotion_model.faces.cropping import network_input
 from emotion_model.faces.images import MAX_FILE_BYTES, as_rgb, to_grey
+
+KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG2000")
 
 
 def encoded(picture, kind="PNG", **options):
@@ -21,7 +24,7 @@ def gradient():
     return np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "AVIF"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_common_format_is_read(astronaut, kind):
     image = read_image(encoded(Image.fromarray(astronaut), kind))
     assert image.shape == astronaut.shape and image.dtype == np.uint8
@@ -86,7 +89,7 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(data, code, said):
     assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_truncated_picture_is_refused(astronaut, kind):
     data = encoded(Image.fromarray(astronaut), kind)
     with pytest.raises(ImageError) as refusal:
@@ -97,7 +100,7 @@ def test_a_truncated_picture_is_refused(astronaut, kind):
 def test_random_damage_never_raises_anything_else(astronaut):
     rng = np.random.default_rng(0)
     small = Image.fromarray(astronaut).resize((64, 64))
-    for kind in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"):
+    for kind in KINDS:
         whole = np.frombuffer(encoded(small, kind), np.uint8)
         for _ in range(60):
             broken = whole.copy()
@@ -145,7 +148,49 @@ def test_arrays_of_any_common_kind_become_rgb_and_grey(shape, dtype):
     assert to_grey(image).shape == (5, 4) and (to_grey(image) == 255).all()
 
 
-@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 2), np.uint8), "x"])
+@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 2), np.uint8), 5])
 def test_other_arrays_are_refused(image):
     with pytest.raises(ImageError, match="Expected"):
         as_rgb(image)
+
+
+def test_a_photo_of_a_phone_is_turned_as_it_was_held(astronaut, tmp_path):
+    wide = Image.fromarray(astronaut[:256])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    path = tmp_path / "phone.heic"
+    wide.save(path, "HEIF", exif=exif.tobytes())
+    image = read_image(path)
+    assert image.shape == (512, 256, 3)
+    assert np.abs(np.rot90(image).astype(int) - astronaut[:256]).mean() < 20
+
+
+@pytest.mark.parametrize("form", ["path", "text", "bytes", "pillow", "deep", "clear", "grey"])
+def test_a_picture_is_taken_in_every_form_that_people_have(astronaut, tmp_path, form):
+    path = tmp_path / "photo.png"
+    picture = Image.fromarray(astronaut)
+    picture.save(path)
+    given = {
+        "path": path,
+        "text": str(path),
+        "bytes": path.read_bytes(),
+        "pillow": picture,
+        "deep": astronaut.astype(np.uint16) * 257,
+        "clear": np.dstack([astronaut, np.full(astronaut.shape[:2], 255, np.uint8)]),
+        "grey": np.asarray(picture.convert("L")),
+    }[form]
+    found = as_rgb(given)
+    assert found.shape == astronaut.shape and found.dtype == np.uint8
+    if form != "grey":
+        assert (found == astronaut).all()
+
+
+def test_values_of_0_to_1_are_refused_with_the_mend(astronaut):
+    with pytest.raises(ImageError, match=r"with \(255 \* image\)\.astype\(np\.uint8\)"):
+        as_rgb(astronaut / 255)
+
+
+def test_one_face_in_the_place_of_a_list_is_refused(astronaut):
+    for one in ("photo.jpg", b"photo", Image.fromarray(astronaut)):
+        with pytest.raises(ImageError, match="put it in a list"):
+            network_input(one, 48)

@@ -36,10 +36,10 @@ def test_image_prints_a_line_per_picture(photo, landscape, tmp_path):
 def test_image_json_has_the_documented_fields(photo, capsys):
     assert main(["image", str(photo), "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)
-    assert set(entry) == {"file", "width", "height", "detector", "faces"}
+    assert set(entry) == {"file", "width", "height", "detector", "turned", "faces"}
     assert (entry["file"], entry["width"], entry["height"]) == (str(photo), 512, 512)
     (face,) = entry["faces"]
-    assert set(face) == {"box", "emotion", "confidence", "intensity", "valence", "arousal", "probabilities"}
+    assert set(face) == {"box", "emotion", "confidence", "clear", "intensity", "valence", "arousal", "probabilities"}
     assert tuple(face["probabilities"]) == EMOTIONS
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 

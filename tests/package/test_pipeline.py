@@ -126,4 +126,4 @@ def test_a_face_as_json_values():
     values = Face((1, 2, 3, 4), one_hot("sad")).to_dict()
     assert values["box"] == [1, 2, 3, 4] and values["emotion"] == "sad" and values["confidence"] == 1
     assert list(values["probabilities"]) == list(EMOTIONS)
-    assert set(values) == {"box", "emotion", "confidence", "intensity", "valence", "arousal", "probabilities"}
+    assert set(values) == {"box", "emotion", "confidence", "clear", "intensity", "valence", "arousal", "probabilities"}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from emotion_model import ImageError, MediaError, VideoReader, read_image
 from support.clips import write_clip
@@ -42,6 +43,7 @@ def pictures() -> dict[str, bytes]:
     deep = Image.fromarray((x * 1600).astype(np.uint16))
     turned = Image.Exif()
     turned[0x0112] = 6
+    register_heif_opener()
     return {
         "colour.jpg": _saved(colour, "JPEG", exif=turned),
         "progressive.jpg": _saved(colour, "JPEG", progressive=True),
@@ -60,6 +62,8 @@ def pictures() -> dict[str, bytes]:
         "float.tiff": _saved(colour.convert("F"), "TIFF", compression="tiff_adobe_deflate"),
         "colour.avif": _saved(colour, "AVIF"),
         "clear.avif": _saved(clear, "AVIF"),
+        "colour.heic": _saved(colour, "HEIF", exif=turned),
+        "colour.jp2": _saved(colour, "JPEG2000"),
     }
 
 

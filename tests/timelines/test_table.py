@@ -12,7 +12,7 @@ from emotion_model.timelines.table import columns, frame_rows
 
 COLUMNS = (
     "time,frame,face_id,x,y,w,h,angry,disgust,fear,happy,neutral,sad,surprise,emotion,confidence,intensity,valence,"
-    "arousal,raw_angry,raw_disgust,raw_fear,raw_happy,raw_neutral,raw_sad,raw_surprise"
+    "arousal,clear,raw_angry,raw_disgust,raw_fear,raw_happy,raw_neutral,raw_sad,raw_surprise"
 )
 
 

@@ -130,8 +130,9 @@ def test_time_does_not_run_backwards(time):
 @pytest.mark.parametrize("rate", RATES)
 def test_smoothing_is_the_same_at_every_rate(rate):
     tracker = FaceTracker(TrackingConfig(smoothing=0.5))
-    before, after = softmax(leaning("happy")), softmax(leaning("sad"))
-    tracker.update([face(100, probabilities=before)], 0.0)
+    before, after = softmax(leaning("happy", 1)), softmax(leaning("happy", 3))
+    for time in (-1.0, 0.0):
+        tracker.update([face(100, probabilities=before)], time)
     for i in range(1, math.ceil(rate) + 1):
         (found,) = tracker.update([face(100, probabilities=after)], i / rate)
     expected = after + (before - after) * math.exp(-i / rate / 0.5)
@@ -140,8 +141,16 @@ def test_smoothing_is_the_same_at_every_rate(rate):
     assert found.probabilities.dtype == np.float32 and found.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_after_a_real_change_the_shown_probabilities_are_soon_those_of_now():
+    tracker = FaceTracker()
+    for i in range(180):
+        raw = softmax(leaning("happy" if i < 120 else "sad"))
+        (found,) = tracker.update([face(100, probabilities=raw)], i / 30)
+    np.testing.assert_allclose(found.probabilities, raw, atol=0.1)
+
+
 def test_no_smoothing_gives_the_raw_probabilities():
-    rng, tracker = np.random.default_rng(0), FaceTracker(TrackingConfig(smoothing=0, label_lead=0, label_evidence=0))
+    rng, tracker = np.random.default_rng(0), FaceTracker(TrackingConfig(smoothing=0))
     for i in range(50):
         raw = softmax(rng.normal(0, 2, 7))
         (found,) = tracker.update([face(100, probabilities=raw)], i / 10)

@@ -32,10 +32,10 @@ from train.blend import main as blend_main
 from train.config import PRESETS, TrainingConfig, meanings, settings
 from train.data.fer2013 import DataError, FaceDataset, load_split
 from train.evaluate import main as evaluate_main
-from train.evaluation.metrics import classification_metrics, expected_calibration_error
+from train.evaluation.metrics import classification_metrics, clear_scores, expected_calibration_error
 from train.evaluation.scores import evaluate, ferplus_majority
 from train.exporting import model as export_module
-from train.exporting.calibration import fit_temperature
+from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.model import export
 from train.fitting import environment
 from train.fitting.fast import fastest_precision
@@ -633,6 +633,19 @@ def test_a_class_that_is_too_sure_gets_a_temperature_of_its_own_but_not_one_that
     assert 0.8 < found[3] < 1.8, "by itself it would be at the limit, 4"
     before, after = (-np.log(p[np.arange(20000), labels]).mean() for p in (said, scale_confidence(said, found)))
     assert after < before
+
+
+def test_a_word_is_said_from_the_confidence_on_at_which_it_is_right_often_enough():
+    rng = np.random.default_rng(2)
+    sure = rng.uniform(0.2, 0.95, 20000)
+    said = np.stack([sure, *[(1 - sure) / 6] * 6], axis=1).astype(np.float32)
+    labels = np.where(rng.random(20000) < sure, 0, 1)  # as often right as it is sure
+    limit = clear_limit(labels, said)
+    assert limit == pytest.approx(0.4, abs=0.03)
+    scores = clear_scores(labels, said, limit)
+    assert scores["share"] == pytest.approx((limit - 0.2) / 0.75, abs=0.02)
+    assert scores["accuracy_of_unclear"] < 0.4 < scores["accuracy"]
+    assert clear_limit(np.zeros(20000, int), said) == 0, "always right"
 
 
 def test_agreement_with_the_ferplus_majority_is_measured_for_the_model_and_for_the_labels(tmp_path, tiny_model):

@@ -73,3 +73,22 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bi
     """Mean gap between confidence and accuracy over the bins of `reliability`, by their images; 0 is best."""
     filled = [entry for entry in reliability(labels, probabilities, bins) if entry["images"]]
     return sum(abs(e["accuracy"] - e["confidence"]) * e["images"] for e in filled) / max(1, len(labels))
+
+
+def clear_scores(labels: np.ndarray, probabilities: np.ndarray, limit: float) -> dict[str, float]:
+    """What is gained by calling faces below the limit unclear.
+
+    Args:
+        labels: int `(n,)`.
+        probabilities: float32 `(n, classes)`, calibrated.
+        limit: the model's `clear_from`.
+
+    Returns:
+        `share` of the faces that are unclear, `accuracy` of the others, and `accuracy_of_unclear`, had it been said.
+    """
+    clear, right = probabilities.max(axis=1) >= limit, probabilities.argmax(axis=1) == labels
+    return {
+        "share": round(float(1 - clear.mean()), 4),
+        "accuracy": round(float(right[clear].mean()), 4) if clear.any() else 0.0,
+        "accuracy_of_unclear": round(float(right[~clear].mean()), 4) if not clear.all() else 0.0,
+    }

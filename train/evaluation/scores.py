@@ -10,7 +10,7 @@ import numpy as np
 
 from emotion_model.network.protocol import Classifier
 from train.data.fer2013 import SPLITS, DataError, FaceDataset, load_split, without_images_of
-from train.evaluation.metrics import classification_metrics
+from train.evaluation.metrics import classification_metrics, clear_scores
 from train.evaluation.robustness import robustness_curves
 
 TEN_CROP_SIDE = 44 / 48  # of the picture's side: four corners and the centre, each also mirrored
@@ -27,7 +27,8 @@ def evaluate(
     """Scores of a model on one split, JSON-ready.
 
     Single-view scores stand at the top level; `flip` has those with flip averaging, `deduplicated` those without the
-    images that also stand in another split, `ferplus_majority_accuracy` the agreement with the FER+ taggers' majority
+    images that also stand in another split, `unclear` what it brings to say so of faces below the model's
+    `clear_from`, `ferplus_majority_accuracy` the agreement with the FER+ taggers' majority
     where they have a clear one, and `ferplus_majority_label_agreement` that of FER2013's labels themselves: what a
     model would have that makes no mistake by those labels.
 
@@ -50,6 +51,8 @@ def evaluate(
     progress("mirrored views")
     flipped = classifier.predict(dataset.images, flip=True)
     result = {"split": split, **single_view_scores(dataset, single, classifier.emotions)}
+    if classifier.config.clear_from:
+        result["unclear"] = clear_scores(labels, single, classifier.config.clear_from)
     result["flip"] = _brief(labels, flipped, classifier.emotions)
     if ten_crop:
         progress("ten crops")

@@ -9,6 +9,9 @@ from scipy.optimize import minimize
 
 from emotion_model.network.calibration import scale_confidence
 
+CLEAR = 0.4  # a word is said where it is right at least so often at its own confidence
+FEWEST = 50  # faces that say how often it is right
+NEIGHBOURS = 0.04  # of the confidence; faces within it have the same, when that is counted
 TEMPERATURE_SPREAD = 0.2  # standard deviation of the classes' log temperatures that is expected beforehand
 
 
@@ -34,3 +37,22 @@ def fit_temperature(
     classes = probabilities.shape[1]
     found = minimize(loss, np.zeros(classes), method="Powell", bounds=[(-math.log(4), math.log(4))] * classes)
     return tuple(round(math.exp(log), 4) for log in found.x)
+
+
+def clear_limit(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The confidence from which on the named emotion is right at least `CLEAR` of the times, in steps of 0.01.
+
+    Args:
+        labels: int `(n,)`.
+        probabilities: float32 `(n, classes)`, calibrated.
+
+    Returns:
+        The first confidence above all those at which it is right less often; 0 where it is always right often enough.
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    limit = 0.0
+    for step in np.arange(0.1, 0.9, 0.01):
+        near = np.abs(confidence - step) < NEIGHBOURS
+        if near.sum() >= FEWEST and right[near].mean() < CLEAR:
+            limit = float(step) + 0.01
+    return round(limit, 2)

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from emotion_model.faces.cropping import Framing
+from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import CONFIG_FILE, ModelConfig
 from train.data.fer2013 import FaceDataset, load_split, without_images_of
 from train.evaluate import print_progress
 from train.evaluation.scores import class_order, evaluate
-from train.exporting.calibration import fit_temperature
+from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.correction import choose_correction
 from train.exporting.files import move_in, with_onnx
 from train.framing import RESULT as FRAMING_RESULT
@@ -56,8 +57,10 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         made.mkdir()
         config = config_of_run(run_dir, labels_of_run(run_dir), framing, **origin_of_run(run_dir))
         classifier = write_model(run_dir, config, made)
-        temperature = fit_temperature(labels, classifier.predict(validation.images))
-        classifier.config = replace(config, temperature=temperature)
+        answers = classifier.predict(validation.images)
+        temperature = fit_temperature(labels, answers)
+        limit = clear_limit(labels, scale_confidence(answers, temperature))
+        classifier.config = replace(config, temperature=temperature, clear_from=limit)
         config = with_onnx(classifier, made)
         (made / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
         classifier = load_served(made)

@@ -128,7 +128,7 @@ def _put_together(
     tuned = write_model(run_dir, config, made)
     validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
     temperature = fitted_temperature(tuned, validation) or kept_temperature(base.config, config.emotions)
-    tuned.config = replace(tuned.config, temperature=temperature)
+    tuned.config = replace(tuned.config, temperature=temperature, clear_from=base.config.clear_from)
     report = report_of(base, tuned, own, rehearsal) | {"chosen": run_dir.name}
     tuned.config.training["report"] = report
     (made / CONFIG_FILE).write_text(with_onnx(tuned, made).to_json(), encoding="utf-8")

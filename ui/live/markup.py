@@ -9,12 +9,12 @@ from emotion_model import (
     Label,
     TrackingConfig,
 )
-from emotion_model.labels import PERSON_COLOURS
+from emotion_model.labels import PERSON_COLOURS, UNCLEAR
 from emotion_model.timelines.table import columns
 from ui.pictures import emoji_url
 
 INTERVALS = (0, 0.25, 0.5, 1, 1.5, 2, 3)  # seconds between frames; 0 is as fast as possible
-MAX_SMOOTHING = 2.0  # seconds
+MAX_SMOOTHING = 4.0  # seconds
 TIMELINE_SECONDS = 60
 EMOJI_SIDE = 192  # pixels; shown at half that on dense screens
 
@@ -23,6 +23,7 @@ def page_html(labels: tuple[Label, ...]) -> str:
     """The Live tab as `live.js` finds it."""
     settings = {
         "labels": [vars(label) | {"picture": emoji_url(label.name, labels, EMOJI_SIDE)} for label in labels],
+        "unclear": vars(UNCLEAR) | {"picture": emoji_url(UNCLEAR.name, labels, EMOJI_SIDE)},
         "columns": columns([label.name for label in labels]),
         "colours": PERSON_COLOURS,
         "seconds": TIMELINE_SECONDS,
@@ -71,7 +72,8 @@ def _reading(labels: tuple[Label, ...]) -> str:
     return f"""
 <div class="reading live-card">
   <header><img class="big-emoji" src="{emoji_url("neutral")}" alt="" data-state="none">
-    <div><div class="number">Main face</div><h3>No face yet</h3></div><div class="live-confidence"></div></header>
+    <div><div class="number">Main face</div><h3>No face yet</h3><p class="doubt"></p></div>
+    <div class="live-confidence"></div></header>
   <ul class="live-bars" aria-label="Emotions of the main face">{bars}</ul>
   <dl class="measures"><div><dt>Intensity</dt><dd class="intensity">–</dd></div><div><dt>Valence</dt>
     <dd class="valence">–</dd></div><div><dt>Arousal</dt><dd class="arousal">–</dd></div></dl>
@@ -87,6 +89,8 @@ def _settings() -> str:
     return f"""
 <div class="panel settings" role="group" aria-label="Settings">
   <label>Read a frame <select class="interval">{intervals}</select></label>
+  <label>Camera <select class="camera"><option value="user">front</option>
+    <option value="environment">back</option></select></label>
   <label>Faces <select class="largest"><option value="">all</option><option value="1">largest only</option></select>
   </label>
   <label>Smoothing <input class="smoothing" type="range" min="0" max="{MAX_SMOOTHING}" step="0.05"

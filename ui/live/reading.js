@@ -21,23 +21,30 @@ export class Reading {
 
   // `current`: rows of the newest frame with faces, the largest first.
   show(current, now) {
-    const {at, $, emotions} = this.tab, chosen = Number(this.chosen.value);
+    const {at, $, emotions, wordOf} = this.tab, chosen = Number(this.chosen.value);
     const row = chosen ? current.find(one => one[at.face_id] === chosen) : current[0];
     if (!row) { this.showNobody(); return; }
-    const emotion = row[at.emotion];
+    const emotion = wordOf(row);
     this.main = row[at.face_id];
     if (this.emoji.dataset.state !== emotion) this.change(emotion);
     this.title.textContent = word(emotion);
     $('.reading .number').textContent = `Face ${this.main}`;
-    $('.live-confidence').textContent = percent(row[at.confidence]);
-    for (const name of emotions) this.setBar(name, row[at[name]], name === emotion);
+    $('.live-confidence').textContent = row[at.clear] ? percent(row[at.confidence]) : '';
+    $('.reading .doubt').textContent = row[at.clear] ? '' : this.likeliest(row);
+    for (const name of emotions) this.setBar(name, row[at[name]], name === row[at.emotion]);
     $('.measures .intensity').textContent = percent(row[at.intensity]);
     for (const name of ['valence', 'arousal']) $('.measures .' + name).textContent = signed(row[at[name]]);
     this.announce(`Face ${this.main}: ${emotion}`, now);
   }
 
+  likeliest(row) {
+    const {at, emotions} = this.tab, order = [...emotions].sort((a, b) => row[at[b]] - row[at[a]]);
+    return order.slice(0, 2).map(name => `${name} ${percent(row[at[name]])}`).join(' or ');
+  }
+
   showNobody() {
     const {$, emotions} = this.tab;
+    $('.reading .doubt').textContent = '';
     this.emoji.dataset.state = 'none';
     this.title.textContent = this.chosen.value ? 'Not in the picture' : 'No face';
     $('.live-confidence').textContent = '';

@@ -71,7 +71,10 @@ export class Record {
     const {at} = this, recent = this.withFace(this.rows.slice(this.indexOf(from)));
     if (!recent.length) return 'Timeline, empty';
     const count = {};
-    for (const row of recent) count[row[at.emotion]] = (count[row[at.emotion]] || 0) + 1;
+    for (const row of recent) {
+      const name = row[at.clear] === false ? 'unclear' : row[at.emotion];
+      count[name] = (count[name] || 0) + 1;
+    }
     const shares = Object.entries(count).sort((a, b) => b[1] - a[1]).slice(0, 3)
       .map(([name, n]) => `${name} ${Math.round(100 * n / recent.length)}%`);
     const faces = new Set(recent.map(row => row[at.face_id])).size;

@@ -79,7 +79,9 @@ class Live:
     def __init__(self, detector: EmotionDetector, config: LiveConfig | None = None) -> None:
         """Share the model of a detector; faces are looked for quickly, at the size that live pictures need."""
         self.config = config or LiveConfig()
-        self.detector = EmotionDetector(detector.classifier, FaceDetector(detector.faces.name, fine=False))
+        self.detector = EmotionDetector(
+            detector.classifier, FaceDetector(detector.faces.name, fine=False), mirrored=False
+        )
         self._sessions: dict[str, _Session] = {}
         self._left: dict[str, float] = {}  # sessions that were ended, and when
         self._lock = threading.Lock()
@@ -164,6 +166,4 @@ def _tracking(smoothing: float | None) -> TrackingConfig:
         return standard
     if not isinstance(smoothing, int | float) or not 0 <= smoothing <= 60:
         raise SessionError("bad_smoothing", f"smoothing={smoothing}: give 0 (raw) to 60 seconds.")
-    if smoothing == 0:
-        return TrackingConfig(smoothing=0, label_lead=0, label_evidence=0)
     return replace(standard, smoothing=float(smoothing))

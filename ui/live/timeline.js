@@ -130,15 +130,15 @@ class Sheet {
   }
 
   drawLane(points, middle, half, emotions) {
-    const {context, gone} = this, {at, labels, pictures} = this.tab;
+    const {context, gone} = this, {at, labels, pictures, wordOf} = this.tab;
     const follows = i => i < points.length && points[i][at.time] - points[i - 1][at.time] <= gone;
     for (let start = 0, end; start < points.length; start = end) {
-      const emotion = points[start][at.emotion];
+      const emotion = wordOf(points[start]);
       end = start + 1;
-      while (follows(end) && points[end][at.emotion] === emotion) end++;
+      while (follows(end) && wordOf(points[end]) === emotion) end++;
       const x0 = this.x(points[start][at.time]);
       const x1 = Math.max(x0 + 2, this.x(points[follows(end) ? end : end - 1][at.time]));
-      context.globalAlpha = emotions.has(emotion) ? 1 : 0.15;
+      context.globalAlpha = emotions.has(emotion) || emotion === 'unclear' ? 1 : 0.15;
       context.fillStyle = labels[emotion].colour;
       context.fillRect(x0, middle - half, x1 - x0, 2 * half);
       const side = 2 * half - 2;

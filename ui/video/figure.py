@@ -7,7 +7,7 @@ from typing import Any
 
 from gradio.components.plot import PlotData
 
-from emotion_model.labels import person_colour
+from emotion_model.labels import UNCLEAR, person_colour
 from emotion_model.timelines.summary import ClipSummary, Person
 
 MAX_SEGMENTS = 3000  # drawn in the timeline; the longest ones
@@ -65,7 +65,7 @@ def _bands(summary: ClipSummary) -> list[dict[str, Any]]:
     parts = [(one.end - one.start, person.number, one) for person in summary.people for one in person.segments]
     parts = sorted(parts, key=lambda part: -part[0])[:MAX_SEGMENTS]
     traces = []
-    for label in summary.labels:
+    for label in (*summary.labels, UNCLEAR):
         mine = [(number, one) for _, number, one in parts if one.emotion == label.name]
         traces.append(
             {

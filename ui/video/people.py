@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from emotion_model.labels import Label, person_colour
+from emotion_model.labels import UNCLEAR, Label, person_colour
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person
 from ui.cards import bars
@@ -29,7 +29,8 @@ def summary_html(summary: ClipSummary, brief: bool = False) -> str:
 
 def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
     top = max(person.shares, key=lambda name: person.shares[name])
-    rows = [(label.name, person.shares.get(label.name, 0.0) / person.seconds) for label in summary.labels]
+    shown = (*summary.labels, UNCLEAR) if UNCLEAR.name in person.shares else summary.labels
+    rows = [(label.name, person.shares.get(label.name, 0.0) / person.seconds) for label in shown]
     facts = (("Valence", f"{person.valence:+.2f}"), ("Arousal", f"{person.arousal:+.2f}"), ("Changes", person.changes))
     measures = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     moments = "" if brief else "".join(_moment(peak, summary.labels) for peak in person.moments)
@@ -38,7 +39,7 @@ def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
         f'<img class="face" src="{emoji_url(top, summary.labels)}" alt="">'
         f'<div><div class="number">Person {person.number}, '
         f"{clock(person.first)} to {clock(person.last)}</div><h3>Mostly {escape(top)}</h3></div></header>"
-        f'{bars(rows, summary.labels)}<dl class="measures">{measures}</dl>'
+        f'{bars(rows, shown)}<dl class="measures">{measures}</dl>'
         + (f'<div class="moments" role="group" aria-label="Strongest moments">{moments}</div>' if moments else "")
         + "</li>"
     )
