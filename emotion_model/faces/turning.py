@@ -18,6 +18,7 @@ TURNS = (0, 1, 2, 3)
 CONVINCING = 0.88  # mean score of upright faces; the same ones turned have 0.80 to 0.87
 SUREST = 5  # faces whose mean that is: those far behind are blurred, whichever way they are turned
 DOUBT = 0.5  # a score that is no evidence
+MARGIN = 1.1  # so much more evidence it takes to turn a picture; a blurred upright face varies by less
 FRAMES = 3  # of a clip, with faces, that decide its turn
 PATIENCE = 20  # frames without a face after which a clip is looked at turned now and then only
 SELDOM = 10  # frames between two such looks
@@ -74,7 +75,7 @@ def way_up(
     turn = glimpsed.index(max(glimpsed))  # the first of equals: upright
     if turn:
         other = look(turn)
-        if evidence(other) > evidence(found):
+        if evidence(other) > MARGIN * evidence(found):
             return turn, other
     return 0, found
 

@@ -252,6 +252,7 @@ def test_every_package_the_page_needs_is_in_its_requirements():
     distributions = {
         "cv2": "opencv",
         "PIL": "pillow",
+        "pillow_heif": "pillow-heif",
         "huggingface_hub": "huggingface-hub",
         "lazy_loader": "lazy-loader",
         "httpx2": "huggingface-hub",

@@ -28,7 +28,7 @@ def measure(faces: FaceDataset, detector: FaceDetector) -> dict[str, object]:
     for face in faces.images:
         large = cv2.resize(face, (ENLARGED_SIDE, ENLARGED_SIDE), interpolation=cv2.INTER_CUBIC)
         large = cv2.copyMakeBorder(large, border, border, border, border, cv2.BORDER_REPLICATE)
-        found = detector.detect(cv2.cvtColor(large, cv2.COLOR_GRAY2RGB))
+        found = detector.detect(cv2.cvtColor(large, cv2.COLOR_GRAY2RGB), turn=0)  # they are upright
         if found and found[0].box[3] >= ENLARGED_SIDE / 2:
             x, y, width, height = found[0].box
             middle = border + ENLARGED_SIDE / 2

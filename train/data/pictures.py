@@ -119,7 +119,7 @@ def _face(file: Path, detector: FaceDetector, config: ModelConfig) -> tuple[np.n
     found, grey = detector.detect(image), to_grey(image)
     if found:
         framing = config.framing.get(detector.name, Framing())
-        crop = crop_face(grey, found[0].box, found[0].landmarks, framing, config.image_size)
+        crop = crop_face(grey, found[0].box, found[0].landmarks, framing, config.image_size, found[0].turn)
         return crop, "several faces: the largest is used" if len(found) > 1 else ""
     if max(grey.shape) <= READY_CROP_SIDE:
         return resized([grey], config.image_size)[0], "no face found, but small: taken as a cropped face"
