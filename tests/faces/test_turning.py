@@ -133,3 +133,18 @@ def test_a_clip_that_was_stored_upside_down_says_what_the_upright_one_does(yunet
     upside_down = write_clip(tmp_path / "upside_down.mp4", lambda time: film(time)[::-1, ::-1])
     told = emotions(upright)
     assert told and emotions(upside_down) == told
+
+
+def test_a_real_clip_says_the_same_on_its_head(yunet, detector, tmp_path):
+    quick = video_detector(detector)
+    with VideoReader(media("one_face_neutral_to_smile.mp4")) as reader:
+        pictures = [frame.image for frame in reader.frames(0, None)]
+    shares = []
+    for turn in (0, 2):
+        path = tmp_path / f"{turn}.mp4"
+        write_clip(path, lambda time, turn=turn: given(turn, pictures[round(time * 30)]), [i / 30 for i in range(70)])
+        with VideoReader(path) as reader:
+            told = [face.word for frame in analyze(reader, quick) for face in frame.faces]
+        shares.append((len(told), told.count("neutral") / len(told), told.count("happy") / len(told)))
+    assert shares[1] == pytest.approx(shares[0], abs=0.06)
+    assert min(shares[0][1:]) > 0.3
