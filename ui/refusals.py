@@ -8,15 +8,18 @@ from typing import Any
 import gradio as gr
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
 
 NOT_UPLOADED = "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers."
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
 WRONG_KIND = "A value is not of the kind that this endpoint takes: /gradio_api/info lists what each parameter is."
 NOT_UNDERSTOOD = 'The request was not understood: send JSON such as {"data": [...]}, as /gradio_api/info describes it.'
 UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there are."
+TOO_LARGE = "The file is larger than this server takes: make it smaller, or cut it, and try again."
+FULL = "Too many are waiting at the moment: try again in a minute."
 FAILED = "That did not work, and the fault is ours: try once more, or send something else."
 
 
@@ -54,13 +57,24 @@ def _unknown(_: Request, __: Exception) -> JSONResponse:
     return JSONResponse({"error": UNKNOWN, "title": "unknown_endpoint"}, 404)
 
 
+def _refused(_: Request, error: Exception) -> JSONResponse:
+    """As FastAPI answers, but for the two that tell visitors nothing that they could do."""
+    status, detail = getattr(error, "status_code", 500), str(getattr(error, "detail", error))
+    if status == 413:
+        detail = TOO_LARGE
+    elif "Queue is full" in detail:
+        detail = FULL
+    return JSONResponse({"detail": detail, "error": detail}, status, getattr(error, "headers", None))
+
+
 def _failed(_: Request, __: Exception) -> JSONResponse:
     return JSONResponse({"error": FAILED, "title": "failed"}, 500)
 
 
 # For FastAPI, by way of `launch(app_kwargs=...)`.
-EXCEPTION_HANDLERS: dict[type[Exception], Callable[[Request, Exception], JSONResponse]] = {
+EXCEPTION_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     RequestValidationError: _not_understood,
     FnIndexInferError: _unknown,
+    HTTPException: _refused,
     Exception: _failed,
 }

@@ -73,7 +73,7 @@ def _bands(summary: ClipSummary) -> list[dict[str, Any]]:
                 "orientation": "h",
                 "name": label.name,
                 "legendgroup": label.name,
-                "showlegend": False,
+                "showlegend": label is UNCLEAR and bool(mine),  # the others have their areas there
                 "base": [round(one.start, 3) for _, one in mine],
                 "x": [round(one.end - one.start, 3) for _, one in mine],
                 "y": [f"Person {number}" for number, _ in mine],
