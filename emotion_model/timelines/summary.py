@@ -126,9 +126,7 @@ class ClipSummary:
         for face in faces:
             person = self._people.setdefault(face.track_id or 0, Person(face.track_id or 0, time))
             peak = person.peaks.get(face.emotion)
-            if not face.clear:
-                continue
-            if peak is None or face.confidence > peak.probability:
+            if face.clear and (peak is None or face.confidence > peak.probability):
                 thumbnail = None if image_rgb is None else square_crop(image_rgb, face, THUMBNAIL_SIDE)
                 person.peaks[face.emotion] = Peak(time, face.emotion, face.confidence, thumbnail)
 

@@ -151,7 +151,7 @@ class _Track:
         self.centre, self.size, self.seen, self.missed = centre, _size(face), time, False
         smoothed = self.emotions.update(face.probabilities, time, config)
         margin = -CLEAR_MARGIN if self.clear else CLEAR_MARGIN
-        self.clear = bool(smoothed[self.emotions.label] >= face.clear_from + (margin if face.clear_from else 0))
+        self.clear = bool(smoothed[self.emotions.label] >= face.clear_from + margin)
         return replace(
             face,
             track_id=self.number,
