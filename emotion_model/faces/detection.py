@@ -89,10 +89,9 @@ class FaceDetector:
         """
         height, width = image_rgb.shape[:2]
         if turn is None and self.fine and self.name == "yunet":
-            scale = min(1.0, GLANCE_SIDE / max(height, width))
             turn, found = way_up(
                 lambda turn: self._looked(turned(image_rgb, turn)),
-                lambda turn: self._detect_at(turned(image_rgb, turn), scale),
+                lambda turn: self._detect_at(turned(_shrunk(image_rgb, GLANCE_SIDE), turn), 1.0),
             )
         else:
             turn = turn or 0
@@ -170,6 +169,15 @@ def find_yunet() -> Path:
     if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
         raise DetectorError(f"{path} is not the expected {YUNET_FILE} (its sha256 differs): remove it and try again.")
     return path
+
+
+def _shrunk(image_rgb: np.ndarray, side: int) -> np.ndarray:
+    height, width = image_rgb.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image_rgb
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(image_rgb, size, interpolation=_interpolation(scale))
 
 
 def _interpolation(scale: float) -> int:
