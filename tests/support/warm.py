@@ -42,11 +42,11 @@ def interpreter() -> Iterator[str]:
         folder = Path(name)
         address = folder / "socket"
         client = folder / "python"
-        here = Path(__file__).parent
+        here = Path(__file__).resolve().parent
         backend = os.environ.get("KERAS_BACKEND", "")
         client.write_text(CLIENT.format(python=sys.executable, folder=str(here), socket=str(address), backend=backend))
         client.chmod(0o755)
-        server = subprocess.Popen([sys.executable, "-m", "support.warm", str(address), str(client)], cwd=here.parent)
+        server = subprocess.Popen([sys.executable, "-m", "tests.support.warm", str(address), str(client)], cwd=here.parents[1])
         try:
             while not address.exists():
                 if server.poll() is not None:
