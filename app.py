@@ -12,7 +12,8 @@ import tempfile
 
 from emotion_model import EmotionClassifier, EmotionDetector
 from ui.page import SCRIPT, build_page
-from ui.refusals import EXCEPTION_HANDLERS
+from ui.refusals import APP_OPTIONS
+from ui.scripts import bundle
 from ui.theme import STYLE_SHEET, page_theme
 from ui.video.runs import VideoLimits
 
@@ -43,10 +44,10 @@ def serve() -> None:
     page.launch(
         theme=page_theme(),
         css_paths=STYLE_SHEET,
-        js=SCRIPT.read_text(encoding="utf-8"),
+        js=f"() => {{\n{bundle(SCRIPT)}}}",
         max_file_size=round(VideoLimits().megabytes * SPARE_UPLOAD * 2**20),
         footer_links=["api", "gradio"],
-        app_kwargs={"exception_handlers": EXCEPTION_HANDLERS},
+        app_kwargs=APP_OPTIONS,
         run_history=False,
         ssr_mode=False,
         state_session_capacity=SESSIONS,

@@ -1,18 +1,22 @@
-() => {
-  // Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
-  document.documentElement.lang = 'en';
-  const silent = new Set(['status', 'video-status', 'album-status', 'looks']);
-  const announce = () => {
-    for (const id of silent) {
-      const place = document.getElementById(id);
-      if (!place) continue;
-      place.setAttribute('role', 'status');
-      place.setAttribute('aria-live', 'polite');
-      silent.delete(id);
-    }
-    if (!silent.size) watcher.disconnect();
-  };
-  const watcher = new MutationObserver(announce);
-  watcher.observe(document.body, {childList: true, subtree: true});
-  announce();
-}
+// What the page does as a whole, once it is there.
+
+import {keepChoice} from './chooser.js';
+
+keepChoice(navigator.mediaDevices);
+
+// Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
+document.documentElement.lang = 'en';
+const silent = new Set(['status', 'video-status', 'album-status', 'looks']);
+const announce = () => {
+  for (const id of silent) {
+    const place = document.getElementById(id);
+    if (!place) continue;
+    place.setAttribute('role', 'status');
+    place.setAttribute('aria-live', 'polite');
+    silent.delete(id);
+  }
+  if (!silent.size) watcher.disconnect();
+};
+const watcher = new MutationObserver(announce);
+watcher.observe(document.body, {childList: true, subtree: true});
+announce();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -12,22 +13,32 @@ from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
 from ui import cards
 from ui.inputs import for_visitors, photo_input
 
-Shown = tuple[Any, np.ndarray | None, str, str, list[dict[str, Any]] | None]
+LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
+Shown = tuple[Any, Any, Any, Any, Any]
 
 
-def read_photo(detector: EmotionDetector, path: str | None) -> Shown:
-    """The faces of a photo, or why it cannot be read: photo, annotated copy, status, cards, numbers."""
+def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
+    """The faces of a photo, or why it cannot be read: photo, annotated copy, status, cards, numbers.
+
+    Of a large photo it is said at once that it is being looked at.
+    """
     if path is None:
-        return gr.skip(), None, invitation(), "", None
+        yield gr.skip(), None, invitation(), "", None
+        return
     started = time.perf_counter()
     try:
         image = read_image(path)
     except ImageError as error:
-        return None, None, cards.problem(for_visitors(error)), "", None  # an empty frame, not a broken picture
+        yield None, None, cards.problem(for_visitors(error)), "", None  # an empty frame, not a broken picture
+        return
+    height, width = image.shape[:2]
+    if height * width > LARGE:
+        said = f"{width} × {height} pixels: in one as large, small faces are looked for too."
+        yield gr.skip(), gr.skip(), cards.status("Looking for faces …", said, "quiet"), gr.skip(), gr.skip()
     faces = detector.detect(image)
     milliseconds = (time.perf_counter() - started) * 1000
     labels = detector.classifier.config.labels
-    return (
+    yield (
         gr.skip(),
         draw_faces(image, faces, labels),
         cards.summary(faces, milliseconds, detector.faces.name),
@@ -54,8 +65,8 @@ def build_tab(detector: EmotionDetector) -> None:
     with gr.Accordion("The same numbers as JSON", open=False):
         numbers = gr.JSON(label="Faces", show_label=False, elem_id="numbers")
 
-    def show(path: str | None) -> Shown:
-        return read_photo(detector, path)
+    def show(path: str | None) -> Iterator[Shown]:
+        yield from read_photo(detector, path)
 
     # Not `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
     gr.on(

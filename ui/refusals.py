@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NOT_UPLOADED = "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers."
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
@@ -20,7 +21,10 @@ NOT_UNDERSTOOD = 'The request was not understood: send JSON such as {"data": [..
 UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there are."
 TOO_LARGE = "The file is larger than this server takes: make it smaller, or cut it, and try again."
 FULL = "Too many are waiting at the moment: try again in a minute."
+NO_FORM = "The upload was not understood: send it as multipart form data, each file in a field named files."
 FAILED = "That did not work, and the fault is ours: try once more, or send something else."
+
+UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE, "too_large"), 422: (NO_FORM, "bad_request")}
 
 
 class Page(gr.Blocks):
@@ -71,10 +75,38 @@ def _failed(_: Request, __: Exception) -> JSONResponse:
     return JSONResponse({"error": FAILED, "title": "failed"}, 500)
 
 
-# For FastAPI, by way of `launch(app_kwargs=...)`.
-EXCEPTION_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
-    RequestValidationError: _not_understood,
-    FnIndexInferError: _unknown,
-    HTTPException: _refused,
-    Exception: _failed,
+class RefusedUploads:
+    """ASGI middleware: Gradio's upload route answers in words of its own, which no handler of exceptions sees."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, but for the answer to an upload that was refused."""
+        if scope["type"] != "http" or not scope["path"].endswith("/upload"):
+            await self.app(scope, receive, send)
+            return
+        refused = False
+
+        async def answer(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] in UPLOAD_REFUSALS:
+                refused = True
+                error, title = UPLOAD_REFUSALS[message["status"]]
+                await JSONResponse({"error": error, "title": title}, message["status"])(scope, receive, send)
+            elif not refused:
+                await send(message)
+
+        await self.app(scope, receive, answer)
+
+
+# For FastAPI, as `launch(app_kwargs=...)` takes them.
+APP_OPTIONS: dict[str, Any] = {
+    "exception_handlers": {
+        RequestValidationError: _not_understood,
+        FnIndexInferError: _unknown,
+        HTTPException: _refused,
+        Exception: _failed,
+    },
+    "middleware": [Middleware(RefusedUploads)],
 }

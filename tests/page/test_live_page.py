@@ -434,6 +434,46 @@ def test_another_camera_is_chosen_while_one_runs_and_remembered(live_page):
         )
 
 
+def label(page, place):
+    """The name of the camera whose picture is shown there."""
+    return page.evaluate(f"document.querySelector('{place} video')?.srcObject?.getVideoTracks()[0].label")
+
+
+def open_camera(page, tab, place):
+    page.get_by_role("tab", name=tab).click()
+    page.locator(place).get_by_label("Capture from camera").click()
+    page.locator(f"{place} [title='grant webcam access'] button").click()
+    page.wait_for_function(f"document.querySelector('{place} video')?.srcObject?.getVideoTracks().length")
+
+
+@pytest.mark.parametrize("forgotten", ["", "renamed"])  # some browsers give their cameras new ids each time
+def test_photo_and_video_begin_with_the_camera_chosen_last(live_page, forgotten):
+    with live_page(None, flags=TWO_CAMERAS) as page:
+        open_camera(page, "Photo", "#photo")
+        first = label(page, "#photo")
+        page.get_by_label("select input source").click()
+        choice = page.locator("#photo select")
+        other = next(name for name in choice.locator("option").all_inner_texts() if name != first)
+        choice.select_option(label=other)
+        page.wait_for_function(
+            "name => document.querySelector('#photo video').srcObject.getVideoTracks()[0].label === name", arg=other
+        )
+        if forgotten:
+            page.evaluate(
+                """id => {
+                const camera = JSON.parse(localStorage.getItem('emotion-lens-camera'));
+                localStorage.setItem('emotion-lens-camera', JSON.stringify({...camera, id}));
+                }""",
+                forgotten,
+            )
+        page.reload()
+        page.wait_for_selector(".live[data-ready]")
+        open_camera(page, "Video", "#video-clip")
+        assert label(page, "#video-clip") == other
+        page.get_by_role("tab", name="Live").click()
+        assert page.locator("select.camera option:checked").inner_text() == other
+
+
 def test_a_camera_that_is_gone_gives_way_to_the_front_one(live_page, films):
     script = """localStorage.setItem('emotion-lens-camera', JSON.stringify({id: 'gone', name: 'Old camera'}));"""
     with live_page(films["smile"], script=script) as page:

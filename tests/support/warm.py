@@ -46,7 +46,9 @@ def interpreter() -> Iterator[str]:
         backend = os.environ.get("KERAS_BACKEND", "")
         client.write_text(CLIENT.format(python=sys.executable, folder=str(here), socket=str(address), backend=backend))
         client.chmod(0o755)
-        server = subprocess.Popen([sys.executable, "-m", "tests.support.warm", str(address), str(client)], cwd=here.parents[1])
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.warm", str(address), str(client)], cwd=here.parents[1]
+        )
         try:
             while not address.exists():
                 if server.poll() is not None:

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -34,22 +35,30 @@ def analysis(detector) -> Iterator[Analysis]:
 
 
 def test_a_photo_gives_its_copy_cards_and_numbers(detector, photo):
-    _, annotated, status, cards, numbers = read_photo(detector, str(photo))
+    _, annotated, status, cards, numbers = list(read_photo(detector, str(photo)))[-1]
     assert annotated.shape == (512, 512, 3)
     assert "1 face" in status.lower()
     assert "Happy" in cards
     assert [face["emotion"] for face in numbers] == ["happy"]
 
 
+def test_of_a_large_photo_it_is_said_at_once_that_it_is_looked_at(detector, photo, astronaut, tmp_path):
+    Image.fromarray(np.tile(astronaut, (5, 5, 1))).save(tmp_path / "large.jpg")
+    first, last = read_photo(detector, str(tmp_path / "large.jpg"))
+    assert "2560 × 2560" in first[2]
+    assert "25 faces" in last[2]
+    assert len(list(read_photo(detector, str(photo)))) == 1
+
+
 def test_a_photo_that_cannot_be_read_empties_the_frame_and_says_why(detector, broken):
-    photo, annotated, status, cards, numbers = read_photo(detector, broken)
+    photo, annotated, status, cards, numbers = list(read_photo(detector, broken))[-1]
     assert (photo, annotated, cards, numbers) == (None, None, "", None)
     assert "problem" in status
     assert broken not in status
 
 
 def test_no_photo_is_an_invitation(detector):
-    assert "Add a photo" in read_photo(detector, None)[2]
+    assert "Add a photo" in list(read_photo(detector, None))[-1][2]
     assert look(detector, None)[1] == ""
 
 

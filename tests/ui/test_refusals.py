@@ -1,9 +1,17 @@
 """What Gradio would refuse without saying what to do."""
 
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gradio as gr
 import pytest
 from starlette.exceptions import HTTPException
 
-from ui.refusals import EXCEPTION_HANDLERS
+from ui.refusals import APP_OPTIONS, Page
 
 
 @pytest.mark.parametrize(
@@ -15,6 +23,67 @@ from ui.refusals import EXCEPTION_HANDLERS
     ],
 )
 def test_a_refusal_says_what_to_do_and_keeps_its_status(status, detail, said):
-    answer = EXCEPTION_HANDLERS[HTTPException](None, HTTPException(status, detail))
+    answer = APP_OPTIONS["exception_handlers"][HTTPException](None, HTTPException(status, detail))
     assert answer.status_code == status
     assert said in answer.body.decode()
+
+
+@contextmanager
+def serving(work: Callable[[str], str], **limits) -> Iterator[str]:
+    """The address of a small page whose endpoint `/work` calls the function."""
+    with Page() as page:
+        said = gr.Textbox()
+        said.submit(work, said, gr.Textbox(), api_name="work", concurrency_limit=1)
+    page.queue(max_size=1)
+    _, url, _ = page.launch(
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=APP_OPTIONS, **limits
+    )
+    try:
+        yield f"{url}gradio_api"
+    finally:
+        page.close()
+
+
+def answer(url: str, body: bytes, kind: str) -> tuple[int, dict]:
+    request = urllib.request.Request(url, body, {"Content-Type": kind})
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def form(content: bytes) -> tuple[bytes, str]:
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+    return head + content + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+
+
+def test_an_upload_that_is_refused_says_what_to_do():
+    with serving(str.upper, max_file_size=1000) as url:
+        status, paths = answer(f"{url}/upload", *form(b"small"))
+        assert status == 200 and len(paths) == 1
+        status, refusal = answer(f"{url}/upload", *form(bytes(100_000)))
+        assert (status, refusal["title"]) == (413, "too_large") and "make it smaller" in refusal["error"]
+        status, refusal = answer(f"{url}/upload", b"no form at all", "multipart/form-data")
+        assert (status, refusal["title"]) == (400, "bad_request") and "named files" in refusal["error"]
+
+
+def test_a_full_server_asks_to_come_back():
+    begun, go = threading.Event(), threading.Event()
+
+    def work(said: str) -> str:
+        begun.set()
+        go.wait(30)
+        return said
+
+    def call() -> tuple[int, dict]:
+        return answer(f"{url}/call/work", b'{"data": ["x"]}', "application/json")
+
+    with serving(work) as url:
+        assert call()[0] == 200
+        assert begun.wait(30)  # at work
+        assert call()[0] == 200  # waits
+        status, refusal = call()
+        go.set()
+    assert status == 503
+    assert "try again in a minute" in refusal["error"]

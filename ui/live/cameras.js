@@ -1,7 +1,7 @@
 // Which camera: front, back, or one that is connected; remembered in the browser.
 
-const REMEMBERED = 'emotion-lens-camera';
-const FACING = ['user', 'environment'];
+import {FACING, recall, remember} from './remembered.js';
+
 const BACK = /\b(back|rear|environment)\b/i;
 
 export class Cameras {
@@ -48,9 +48,7 @@ export class Cameras {
 
   remember() {
     const {value, selectedOptions} = this.select;
-    try {
-      localStorage.setItem(REMEMBERED, JSON.stringify({id: value, name: selectedOptions[0].text}));
-    } catch { /* a browser that keeps nothing: it is the front camera again next time */ }
+    remember({id: value, name: selectedOptions[0].text});
   }
 }
 
@@ -58,11 +56,4 @@ export class Cameras {
 export function looksAway(track) {
   const {facingMode} = track.getSettings();
   return facingMode ? facingMode === 'environment' : BACK.test(track.label);
-}
-
-function recall() {
-  try {
-    const remembered = JSON.parse(localStorage.getItem(REMEMBERED));
-    return remembered && remembered.id && remembered.name ? remembered : null;
-  } catch { return null; }
 }
