@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -116,10 +118,26 @@ def _shape(port: Any) -> tuple[int | None, ...]:
     return tuple(one.get_length() if one.is_static else None for one in port.partial_shape)
 
 
+def import_openvino() -> Any:
+    """The `openvino` module, which otherwise reports that it was imported, with an id that it keeps in the home folder.
+
+    Raises:
+        ImportError, OSError: it is missing or broken.
+    """
+    telemetry = "openvino_telemetry"
+    if "openvino" not in sys.modules and telemetry not in sys.modules:
+        sys.modules[telemetry] = None  # type: ignore[assignment] # to be imported in vain: openvino takes that for a no
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if sys.modules.get(telemetry, ...) is None:
+            del sys.modules[telemetry]
+
+
 @cache
 def _started() -> tuple[Any, int]:
     try:
-        import openvino
+        openvino = import_openvino()
     except (ImportError, OSError) as error:  # OSError: a library of it is missing
         raise RuntimeUnavailableError(f"OpenVINO cannot start ({error}): pip install openvino") from error
     return openvino.Core(), os.getpid()

@@ -29,6 +29,7 @@ from support.models import TINY, write_config
 from support.pages import BROWSER_FLAGS, WAIT
 from support.paths import ROOT
 
+USE = ("clips/", "faces/", "package/test_command_line.py", "package/test_pipeline.py", "page/", "ui/")  # nobody trains
 PROGRAMS = ("page/", "hub/", "docs/test_docs.py", "package/test_command_line.py", "package/test_faults.py")
 
 
@@ -42,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("training")
         if place.startswith(PROGRAMS):
             item.add_marker("programs")
+
+
+@pytest.fixture(autouse=True)
+def as_users_have_it(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody trains, models and programs run on what users have, not on the backend that the tests train with."""
+    if request.path.relative_to(ROOT / "tests").as_posix().startswith(USE):
+        monkeypatch.delenv("KERAS_BACKEND", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +124,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def detector() -> EmotionDetector:
     """The bundled model behind whichever face detector this machine has."""
-    return EmotionDetector()
+    with environment.as_users_have_it():
+        return EmotionDetector()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from emotion_model.runtime import import_openvino
+
 TRAINING = ("tensorflow", "torch", "jax")
 SERVING = ("openvino", *TRAINING)  # OpenVINO starts fastest and needs the least memory
 
@@ -58,7 +60,7 @@ def choose_backend(backends: Sequence[str] = SERVING) -> str:
     first = [asked] if asked in backends else [name for name in backends if name in sys.modules]
     for name in dict.fromkeys([*first, *backends]):
         try:
-            importlib.import_module(name)
+            import_openvino() if name == "openvino" else importlib.import_module(name)
         except Exception as error:  # a broken installation fails in many ways
             if name == asked or not (isinstance(error, ModuleNotFoundError) and error.name == name):
                 reasons.append(f"{'KERAS_BACKEND=' if name == asked else ''}{name} cannot be used ({error})")

@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -393,7 +392,6 @@ def test_an_interrupted_run_keeps_whole_files_and_says_so(film, tmp_path, number
     process = subprocess.Popen(
         [sys.executable, "-m", "emotion_model", *arguments],
         cwd=ROOT,
-        env=os.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -17,6 +17,7 @@ from emotion_model.download import SILENCE_SECONDS, HubError
 from emotion_model.faces.detection import YUNET_FILE, YUNET_REPO, find_yunet
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 from support.apps import start_app
+from support.environment import of_users
 from support.hub_server import Repo, running_hub
 from support.paths import ROOT
 
@@ -274,7 +275,7 @@ def test_nothing_is_written_outside_the_cache(hub, repo, tmp_path):
     text = f"from emotion_model import EmotionClassifier as C; print(C.from_pretrained({NAME!r}, 'v1').source)"
     variables = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "elsewhere"), "HOME": str(home)}
     variables["MPLCONFIGDIR"] = str(tmp_path / "fonts")  # not ours
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | variables
+    environment = {name: value for name, value in of_users().items() if not name.startswith("HF_")} | variables
     done = subprocess.run(
         [sys.executable, "-c", text],
         cwd=tmp_path / "work",

@@ -20,6 +20,7 @@ from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR
+from support.environment import of_users
 from support.hub_server import Repo, running_hub
 from support.models import TINY
 from support.paths import ROOT
@@ -216,7 +217,7 @@ def test_the_examples_of_the_card_run_as_they_stand(published, photo, pictures, 
         repo = hub.repos[f"models/{NAME}"] = Repo()
         files = [path for path in published.rglob("*") if path.is_file()]
         repo.commit({path.relative_to(published).as_posix(): path.read_bytes() for path in files})
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        environment = {name: value for name, value in of_users().items() if not name.startswith("HF_")}
         environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hub"), "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, "-c", DRIVER],

@@ -1,6 +1,8 @@
 """What the tests, and the programs that they start, run on."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 
@@ -19,3 +21,14 @@ def choose() -> None:
 def of_users(**more: str) -> dict[str, str]:
     """For a program as users start it: with the Keras backend that they have."""
     return {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"} | more
+
+
+@contextmanager
+def as_users_have_it() -> Iterator[None]:
+    """What is loaded meanwhile is loaded as for users, not on the backend that the tests train with."""
+    backend = os.environ.pop("KERAS_BACKEND", None)
+    try:
+        yield
+    finally:
+        if backend:
+            os.environ["KERAS_BACKEND"] = backend

@@ -75,11 +75,11 @@ def test_degraded_faces_stay_faces(smooth):
     assert (changed > 0).mean() > 0.9 and changed.max() < 60
 
 
-def test_intensity_rises_as_a_neutral_face_turns_into_an_expression():
+def test_intensity_rises_as_a_neutral_face_turns_into_an_expression(detector):
     from train.data.fer2013 import load_split
 
     dataset = load_split(fer2013(), "validation").sample(1200)
-    classifier = EmotionClassifier()
+    classifier = detector.classifier
     probabilities = classifier.predict(dataset.images)
     neutral = classifier.emotions.index("neutral")
 
