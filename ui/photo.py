@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
 from ui import cards
