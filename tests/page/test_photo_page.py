@@ -4,7 +4,7 @@ import cv2
 import pytest
 from playwright.sync_api import expect
 
-from support.pages import WAIT, contrast, luminance
+from support.pages import DESKTOP, PHONE, WAIT, contrast, luminance
 
 
 @pytest.fixture
@@ -64,6 +64,7 @@ def test_nothing_is_wider_than_the_window(page, tmp_path, crowd):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@PHONE
 def test_a_picture_without_a_face_is_a_friendly_result(page, tmp_path, landscape):
     cv2.imwrite(str(tmp_path / "landscape.png"), landscape[..., ::-1])
     upload(page, tmp_path / "landscape.png")
@@ -73,6 +74,7 @@ def test_a_picture_without_a_face_is_a_friendly_result(page, tmp_path, landscape
     expect(page.locator(".toast-wrap .error")).to_have_count(0)
 
 
+@DESKTOP
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -93,6 +95,7 @@ def test_a_bad_file_gets_a_sentence_and_the_next_photo_works(page, tmp_path, pho
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
 
 
+@PHONE
 def test_removing_the_photo_clears_the_results(page, photo):
     upload(page, photo)
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
@@ -102,6 +105,7 @@ def test_removing_the_photo_clears_the_results(page, photo):
     expect(page.locator("#annotated img")).to_have_count(0)
 
 
+@PHONE
 def test_a_snapshot_of_the_camera_is_read(page):
     page.locator("#photo").get_by_label("Capture from camera").click()
     page.locator("#photo").get_by_text("Click to Access Webcam").click()
@@ -111,6 +115,7 @@ def test_a_snapshot_of_the_camera_is_read(page):
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
 
 
+@DESKTOP
 def test_a_picture_is_pasted(page, photo):
     png = cv2.imencode(".png", cv2.imread(str(photo)))[1].tolist()
     page.evaluate(
@@ -124,6 +129,7 @@ def test_a_picture_is_pasted(page, photo):
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
 
 
+@DESKTOP
 def test_results_are_announced_and_pictures_are_described_to_screen_readers(page, photo):
     upload(page, photo)
     page.wait_for_selector(".card")
@@ -170,6 +176,7 @@ def test_the_model_tab_states_scores_and_limits(page):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@DESKTOP
 def test_the_model_tab_shows_what_the_network_looks_at(page, photo):
     page.get_by_role("tab", name="Model").click()
     page.locator("#own-photo input[type=file]").set_input_files(photo)
@@ -181,6 +188,7 @@ def test_the_model_tab_shows_what_the_network_looks_at(page, photo):
     expect(looks.locator("img")).to_have_count(0)
 
 
+@PHONE
 @pytest.mark.parametrize(("bad", "said"), [(False, "No face found"), (True, "not a picture")])
 def test_the_model_tab_says_what_is_wrong_with_a_picture(page, tmp_path, landscape, bad, said):
     path = tmp_path / "picture.png"

@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
 from support import clips
-from support.pages import WAIT
+from support.pages import DESKTOP, PHONE, WAIT
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,7 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
         expect(page.locator(f"#video-{gone}").first).not_to_be_visible()
 
 
+@PHONE
 def test_a_recording_is_analysed_at_once(page):
     clip = page.locator("#video-clip")
     page.evaluate("""() => {
@@ -157,6 +158,7 @@ def test_a_recording_is_analysed_at_once(page):
     expect(clip).not_to_contain_text("NaN")
 
 
+@DESKTOP
 def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     page.set_input_files("#video-clip input[type=file]", long_clip)
     expect(page.locator("#video-status progress[value]")).to_be_visible(timeout=WAIT)
@@ -169,6 +171,7 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     assert page.evaluate("document.querySelector('#video-annotated video').duration") < 350
 
 
+@DESKTOP
 def test_another_clip_takes_the_place_of_the_one_in_work(page, long_clip, clip):
     upload, status = "#video-clip input[type=file]", page.locator("#video-status")
     page.set_input_files(upload, long_clip)
@@ -181,6 +184,7 @@ def test_another_clip_takes_the_place_of_the_one_in_work(page, long_clip, clip):
     expect(page.locator("#video-files")).to_contain_text("my_clip_emotions")
 
 
+@PHONE
 def test_a_bad_clip_gets_a_sentence_and_the_next_one_works(page, tmp_path, landscape):
     bad = tmp_path / "bad.mp4"
     bad.write_text("this is no clip")
@@ -192,6 +196,7 @@ def test_a_bad_clip_gets_a_sentence_and_the_next_one_works(page, tmp_path, lands
     expect(page.locator("#video-status")).to_contain_text("No face was seen", timeout=WAIT)
 
 
+@DESKTOP
 def test_a_gif_is_a_clip_too(page, film, tmp_path):
     from PIL import Image
 

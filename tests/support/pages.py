@@ -1,8 +1,12 @@
 """What is measured on a page in Chromium."""
 
 import numpy as np
+import pytest
 
 BROWSER_FLAGS = ("--no-sandbox", "--disable-gpu")
+# What is the same in a window of either size is tested in one of them.
+DESKTOP = pytest.mark.parametrize("window", ["desktop"], indirect=True)
+PHONE = pytest.mark.parametrize("window", ["phone"], indirect=True)
 WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
 
 
