@@ -11,7 +11,7 @@ import numpy as np
 
 from emotion_model.clips.ahead import Ahead
 from emotion_model.clips.frame import VideoFrame
-from emotion_model.clips.gliding import gliding
+from emotion_model.clips.gliding import GLIDE_OVERLAP, gliding
 from emotion_model.clips.reading import VideoReader, sampled
 from emotion_model.clips.scenes import CUT_SIZE, Scenes
 from emotion_model.face import Face
@@ -24,6 +24,8 @@ from emotion_model.timelines.tracking import FaceTracker, TrackingConfig
 BATCH_FRAMES = 16  # classified in one forward pass
 BATCH_PIXELS = 8_000_000  # of the frames in a batch, whatever their size
 GLIDE_SECONDS = 0.1  # for so long faces are taken to move straight on, and are not looked for anew
+REST_SECONDS = 0.3  # for so long those that hardly moved are taken to have moved no more in between
+REST_OVERLAP = 0.6  # of the boxes of two frames: a face that hardly moved
 
 
 @dataclass(frozen=True)
@@ -102,30 +104,71 @@ def _searched(
     """Batches of frames, and where their faces are."""
     queued = iter(frames)
     detect = HeldTurn(detector.detect).detect if detector.name == "yunet" else detector.detect
+    before: list[_Sampled] = []  # the frame before the batch
+    known: list[list[Detection]] = []  # and where its faces are
     while batch := list(islice(queued, size)):
-        yield batch, _found(detect, batch)
+        found = _found(detect, [*before, *batch], known)[len(before) :]
+        yield batch, found
+        before, known = batch[-1:], found[-1:]
 
 
-def _found(detect: Callable[[np.ndarray], list[Detection]], batch: Sequence[_Sampled]) -> list[list[Detection]]:
-    """Where the faces of successive frames are.
+def _found(
+    detect: Callable[[np.ndarray], list[Detection]], frames: Sequence[_Sampled], known: Sequence[list[Detection]]
+) -> list[list[Detection]]:
+    """Where the faces of successive frames are; those of the first ones may be known.
 
-    Finding them costs more than reading them. So they are looked for in one frame of every `GLIDE_SECONDS`; in the
-    frames between they glide, if nothing else than that can have happened: no cut, and no face came or left.
+    Finding them costs more than reading them. So they are looked for in one frame of every `REST_SECONDS`, and between
+    two such frames only where it is not plain that they glided: at rest for so long, or on their way for
+    `GLIDE_SECONDS`, with no cut between, and no face that came or left.
     """
-    found = [detect(batch[0][1])]
-    while (key := len(found) - 1) < len(batch) - 1:
-        until = batch[key][0].time + GLIDE_SECONDS + 1e-6
-        ahead = key + 1
-        while ahead + 1 < len(batch) and batch[ahead + 1][0].time <= until:
-            ahead += 1
-        after = detect(batch[ahead][1])
-        cut = any(cut is not None for _, _, cut in batch[key + 1 : ahead + 1])
-        span = batch[ahead][0].time - batch[key][0].time
-        for frame, image, _ in batch[key + 1 : ahead]:
-            share = (frame.time - batch[key][0].time) / span
-            glided = None if cut else gliding(found[key], after, share)
-            found.append(detect(image) if glided is None else glided)
-        found.append(after)
+    found = list(known) or [detect(frames[0][1])]
+    while (key := len(found) - 1) < len(frames) - 1:
+        end = _last_within(frames, key, REST_SECONDS)
+        after = detect(frames[end][1])
+        found += [*_between(detect, frames[key : end + 1], found[key], after), after]
+    return found
+
+
+def _last_within(frames: Sequence[_Sampled], key: int, seconds: float) -> int:
+    """The last frame so many seconds behind another at most, but at least the next one."""
+    until = frames[key][0].time + seconds + 1e-6
+    return max(key + 1, max(i for i in range(key, len(frames)) if frames[i][0].time <= until))
+
+
+def _between(
+    detect: Callable[[np.ndarray], list[Detection]],
+    frames: Sequence[_Sampled],
+    before: list[Detection],
+    after: list[Detection],
+) -> list[list[Detection]]:
+    """The faces of the frames between the first and the last one, whose faces are known."""
+    if len(frames) < 3:
+        return []
+    if (glided := _glided(frames, before, after)) is not None:
+        return glided
+    middle = min(_last_within(frames, 0, GLIDE_SECONDS), len(frames) - 2)
+    found = detect(frames[middle][1])
+    return [
+        *_between(detect, frames[: middle + 1], before, found),
+        found,
+        *_between(detect, frames[middle:], found, after),
+    ]
+
+
+def _glided(
+    frames: Sequence[_Sampled], before: list[Detection], after: list[Detection]
+) -> list[list[Detection]] | None:
+    """The same, where it is plain without a look at them; else None."""
+    start, span = frames[0][0].time, frames[-1][0].time - frames[0][0].time
+    short = span <= GLIDE_SECONDS + 1e-6
+    if any(cut is not None for _, _, cut in frames[1:]) or not (short or before):  # where nobody is, somebody may come
+        return None
+    found = []
+    for frame, _, _ in frames[1:-1]:
+        faces = gliding(before, after, (frame.time - start) / span, GLIDE_OVERLAP if short else REST_OVERLAP)
+        if faces is None:
+            return None
+        found.append(faces)
     return found
 
 

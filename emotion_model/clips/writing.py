@@ -19,7 +19,8 @@ from emotion_model.clips.sound import Sound
 from emotion_model.files import whole_file
 
 _TICKS = 90_000  # per second; the usual clock of video files, divisible by every common frame rate
-_BT709 = 1  # FFmpeg's number of that colour standard
+_BT709 = 1  # FFmpeg's number of that standard, whose colours and brightness sRGB pictures have
+_BT601 = 6  # likewise; how OpenCV splits colours into brightness and the rest
 _LIMITED_RANGE = 1  # likewise, of the range of values that video usually has
 
 
@@ -100,7 +101,8 @@ class VideoWriter:
         self._video.pix_fmt = "yuv420p"
         context = self._video.codec_context
         context.time_base = Fraction(1, _TICKS)
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
+        context.color_primaries = context.color_trc = _BT709
+        context.colorspace = _BT601
         context.color_range = _LIMITED_RANGE
         if audio is not None and audio.has_audio:
             self._sound = Sound(audio, self._container, start)
@@ -116,8 +118,8 @@ class VideoWriter:
         right, bottom = self._even[0] - self._size[0], self._even[1] - self._size[1]
         if right or bottom:
             image_rgb = cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(image_rgb, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
+        planes = np.asarray(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = self._last = max(round(time * _TICKS), self._last + 1)
         frame.time_base = Fraction(1, _TICKS)
         self._durations[frame.pts] = max(1, round((duration or 1 / self._rate) * _TICKS))

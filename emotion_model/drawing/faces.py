@@ -29,8 +29,8 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     Returns:
         uint8 RGB, of the same shape.
     """
-    canvas = Image.fromarray(np.ascontiguousarray(image_rgb))
-    draw = ImageDraw.Draw(canvas)
+    canvas = image_rgb.copy()
+    size = (canvas.shape[1], canvas.shape[0])
     known = {label.name: label.rgb for label in (*labels, UNCLEAR)}
     colours = [known.get(face.word, Label(face.word).rgb) for face in faces]
     taken: list[tuple[int, int, int, int]] = []
@@ -38,10 +38,10 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     for face, emotion_colour in zip(faces, colours, strict=True):
         colour = emotion_colour if face.track_id is None else Label("", colour=person_colour(face.track_id)).rgb
         x, y, width, height = face.box
-        line = max(2, round(min(min(canvas.size) / 180, width / 14)))  # never so thick that it hides the face
+        line = max(2, round(min(min(size) / 180, width / 14)))  # never so thick that it hides the face
         # A dark rim keeps the colour visible on any picture.
-        draw.rectangle((x - 1, y - 1, x + width, y + height), outline=_PILL, width=line + 2)
-        draw.rectangle((x, y, x + width - 1, y + height - 1), outline=colour, width=line)
+        _outline(canvas, (x - 1, y - 1, width + 2, height + 2), _PILL, line + 2)
+        _outline(canvas, face.box, colour, line)
     for number, (face, colour) in enumerate(zip(faces, colours, strict=True), start=1):
         shown = (number if len(faces) > 1 else "") if face.track_id is None else face.track_id
         prefix = f"{shown}  " if shown else ""
@@ -50,12 +50,35 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
             str(shown) if crowded else prefix + word,
             face.word,
             colour,
-            _text_size(canvas.size, face.box[2], crowded),
+            _text_size(size, face.box[2], crowded),
         )
-        place = _label_place(sprite.size, face.box, canvas.size, taken)
-        taken.append((*place, *sprite.size))
-        canvas.paste(sprite, place, sprite)
-    return np.asarray(canvas)
+        room = (sprite.shape[1], sprite.shape[0])
+        place = _label_place(room, face.box, size, taken)
+        taken.append((*place, *room))
+        _paste(canvas, sprite, place)
+    return canvas
+
+
+def _outline(canvas: np.ndarray, box: tuple[int, int, int, int], colour: tuple[int, int, int], line: int) -> None:
+    """Draw a rectangle's edge, so many pixels thick, along the inside of the box."""
+    x, y, width, height = box
+    across, down = min(line, width), min(line, height)
+    for left, top, wide, high in (
+        (x, y, width, down),
+        (x, y + height - down, width, down),
+        (x, y, across, height),
+        (x + width - across, y, across, height),
+    ):
+        canvas[max(top, 0) : max(top + high, 0), max(left, 0) : max(left + wide, 0)] = colour
+
+
+def _paste(canvas: np.ndarray, sprite: np.ndarray, place: tuple[int, int]) -> None:
+    """Lay uint8 RGBA over the picture; what reaches over its right or lower edge is left out."""
+    x, y = place
+    under = canvas[y : y + sprite.shape[0], x : x + sprite.shape[1]]
+    over = sprite[: under.shape[0], : under.shape[1]].astype(np.uint16)
+    share = over[..., 3:]
+    under[:] = (over[..., :3] * share + under * (255 - share) + 127) // 255
 
 
 def _text_size(canvas: tuple[int, int], face_width: int, crowded: bool) -> int:
@@ -67,8 +90,8 @@ def _text_size(canvas: tuple[int, int], face_width: int, crowded: bool) -> int:
 
 
 @lru_cache(maxsize=256)
-def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: int) -> Image.Image:
-    """A dark pill with emoji and white text, readable on any picture; its rim has the emotion's colour."""
+def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: int) -> np.ndarray:
+    """A dark pill with emoji and white text, readable on any picture, uint8 RGBA; its rim has the emotion's colour."""
     lettering = font(text, size)
     left, top, right, bottom = lettering.getbbox(text)
     padding, emoji = max(3, size // 3), round(size * 1.35)
@@ -83,7 +106,7 @@ def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: i
     face = Image.fromarray(draw_emoji(emotion, emoji))
     sprite.alpha_composite(face, (padding, (sprite.height - emoji) // 2))
     draw.text((padding + emoji + padding * 0.8, sprite.height / 2), text, fill=WHITE, font=lettering, anchor="lm")
-    return sprite
+    return np.asarray(sprite)
 
 
 def _label_place(
