@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import threading
@@ -19,6 +20,15 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" or "max PERIOD"
 
 class RuntimeUnavailableError(RuntimeError):
     """OpenVINO cannot be used here; the message says why and what to do."""
+
+    def tell(self) -> None:
+        """Warn of it, once in a program: for the face detector and for the network the reason is the same."""
+        _warn(f"{self} Until then Keras names the emotions and OpenCV looks for the faces, more slowly.")
+
+
+@cache
+def _warn(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
 
 
 class Network:
@@ -40,7 +50,7 @@ class Network:
             prepared: takes the `openvino.Model` that was read, gives the one to compile.
 
         Raises:
-            RuntimeUnavailableError: openvino is missing or broken, or this process was forked after it had started.
+            RuntimeUnavailableError: openvino is missing, too old or broken, or this process was forked after it had started.
             RuntimeError: this is no network that it can run.
         """
         core = _core()
@@ -122,13 +132,16 @@ def import_openvino() -> Any:
     """The `openvino` module, which otherwise reports that it was imported, with an id that it keeps in the home folder.
 
     Raises:
-        ImportError, OSError: it is missing or broken.
+        Exception: it is missing, too old or broken, in one of many ways.
     """
     telemetry = "openvino_telemetry"
     if "openvino" not in sys.modules and telemetry not in sys.modules:
         sys.modules[telemetry] = None  # type: ignore[assignment] # to be imported in vain: openvino takes that for a no
     try:
-        return importlib.import_module("openvino")
+        openvino = importlib.import_module("openvino")
+        if not hasattr(openvino, "Core"):
+            raise ImportError(f"version {getattr(openvino, '__version__', 'unknown')} is too old")
+        return openvino
     finally:
         if sys.modules.get(telemetry, ...) is None:
             del sys.modules[telemetry]
@@ -137,10 +150,9 @@ def import_openvino() -> Any:
 @cache
 def _started() -> tuple[Any, int]:
     try:
-        openvino = import_openvino()
-    except (ImportError, OSError) as error:  # OSError: a library of it is missing
-        raise RuntimeUnavailableError(f"OpenVINO cannot start ({error}): pip install openvino") from error
-    return openvino.Core(), os.getpid()
+        return import_openvino().Core(), os.getpid()
+    except Exception as error:  # a broken installation fails in many ways
+        raise RuntimeUnavailableError(f"OpenVINO cannot start ({error}): pip install -U openvino.") from error
 
 
 def _core() -> Any:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from emotion_model.runtime import Network
+from emotion_model.runtime import Network, RuntimeUnavailableError
 
 STRIDES = (8, 16, 32)  # pixels between the places at which the network looks for faces of three sizes
 DIVISOR = 32  # pixels; the sides of the network's input are multiples of it
@@ -49,9 +49,11 @@ def load_yunet(path: Path, score_threshold: float, overlap: float) -> YuNet:
     """
     try:
         return OpenVinoYuNet(path, score_threshold, overlap)
-    except RuntimeError as error:  # RuntimeUnavailableError among them
-        _log.warning("%s OpenCV looks for faces.", error)
-        return OpenCvYuNet(path, score_threshold, overlap)
+    except RuntimeUnavailableError as error:
+        error.tell()
+    except RuntimeError as error:
+        _log.warning("%s: OpenVINO cannot run it (%s); OpenCV looks for faces.", path, error)
+    return OpenCvYuNet(path, score_threshold, overlap)
 
 
 class OpenCvYuNet:

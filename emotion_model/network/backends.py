@@ -62,7 +62,9 @@ def choose_backend(backends: Sequence[str] = SERVING) -> str:
         try:
             import_openvino() if name == "openvino" else importlib.import_module(name)
         except Exception as error:  # a broken installation fails in many ways
-            if name == asked or not (isinstance(error, ModuleNotFoundError) and error.name == name):
+            missing = isinstance(error, ModuleNotFoundError) and error.name == name
+            # Of OpenVINO the program has been told, or will be when it looks for faces.
+            if name == asked or not (missing or name == "openvino"):
                 reasons.append(f"{'KERAS_BACKEND=' if name == asked else ''}{name} cannot be used ({error})")
             continue
         if reasons:

@@ -170,7 +170,7 @@ def start_engine(path: Path, config: ModelConfig, model: Callable[[], Any]) -> E
         try:
             return OpenVinoEngine.of_onnx(onnx)
         except RuntimeUnavailableError as error:
-            _log.warning("%s Keras serves.", error)
+            error.tell()
         except RuntimeError as error:
             _log.warning("%s: OpenVINO cannot run its ONNX form (%s); Keras serves.", path, error)
     loaded = model()

@@ -41,6 +41,23 @@ def test_a_backend_that_cannot_serve_is_named_and_the_next_one_serves():
     assert "KERAS_BACKEND=theano: choose openvino, tensorflow, torch or jax; Keras runs on openvino" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("raise OSError('libopenvino.so: cannot open it')", "libopenvino.so: cannot open it"),
+        ("__version__ = '2021.4'", "version 2021.4 is too old"),
+    ],
+    ids=["broken", "too old"],
+)
+def test_without_openvino_other_runtimes_serve_and_one_sentence_says_why(tmp_path, photo, content, reason):
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text(content)
+    ended = run("-m", "emotion_model", "image", photo, PYTHONPATH=str(tmp_path), KERAS_BACKEND="")
+    assert ended.returncode == 0 and "happy" in ended.stdout, ended.stderr
+    assert ended.stderr.count("OpenVINO") == 1, ended.stderr
+    assert f"OpenVINO cannot start ({reason}): pip install -U openvino. Until then Keras" in ended.stderr
+
+
 def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path, warm_python):
     disk = tmp_path / "disk"
     disk.mkdir()
