@@ -50,7 +50,8 @@ class Network:
             prepared: takes the `openvino.Model` that was read, gives the one to compile.
 
         Raises:
-            RuntimeUnavailableError: openvino is missing, too old or broken, or this process was forked after it had started.
+            RuntimeUnavailableError: openvino is missing, too old or broken, or this process was forked after it had
+                started.
             RuntimeError: this is no network that it can run.
         """
         core = _core()
