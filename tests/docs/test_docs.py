@@ -1,5 +1,6 @@
 """What README and docs show, run as it stands; only the address of the page is that of the app under test."""
 
+import json
 import math
 import os
 import re
@@ -56,8 +57,9 @@ def test_the_python_calls_of_the_api(run, text):
 
 
 def test_the_curl_calls_of_the_api(run):
-    (text,) = snippets("api.md", "curl", "bash")
+    text, quick = snippets("api.md", "curl", "bash")
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
+    assert json.loads(run(["bash", "-euo", "pipefail", "-c"], quick))["data"][0]["emotion"] == "happy"
     assert printed.count("event: complete") == 4
     assert printed.count('"happy"') >= 3 and '"face_id"' in printed and '"colour"' in printed
 
