@@ -11,11 +11,11 @@ from typing import Any
 class Ahead:
     """Runs an iterator in a thread of its own, a few items ahead; whatever it raises is raised here."""
 
-    def __init__(self, items: Iterator[Any], size: int) -> None:
+    def __init__(self, items: Iterator[Any], size: int, name: str) -> None:
         self._items = items
         self._queue: queue.Queue[tuple[bool, Any]] = queue.Queue(size)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def _run(self) -> None:
         try:

@@ -87,8 +87,8 @@ def analyze(
     size = int(min(max(BATCH_PIXELS // (reader.width * reader.height), 1), BATCH_FRAMES))
     # Three things at a time: reading frames, looking for their faces, naming the emotions of those found before.
     with (
-        Ahead(_looked_at(reader, config), size) as frames,
-        Ahead(_searched(frames, detector.faces, size), 1) as batches,
+        Ahead(_looked_at(reader, config), size, "decode") as frames,
+        Ahead(_searched(frames, detector.faces, size), 1, "search") as batches,
     ):
         for batch, detections in batches:
             found = detector.detect_many((one[1] for one in batch), detections)

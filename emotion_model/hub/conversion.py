@@ -25,8 +25,13 @@ CONVERTERS = ("torch", "transformers", "onnx", "onnxscript")
 TOLERANCE = 1e-4  # between the probabilities of two forms
 
 
-def write_onnx(classifier: EmotionClassifier, folder: Path) -> ModelConfig:
+def write_onnx(classifier: EmotionClassifier, folder: Path, module: Any = None) -> ModelConfig:
     """Write a network's ONNX form into `folder`; returns its config, which now names the file.
+
+    Args:
+        classifier: the network.
+        folder: where to.
+        module: the same network as `torch_module` gives it, where it has been made already.
 
     Raises:
         ModelError: a package is missing, the network is not one that `build_model` builds, or its ONNX form gives other
@@ -35,7 +40,7 @@ def write_onnx(classifier: EmotionClassifier, folder: Path) -> ModelConfig:
     require_packages(CONVERTERS, "the ONNX form")
     config = classifier.config
     path = folder / Path(str(config.weights["file"])).with_suffix(".onnx").name
-    save_onnx(torch_module(classifier), config, path)
+    save_onnx(module or torch_module(classifier), config, path)
     content = path.read_bytes()
     faces = sample_faces(config.image_size)
     require_equal("ONNX", OpenVinoEngine.of_onnx(content).probabilities(faces), keras_answers(classifier, faces))
@@ -74,7 +79,7 @@ def require_equal(form: str, probabilities: np.ndarray, expected: np.ndarray) ->
     """
     difference = float(np.abs(probabilities - expected).max())
     if not difference < TOLERANCE:
-        raise ModelError(f"{form} differs from Keras by {difference:.2g}: the model is not published.")
+        raise ModelError(f"{form} differs from Keras by {difference:.2g}: it is not made of this model.")
 
 
 def torch_module(classifier: EmotionClassifier) -> Any:

@@ -63,7 +63,7 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
 
     shutil.copyfile(source, out / config.weights["file"])
     module = torch_module(classifier)
-    config = write_onnx(classifier, out)
+    config = write_onnx(classifier, out, module)
     drawn = {FIGURES_KEY: [path.name for path in found]}
     _write_json(out / CONFIG_FILE, json.loads(config.to_json()) | drawn | _transformers_keys(config))
     _write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))

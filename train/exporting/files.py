@@ -34,3 +34,6 @@ def move_in(made: Path, folder: Path) -> None:
     with ExitStack() as moved:  # ends in the reverse order
         for path in sorted(made.iterdir(), key=lambda path: path.name != CONFIG_FILE):
             shutil.copyfile(path, moved.enter_context(whole_file(folder / path.name)))
+    for weights in made.glob("*.keras"):  # an ONNX form of the model before would lie there for nothing
+        if not (made / weights.name).with_suffix(".onnx").exists():
+            (folder / weights.name).with_suffix(".onnx").unlink(missing_ok=True)
