@@ -140,6 +140,8 @@ def as_rgb(image: Picture) -> np.ndarray:
         return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)
     if channels == 4:
         return _over_white(image)
+    if image.strides[2] < 0:  # `bgr[..., ::-1]`: one quick copy now, where every step would make a slow one
+        return cv2.cvtColor(image[..., ::-1], cv2.COLOR_BGR2RGB)
     return image
 
 

@@ -140,6 +140,12 @@ def test_malformed_base64_is_refused(text, code):
     assert refusal.value.code == code
 
 
+def test_a_frame_of_opencv_seen_from_behind_is_rgb(astronaut):
+    bgr = np.ascontiguousarray(astronaut[..., ::-1])
+    rgb = as_rgb(bgr[..., ::-1])
+    assert np.array_equal(rgb, astronaut) and rgb.flags.c_contiguous  # whatever reads it next is quick
+
+
 @pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1), (5, 4, 3), (5, 4, 4)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_arrays_of_any_common_kind_become_rgb_and_grey(shape, dtype):
