@@ -133,7 +133,7 @@ def import_openvino() -> Any:
     """The `openvino` module, which otherwise reports that it was imported, with an id that it keeps in the home folder.
 
     Raises:
-        Exception: it is missing, too old or broken, in one of many ways.
+        RuntimeUnavailableError: it is missing, too old or broken.
     """
     telemetry = "openvino_telemetry"
     if "openvino" not in sys.modules and telemetry not in sys.modules:
@@ -143,6 +143,8 @@ def import_openvino() -> Any:
         if not hasattr(openvino, "Core"):
             raise ImportError(f"version {getattr(openvino, '__version__', 'unknown')} is too old")
         return openvino
+    except Exception as error:  # a broken installation fails in many ways
+        raise RuntimeUnavailableError(f"OpenVINO cannot start ({error}): pip install -U openvino.") from error
     finally:
         if sys.modules.get(telemetry, ...) is None:
             del sys.modules[telemetry]
@@ -150,10 +152,7 @@ def import_openvino() -> Any:
 
 @cache
 def _started() -> tuple[Any, int]:
-    try:
-        return import_openvino().Core(), os.getpid()
-    except Exception as error:  # a broken installation fails in many ways
-        raise RuntimeUnavailableError(f"OpenVINO cannot start ({error}): pip install -U openvino.") from error
+    return import_openvino().Core(), os.getpid()
 
 
 def _core() -> Any:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from emotion_model.runtime import import_openvino
+from emotion_model.runtime import RuntimeUnavailableError, import_openvino
 
 TRAINING = ("tensorflow", "torch", "jax")
 SERVING = ("openvino", *TRAINING)  # OpenVINO starts fastest and needs the least memory
@@ -31,12 +31,12 @@ def import_keras(backends: Sequence[str] = SERVING) -> Any:
     """
     if "keras" not in sys.modules:
         asked = os.environ.get("KERAS_BACKEND")
-        os.environ["KERAS_BACKEND"] = choose_backend(backends)
         try:
+            choose_backend(backends)
             importlib.import_module("keras")
         finally:  # what this program starts decides for itself
             if asked is None:
-                del os.environ["KERAS_BACKEND"]
+                os.environ.pop("KERAS_BACKEND", None)
             else:
                 os.environ["KERAS_BACKEND"] = asked
     return sys.modules["keras"]
@@ -45,7 +45,7 @@ def import_keras(backends: Sequence[str] = SERVING) -> Any:
 def choose_backend(backends: Sequence[str] = SERVING) -> str:
     """The backend that KERAS_BACKEND names, else the framework that the program has imported, else the first one here.
 
-    One that cannot be used is told of in a warning, and the next one serves.
+    One that cannot be used is told of in a warning, and the next one serves. KERAS_BACKEND names it from then on.
 
     Args:
         backends: those that will do, the best first.
@@ -60,12 +60,15 @@ def choose_backend(backends: Sequence[str] = SERVING) -> str:
     first = [asked] if asked in backends else [name for name in backends if name in sys.modules]
     for name in dict.fromkeys([*first, *backends]):
         try:
+            os.environ["KERAS_BACKEND"] = name  # TensorFlow imports Keras along with itself
             import_openvino() if name == "openvino" else importlib.import_module(name)
         except Exception as error:  # a broken installation fails in many ways
-            missing = isinstance(error, ModuleNotFoundError) and error.name == name
-            # Of OpenVINO the program has been told, or will be when it looks for faces.
-            if name == asked or not (missing or name == "openvino"):
-                reasons.append(f"{'KERAS_BACKEND=' if name == asked else ''}{name} cannot be used ({error})")
+            reason = error.__cause__ if isinstance(error, RuntimeUnavailableError) else error
+            missing = isinstance(reason, ModuleNotFoundError) and reason.name == name
+            if isinstance(error, RuntimeUnavailableError) and name != asked and not missing:
+                error.tell()  # as whatever else runs on OpenVINO does, and once only
+            elif name == asked or not missing:
+                reasons.append(f"{'KERAS_BACKEND=' if name == asked else ''}{name} cannot be used ({reason})")
             continue
         if reasons:
             _log.warning("%s; Keras runs on %s.", "; ".join(reasons), name)

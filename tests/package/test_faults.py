@@ -56,6 +56,9 @@ def test_without_openvino_other_runtimes_serve_and_one_sentence_says_why(tmp_pat
     assert ended.returncode == 0 and "happy" in ended.stdout, ended.stderr
     assert ended.stderr.count("OpenVINO") == 1, ended.stderr
     assert f"OpenVINO cannot start ({reason}): pip install -U openvino. Until then Keras" in ended.stderr
+    asked = run("-m", "emotion_model", "image", photo, PYTHONPATH=str(tmp_path), KERAS_BACKEND="openvino")
+    assert asked.returncode == 0 and "happy" in asked.stdout, asked.stderr
+    assert f"KERAS_BACKEND=openvino cannot be used ({reason}); Keras runs on tensorflow" in asked.stderr
 
 
 def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path, warm_python):
