@@ -2,6 +2,7 @@
 
 python -m emotion_model image PATH... [--json] [--save OUT]
 python -m emotion_model video CLIP... [--csv OUT] [--json OUT] [--annotated OUT] [--vtt OUT] [--plot OUT] [--fps N]
+python -m emotion_model archive SOURCE... --out DIR [--rate N] [--workers N] [--address ADDRESS] [--annotated]
 python -m emotion_model info [--json]
 python -m emotion_model hub push|deploy|card ...
 
@@ -13,20 +14,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from emotion_model import (
-    DetectorError,
-    EmotionClassifier,
-    EmotionDetector,
-    EmotionEnsemble,
-    FaceDetector,
-    ModelError,
-    __version__,
-)
-from emotion_model.commands import image, info, video
+from emotion_model import DetectorError, EmotionDetector, ModelError, __version__
+from emotion_model.commands import archive, image, info, video
 from emotion_model.commands.results import EXIT_UNUSABLE
 from emotion_model.faces.detection import DETECTORS
 
-COMMANDS = {"image": image, "video": video, "info": info}
+COMMANDS = {"image": image, "video": video, "archive": archive, "info": info}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,8 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         return hub(arguments[1:])
     options = command_parser().parse_args(arguments)
     try:
-        classifier = _load(options.model)
-        detector = EmotionDetector(classifier, FaceDetector(options.detector))
+        detector = EmotionDetector.load(options.model or (), options.detector)
     except (ModelError, DetectorError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
@@ -68,14 +60,6 @@ def command_parser() -> argparse.ArgumentParser:
         one.add_argument("--detector", choices=DETECTORS, help="face detector (default: EMOTION_DETECTOR or auto)")
     commands.add_parser("hub", help="publish the model and the page on the Hugging Face Hub")
     return parser
-
-
-def _load(paths: list[str] | None) -> EmotionClassifier | EmotionEnsemble:
-    """The model at these paths, their mean if there are several; without any, the one of the environment."""
-    if not paths:
-        return EmotionClassifier.from_environment()
-    members = [EmotionClassifier.load(path) for path in paths]
-    return members[0] if len(members) == 1 else EmotionEnsemble(members)
 
 
 if __name__ == "__main__":

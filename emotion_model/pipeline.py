@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from emotion_model.faces.cropping import Framing, crop_face
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import Picture, as_rgb, to_grey
 from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.ensemble import EmotionEnsemble
 from emotion_model.network.protocol import Classifier
 
 
@@ -48,6 +50,22 @@ class EmotionDetector:
             ModelError: the model cannot be had.
         """
         return cls(EmotionClassifier.from_pretrained(repo_id, revision))
+
+    @classmethod
+    def load(cls, models: Sequence[str | Path] = (), faces: str | None = None) -> EmotionDetector:
+        """A detector with the model at a path, or with the mean of those at several; without any, the environment's.
+
+        Args:
+            models: as for `EmotionClassifier.load`.
+            faces: name of the face detector, as for `FaceDetector`.
+
+        Raises:
+            ModelError: a model cannot be loaded.
+            DetectorError: there is no such face detector here.
+            ValueError: the models do not have the same labels.
+        """
+        members = [EmotionClassifier.load(path) for path in models] or [EmotionClassifier.from_environment()]
+        return cls(members[0] if len(members) == 1 else EmotionEnsemble(members), FaceDetector(faces))
 
     def detect(self, image: Picture) -> list[Face]:
         """Every face in a picture, the largest first; an empty list where there is none.

@@ -29,8 +29,23 @@ from support.models import TINY, write_config
 from support.pages import BROWSER_FLAGS, WAIT
 from support.paths import ROOT
 
-USE = ("clips/", "faces/", "package/test_command_line.py", "package/test_pipeline.py", "page/", "ui/")  # nobody trains
-PROGRAMS = ("page/", "hub/", "docs/test_docs.py", "package/test_command_line.py", "package/test_faults.py")
+USE = (
+    "archives/",
+    "clips/",
+    "faces/",
+    "package/test_command_line.py",
+    "package/test_pipeline.py",
+    "page/",
+    "ui/",
+)  # nobody trains
+PROGRAMS = (
+    "archives/test_archive.py",
+    "page/",
+    "hub/",
+    "docs/test_docs.py",
+    "package/test_command_line.py",
+    "package/test_faults.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from emotion_model.pipeline import EmotionDetector
 from emotion_model.timelines.tracking import FaceTracker, TrackingConfig
 
 BATCH_FRAMES = 16  # classified in one forward pass
+BATCH_HAIR = 1e-3  # of a batch: by so much early, a frame belongs to it
 BATCH_PIXELS = 8_000_000  # of the frames in a batch, whatever their size
 GLIDE_SECONDS = 0.1  # for so long faces are taken to move straight on, and are not looked for anew
 REST_SECONDS = 0.3  # for so long those that hardly moved are taken to have moved no more in between
@@ -54,7 +55,7 @@ class AnalyzedFrame:
     Attributes:
         index: its number in the clip, from 0.
         time: seconds of the clip's clock.
-        faces: tracked, the largest first; empty if there are none.
+        faces: the largest first; empty if there are none.
         image: uint8 RGB `(height, width, 3)`, or None.
         cut: time of the last scene cut since the frame before, or None.
     """
@@ -83,30 +84,65 @@ def analyze(
         MediaError: the part that is asked for is empty or too long, or the clip cannot be read on.
     """
     config = config or VideoConfig()
-    tracker = FaceTracker(config.tracking)
-    size = int(min(max(BATCH_PIXELS // (reader.width * reader.height), 1), BATCH_FRAMES))
+    return followed(look(reader, detector, config), FaceTracker(config.tracking))
+
+
+def look(reader: VideoReader, detector: EmotionDetector, config: VideoConfig) -> Iterator[AnalyzedFrame]:
+    """The same faces, each frame by itself: nobody has an id yet, and nothing is smoothed.
+
+    Raises:
+        MediaError: as `analyze`.
+    """
+    size = _batch_size(reader)
     # Three things at a time: reading frames, looking for their faces, naming the emotions of those found before.
     with (
         Ahead(_looked_at(reader, config), size, "decode") as frames,
-        Ahead(_searched(frames, detector.faces, size), 1, "search") as batches,
+        Ahead(_searched(_batches(frames, reader, config), detector.faces), 1, "search") as batches,
     ):
         for batch, detections in batches:
             found = detector.detect_many((one[1] for one in batch), detections)
             for (frame, image, cut), faces in zip(batch, found, strict=True):
-                if cut is not None:
-                    tracker.cut()
-                yield AnalyzedFrame(frame.index, frame.time, tracker.update(faces, frame.time), image, cut)
+                yield AnalyzedFrame(frame.index, frame.time, faces, image, cut)
+
+
+def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Iterator[AnalyzedFrame]:
+    """Frames with the ids and the smoothed emotions that a tracker gives their faces."""
+    for frame in frames:
+        if frame.cut is not None:
+            tracker.cut()
+        yield replace(frame, faces=tracker.update(frame.faces, frame.time))
+
+
+def batch_seconds(reader: VideoReader, config: VideoConfig) -> float:
+    """How much of the clip is looked at in one go."""
+    return _batch_size(reader) / min(config.rate or math.inf, reader.rate)
+
+
+def batch_start(number: int, step: float) -> float:
+    """When a batch begins, of batches that take so many seconds: a hair early, as clocks of clips are rounded."""
+    return max(number - BATCH_HAIR, 0.0) * step
+
+
+def _batch_size(reader: VideoReader) -> int:
+    return int(min(max(BATCH_PIXELS // (reader.width * reader.height), 1), BATCH_FRAMES))
+
+
+def _batches(frames: Iterable[_Sampled], reader: VideoReader, config: VideoConfig) -> Iterator[list[_Sampled]]:
+    """The frames in batches that begin at fixed times: wherever reading began, they are the same from there on."""
+    step, most = batch_seconds(reader, config), 2 * _batch_size(reader)
+    for _, together in groupby(frames, lambda one: math.floor((one[0].time - config.start) / step + BATCH_HAIR)):
+        while batch := list(islice(together, most)):  # where frames follow each other faster than the clip says
+            yield batch
 
 
 def _searched(
-    frames: Iterable[_Sampled], detector: FaceDetector, size: int
+    batches: Iterable[list[_Sampled]], detector: FaceDetector
 ) -> Iterator[tuple[list[_Sampled], list[list[Detection]]]]:
-    """Batches of frames, and where their faces are."""
-    queued = iter(frames)
+    """The batches, and where the faces of their frames are."""
     detect = HeldTurn(detector.detect).detect if detector.name == "yunet" else detector.detect
     before: list[_Sampled] = []  # the frame before the batch
     known: list[list[Detection]] = []  # and where its faces are
-    while batch := list(islice(queued, size)):
+    for batch in batches:
         found = _found(detect, [*before, *batch], known)[len(before) :]
         yield batch, found
         before, known = batch[-1:], found[-1:]

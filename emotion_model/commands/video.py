@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +12,7 @@ from tqdm import tqdm
 import emotion_model
 from emotion_model import EmotionDetector, ImageError, TrackingConfig
 from emotion_model.clips.limits import MediaError
+from emotion_model.commands.interrupts import interruptible
 from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_UNUSABLE, status_of, target_of, tell_failure
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary
@@ -101,29 +99,12 @@ def _analyzed(
     """The run over a clip, at its end, with a progress bar on the way."""
     with (
         emotion_model.VideoRun(reader, detector, outputs, config) as run,
-        _interruptible(run),
+        interruptible(run),
         tqdm(total=100, desc=name, unit="%", disable=None, bar_format=PROGRESS_BAR) as bar,
     ):
         for progress in run:
             bar.update(progress.fraction * 100 - bar.n)
     return run
-
-
-@contextmanager
-def _interruptible(run: VideoRun) -> Iterator[None]:
-    """Ctrl-C, or a polite kill, ends the run with whole files; a second one ends it at once, without."""
-
-    def stop(number: int, _: object) -> None:
-        if run.stopped:
-            raise KeyboardInterrupt
-        run.stop()
-
-    before = [(one, signal.signal(one, stop)) for one in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        yield
-    finally:
-        for one, handler in before:
-            signal.signal(one, handler)
 
 
 def _clip_sentence(summary: ClipSummary) -> str:

@@ -1,0 +1,1 @@
+"""Thousands of recordings -> one table of everybody's emotions; needs `requirements-archive.txt`."""

@@ -1,0 +1,224 @@
+"""The folder of an archive: its tables in parts, and the table of files, which says what counts.
+
+    archive.json        the model, the detector and the rate: the same for all rows
+    files.parquet       what became of each file; what it does not name is not there yet
+    faces/part-*.parquet, people/part-*.parquet
+    annotated/          the annotated copies, if there are any
+
+Rows wait in memory until a part is worth a file. A part is written beside its place and moved there; then the table of
+files is, which names it. Whatever ends the program in between leaves parts that the table does not name: they are
+removed when the folder is opened again, and their files are read anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import IO, Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: two programs on one folder are not kept apart there
+    fcntl = None  # type: ignore[assignment]
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emotion_model.archives.reading import Result
+from emotion_model.archives.tables import FILES, faces_schema, files_table, people_schema
+from emotion_model.files import whole_file
+
+COMMIT_ROWS = 250_000  # of faces in a part
+COMMIT_SECONDS = 20.0  # after which what is done is written, however little
+RECORD_NAME, FILES_NAME = "archive.json", "files.parquet"
+
+
+class FolderError(ValueError):
+    """The folder cannot be used; the message says why and what to do."""
+
+
+class ArchiveFolder:
+    """The folder of an archive, opened by one program at a time.
+
+        with ArchiveFolder(Path("out"), record) as folder:
+            folder.add(result)
+
+    Attributes:
+        path: where it lies.
+        files: the row of every file that the table of files has, by its source.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+        """Open or begin an archive; `record` is what its rows have in common.
+
+        Raises:
+            FolderError: another program uses it, it has rows of another model or rate, or it is no such folder.
+            OSError: it cannot be written.
+        """
+        self.path, self._record = path, record
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise FolderError(f"{path} is a file: choose a folder.") from error
+        strange = [one.name for one in path.iterdir() if not one.name.startswith(".")]
+        if strange and not (path / RECORD_NAME).exists():
+            raise FolderError(f"{path} has other files in it ({strange[0]}): choose an empty or a new folder.")
+        self._lock = _locked(path)
+        try:
+            self._agree()
+            self._sweep()
+        except BaseException:
+            self._lock.close()
+            raise
+        self._faces, self._people = faces_schema(record["emotions"]), people_schema(record["emotions"])
+        self._waiting: list[tuple[Result, LongTable | None]] = []
+        self._rows = self._long = 0
+        self._committed = time.monotonic()
+
+    def _agree(self) -> None:
+        file = self.path / RECORD_NAME
+        if not file.exists():
+            with whole_file(file) as partial:
+                partial.write_text(json.dumps(self._record, indent=1) + "\n", encoding="utf-8")
+            return
+        before = json.loads(file.read_text(encoding="utf-8"))
+        for name, value in self._record.items():
+            if before.get(name) != value:
+                raise FolderError(
+                    f"{self.path} was begun with another {name.replace('_', ' ')} ({before.get(name)} instead of "
+                    f"{value}): use another folder, or the same settings as then."
+                )
+
+    def _sweep(self) -> None:
+        """Read what counts, and remove what does not."""
+        table = self.path / FILES_NAME
+        rows = pq.read_table(table, schema=FILES).to_pylist() if table.exists() else []
+        self.files: dict[str, dict[str, Any]] = {row["source"]: row for row in rows}
+        parts = {row["part"] for row in rows if row["part"] is not None}
+        self._part = max(parts, default=0)
+        for folder in (self.path / "faces", self.path / "people"):
+            folder.mkdir(exist_ok=True)
+            for file in folder.iterdir():
+                if file.name.startswith(".partial-") or _number(file) not in parts:
+                    file.unlink()
+        for file in (*self.path.glob(".partial-*"), *self.path.glob("annotated/.partial-*")):
+            file.unlink()
+
+    def is_done(self, source: str) -> bool:
+        """Whether a file's rows are there."""
+        return source in self.files and self.files[source]["status"] == "done"
+
+    def add(self, result: Result, long: LongTable | None = None) -> None:
+        """Take in what became of a file; it is written soon, together with others.
+
+        Args:
+            result: its row in the table of files, and its rows in the others.
+            long: the rows of its faces, if they were too many for a table in memory.
+        """
+        self._waiting.append((result, long))
+        self._rows += result.faces.num_rows if result.faces is not None else 0
+        if long or self._rows >= COMMIT_ROWS:
+            self.commit()
+
+    def long_table(self) -> LongTable:
+        """A table of faces that is written as it grows, for a clip of hours."""
+        self._long += 1
+        return LongTable(self.path / "faces" / f".partial-long-{self._long}.parquet", self._faces)
+
+    def commit_if_due(self) -> None:
+        """Write what has waited for long."""
+        if self._waiting and time.monotonic() - self._committed > COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write all that is done; from here on nothing of it can be lost."""
+        waiting, self._waiting, self._rows = self._waiting, [], 0
+        self._committed = time.monotonic()
+        together = [result for result, long in waiting if not long]
+        part = self._next_part() if any(result.faces is not None for result in together) else None
+        if part is not None:
+            self._write("faces", part, self._faces, [result.faces for result in together])
+            self._write("people", part, self._people, [result.people for result in together])
+        for result, long in waiting:
+            number = part if result.faces is not None else None
+            if long:
+                number = self._next_part()
+                long.move(self._file("faces", number))
+                self._write("people", number, self._people, [result.people])
+            row: dict[str, Any] = dict.fromkeys(FILES.names)
+            self.files[result.source.uri] = row | result.file | {"part": number}
+        with whole_file(self.path / FILES_NAME) as partial:
+            pq.write_table(files_table(list(self.files.values())), partial, compression="zstd")
+
+    def _next_part(self) -> int:
+        self._part += 1
+        return self._part
+
+    def _file(self, table: str, part: int) -> Path:
+        return self.path / table / f"part-{part:05d}.parquet"
+
+    def _write(self, table: str, part: int, schema: pa.Schema, tables: list[pa.Table | None]) -> None:
+        rows = pa.concat_tables([schema.empty_table(), *(one for one in tables if one is not None)])
+        with whole_file(self._file(table, part)) as partial:
+            pq.write_table(rows, partial, compression="zstd")
+
+    def close(self) -> None:
+        """Write what waits, and let others use the folder."""
+        try:
+            if self._waiting:
+                self.commit()
+        finally:
+            self._lock.close()
+
+    def __enter__(self) -> ArchiveFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class LongTable:
+    """The faces of one clip, on their way into a file."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+
+    def write(self, faces: pa.Table) -> None:
+        """Append rows."""
+        self._writer.write_table(faces)
+
+    def move(self, target: Path) -> None:
+        """End the file and give it its name."""
+        self._writer.close()
+        self._path.replace(target)
+
+    def abandon(self) -> None:
+        """Leave no file."""
+        self._writer.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _number(file: Path) -> int | None:
+    digits = file.stem.removeprefix("part-")
+    return int(digits) if digits.isdigit() else None
+
+
+def _locked(folder: Path) -> IO[str]:
+    """A lock that the system takes back from a program that ends, however it ends."""
+    file = (folder / ".lock").open("a+", encoding="utf-8")
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "another program"
+        file.close()
+        raise FolderError(f"{folder} is in use by {holder}: wait for it, or choose another folder.") from error
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    return file

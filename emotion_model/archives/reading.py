@@ -1,0 +1,291 @@
+"""One recording -> its rows: a photo, a clip, or a long clip in parts.
+
+A long clip is cut, so that several workers share it. Each frame of a part is read by itself (`look`): faces and what
+the network says of them. What carries over from frame to frame, the ids and the smoothing, is worked out afterwards, in
+a run through the parts in their order (`join`), which costs next to nothing. Reading a part begins some seconds early,
+at the same frames and batches as in the uncut clip, until all that a frame owes to those before it is as it would be;
+what was read early is thrown away. So the rows are those of the uncut clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from emotion_model.archives.settings import ArchiveSettings
+from emotion_model.archives.sources import PHOTO, Source, local_copy
+from emotion_model.archives.tables import faces_table, people_table
+from emotion_model.clips.analysis import (
+    AnalyzedFrame,
+    VideoConfig,
+    batch_seconds,
+    batch_start,
+    followed,
+    look,
+    video_detector,
+)
+from emotion_model.clips.limits import MediaError
+from emotion_model.clips.reading import VideoReader
+from emotion_model.clips.run import VideoOutputs, VideoRun
+from emotion_model.drawing.faces import draw_faces
+from emotion_model.faces.images import ImageError, read_image
+from emotion_model.files import whole_file
+from emotion_model.timelines.summary import ClipSummary
+from emotion_model.timelines.table import frame_rows
+from emotion_model.timelines.tracking import FaceTracker
+
+RUN_IN = 5.0  # s that a part is read early; a scene's usual change is then forgotten, a picture's turn decided
+ROWS_AT_ONCE = 4096  # as dictionaries, before they are packed
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of life: so many seconds of the clip were read by this job, of so many."""
+
+    passing = True  # the next one says as much
+
+    seconds: float
+    of: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The clip is long: read its parts instead. `bounds` are their ends but for the last one, in seconds."""
+
+    duration: float
+    width: int
+    height: int
+    bounds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The frames of a part, pickled: a list of `AnalyzedFrame` without pictures."""
+
+    frames: bytes
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The rows of a part, and what the next one goes on with, pickled; of the last one, the people instead.
+
+    `frames` and `shown` count the frames and the faces in them.
+    """
+
+    faces: pa.Table
+    frames: int
+    shown: int
+    state: bytes
+    people: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a recording: its row in the table of files, and its rows in the others."""
+
+    source: Source
+    file: dict[str, Any]
+    faces: pa.Table | None = None
+    people: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a long clip: from its start up to its end, in seconds; None for the clip's end."""
+
+    start: float
+    end: float | None
+
+
+def failure(source: Source, code: str, error: str, seconds: float = 0.0) -> Result:
+    """The result of a recording that could not be read."""
+    file = {"status": "failed", "code": code, "error": error, "seconds": round(seconds, 3)}
+    return Result(source, _file(source) | file)
+
+
+def _file(source: Source) -> dict[str, Any]:
+    return {"source": source.uri, "kind": source.kind, "bytes": source.bytes}
+
+
+@dataclass
+class _Following:
+    """A long clip on the way through its parts."""
+
+    tracker: FaceTracker
+    summary: ClipSummary
+
+
+class Reader:
+    """Reads recordings one after the other with one model."""
+
+    def __init__(self, settings: ArchiveSettings, folder: Path) -> None:
+        """Load the model; annotated copies go to `folder`."""
+        self.settings, self._folder = settings, folder
+        self._photos = settings.load()
+        self._clips = video_detector(self._photos)
+        self.record = settings.record(self._photos)
+        self._config = VideoConfig(settings.rate)
+
+    def read(self, sources: Sequence[Source]) -> Iterator[Sign | Cut | Result]:
+        """Whole recordings: signs of life, and a result for each; of a long clip how it is to be cut."""
+        for source in sources:
+            yield from self._read(source)
+
+    def _read(self, source: Source) -> Iterator[Sign | Cut | Result]:
+        began = time.perf_counter()
+        try:
+            with local_copy(source) as path:
+                if source.kind == PHOTO:
+                    yield self._photo(source, path, began)
+                else:
+                    yield from self._clip(source, path, began)
+        except Exception as error:  # one bad file ends nothing: whatever it was is said of it
+            yield failure(source, *told(error), time.perf_counter() - began)
+
+    def look(self, source: Source, part: Part) -> Iterator[Sign | Looked | Result]:
+        """The frames of a part of a clip: signs of life, and the frames; or the result if it cannot be read."""
+        began = time.perf_counter()
+        try:
+            with local_copy(source) as path, VideoReader(path) as reader:
+                frames = []
+                for frame in look(reader, self._clips, self._from_before(reader, part)):
+                    yield Sign(max(frame.time - part.start, 0.0), (part.end or reader.duration) - part.start)
+                    if frame.time >= part.start:
+                        frames.append(replace(frame, image=None))
+                yield Looked(pickle.dumps(frames))
+        except Exception as error:
+            yield failure(source, *told(error), time.perf_counter() - began)
+
+    def join(self, source: Source, looked: bytes, state: bytes | None, end: float | None) -> Joined:
+        """The rows of the next part of a clip; `end` of the clip in seconds, if it was the last part."""
+        frames: list[AnalyzedFrame] = pickle.loads(looked)  # noqa: S301 - made by another worker of this very run
+        following: _Following = (
+            _Following(FaceTracker(), ClipSummary(0.0, self._labels)) if state is None else pickle.loads(state)  # noqa: S301
+        )
+        rows = _Rows(self, source)
+        for frame in followed(frames, following.tracker):
+            following.summary.add(frame.time, frame.faces)
+            rows.add(frame)
+        if end is None:
+            return Joined(rows.table(), len(frames), rows.faces, pickle.dumps(following))
+        following.summary.finish(end)
+        return Joined(rows.table(), len(frames), rows.faces, b"", people_table(source.uri, following.summary))
+
+    @property
+    def _labels(self) -> Any:
+        return self._photos.classifier.config.labels
+
+    def packed(self, source: Source, rows: Sequence[dict[str, Any]]) -> pa.Table:
+        """Rows as a table."""
+        same = {"source": source.uri, "kind": source.kind} | {name: self.record[name] for name in ("model", "detector")}
+        return faces_table(rows, self.record["emotions"], same)
+
+    def _photo(self, source: Source, path: Path, began: float) -> Result:
+        image = read_image(path)
+        faces = self._photos.detect(image)
+        annotated = self._annotated(source, ".jpg")
+        if annotated:
+            with whole_file(self._folder / annotated) as partial:
+                Image.fromarray(draw_faces(image, faces, self._labels)).save(partial, format="JPEG", quality=92)
+        file = {
+            "status": "done",
+            "height": image.shape[0],
+            "width": image.shape[1],
+            "frames": 1,
+            "faces": len(faces),
+            "seconds": round(time.perf_counter() - began, 3),
+            "annotated": annotated,
+        }
+        rows = frame_rows(0.0, 0, faces, self.record["emotions"])
+        return Result(source, _file(source) | file, self.packed(source, rows))
+
+    def _clip(self, source: Source, path: Path, began: float) -> Iterator[Sign | Cut | Result]:
+        with VideoReader(path) as reader:
+            annotated = self._annotated(source, ".mp4")
+            if not annotated and (bounds := self._bounds(reader)):
+                yield Cut(reader.duration, reader.width, reader.height, bounds)
+                return
+            outputs = VideoOutputs(annotated=self._folder / annotated if annotated else None)
+            rows = _Rows(self, source)
+            with VideoRun(reader, self._clips, outputs, self._config) as run:
+                for progress in run:
+                    rows.add(progress.frame)
+                    yield Sign(progress.frame.time, reader.duration)
+            file = {
+                "status": "done",
+                "duration": round(reader.duration, 3),
+                "width": reader.width,
+                "height": reader.height,
+                "frames": run.summary.frames,
+                "faces": rows.faces,
+                "people": len(run.summary.people),
+                "seconds": round(time.perf_counter() - began, 3),
+                "annotated": annotated,
+            }
+            yield Result(source, _file(source) | file, rows.table(), people_table(source.uri, run.summary))
+
+    def _bounds(self, reader: VideoReader) -> tuple[float, ...]:
+        """Where a clip is cut: at ends of batches, in parts of like length."""
+        length = self.settings.part_seconds
+        if reader.duration <= 1.5 * length:
+            return ()
+        step = batch_seconds(reader, self._config)
+        count = math.ceil(reader.duration / length)
+        batches = {round(i * reader.duration / count / step) for i in range(1, count)} - {0}
+        return tuple(batch_start(batch, step) for batch in sorted(batches))
+
+    def _from_before(self, reader: VideoReader, part: Part) -> VideoConfig:
+        step = batch_seconds(reader, self._config)
+        early = max(round(part.start / step) - math.ceil(RUN_IN / step), 0) * step
+        return replace(self._config, start=early, end=part.end)
+
+    def _annotated(self, source: Source, ending: str) -> str | None:
+        """Where the annotated copy goes, inside of the folder; files of one name are told apart by their address."""
+        if not self.settings.annotated:
+            return None
+        (self._folder / "annotated").mkdir(exist_ok=True)
+        stem = Path(source.name).stem
+        return f"annotated/{stem}-{hashlib.sha256(source.uri.encode()).hexdigest()[:8]}{ending}"
+
+
+@dataclass
+class _Rows:
+    """The rows of a recording, packed as they grow many."""
+
+    reader: Reader
+    source: Source
+    faces: int = 0
+    _loose: list[dict[str, Any]] = field(default_factory=list)
+    _tables: list[pa.Table] = field(default_factory=list)
+
+    def add(self, frame: AnalyzedFrame) -> None:
+        self.faces += len(frame.faces)
+        self._loose += frame_rows(frame.time, frame.index, frame.faces, self.reader.record["emotions"])
+        if len(self._loose) >= ROWS_AT_ONCE:
+            self._pack()
+
+    def _pack(self) -> None:
+        self._tables.append(self.reader.packed(self.source, self._loose))
+        self._loose = []
+
+    def table(self) -> pa.Table:
+        self._pack()
+        return pa.concat_tables(self._tables)
+
+
+def told(error: Exception) -> tuple[str, str]:
+    """What is said of a recording that cannot be read: for programs, and for people."""
+    if isinstance(error, MediaError | ImageError):
+        return error.code, str(error)
+    if isinstance(error, FileNotFoundError):
+        return "missing", "There is no such file."
+    return "unreadable", f"{type(error).__name__}: {error}"

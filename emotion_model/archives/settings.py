@@ -1,0 +1,51 @@
+"""How the recordings of an archive are looked at."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from emotion_model.clips.analysis import VideoConfig
+from emotion_model.network.protocol import Classifier
+from emotion_model.pipeline import EmotionDetector
+
+
+@dataclass(frozen=True)
+class ArchiveSettings:
+    """What decides on the rows of an archive, and on the time that a file may take."""
+
+    rate: float | None = 5.0  # frames per second of clips that are looked at; None for every frame
+    models: tuple[str, ...] = ()  # paths; none for the environment's model
+    detector: str | None = None  # of faces; None for the environment's
+    annotated: bool = False  # write annotated copies too; clips are then not cut into parts
+    part_seconds: float = 180.0  # into parts of this length clips are cut that are longer than one and a half
+    patience: float = 60.0  # s that a file may take
+    patience_rate: float = 20.0  # s more for each second of the clip that was read
+
+    def __post_init__(self) -> None:
+        VideoConfig(self.rate)  # refuses what is no rate
+        for name in ("part_seconds", "patience", "patience_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)}: use more than 0 seconds")
+
+    def load(self) -> EmotionDetector:
+        """The detector that these settings name; raises what `EmotionDetector.load` does."""
+        return EmotionDetector.load(self.models, self.detector)
+
+    def record(self, detector: EmotionDetector) -> dict[str, Any]:
+        """What the rows of one archive have in common, JSON-ready."""
+        classifier = detector.classifier
+        return {
+            "model": classifier.source,
+            "model_digest": digest(classifier),
+            "detector": detector.faces.name,
+            "emotions": list(classifier.emotions),
+            "rate": self.rate,
+        }
+
+
+def digest(classifier: Classifier) -> str:
+    """Tells one model from another: of weights, calibration and framing, wherever the files lie."""
+    members = getattr(classifier, "members", [classifier])
+    return hashlib.sha256("".join(one.config.to_json() for one in members).encode()).hexdigest()[:16]

@@ -1,0 +1,185 @@
+"""Which recordings an archive has: files, folders, globs, lists, and whatever fsspec opens."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+PHOTO, CLIP = "photo", "clip"
+KINDS = (PHOTO, CLIP)
+_ENDINGS = {
+    PHOTO: "jpg jpeg jpe jfif png webp bmp tif tiff avif heic heif",
+    CLIP: "mp4 m4v mov qt webm mkv avi gif mpg mpeg mpe wmv asf flv f4v 3gp 3g2 ts mts m2ts mxf ogv vob dv",
+}
+_KIND_OF = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_LISTS = (".txt", ".lst", ".csv", ".tsv")
+_COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list with a head, the first that it has
+
+
+class SourceError(ValueError):
+    """A source cannot be listed; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One recording.
+
+    Attributes:
+        uri: an absolute path, or a URL that fsspec opens.
+        kind: `photo` or `clip`, by its ending.
+        bytes: its size; 0 where the place does not say.
+    """
+
+    uri: str
+    kind: str
+    bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file's name alone."""
+        return PurePosixPath(self.uri.split("::")[0].split("?")[0]).name
+
+
+def find_sources(given: Sequence[str], kinds: Sequence[str] = KINDS) -> tuple[list[Source], int]:
+    """The recordings that were asked for, each once, in the order given and by name inside of a folder.
+
+    Args:
+        given: files; folders, with all that lies below; globs; `.zip` files; lists (`.txt` with a line per source,
+            `.csv` and `.tsv` with a column `source`, `path`, `file` or `url`, else the first one), whose relative
+            entries count from the list's own folder; each a path or a URL that fsspec opens. What is hidden (a name
+            that begins with a dot) is passed over. A file that is named by itself is taken whatever its ending.
+        kinds: those that are wanted.
+
+    Returns:
+        The recordings, and how many files were passed over because they are none.
+
+    Raises:
+        SourceError: a folder, list or glob cannot be had, or the package for such URLs is missing.
+    """
+    found: dict[str, Source] = {}
+    others = 0
+    for name in given:
+        for source in _expanded(name):
+            if source is None:
+                others += 1
+            elif source.kind in kinds:
+                found.setdefault(source.uri, source)
+    return list(found.values()), others
+
+
+def _expanded(name: str) -> Iterator[Source | None]:
+    try:
+        yield from _listed(name)
+    except SourceError:
+        raise
+    except ImportError as error:
+        raise SourceError(f"{name}: such addresses need another package: {error}.") from error
+    except Exception as error:  # every file system has errors of its own
+        raise SourceError(f"{name}: cannot be listed ({error}).") from error
+
+
+def _listed(name: str) -> Iterator[Source | None]:
+    address = str(Path(name).absolute()) if _is_local(name) else name
+    if "::" not in address and PurePosixPath(address).suffix.lower() == ".zip":
+        address = f"zip://::{address}"
+    system, path = fsspec.core.url_to_fs(address)
+    if any(sign in path for sign in "*?[") and not system.exists(path):
+        matches = system.glob(path, detail=True)
+        if not matches:
+            raise SourceError(f"{name}: nothing fits this pattern.")
+        for match, about in matches.items():
+            if about["type"] == "directory":
+                yield from _below(system, match, address)
+            else:
+                yield _taken(about, system, address)
+    elif not system.exists(path):
+        if not PurePosixPath(path).suffix:
+            raise SourceError(f"{name}: there is no such file or folder.")
+        yield Source(_uri(system, path, address), _kind(path) or CLIP)  # said of it when it is read
+    elif system.isdir(path):
+        yield from _below(system, path, address)
+    elif PurePosixPath(path).suffix.lower() in _LISTS:
+        for entry in _entries(system, path):
+            yield from _expanded(entry)
+    else:
+        yield Source(_uri(system, path, address), _kind(path) or CLIP, _size(system.info(path)))
+
+
+def _below(system: Any, path: str, address: str) -> Iterator[Source | None]:
+    for one, about in sorted(system.find(path, detail=True).items()):
+        inside = PurePosixPath(one[len(path) :].lstrip("/"))
+        if not any(part.startswith(".") for part in inside.parts):
+            yield _taken(about, system, address)
+
+
+def _taken(about: dict[str, Any], system: Any, address: str) -> Source | None:
+    kind = _kind(about["name"])
+    return Source(_uri(system, about["name"], address), kind, _size(about)) if kind else None
+
+
+def _uri(system: Any, path: str, address: str) -> str:
+    """The address of a file that was found by listing another address."""
+    if isinstance(system, LocalFileSystem):
+        return str(path)
+    if "::" in address:  # a file in a file
+        inner, outer = address.split("::", 1)
+        return f"{inner.split('://')[0]}://{path}::{outer}"
+    return str(system.unstrip_protocol(path))
+
+
+def _entries(system: Any, path: str) -> Iterator[str]:
+    """The sources that a list names."""
+    ending = PurePosixPath(path).suffix.lower()
+    with system.open(path, "rt", encoding="utf-8-sig", newline="") as file:
+        if ending in (".txt", ".lst"):
+            lines = [line.strip() for line in file]
+            entries = [line for line in lines if line and not line.startswith("#")]
+        else:
+            rows = [row for row in csv.reader(file, delimiter="\t" if ending == ".tsv" else ",") if row]
+            head = [cell.strip().lower() for cell in rows[0]] if rows else []
+            column = next((head.index(one) for one in _COLUMNS if one in head), None)
+            entries = [row[column or 0].strip() for row in rows[column is not None :] if len(row) > (column or 0)]
+    folder = PurePosixPath(path).parent
+    for entry in filter(None, entries):
+        if not _is_local(entry) or Path(entry).is_absolute():
+            yield entry
+        else:
+            yield _uri(system, str(folder / entry), "")
+
+
+def _is_local(name: str) -> bool:
+    return "://" not in name and "::" not in name
+
+
+def _kind(path: str) -> str | None:
+    return _KIND_OF.get(PurePosixPath(path.split("?")[0]).suffix.lower())
+
+
+def _size(about: dict[str, Any]) -> int:
+    return int(about.get("size") or 0)
+
+
+@contextmanager
+def local_copy(source: Source) -> Iterator[Path]:
+    """The recording as a file of this machine: itself where it is one, else a copy, which is removed at the end.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    if _is_local(source.uri):
+        yield Path(source.uri)
+        return
+    with tempfile.TemporaryDirectory(prefix="archive-") as folder:
+        copy = Path(folder) / f"copy{PurePosixPath(source.name).suffix}"
+        with fsspec.open(source.uri, "rb") as file, copy.open("wb") as written:
+            shutil.copyfileobj(file, written, 1 << 20)
+        yield copy

@@ -1,0 +1,101 @@
+"""The three tables of an archive: faces, people, files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from emotion_model.labels import UNCLEAR
+from emotion_model.timelines.summary import ClipSummary
+from emotion_model.timelines.table import columns
+
+FILES = pa.schema(
+    [
+        ("source", pa.string()),
+        ("kind", pa.string()),
+        ("status", pa.string()),  # done or failed
+        ("duration", pa.float64()),  # s; null for photos
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("frames", pa.int64()),  # that were looked at
+        ("faces", pa.int64()),  # in all of them together
+        ("people", pa.int64()),  # of a clip
+        ("seconds", pa.float64()),  # that the work took
+        ("bytes", pa.int64()),
+        ("part", pa.int32()),  # the number of the file in faces/ with its rows
+        ("annotated", pa.string()),  # the annotated copy, inside of the folder
+        ("code", pa.string()),  # what was wrong, for programs
+        ("error", pa.string()),  # the same for people
+    ]
+)
+
+_TYPES = {
+    "time": pa.float64(),
+    "frame": pa.int64(),
+    "face_id": pa.int32(),
+    **dict.fromkeys("xywh", pa.int32()),
+    "emotion": pa.string(),
+    "clear": pa.bool_(),
+}
+
+
+def faces_schema(emotions: Sequence[str]) -> pa.Schema:
+    """One row for each face in each frame, and one for each frame without a face: the columns of a clip's CSV file,
+    and `source`, `kind`, `model` and `detector`."""
+    start = [(name, pa.string()) for name in ("source", "kind")]
+    end = [(name, pa.string()) for name in ("model", "detector")]
+    return pa.schema([*start, *((name, _TYPES.get(name, pa.float32())) for name in columns(emotions)), *end])
+
+
+def people_schema(emotions: Sequence[str]) -> pa.Schema:
+    """One row for each person of each clip: when and how long they are seen (s), which share of that time each emotion
+    was theirs (0..1), means, changes, and the moment (s) and probability of each emotion's peak."""
+    values = ["first", "last", "seconds", "valence", "arousal"]
+    shares = [f"share_{name}" for name in (*emotions, UNCLEAR.name)]
+    peaks = [column for name in emotions for column in (f"peak_{name}", f"peak_{name}_time")]
+    return pa.schema(
+        [
+            ("source", pa.string()),
+            ("face_id", pa.int32()),
+            *((name, pa.float64()) for name in values),
+            ("changes", pa.int32()),
+            *((name, pa.float64()) for name in (*shares, *peaks)),
+        ]
+    )
+
+
+def faces_table(rows: Sequence[dict[str, Any]], emotions: Sequence[str], same: dict[str, str]) -> pa.Table:
+    """Rows of `frame_rows` with what is the same in all of them: source, kind, model, detector."""
+    schema = faces_schema(emotions)
+    return pa.table([_column(one, rows, same) for one in schema], schema=schema)
+
+
+def _column(field: pa.Field, rows: Sequence[dict[str, Any]], same: dict[str, str]) -> pa.Array:
+    if field.name in same:
+        return pa.repeat(same[field.name], len(rows))
+    return pa.array([row[field.name] for row in rows], field.type)
+
+
+def people_table(source: str, summary: ClipSummary) -> pa.Table:
+    """Everybody whom a clip shows."""
+    emotions = [label.name for label in summary.labels]
+    rows = []
+    for person, told in zip(summary.people, summary.to_dict()["people"], strict=True):
+        peaks = {
+            column: value
+            for name, peak in person.peaks.items()
+            for column, value in (
+                (f"peak_{name}", round(peak.probability, 4)),
+                (f"peak_{name}_time", round(peak.time, 3)),
+            )
+        }
+        shares = {f"share_{name}": share for name, share in told["shares"].items()}
+        rows.append({"source": source} | told | shares | peaks)
+    return pa.Table.from_pylist(rows, people_schema(emotions))
+
+
+def files_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """A row for each file: what became of it."""
+    return pa.Table.from_pylist(list(rows), FILES)

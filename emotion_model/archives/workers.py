@@ -1,0 +1,227 @@
+"""Workers on one machine or many: processes that read recordings, each on a core of its own, replaced when they die.
+
+On Ray's actors. Not on Ray Data: a clip's work is known only once it is opened, from milliseconds to hours, and a file
+has to appear whole, be given up in time, and be named if it takes its process with it. That is a queue with one job a
+worker, and someone who watches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers; what is read here is private
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+SIGN_SECONDS = 0.5  # between two signs of life; more of them would only cost time
+
+
+class WorkersError(RuntimeError):
+    """No worker can be had; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The job is done, and its worker free."""
+
+
+@dataclass(frozen=True)
+class Died:
+    """The worker died, or was ended, with the job undone."""
+
+    reason: str
+
+
+@dataclass
+class _Work:
+    job: Any
+    actor: Any
+
+
+class Worker:
+    """What runs in each process: an object of some class, whose methods are generators."""
+
+    def __init__(self, kind: type, arguments: tuple[Any, ...]) -> None:
+        self._core = take_core()
+        self._reader = kind(*arguments)
+
+    def ready(self) -> int:
+        """The process's number, once it has started."""
+        return os.getpid()
+
+    def run(self, method: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
+        """The messages of a method; of those that only say that it lives, a few."""
+        due = 0.0
+        for message in getattr(self._reader, method)(*arguments):
+            now = time.monotonic()
+            if not getattr(message, "passing", False) or now >= due:
+                due = now + SIGN_SECONDS
+                yield message
+
+
+def take_core() -> IO[str] | None:
+    """Bind this process to a core that no other worker of this machine has; it is free again when the process ends.
+
+    Both networks, OpenCV and the decoder start a thread for each core that they may use. So each of several workers has
+    one, and they do not fight. None if all cores are taken, or the system does not know such a thing.
+    """
+    if sys.platform != "linux":
+        return None
+    import fcntl
+
+    folder = Path(tempfile.gettempdir()) / f"emotion-archive-cores-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for core in sorted(os.sched_getaffinity(0)):
+        file = (folder / str(core)).open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            continue
+        os.sched_setaffinity(0, {core})
+        return file
+    return None
+
+
+class Workers:
+    """So many processes that read recordings.
+
+    with Workers(Reader, (settings, folder), count=4) as workers:
+        workers.start(job, "read", (source,))
+        for job, message in workers.messages(timeout=1):
+            ...
+    """
+
+    def __init__(
+        self, kind: type, arguments: tuple[Any, ...], count: int | None = None, address: str = "local"
+    ) -> None:
+        """Connect to a cluster, or start one of this machine alone, and begin to start the workers.
+
+        Args:
+            kind: a class, made anew in each process with `arguments`; its methods are generators.
+            arguments: for it.
+            count: how many workers; one for each core by default.
+            address: `local` for this machine, `auto` for the cluster that runs here, or `ray://HOST:PORT`.
+
+        Raises:
+            WorkersError: there is no such cluster.
+        """
+        self._start = (kind, arguments)
+        self._connect(address)
+        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.count = count or cores
+        self._actor: Any = ray.remote(num_cpus=1 if self.count <= cores else 0)(Worker)
+        self._idle: list[Any] = []
+        self._starting: dict[Any, Any] = {}  # by what tells that they are ready
+        self._working: dict[Any, _Work] = {}  # by the generator of its messages
+        self._failures = 0
+
+    @staticmethod
+    def _connect(address: str) -> None:
+        passed = {name: value for name, value in os.environ.items() if name.startswith(("EMOTION_", "KERAS_BACKEND"))}
+        common: dict[str, Any] = {
+            "runtime_env": {"env_vars": passed},
+            "logging_level": "error",
+            "log_to_driver": False,
+        }
+        if address == "local":  # for this machine alone, and not to be reached from others
+            common |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        try:
+            ray.init(address, **common)
+        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+            raise WorkersError(f"No cluster at {address}: {str(error).splitlines()[0]}") from error
+        # What Ray has to say of a worker that dies is a page of text, on standard output. It is told by us, in a line.
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for actor in (*self._idle, *self._starting.values(), *(work.actor for work in self._working.values())):
+            with contextlib.suppress(RayError):
+                ray.kill(actor)
+        ray.shutdown()
+
+    @property
+    def idle(self) -> int:
+        """How many workers wait for a job."""
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """How many jobs are under way."""
+        return len(self._working)
+
+    def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
+        """Hand a job to an idle worker: a method of its object, and what to call it with."""
+        actor = self._idle.pop()
+        generator = actor.run.options(num_returns="streaming").remote(method, arguments)
+        self._working[generator] = _Work(job, actor)
+
+    def end(self, job: Any) -> None:
+        """End the worker that has this job, at once."""
+        for generator, work in list(self._working.items()):
+            if work.job is job:
+                del self._working[generator]
+                ray.kill(work.actor)
+
+    def messages(self, timeout: float) -> Iterator[tuple[Any, Any]]:
+        """What the workers have to say, with the job that it belongs to; waits so many seconds for something.
+
+        Raises:
+            WorkersError: workers do not start.
+        """
+        while len(self._idle) + len(self._starting) + len(self._working) < self.count:
+            actor = self._actor.remote(*self._start)
+            self._starting[actor.ready.remote()] = actor
+        waiting = [*self._starting, *self._working]
+        heard, _ = ray.wait(waiting, num_returns=1, timeout=timeout, fetch_local=False)
+        if heard:  # and whoever else has something to say by now
+            heard, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
+        for one in heard:
+            if one in self._starting:
+                self._started(one)
+            elif one in self._working:
+                yield self._message(one)
+
+    def _started(self, reference: Any) -> None:
+        actor = self._starting.pop(reference)
+        try:
+            ray.get(reference)
+        except RayError as error:
+            self._failures += 1
+            if self._failures > self.count + 2:
+                raise WorkersError(f"No worker can be started: {_cause(error)}") from error
+        else:
+            self._failures = 0
+            self._idle.append(actor)
+
+    def _message(self, generator: Any) -> tuple[Any, Any]:
+        work = self._working[generator]
+        try:
+            message = ray.get(next(generator))
+        except StopIteration:
+            del self._working[generator]
+            self._idle.append(work.actor)
+            return work.job, Ended()
+        except RayError as error:
+            del self._working[generator]
+            with contextlib.suppress(RayError):
+                ray.kill(work.actor)
+            return work.job, Died(_cause(error))
+        return work.job, message
+
+
+def _cause(error: Exception) -> str:
+    cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return lines[-1] if isinstance(error, RayTaskError) and lines else (lines or [type(error).__name__])[0]

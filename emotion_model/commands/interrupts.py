@@ -1,0 +1,38 @@
+"""Ctrl-C ends long work politely."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Stoppable(Protocol):
+    """Work that can be ended early."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was."""
+        ...
+
+    def stop(self) -> None:
+        """End it soon."""
+        ...
+
+
+@contextmanager
+def interruptible(run: Stoppable) -> Iterator[None]:
+    """Ctrl-C, or a polite kill, ends the run with whole files; a second one ends it at once, without."""
+
+    def stop(number: int, _: object) -> None:
+        if run.stopped:
+            raise KeyboardInterrupt
+        run.stop()
+
+    before = [(one, signal.signal(one, stop)) for one in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield
+    finally:
+        for one, handler in before:
+            signal.signal(one, handler)

@@ -1,0 +1,116 @@
+"""One recording at a time: the rows of photos, clips, and clips that were cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from emotion_model import EmotionDetector, VideoConfig, VideoReader, analyze, read_image, video_detector
+from emotion_model.archives.reading import Cut, Part, Reader, Result, Sign
+from emotion_model.archives.settings import ArchiveSettings
+from emotion_model.archives.sources import find_sources
+from support.clips import face_film, write_clip
+
+
+@pytest.fixture(scope="module")
+def clip(astronaut: np.ndarray, surprised: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """15 seconds in which somebody moves, is gone for a while, and comes back with another face."""
+    film, other = face_film(astronaut, 480), face_film(surprised, 480)
+
+    def frame(time: float) -> np.ndarray:
+        shown = film(time) if time < 6 else other(time)
+        return np.full_like(shown, 90) if 7.5 < time < 9 else shown
+
+    return write_clip(tmp_path_factory.mktemp("archive") / "clip.mp4", frame, seconds=15)
+
+
+def reader(folder: Path, **settings: float | None) -> Reader:
+    return Reader(ArchiveSettings(**settings), folder)  # type: ignore[arg-type]
+
+
+def read(reader: Reader, path: Path) -> Result | Cut:
+    (source,), _ = find_sources([str(path)])
+    *signs, last = reader.read([source])
+    assert all(isinstance(one, Sign) for one in signs)
+    return last
+
+
+@pytest.mark.parametrize("rate", [5.0, None, 3.0])
+@pytest.mark.parametrize("length", [2.0, 5.0])
+def test_a_cut_clip_has_the_rows_of_an_uncut_one(clip: Path, tmp_path: Path, rate: float | None, length: float):
+    whole = read(reader(tmp_path, rate=rate), clip)
+    worker = reader(tmp_path, rate=rate, part_seconds=length)
+    cut = read(worker, clip)
+    assert isinstance(whole, Result) and isinstance(cut, Cut) and len(cut.bounds) >= 2
+    (source,), _ = find_sources([str(clip)])
+    state, tables = None, []
+    for start, end in zip([0.0, *cut.bounds], [*cut.bounds, None], strict=True):
+        *_, looked = worker.look(source, Part(start, end))
+        joined = worker.join(source, looked.frames, state, cut.duration if end is None else None)
+        tables.append(joined.faces)
+        state = joined.state
+    assert pa.concat_tables(tables).equals(whole.faces)
+    assert joined.people.equals(whole.people)
+    assert sum(table.num_rows for table in tables) > (40 if rate else 140)
+    assert len(set(whole.faces["emotion"].to_pylist())) > 2  # two emotions and nobody: something carries over
+
+
+def test_the_rows_of_a_clip_are_those_of_its_analysis(clip: Path, tmp_path: Path, detector: EmotionDetector):
+    result = read(reader(tmp_path, rate=5), clip)
+    assert isinstance(result, Result) and result.faces is not None
+    with VideoReader(clip) as opened:
+        frames = list(analyze(opened, video_detector(detector), VideoConfig(5)))
+    rows = [(round(frame.time, 3), face) for frame in frames for face in frame.faces or [None]]
+    assert result.faces["time"].to_pylist() == [time for time, _ in rows]
+    assert result.faces["face_id"].to_pylist() == [face and face.track_id for _, face in rows]
+    assert result.faces["emotion"].to_pylist() == [face and face.emotion for _, face in rows]
+    assert result.file["frames"] == len(frames) and result.file["faces"] == sum(len(one.faces) for one in frames)
+    assert result.file["people"] == result.people.num_rows == 2
+
+
+def test_the_row_of_a_photo_says_what_the_detector_says(photo: Path, tmp_path: Path, detector: EmotionDetector):
+    result = read(reader(tmp_path), photo)
+    (face,) = detector.detect(read_image(photo))
+    assert isinstance(result, Result) and result.faces is not None and result.people is None
+    (row,) = result.faces.to_pylist()
+    assert (row["x"], row["y"], row["w"], row["h"]) == face.box and row["emotion"] == face.emotion
+    assert row["happy"] == pytest.approx(face.to_dict()["probabilities"]["happy"], abs=1e-6)
+    assert (row["kind"], row["face_id"], row["source"]) == ("photo", None, str(photo))
+    assert (result.file["width"], result.file["height"], result.file["faces"]) == (512, 512, 1)
+
+
+def test_a_photo_without_a_face_has_a_row_without_one(landscape: np.ndarray, tmp_path: Path):
+    Image.fromarray(landscape).save(tmp_path / "empty.png")
+    result = read(reader(tmp_path), tmp_path / "empty.png")
+    assert isinstance(result, Result) and result.faces is not None
+    (row,) = result.faces.to_pylist()
+    assert row["emotion"] is None and row["frame"] == 0 and result.file["faces"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("empty.jpg", b"", "empty"),
+        ("text.png", b"no picture at all", "not_an_image"),
+        ("text.mp4", b"no clip at all, however long", "not_a_video"),
+        ("gone.jpg", None, "missing"),
+        ("gone.mp4", None, "unreadable"),
+    ],
+)
+def test_a_bad_file_is_a_result(tmp_path: Path, name: str, content: bytes | None, code: str):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    result = read(reader(tmp_path), tmp_path / name)
+    assert isinstance(result, Result) and result.faces is None
+    assert (result.file["status"], result.file["code"]) == ("failed", code)
+    assert result.file["error"].endswith((".", ")")) and len(result.file["error"]) > 10
+
+
+@pytest.mark.parametrize("values", [{"rate": 0}, {"rate": -1}, {"part_seconds": 0}, {"patience": 0}])
+def test_settings_that_make_no_sense_are_refused(values: dict[str, float]):
+    with pytest.raises(ValueError, match=f"{next(iter(values))}={next(iter(values.values()))}"):
+        ArchiveSettings(**values)  # type: ignore[arg-type]

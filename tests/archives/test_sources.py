@@ -1,0 +1,120 @@
+"""Which recordings an archive has."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from emotion_model.archives.sources import CLIP, PHOTO, SourceError, find_sources, local_copy
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Two photos, two clips, a note and what systems hide; the content does not matter."""
+    folder = tmp_path / "archive"
+    for name in (
+        "b.JPG",
+        "a.mp4",
+        "deep/er/c.mov",
+        "deep/d e.png",
+        "notes.md",
+        ".hidden.jpg",
+        ".Trash/e.mp4",
+        "deep/._d.jpg",
+    ):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+    return folder
+
+
+def names(found: list, folder: Path) -> list[str]:
+    return [str(Path(one.uri).relative_to(folder)) for one in found]
+
+
+def test_a_folder_is_searched_to_its_bottom_without_what_is_hidden(archive: Path):
+    found, others = find_sources([str(archive)])
+    assert names(found, archive) == ["a.mp4", "b.JPG", "deep/d e.png", "deep/er/c.mov"]
+    assert [one.kind for one in found] == [CLIP, PHOTO, PHOTO, CLIP]
+    assert [one.bytes for one in found] == [5, 5, 12, 13]
+    assert others == 1  # the note
+
+
+def test_each_recording_counts_once_and_only_of_the_kinds_that_are_wanted(archive: Path):
+    given = [str(archive / "b.JPG"), str(archive), str(archive / "*.mp4"), str(archive / "dee*")]
+    assert names(find_sources(given)[0], archive) == ["b.JPG", "a.mp4", "deep/d e.png", "deep/er/c.mov"]
+    assert names(find_sources(given, (CLIP,))[0], archive) == ["a.mp4", "deep/er/c.mov"]
+    assert names(find_sources(given, (PHOTO,))[0], archive) == ["b.JPG", "deep/d e.png"]
+
+
+def test_relative_paths_become_absolute(archive: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(archive)
+    assert names(find_sources(["a.mp4", "deep", "*.JPG"])[0], archive) == [
+        "a.mp4",
+        "deep/d e.png",
+        "deep/er/c.mov",
+        "b.JPG",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.txt", "# the first ones\na.mp4\n\ndeep/d e.png\r\n{folder}/b.JPG\n"),
+        ("list.csv", "who,path\nAnn,a.mp4\nBob,deep/d e.png\nEve,{folder}/b.JPG\n"),
+        ("list.csv", "a.mp4,Ann\ndeep/d e.png,Bob\n{folder}/b.JPG,Eve\n"),
+        ("list.tsv", "\ufefffile\twho\na.mp4\tAnn\ndeep/d e.png\tBob\n{folder}/b.JPG\tEve\n"),
+    ],
+)
+def test_a_list_names_recordings_from_where_it_lies(archive: Path, name: str, text: str):
+    (archive / name).write_text(text.format(folder=archive), encoding="utf-8")
+    assert names(find_sources([str(archive / name)])[0], archive) == ["a.mp4", "deep/d e.png", "b.JPG"]
+
+
+def test_a_zip_file_is_a_folder(archive: Path, tmp_path: Path):
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as file:
+        for one in archive.rglob("*"):
+            file.write(one, one.relative_to(archive))
+    found, others = find_sources([str(packed)])
+    assert [one.uri for one in found] == [
+        f"zip://{name}::{packed}" for name in ("a.mp4", "b.JPG", "deep/d e.png", "deep/er/c.mov")
+    ]
+    assert (others, found[2].bytes, found[2].name) == (1, 12, "d e.png")
+    with local_copy(found[2]) as copy:
+        assert copy.read_bytes() == b"deep/d e.png" and copy.suffix == ".png"
+    assert not copy.exists()
+    again, _ = find_sources([found[0].uri])  # as it is written in a list of what to read once more
+    assert again == found[:1]
+
+
+def test_files_of_other_places_are_fetched_and_removed(archive: Path):
+    import fsspec
+
+    with fsspec.open("memory://far/away.jpg", "wb") as file:
+        file.write(b"picture")
+    (found,), _ = find_sources(["memory://far"])
+    assert (found.uri, found.kind, found.bytes) == ("memory:///far/away.jpg", PHOTO, 7)
+    with local_copy(found) as copy:
+        assert copy.read_bytes() == b"picture"
+
+
+def test_a_file_that_is_named_by_itself_is_taken_whatever_it_is_called(archive: Path):
+    found, _ = find_sources([str(archive / "notes.md"), str(archive / "gone.jpg")])
+    assert [(one.name, one.kind) for one in found] == [("notes.md", CLIP), ("gone.jpg", PHOTO)]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("no/such/folder", "no such file or folder"),
+        ("no*thing.jpg", "nothing fits"),
+        ("nosuch://bucket", "cannot be listed"),
+    ],
+)
+def test_what_cannot_be_listed_is_named(given: str, said: str):
+    with pytest.raises(SourceError, match=said) as caught:
+        find_sources([given])
+    assert given in str(caught.value)
