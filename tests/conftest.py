@@ -29,23 +29,10 @@ from support.models import TINY, write_config
 from support.pages import BROWSER_FLAGS, WAIT
 from support.paths import ROOT
 
-USE = (
-    "archives/",
-    "clips/",
-    "faces/",
-    "package/test_command_line.py",
-    "package/test_pipeline.py",
-    "page/",
-    "ui/",
-)  # nobody trains
-PROGRAMS = (
-    "archives/test_archive.py",
-    "page/",
-    "hub/",
-    "docs/test_docs.py",
-    "package/test_command_line.py",
-    "package/test_faults.py",
-)
+# Where nobody trains.
+USE = ("archives/", "clips/", "faces/", "package/test_command_line", "package/test_pipeline", "page/", "ui/")
+PACKAGE = ("package/test_command_line", "package/test_faults")
+PROGRAMS = ("archives/test_archive", "docs/test_docs", "hub/", "page/", *PACKAGE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

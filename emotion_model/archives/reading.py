@@ -165,7 +165,7 @@ class Reader:
         except Exception as error:
             yield failure(source, *told(error), time.perf_counter() - began)
 
-    def join(self, source: Source, looked: bytes, state: bytes | None, end: float | None) -> Joined:
+    def join(self, source: Source, looked: bytes, state: bytes | None, end: float | None) -> Iterator[Joined]:
         """The rows of the next part of a clip; `end` of the clip in seconds, if it was the last part."""
         frames: list[AnalyzedFrame] = pickle.loads(looked)  # noqa: S301 - made by another worker of this very run
         following: _Following = (
@@ -176,9 +176,10 @@ class Reader:
             following.summary.add(frame.time, frame.faces)
             rows.add(frame)
         if end is None:
-            return Joined(rows.table(), len(frames), rows.faces, pickle.dumps(following))
-        following.summary.finish(end)
-        return Joined(rows.table(), len(frames), rows.faces, b"", people_table(source.uri, following.summary))
+            yield Joined(rows.table(), len(frames), rows.faces, pickle.dumps(following))
+        else:
+            following.summary.finish(end)
+            yield Joined(rows.table(), len(frames), rows.faces, b"", people_table(source.uri, following.summary))
 
     @property
     def _labels(self) -> Any:
@@ -287,5 +288,5 @@ def told(error: Exception) -> tuple[str, str]:
     if isinstance(error, MediaError | ImageError):
         return error.code, str(error)
     if isinstance(error, FileNotFoundError):
-        return "missing", "There is no such file."
+        return "unreadable", "There is no such file."
     return "unreadable", f"{type(error).__name__}: {error}"

@@ -8,7 +8,11 @@ worker, and someone who watches it.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import re
+import secrets
+import socket
 import sys
 import tempfile
 import time
@@ -17,11 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers; what is read here is private
-
-import ray
-from ray.exceptions import RayError, RayTaskError
-
+ANSWER_SECONDS = 10.0  # within which a cluster has to answer
 SIGN_SECONDS = 0.5  # between two signs of life; more of them would only cost time
 
 
@@ -116,7 +116,7 @@ class Workers:
             WorkersError: there is no such cluster.
         """
         self._start = (kind, arguments)
-        self._connect(address)
+        self._ray = ray = _connected(address)
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self.count = count or cores
         self._actor: Any = ray.remote(num_cpus=1 if self.count <= cores else 0)(Worker)
@@ -125,31 +125,14 @@ class Workers:
         self._working: dict[Any, _Work] = {}  # by the generator of its messages
         self._failures = 0
 
-    @staticmethod
-    def _connect(address: str) -> None:
-        passed = {name: value for name, value in os.environ.items() if name.startswith(("EMOTION_", "KERAS_BACKEND"))}
-        common: dict[str, Any] = {
-            "runtime_env": {"env_vars": passed},
-            "logging_level": "error",
-            "log_to_driver": False,
-        }
-        if address == "local":  # for this machine alone, and not to be reached from others
-            common |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        try:
-            ray.init(address, **common)
-        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-            raise WorkersError(f"No cluster at {address}: {str(error).splitlines()[0]}") from error
-        # What Ray has to say of a worker that dies is a page of text, on standard output. It is told by us, in a line.
-        ray._private.worker.print_to_stdstream = lambda *_, **__: None
-
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
         for actor in (*self._idle, *self._starting.values(), *(work.actor for work in self._working.values())):
-            with contextlib.suppress(RayError):
-                ray.kill(actor)
-        ray.shutdown()
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.kill(actor)
+        self._ray.shutdown()
 
     @property
     def idle(self) -> int:
@@ -172,7 +155,7 @@ class Workers:
         for generator, work in list(self._working.items()):
             if work.job is job:
                 del self._working[generator]
-                ray.kill(work.actor)
+                self._ray.kill(work.actor)
 
     def messages(self, timeout: float) -> Iterator[tuple[Any, Any]]:
         """What the workers have to say, with the job that it belongs to; waits so many seconds for something.
@@ -184,9 +167,9 @@ class Workers:
             actor = self._actor.remote(*self._start)
             self._starting[actor.ready.remote()] = actor
         waiting = [*self._starting, *self._working]
-        heard, _ = ray.wait(waiting, num_returns=1, timeout=timeout, fetch_local=False)
+        heard, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout, fetch_local=False)
         if heard:  # and whoever else has something to say by now
-            heard, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
+            heard, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
         for one in heard:
             if one in self._starting:
                 self._started(one)
@@ -196,8 +179,8 @@ class Workers:
     def _started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)
         try:
-            ray.get(reference)
-        except RayError as error:
+            self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
             self._failures += 1
             if self._failures > self.count + 2:
                 raise WorkersError(f"No worker can be started: {_cause(error)}") from error
@@ -208,20 +191,66 @@ class Workers:
     def _message(self, generator: Any) -> tuple[Any, Any]:
         work = self._working[generator]
         try:
-            message = ray.get(next(generator))
+            message = self._ray.get(next(generator))
         except StopIteration:
             del self._working[generator]
             self._idle.append(work.actor)
             return work.job, Ended()
-        except RayError as error:
+        except self._ray.exceptions.RayError as error:
             del self._working[generator]
-            with contextlib.suppress(RayError):
-                ray.kill(work.actor)
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.kill(work.actor)
             return work.job, Died(_cause(error))
         return work.job, message
 
 
-def _cause(error: Exception) -> str:
-    cause = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[-1] if isinstance(error, RayTaskError) and lines else (lines or [type(error).__name__])[0]
+def _cause(error: Any) -> str:
+    """What was wrong, in a line: the exception of the job, or what Ray says of the worker's end."""
+    cause = getattr(error, "cause", None)
+    lines = [line.strip() for line in str(cause or error).splitlines() if line.strip()]
+    return (lines or [type(cause or error).__name__])[0]
+
+
+def _connected(address: str) -> Any:
+    """The `ray` module, connected to a cluster."""
+    _require_answer(address)
+    if "ray" not in sys.modules:  # it looks at these when it is loaded, and never again
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+        _know_each_other(address)
+    ray = importlib.import_module("ray")
+    passed = {name: value for name, value in os.environ.items() if name.startswith(("EMOTION_", "KERAS_BACKEND"))}
+    options: dict[str, Any] = {
+        "runtime_env": {"env_vars": passed},
+        "logging_level": "error",
+        "log_to_driver": False,
+    }
+    if address == "local":
+        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    try:
+        ray.init(address, **options)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise WorkersError(f"No cluster at {address}: {str(error).splitlines()[0]}") from error
+    # What Ray has to say of a worker that dies is a page of text, on standard output. It is told by us, in a line.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
+    return ray
+
+
+def _require_answer(address: str) -> None:
+    """Refuse a cluster where nobody listens: Ray would try again for minutes."""
+    match = re.fullmatch(r"(?:ray://)?([^/]+):(\d+)", address)
+    if match:
+        try:
+            socket.create_connection((match[1], int(match[2])), timeout=ANSWER_SECONDS).close()
+        except OSError as error:
+            raise WorkersError(f"No cluster at {address}: {error}.") from error
+
+
+def _know_each_other(address: str) -> None:
+    """Let processes talk to each other only with a token: one of this run alone, or the one that the cluster has."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    named = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if address == "local" and not named:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    elif named or (Path.home() / ".ray" / "auth_token").exists():
+        os.environ["RAY_AUTH_MODE"] = "token"

@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--annotated", action="store_true", help="write annotated copies too")
     parser.add_argument(
+        "--part",
+        type=float,
+        default=180.0,
+        metavar="SECONDS",
+        help="cut long clips into parts of about this length, which several workers share (default: 180)",
+    )
+    parser.add_argument(
         "--patience",
         type=float,
         default=60.0,
@@ -74,7 +81,12 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         return _refused(f"{error.name or error} is missing: pip install -r requirements-archive.txt")
     try:
         settings = ArchiveSettings(
-            options.rate, tuple(options.model or ()), options.detector, options.annotated, patience=options.patience
+            options.rate,
+            tuple(options.model or ()),
+            options.detector,
+            options.annotated,
+            part_seconds=options.part,
+            patience=options.patience,
         )
         if options.workers is not None and options.workers < 1:
             raise ValueError(f"--workers {options.workers}: use 1 or more")

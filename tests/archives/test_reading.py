@@ -50,7 +50,7 @@ def test_a_cut_clip_has_the_rows_of_an_uncut_one(clip: Path, tmp_path: Path, rat
     state, tables = None, []
     for start, end in zip([0.0, *cut.bounds], [*cut.bounds, None], strict=True):
         *_, looked = worker.look(source, Part(start, end))
-        joined = worker.join(source, looked.frames, state, cut.duration if end is None else None)
+        (joined,) = worker.join(source, looked.frames, state, cut.duration if end is None else None)
         tables.append(joined.faces)
         state = joined.state
     assert pa.concat_tables(tables).equals(whole.faces)
@@ -97,7 +97,7 @@ def test_a_photo_without_a_face_has_a_row_without_one(landscape: np.ndarray, tmp
         ("empty.jpg", b"", "empty"),
         ("text.png", b"no picture at all", "not_an_image"),
         ("text.mp4", b"no clip at all, however long", "not_a_video"),
-        ("gone.jpg", None, "missing"),
+        ("gone.jpg", None, "unreadable"),
         ("gone.mp4", None, "unreadable"),
     ],
 )

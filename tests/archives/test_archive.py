@@ -1,0 +1,248 @@
+"""Whole archives, read by the command itself: complete whatever dies on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+pytest.importorskip("ray", reason="needs requirements-archive.txt")
+
+from emotion_model.archives.workers import Died, Ended, Workers, WorkersError
+from support import environment
+from support.clips import face_film, write_clip
+from support.paths import ROOT
+from support.processes import descendants
+
+WAIT = 120.0  # s; only a fault takes as long
+
+
+@pytest.fixture(scope="module")
+def archive(astronaut: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips, one of them long, photos, and files that cannot be read."""
+    folder = tmp_path_factory.mktemp("archive")
+    film = face_film(astronaut)
+    write_clip(folder / "long.mp4", film, seconds=24)
+    for number in range(6):
+        write_clip(folder / f"clip {number}.mp4", film, seconds=3)
+    for number in range(20):
+        Image.fromarray(np.roll(astronaut, 8 * number, axis=1)).save(folder / f"photo{number:02d}.jpg")
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.jpg").write_bytes(b"no picture")
+    (folder / "cut off.mp4").write_bytes((folder / "long.mp4").read_bytes()[:3000])
+    return folder
+
+
+class Running:
+    """The command under way, with what it told so far."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        command = [sys.executable, "-m", "emotion_model", "archive", *map(str, arguments), "--json", "--part", "5"]
+        # A group of its own, as a terminal gives it: Ctrl-C reaches all of it.
+        with environment.as_users_have_it():
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            )
+        self.events: list[dict[str, Any]] = []
+
+    def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Read on until such an event."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if wanted(self.events[-1]):
+                return self.events[-1]
+        raise AssertionError(f"ended before: {self.process.stderr and self.process.stderr.read()}")
+
+    def end(self) -> int:
+        """Wait for its end; the exit status."""
+        output, self.errors = self.process.communicate(timeout=WAIT)
+        self.events += [json.loads(line) for line in output.splitlines()]
+        return self.process.returncode
+
+
+def tables(out: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, str]]:
+    """Rows of faces and people in an order of their own, and the status of each file."""
+    faces = pq.read_table(out / "faces").to_pylist()
+    people = pq.read_table(out / "people").to_pylist()
+    files = pq.read_table(out / "files.parquet").to_pylist()
+    faces.sort(key=lambda row: (row["source"], row["frame"], row["face_id"] or 0, row["x"] or 0))
+    people.sort(key=lambda row: (row["source"], row["face_id"]))
+    return faces, people, {Path(row["source"]).name: row["status"] for row in files}
+
+
+@pytest.fixture(scope="module")
+def whole(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Running:
+    """A run that nothing disturbs."""
+    running = Running(archive, "--out", tmp_path_factory.mktemp("whole") / "out")
+    assert running.end() == 1, running.errors  # some files failed
+    return running
+
+
+def out_of(running: Running) -> Path:
+    return Path(running.events[-1]["out"])
+
+
+def test_every_file_is_there_or_named(whole: Running, archive: Path):
+    faces, people, files = tables(out_of(whole))
+    bad = {"empty.mp4": "failed", "text.jpg": "failed", "cut off.mp4": "failed"}
+    assert files == {file.name: "done" for file in archive.iterdir()} | bad
+    frames = {(row["source"], row["frame"]) for row in faces}
+    # Counted apart: 24 and 3 s at 10 frames a second, every second of which is looked at.
+    counts = {name: sum(Path(source).name == name for source, _ in frames) for name in files}
+    assert counts == {
+        name: 0 if files[name] == "failed" else 120 if name == "long.mp4" else 15 if name.startswith("clip") else 1
+        for name in files
+    }
+    assert {row["source"] for row in people} == {str(archive / name) for name in counts if counts[name] > 1}
+    assert {(row["model"], row["detector"]) for row in faces} == {("bundled", faces[0]["detector"])}
+
+
+def test_the_events_tell_of_each_file_and_of_the_end(whole: Running):
+    told = [one for one in whole.events if one["event"] == "file"]
+    assert len(told) == 30 and {one["status"] for one in told} == {"done", "failed"}
+    assert all(one["error"] and one["code"] for one in told if one["status"] == "failed")
+    last = whole.events[-1]
+    assert (last["event"], last["done"], last["failed"], last["listed"]) == ("end", 27, 3, 30)
+    assert last["media_seconds"] == pytest.approx(42, abs=1)
+    assert {Path(one["source"]).name for one in last["failed_files"]} == {"empty.mp4", "text.jpg", "cut off.mp4"}
+    page = (out_of(whole) / "summary.html").read_text()
+    assert all(text in page for text in ("20", "7", "empty.mp4", "neutral", "<svg"))
+    assert "http" not in page  # nothing from elsewhere
+
+
+def test_whatever_dies_nothing_is_lost_or_twice(whole: Running, archive: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    first = Running(archive, "--out", out)
+    first.until(lambda one: one["event"] == "file")
+    os.killpg(first.process.pid, signal.SIGINT)  # Ctrl-C
+    assert first.end() == 130, first.errors
+    assert "the same command goes on" in first.errors and "Traceback" not in first.errors
+    done = [name for name, status in tables(out)[2].items() if status == "done"]
+    assert 0 < len(done) < 27
+
+    second = Running(archive, "--out", out)
+    second.until(lambda one: one["event"] == "progress" and one["workers"] > 0)
+    workers = [pid for pid, name in descendants(second.process.pid).items() if name.startswith("ray::Worker")]
+    os.kill(workers[0], signal.SIGKILL)
+    second.until(lambda one: one["event"] == "file" and one["status"] == "done")
+    workers = [pid for pid, name in descendants(second.process.pid).items() if name.startswith("ray::Worker")]
+    second.process.kill()
+    second.process.wait()
+    ends = time.monotonic() + WAIT
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < ends, "workers outlive their driver"
+        time.sleep(0.1)
+
+    third = Running(archive, "--out", out)
+    assert third.end() == 1, third.errors
+    again = {Path(one["source"]).name for one in third.events if one["event"] == "file"}
+    assert not again & set(done)  # what was done stayed
+    assert tables(out) == tables(out_of(whole))
+
+
+@contextmanager
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """Two nodes of one core each on loopback: the address, and the process of the second."""
+    ray = Path(sys.executable).with_name("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--block", "--disable-usage-stats"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": ROOT}
+    head = subprocess.Popen([ray, "start", "--head", f"--port={port}", "--include-dashboard=false", *common], **quiet)
+    nodes = [head]
+    try:
+        ends = time.monotonic() + WAIT
+        while time.monotonic() < ends:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.2)
+        nodes.append(subprocess.Popen([ray, "start", f"--address=127.0.0.1:{port}", *common], **quiet))
+        yield f"127.0.0.1:{port}", nodes[1].pid
+    finally:
+        for node in reversed(nodes):
+            for pid in [*descendants(node.pid), node.pid]:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            node.wait()
+
+
+def test_a_cluster_gives_the_same_though_a_node_dies(
+    whole: Running, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with cluster(monkeypatch) as (address, node):
+        running = Running(archive, "--out", tmp_path / "out", "--address", address, "--workers", "2")
+        running.until(lambda one: one["event"] == "progress" and one["workers"] == 2)
+        for pid, name in descendants(node).items():
+            if name.startswith("ray::Worker") or "raylet/raylet" in name:
+                os.kill(pid, signal.SIGKILL)
+        assert running.end() == 1, running.errors
+    assert tables(tmp_path / "out") == tables(out_of(whole))
+
+
+def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, archive: Path):
+    again = subprocess.run(
+        [sys.executable, "-m", "emotion_model", "archive", archive / "clip 1.mp4", "--out", out_of(whole)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert again.returncode == 0 and "1 of 1 files are done" in again.stdout
+    other = Running(archive, "--out", out_of(whole), "--rate", "7")
+    assert other.end() == 2 and "another rate (5.0 instead of 7.0)" in other.errors
+
+
+def test_workers_that_die_hang_or_fail_are_replaced(tmp_path: Path):
+    class Kind:
+        def fine(self, count: int) -> Iterator[int]:
+            yield from range(count)
+
+        def dies(self) -> Iterator[int]:
+            yield 1
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def hangs(self) -> Iterator[int]:
+            yield 2
+            time.sleep(1000)
+
+        def fails(self) -> Iterator[int]:
+            yield 3
+            raise ValueError("by itself")
+
+    heard: dict[str, list[Any]] = {name: [] for name in ("dies", "hangs", "fails", "fine")}
+    jobs = list(heard)
+    ends = time.monotonic() + WAIT
+    with Workers(Kind, (), count=2) as workers:
+        while (jobs or workers.busy) and time.monotonic() < ends:
+            while jobs and workers.idle:
+                job = jobs.pop(0)
+                workers.start(job, job, (3,) if job == "fine" else ())
+            for job, message in workers.messages(timeout=1):
+                heard[job].append(message)
+                if (job, message) == ("hangs", 2):
+                    workers.end("hangs")
+    assert heard["fine"] == [0, 1, 2, Ended()] and heard["hangs"] == [2]
+    assert heard["dies"][0] == 1 and isinstance(heard["dies"][1], Died)
+    assert heard["fails"] == [3, Died("by itself")]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_no_cluster_is_told(address: str):
+    with pytest.raises(WorkersError, match=f"No cluster at {address}: .*refused"):
+        Workers(object, (), address=address)

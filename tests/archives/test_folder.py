@@ -1,0 +1,138 @@
+"""The folder of an archive: nothing lost, nothing twice, one program at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from emotion_model.archives import folder as module
+from emotion_model.archives.folder import ArchiveFolder, FolderError
+from emotion_model.archives.reading import Result, failure
+from emotion_model.archives.sources import Source
+from emotion_model.archives.tables import faces_table
+from emotion_model.timelines.table import frame_rows
+
+RECORD: dict[str, Any] = {
+    "model": "one",
+    "model_digest": "1",
+    "detector": "yunet",
+    "emotions": ["calm", "wild"],
+    "rate": 5,
+}
+
+
+def result(name: str, rows: int = 3) -> Result:
+    """Of a clip with so many frames in which nobody is."""
+    source = Source(name, "clip", 10)
+    same = {"source": name, "kind": "clip", "model": "one", "detector": "yunet"}
+    empty = [row for i in range(rows) for row in frame_rows(i / 5, i, [], RECORD["emotions"])]
+    file = {"source": name, "kind": "clip", "bytes": 10, "status": "done", "frames": rows, "faces": 0, "seconds": 1.0}
+    return Result(source, file, faces_table(empty, RECORD["emotions"], same))
+
+
+def content(path: Path) -> tuple[dict[str, str], list[str]]:
+    """The status of each file, and the source of each row of faces."""
+    files = pq.read_table(path / "files.parquet").to_pylist()
+    faces = pq.read_table(path / "faces").to_pylist()
+    return {row["source"]: row["status"] for row in files}, [row["source"] for row in faces]
+
+
+def test_rows_stand_in_the_tables_when_the_folder_is_closed(tmp_path: Path):
+    with ArchiveFolder(tmp_path / "new" / "out", RECORD) as folder:
+        folder.add(result("a"))
+        folder.add(failure(Source("b", "photo"), "damaged", "It is damaged."))
+        assert not (folder.path / "files.parquet").exists()
+    assert content(folder.path) == ({"a": "done", "b": "failed"}, ["a"] * 3)
+    with ArchiveFolder(folder.path, RECORD) as again:
+        assert again.is_done("a") and not again.is_done("b") and not again.is_done("c")
+        again.add(result("b", 2))  # what failed is tried again
+        again.add(result("c", 1))
+    assert content(folder.path) == ({"a": "done", "b": "done", "c": "done"}, ["a"] * 3 + ["b"] * 2 + ["c"])
+
+
+def test_many_rows_and_much_time_make_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "COMMIT_ROWS", 5)
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        for name in "abc":
+            folder.add(result(name))
+        assert content(tmp_path)[0] == {"a": "done", "b": "done"}
+        folder.commit_if_due()
+        assert len(content(tmp_path)[0]) == 2
+        monkeypatch.setattr(module, "COMMIT_SECONDS", 0)
+        folder.commit_if_due()
+        assert len(content(tmp_path)[0]) == 3
+    assert len(list((tmp_path / "faces").iterdir())) == 2
+
+
+def test_a_clip_of_hours_has_a_part_of_its_own_or_none(tmp_path: Path):
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        first, second = folder.long_table(), folder.long_table()
+        for table in (first, second, first):
+            table.write(result("long").faces)
+        second.abandon()
+        long = result("long")
+        folder.add(Result(long.source, long.file), first)
+    assert content(tmp_path) == ({"long": "done"}, ["long"] * 6)
+    assert [file.name for file in (tmp_path / "faces").iterdir()] == ["part-00001.parquet"]
+
+
+@pytest.mark.parametrize("moment", ["faces", "people", "files"])
+def test_a_program_that_ends_while_it_writes_leaves_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+):
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(result("a"))
+    write = pq.write_table
+
+    def ends(table: Any, path: Path, **options: Any) -> None:
+        if moment in (path.parent.name, path.name.removeprefix(".partial-").removesuffix(".parquet")):
+            path.write_bytes(b"half")
+            raise KeyboardInterrupt
+        write(table, path, **options)
+
+    broken = ArchiveFolder(tmp_path, RECORD)
+    broken.add(result("b"))
+    monkeypatch.setattr(module.pq, "write_table", ends)
+    with pytest.raises(KeyboardInterrupt):
+        broken.commit()
+    broken._lock.close()  # as the system does it
+    monkeypatch.setattr(module.pq, "write_table", write)
+    (tmp_path / "faces" / ".partial-part-00007.parquet").write_bytes(b"half")  # of one that was killed
+    assert content(tmp_path)[0] == {"a": "done"}
+    with ArchiveFolder(tmp_path, RECORD) as again:
+        assert not again.is_done("b")
+        assert content(tmp_path)[1] == ["a"] * 3
+        again.add(result("b"))
+    assert content(tmp_path) == ({"a": "done", "b": "done"}, ["a"] * 3 + ["b"] * 3)
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Iterator[Path]:
+    with ArchiveFolder(tmp_path / "out", RECORD) as folder:
+        folder.add(result("a"))
+    yield folder.path
+
+
+@pytest.mark.parametrize(("name", "other"), [("model_digest", "2"), ("rate", 6), ("rate", None), ("detector", "haar")])
+def test_another_model_or_rate_goes_elsewhere(begun: Path, name: str, other: Any):
+    with pytest.raises(FolderError, match=f"another {name.replace('_', ' ')}.*use another folder"):
+        ArchiveFolder(begun, RECORD | {name: other})
+    ArchiveFolder(begun, RECORD).close()  # and the refusal holds no lock
+
+
+def test_two_programs_on_one_folder_refuse_each_other(begun: Path):
+    with ArchiveFolder(begun, RECORD), pytest.raises(FolderError, match=r"in use by process \d+ on "):
+        ArchiveFolder(begun, RECORD)
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path):
+    (tmp_path / "holiday.txt").write_text("mine")
+    with pytest.raises(FolderError, match=r"other files in it \(holiday.txt\)"):
+        ArchiveFolder(tmp_path, RECORD)
+    with pytest.raises(FolderError, match="is a file"):
+        ArchiveFolder(tmp_path / "holiday.txt", RECORD)
+    assert [file.name for file in tmp_path.iterdir()] == ["holiday.txt"]
