@@ -35,7 +35,7 @@ pictures: .venv/dev
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-.venv/dev: requirements-dev.txt requirements-train.txt requirements.txt
+.venv/dev: requirements-dev.txt requirements-train.txt requirements-archive.txt requirements.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@

@@ -87,7 +87,9 @@ def take_core() -> IO[str] | None:
         except OSError:
             file.close()
             continue
-        os.sched_setaffinity(0, {core})
+        for thread in Path("/proc/self/task").iterdir():  # jobs run in one that is there already
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), {core})
         return file
     return None
 

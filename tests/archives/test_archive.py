@@ -124,6 +124,17 @@ def test_the_events_tell_of_each_file_and_of_the_end(whole: Running):
     assert "http" not in page  # nothing from elsewhere
 
 
+def test_the_questions_that_the_documentation_answers(whole: Running, tmp_path: Path):
+    text = (ROOT / "docs" / "archive.md").read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "emotions").symlink_to(out_of(whole))
+    asked = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True)
+    assert asked.returncode == 0, asked.stderr
+    happy, tenths, moments = asked.stdout.split("\n\n")[:3]
+    assert "long.mp4" in happy and "clip 5.mp4" in happy
+    assert all(f"│    {tenth}.0 │" in tenths for tenth in range(10))
+    assert "surprise" in moments
+
+
 def test_whatever_dies_nothing_is_lost_or_twice(whole: Running, archive: Path, tmp_path: Path):
     out = tmp_path / "out"
     first = Running(archive, "--out", out)
