@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
+import platform
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -127,12 +128,27 @@ class _Following:
 class Reader:
     """Reads recordings one after the other with one model."""
 
-    def __init__(self, settings: ArchiveSettings, folder: Path) -> None:
-        """Load the model; annotated copies go to `folder`."""
+    def __init__(self, settings: ArchiveSettings, folder: Path, expected: dict[str, Any] | None = None) -> None:
+        """Load the model.
+
+        Args:
+            settings: how recordings are looked at.
+            folder: where annotated copies go, into `annotated/`.
+            expected: the record that whoever asks has of the same settings, on another machine maybe.
+
+        Raises:
+            ValueError: it is another one here.
+        """
         self.settings, self._folder = settings, folder
         self._photos = settings.load()
         self._clips = video_detector(self._photos)
         self.record = settings.record(self._photos)
+        for name, value in (expected or {}).items():
+            if self.record[name] != value:
+                raise ValueError(
+                    f"{platform.node()} has another {name.replace('_', ' ')} ({self.record[name]}) than the command "
+                    f"({value}): give all nodes the same model, detector file and packages."
+                )
         self._config = VideoConfig(settings.rate)
 
     def read(self, sources: Sequence[Source]) -> Iterator[Sign | Cut | Result]:

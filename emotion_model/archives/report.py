@@ -31,8 +31,9 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; } p, figca
 .figures { display: flex; flex-wrap: wrap; gap: .5rem 2rem; padding: 0; list-style: none; }
 .figures b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
 .bars { display: grid; grid-template-columns: max-content 1fr max-content; gap: .35rem .8rem; align-items: center; }
-.bars i { height: 1.1rem; border-radius: .25rem; min-width: 2px; }
-figure { margin: 1rem 0; } svg { width: 100%; height: 10rem; display: block; border-radius: .4rem; }
+.bars i { height: 1.1rem; border-radius: .25rem; }
+figure { margin: 1rem 0; }
+svg { shape-rendering: crispEdges; width: 100%; height: 10rem; display: block; border-radius: .4rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { overflow-wrap: anywhere; } .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -83,7 +84,7 @@ def _page(
     clips: dict[str, np.ndarray],
     photos: np.ndarray,
 ) -> Iterable[str]:
-    done = [row for row in rows if row["status"] == "done"]
+    done = sorted((row for row in rows if row["status"] == "done"), key=lambda row: row["source"])
     failed = [row for row in rows if row["status"] == "failed"]
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Emotions of an archive</title>'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -157,7 +158,7 @@ def _chart(shown: Sequence[Label], clips: Sequence[np.ndarray]) -> str:
                 )
             top += share
     each = "a column for each" if count == len(clips) else f"{len(clips) / count:.1f} of them share a column"
-    told = f"The shares of the emotions in {len(clips):,} clips, in the order of the table of files; {each}."
+    told = f"The shares of the emotions in {len(clips):,} clips, in the order of their names; {each}."
     return (
         f'<figure><svg viewBox="0 0 {count} 1" preserveAspectRatio="none" role="img" aria-label="{told}">'
         f"{''.join(parts)}</svg><figcaption>{told}</figcaption></figure>"

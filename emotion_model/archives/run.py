@@ -42,6 +42,15 @@ class _Job:
         return time.monotonic() - self.began
 
 
+def _planned(sources: Sequence[Source]) -> list[_Job]:
+    """A job for each clip and for some photos together; mixed evenly, so that it is soon known how long both take."""
+    photos = [one for one in sources if one.kind == PHOTO]
+    together = [photos[i : i + PHOTOS_AT_ONCE] for i in range(0, len(photos), PHOTOS_AT_ONCE)]
+    clips = [[one] for one in sources if one.kind != PHOTO]
+    placed = [((i + 0.5) / len(group), job) for group in (together, clips) for i, job in enumerate(group)]
+    return [_Job("read", job) for _, job in sorted(placed, key=lambda one: one[0])]
+
+
 class ArchiveRun:
     """Reads recordings into a folder.
 
@@ -63,9 +72,7 @@ class ArchiveRun:
         self.progress = Progress(before=len(sources) - len(missing))
         for source in missing:
             self.progress.expect(source)
-        photos = [one for one in missing if one.kind == PHOTO]
-        self._queue = deque(_Job("read", [one]) for one in missing if one.kind != PHOTO)
-        self._queue.extend(_Job("read", photos[i : i + PHOTOS_AT_ONCE]) for i in range(0, len(photos), PHOTOS_AT_ONCE))
+        self._queue = deque(_planned(missing))
         self._jobs: set[_Job] = set()  # under way
         self._clips: set[LongClip] = set()  # under way
         self._results: list[Result] = []

@@ -92,26 +92,37 @@ def _listed(name: str) -> Iterator[Source | None]:
     if "::" not in address and PurePosixPath(address).suffix.lower() == ".zip":
         address = f"zip://::{address}"
     system, path = fsspec.core.url_to_fs(address)
-    if any(sign in path for sign in "*?[") and not system.exists(path):
-        matches = system.glob(path, detail=True)
-        if not matches:
-            raise SourceError(f"{name}: nothing fits this pattern.")
-        for match, about in matches.items():
-            if about["type"] == "directory":
-                yield from _below(system, match, address)
-            else:
-                yield _taken(about, system, address)
-    elif not system.exists(path):
-        if not PurePosixPath(path).suffix:
-            raise SourceError(f"{name}: there is no such file or folder.")
+    try:
+        about = system.info(path)
+    except FileNotFoundError:
+        about = None
+    ending = PurePosixPath(path).suffix.lower()
+    if about is None and any(sign in path for sign in "*?["):
+        yield from _matching(system, path, address)
+    elif about is None and not ending:
+        raise SourceError(f"{name}: there is no such file or folder.")
+    elif about is None:
         yield Source(_uri(system, path, address), _kind(path) or CLIP)  # said of it when it is read
-    elif system.isdir(path):
+    elif about["type"] == "directory":
         yield from _below(system, path, address)
-    elif PurePosixPath(path).suffix.lower() in _LISTS:
+    elif ending in _LISTS:
         for entry in _entries(system, path):
-            yield from _expanded(entry)
+            # A list may name thousands of files elsewhere: to ask for each of them takes hours.
+            kind = None if _is_local(entry) else _kind(entry)
+            yield from [Source(entry, kind)] if kind else _expanded(entry)
     else:
-        yield Source(_uri(system, path, address), _kind(path) or CLIP, _size(system.info(path)))
+        yield Source(_uri(system, path, address), _kind(path) or CLIP, _size(about))
+
+
+def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None]:
+    matches = system.glob(pattern, detail=True)
+    if not matches:
+        raise SourceError(f"{address}: nothing fits this pattern.")
+    for path, about in matches.items():
+        if about["type"] == "directory":
+            yield from _below(system, path, address)
+        else:
+            yield _taken(about, system, address)
 
 
 def _below(system: Any, path: str, address: str) -> Iterator[Source | None]:

@@ -210,7 +210,9 @@ def _cause(error: Any) -> str:
     """What was wrong, in a line: the exception of the job, or what Ray says of the worker's end."""
     cause = getattr(error, "cause", None)
     lines = [line.strip() for line in str(cause or error).splitlines() if line.strip()]
-    return (lines or [type(cause or error).__name__])[0]
+    if not lines:
+        return type(cause or error).__name__
+    return lines[-1] if "creation task" in lines[0] else lines[0]  # what it could not start with stands last
 
 
 def _connected(address: str) -> Any:

@@ -82,7 +82,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     try:
         settings = ArchiveSettings(
             options.rate,
-            tuple(options.model or ()),
+            tuple(model if model == "bundled" else str(Path(model).absolute()) for model in options.model or ()),
             options.detector,
             options.annotated,
             part_seconds=options.part,
@@ -129,7 +129,8 @@ def _read(
     missing = sum(not folder.is_done(source.uri) for source in sources)
     stopped = False
     if missing:
-        with Workers(Reader, (settings, folder.path), options.workers, options.address) as workers:
+        arguments = (settings, folder.path, settings.record(detector))
+        with Workers(Reader, arguments, options.workers, options.address) as workers:
             run = ArchiveRun(sources, folder, workers, settings)
             with interruptible(run), _Teller(run, options.json) as teller:
                 for result in run:

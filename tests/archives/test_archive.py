@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +253,52 @@ def test_workers_that_die_hang_or_fail_are_replaced(tmp_path: Path):
     assert heard["fine"] == [0, 1, 2, Ended()] and heard["hangs"] == [2]
     assert heard["dies"][0] == 1 and isinstance(heard["dies"][1], Died)
     assert heard["fails"] == [3, Died("by itself")]
+
+
+class Far(BaseHTTPRequestHandler):
+    """A place that has a photo, and a clip that never ends."""
+
+    photo = b""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.photo)))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        if self.path.endswith(".mp4"):
+            time.sleep(WAIT)
+        with suppress(OSError):
+            self.wfile.write(self.photo)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_lies_elsewhere_is_fetched_and_what_hangs_given_up(photo: Path, tmp_path: Path):
+    Far.photo = photo.read_bytes()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Far)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{server.server_port}"
+    (tmp_path / "list.txt").write_text(f"{place}/hangs.mp4\n{place}/photo.jpg\n")
+    running = Running(tmp_path / "list.txt", "--out", tmp_path / "out", "--workers", "1", "--patience", "4")
+    assert running.end() == 1, running.errors
+    server.shutdown()
+    late, read = sorted(pq.read_table(tmp_path / "out" / "files.parquet").to_pylist(), key=lambda row: row["source"])
+    assert (late["status"], late["code"]) == ("failed", "too_slow") and "more than 4 s" in late["error"]
+    assert (read["source"], read["faces"], read["width"]) == (f"{place}/photo.jpg", 1, 512)
+
+
+def test_workers_that_cannot_start_say_why():
+    class Kind:
+        def __init__(self) -> None:
+            raise ValueError("node7 has another detector (haar) than the command (yunet)")
+
+    with Workers(Kind, (), count=1) as workers, pytest.raises(WorkersError, match=r"started: .*node7 has another"):
+        while True:
+            list(workers.messages(timeout=1))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])

@@ -110,6 +110,13 @@ def test_a_bad_file_is_a_result(tmp_path: Path, name: str, content: bytes | None
     assert result.file["error"].endswith((".", ")")) and len(result.file["error"]) > 10
 
 
+def test_a_worker_with_another_model_or_detector_refuses(tmp_path: Path):
+    record = reader(tmp_path).record
+    Reader(ArchiveSettings(), tmp_path, record)
+    with pytest.raises(ValueError, match=r"another detector.*than the command.*give all nodes the same"):
+        Reader(ArchiveSettings(), tmp_path, record | {"detector": "other"})
+
+
 @pytest.mark.parametrize("values", [{"rate": 0}, {"rate": -1}, {"part_seconds": 0}, {"patience": 0}])
 def test_settings_that_make_no_sense_are_refused(values: dict[str, float]):
     with pytest.raises(ValueError, match=f"{next(iter(values))}={next(iter(values.values()))}"):
