@@ -49,6 +49,7 @@ def serve() -> None:
         footer_links=["api", "gradio"],
         app_kwargs=APP_OPTIONS,
         run_history=False,
+        mcp_server=True,
         ssr_mode=False,
         state_session_capacity=SESSIONS,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from emotion_model import EmotionDetector, ModelConfig
-from ui import album, api, model, photo
+from ui import agents, album, api, model, photo
 from ui.live import tab as live
 from ui.live.sessions import Live
 from ui.pictures import emoji_url
@@ -24,6 +24,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
     """The whole page, and all endpoints, around one detector."""
     notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
     with Page(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
+        agents.build_tools(detector)
         gr.HTML(masthead())
         if notices:
             gr.HTML(notice(notices), elem_id="notice")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import gradio as gr
 from fastapi import Request
@@ -10,12 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
+from gradio.utils import get_upload_folder, is_in_or_equal
+from gradio_client.utils import is_http_url_like
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NOT_UPLOADED = "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers."
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
+UNREACHABLE = "The file at this address cannot be had: give an https address that anybody may open, or upload the file."
 WRONG_KIND = "A value is not of the kind that this endpoint takes: /gradio_api/info lists what each parameter is."
 NOT_UNDERSTOOD = 'The request was not understood: send JSON such as {"data": [...]}, as /gradio_api/info describes it.'
 UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there are."
@@ -36,21 +41,54 @@ class Page(gr.Blocks):
         Raises:
             gr.Error: the values cannot be used, with a code as title.
         """
+        addresses = _addresses(values)
         try:
             return await super().preprocess_data(*values, **options)
         except gr.Error:
             raise
-        except InvalidPathError:
-            raise _refusal("not_uploaded", NOT_UPLOADED) from None
-        except ValueError as error:
-            missing = "enough input" in str(error)
-            raise _refusal(*(("missing", INCOMPLETE) if missing else ("bad_request", WRONG_KIND))) from None
-        except (TypeError, KeyError, AttributeError):
-            raise _refusal("bad_request", WRONG_KIND) from None
+        except Exception as error:
+            if addresses:
+                raise Refusal("unreachable", UNREACHABLE) from None
+            raise _refusal(error) from None
 
 
-def _refusal(code: str, message: str) -> gr.Error:
-    return gr.Error(message, title=code, print_exception=False)
+class Refusal(gr.Error):
+    """What is said of a value that cannot be used, with a code as title."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message, title=code, print_exception=False)
+
+    def __str__(self) -> str:
+        return self.message  # Gradio puts it into quotes
+
+
+def _refusal(error: Exception) -> Exception:
+    if isinstance(error, InvalidPathError):
+        return Refusal("not_uploaded", NOT_UPLOADED)
+    if isinstance(error, ValueError) and "enough input" in str(error):
+        return Refusal("missing", INCOMPLETE)
+    if isinstance(error, ValueError | TypeError | KeyError | AttributeError):
+        return Refusal("bad_request", WRONG_KIND)
+    return error
+
+
+def _addresses(values: Any) -> bool:
+    """Whether files at addresses are among the values; those of this very server become the paths that they stand for.
+
+    The page may not open addresses of its own machine, lest visitors look around there.
+    """
+    if isinstance(values, list | tuple):
+        return True in [_addresses(value) for value in values]
+    if not isinstance(values, dict):
+        return False
+    path = values.get("path")
+    if not (isinstance(path, str) and is_http_url_like(path)):
+        return True in [_addresses(value) for value in values.values()]
+    own = unquote(urlsplit(path).path.partition("/gradio_api/file=")[2])
+    if own and is_in_or_equal(own, get_upload_folder()) and Path(own).is_file():
+        values["path"] = own
+        return False
+    return True
 
 
 def _not_understood(_: Request, __: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
@@ -54,6 +55,16 @@ def test_the_python_call_of_the_readme(run):
 @pytest.mark.parametrize("text", snippets("api.md", "Python", "python"), ids=["detect_image", "predict"])
 def test_the_python_calls_of_the_api(run, text):
     assert "happy" in run([sys.executable, "-c"], text)
+
+
+def test_the_python_call_of_an_agent(run, app, photo):
+    with photo.open("rb") as file:
+        (path,) = httpx.post(f"{app.url}/gradio_api/upload", files={"files": file}).json()
+    text = PAGES["agents.md"].split("```python\n")[1].split("```")[0]
+    printed = run(
+        [sys.executable, "-c"], text.replace("https://example.org/photo.jpg", f"{app.url}/gradio_api/file={path}")
+    )
+    assert json.loads(printed)["faces"][0]["emotion"] == "happy"
 
 
 def test_the_curl_calls_of_the_api(run):

@@ -235,7 +235,7 @@ def test_the_front_matter_fits_what_is_installed():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     values = metadata(text)
     assert check_metadata(text, "space") == []
-    assert f"gradio=={values['sdk_version']}\n" in (ROOT / "requirements.txt").read_text()
+    assert f"gradio[mcp]=={values['sdk_version']} " in (ROOT / "requirements.txt").read_text()
     assert isinstance(values["python_version"], str) and values["app_file"] == "app.py"
     required = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
     assert [int(n) for n in values["python_version"].split(".")] >= [int(n) for n in required.split(".")]

@@ -111,9 +111,12 @@ def test_model_info_describes_what_serves(client):
     assert info["source"] == "bundled" and info["metrics"]["test"]["images"] == 3589
 
 
+AGENTS = {"/read_photo", "/read_clip"}  # what stands behind the tools for agents
+
+
 def test_the_api_documents_exactly_its_endpoints(client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/detect_frame", "/detect_image", "/predict", "/analyze_video", "/model_info"}
+    assert set(endpoints) == {"/detect_frame", "/detect_image", "/predict", "/analyze_video", "/model_info"} | AGENTS
     assert endpoints["/predict"]["parameters"][0]["python_type"]["type"] == "str"
     assert "filepath" in str(endpoints["/detect_image"]["parameters"][0]["python_type"])
 

@@ -11,6 +11,7 @@ import gradio as gr
 from emotion_model import EmotionDetector
 from emotion_model.timelines.clock import clock
 from ui import cards
+from ui.agents import not_for_agents
 from ui.video.handlers import RATES, Answer, answers, choose, show
 from ui.video.runs import Analysis, VideoLimits
 
@@ -156,7 +157,7 @@ def _endpoint(analysis: Analysis) -> None:
         yield from answers(analysis, video, rate, start, end, annotated, str(id(request)))
 
     gr.Button(visible=False).click(
-        analyze_video,
+        not_for_agents(analyze_video),
         [
             gr.Video(label="Clip", visible=False),
             gr.Number(0, label="Frames per second to analyse; 0 for every one", visible=False),

@@ -1,0 +1,109 @@
+"""The page as an MCP server, by a client of that protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mcp
+import pytest
+from mcp.client.streamable_http import streamable_http_client
+from PIL import Image
+
+from support.apps import RunningApp
+
+
+@pytest.fixture
+def ask(app: RunningApp) -> Callable[[Callable[[Any], Awaitable[Any]]], Any]:
+    """What a conversation with the server comes to."""
+
+    async def talk(conversation: Callable[[Any], Awaitable[Any]]) -> Any:
+        async with (
+            streamable_http_client(f"{app.url}/gradio_api/mcp/") as (read, write, _),
+            mcp.ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            return await conversation(session)
+
+    return lambda conversation: asyncio.run(talk(conversation))
+
+
+@pytest.fixture
+def address(app: RunningApp) -> Callable[[Path], str]:
+    """Upload a file; its address."""
+
+    def upload(path: Path) -> str:
+        with path.open("rb") as file:
+            (at,) = httpx.post(f"{app.url}/gradio_api/upload", files={"files": file}).json()
+        return f"{app.url}/gradio_api/file={at}"
+
+    return upload
+
+
+def test_the_tools_say_what_they_take_and_give(ask):
+    tools = {tool.name: tool for tool in ask(lambda session: session.list_tools()).tools}
+    assert set(tools) == {"detect_image", "analyze_video", "model_info"}
+    for tool in tools.values():
+        assert "Returns" in tool.description and len(tool.description) > 100
+        assert all(len(about["description"]) > 20 for about in tool.inputSchema["properties"].values())
+    assert set(tools["analyze_video"].inputSchema["properties"]) == {"clip", "rate", "start", "end"}
+    assert tools["analyze_video"].inputSchema["required"] == ["clip"]
+
+
+def test_a_photo_gives_numbers_and_the_annotated_picture(ask, address, photo):
+    answer = ask(lambda session: session.call_tool("detect_image", {"photo": address(photo)}))
+    text, picture, _ = answer.content
+    (face,) = json.loads(text.text)["faces"]
+    assert not answer.isError and face["emotion"] == "happy"
+    with Image.open(BytesIO(base64.b64decode(picture.data))) as drawn, Image.open(photo) as original:
+        assert drawn.size == original.size and drawn.tobytes() != original.convert("RGB").tobytes()
+
+
+def test_a_clip_gives_people_and_progress(ask, address, clip):
+    heard: list[str] = []
+
+    async def listen(_: float, __: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
+    asked = {"clip": address(clip), "rate": 0, "start": 0.5}
+    answer = ask(lambda session: session.call_tool("analyze_video", asked, progress_callback=listen))
+    (person,) = json.loads(answer.content[0].text)["people"]
+    assert (person["first"], person["shares"]["happy"]) == (0.5, 1.0)
+    assert len(heard) >= 2
+    alone = ask(lambda session: session.call_tool("analyze_video", {"clip": asked["clip"]}))  # no progress wanted
+    assert json.loads(alone.content[0].text)["people"][0]["first"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("tool", "asked", "said"),
+    [
+        ("detect_image", {"photo": "{text}"}, "This is not a picture that can be read"),
+        ("analyze_video", {"clip": "{text}"}, "This is not a video that can be read"),
+        ("analyze_video", {"clip": "{clip}", "start": 50}, "There is nothing from 50 s"),
+        ("analyze_video", {"clip": "{clip}", "rate": -1}, "rate=-1"),
+        ("detect_image", {"photo": "http://127.0.0.1:1/photo.jpg"}, "The file at this address cannot be had"),
+        ("analyze_video", {"clip": "file:///etc/passwd"}, "provide a url"),
+        ("detect_image", {}, "'photo' is a required property"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_a_sentence(ask, address, clip, tmp_path, tool, asked, said):
+    (tmp_path / "text.jpg").write_text("no picture")
+    known = {"{text}": address(tmp_path / "text.jpg"), "{clip}": address(clip)}
+    answer = ask(
+        lambda session: session.call_tool(tool, {name: known.get(value, value) for name, value in asked.items()})
+    )
+    assert answer.isError and said in answer.content[0].text
+
+
+def test_files_of_the_server_that_nobody_uploaded_stay_there(ask, app, photo):
+    """Neither what lies elsewhere, nor by a way out of the uploads."""
+    for path in (photo, f"{photo.parent}/../{photo.parent.name}/{photo.name}"):
+        asked = {"photo": f"{app.url}/gradio_api/file={path}"}
+        answer = ask(lambda session, asked=asked: session.call_tool("detect_image", asked))
+        assert answer.isError and "cannot be had" in answer.content[0].text

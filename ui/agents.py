@@ -1,0 +1,123 @@
+"""What agents find: the tools of the page as an MCP server, told in their own words.
+
+Gradio makes a tool of every endpoint. Those that programs use make little sense to an agent: pictures as base64, frames
+of a session, thousands of rows. It gets these instead, by the same names.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from emotion_model import EmotionDetector, ImageError, MediaError, VideoConfig, draw_faces, read_image
+from ui.inputs import for_visitors, photo_input
+from ui.refusals import Refusal
+from ui.video.runs import Analysis, VideoLimits
+from ui.video.words import for_visitors as clip_for_visitors
+
+
+def not_for_agents(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An endpoint that is no tool."""
+    plain: Any = getattr(function, "__func__", function)
+    plain._mcp_type = "none"
+    return function
+
+
+def description(function: Callable[..., Any]) -> str:
+    """What a tool does and gives, from its docstring; Gradio takes the parameters from there, and cuts up the rest."""
+    about, _, gives = (inspect.getdoc(function) or "").partition("Returns:")
+    return " ".join(f"{about.partition('Args:')[0]} Returns {gives}".split())
+
+
+def build_tools(detector: EmotionDetector) -> None:
+    """Add the tools to a page; to be called inside `gr.Blocks`, before the endpoints of the same names.
+
+    A tool is called as its function; the endpoints behind them are `/read_photo` and `/read_clip`.
+    """
+    analysis = Analysis(detector, VideoLimits())
+
+    def detect_image(photo: str | None) -> tuple[str, np.ndarray]:
+        """Tell which of seven emotions each face in a photo shows: the numbers, and the photo with boxes and words.
+
+        Args:
+            photo: address of the picture (https://...; JPEG, PNG, WebP, HEIC and others, up to 10 MB).
+
+        Returns:
+            JSON: width, height and faces, the largest first: box [x, y, w, h] in pixels, emotion, confidence and a
+            probability for each emotion (0..1), clear (false where the confidence is too little for a word), intensity
+            (0..1), valence and arousal (-1..1). No face gives an empty list. What a face shows is not what somebody
+            feels.
+        """
+        try:
+            if photo is None:
+                raise ImageError("empty", "No picture was sent: give its address.")
+            image = read_image(photo)
+        except ImageError as error:
+            raise Refusal(error.code, for_visitors(error)) from None
+        faces = detector.detect(image)
+        told = json.dumps(detector.to_dict(image, faces), ensure_ascii=False)
+        return told, draw_faces(image, faces, detector.classifier.config.labels)
+
+    def analyze_video(
+        clip: str | None,
+        rate: float = 5,
+        start: float = 0,
+        end: float = 0,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's way of asking for it
+    ) -> str:
+        """Tell how everybody's emotions change over a clip. Takes a second for about twenty seconds of clip.
+
+        Args:
+            clip: address of the video (https://...; MP4, MOV, WebM, MKV, AVI or GIF).
+            rate: frames per second that are looked at; 5 suits most, 0 looks at every one.
+            start: where to begin, in seconds.
+            end: where to end, in seconds; 0 for the clip's end.
+
+        Returns:
+            JSON: frames, and people: when and how long each is seen (s), the share of that time for each emotion
+            (0..1), mean valence and arousal (-1..1), how often the emotion changed, and the moments when each was
+            strongest.
+        """
+        if not clip:
+            raise Refusal("empty", "No clip was sent: give its address.")
+        try:
+            config = VideoConfig(rate or None, start or 0.0, end or None)
+            for step in analysis.steps(clip, config, False, f"agent {threading.get_ident()}"):
+                if step.progress:
+                    progress((round(100 * step.progress.fraction), 100), desc="of the clip", unit="%")
+            return json.dumps(step.summary.to_dict(), ensure_ascii=False)
+        except (MediaError, ValueError) as error:
+            code = error.code if isinstance(error, MediaError) else "bad_value"
+            raise Refusal(code, clip_for_visitors(error)) from None
+
+    gr.Button(visible=False).click(
+        detect_image,
+        photo_input(label="Photo", visible=False),
+        [
+            gr.Textbox(label="Faces as JSON", visible=False),
+            gr.Image(label="Annotated photo", format="jpeg", visible=False),
+        ],
+        api_name="read_photo",
+        api_description=description(detect_image),
+        queue=False,
+    )
+    gr.Button(visible=False).click(
+        analyze_video,
+        [
+            gr.Video(label="Clip", visible=False),
+            gr.Number(5, label="Frames per second", visible=False),
+            gr.Number(0, label="Start in seconds", visible=False),
+            gr.Number(0, label="End in seconds; 0 for the clip's end", visible=False),
+        ],
+        gr.Textbox(label="People as JSON", visible=False),
+        api_name="read_clip",
+        api_description=description(analyze_video),
+        concurrency_limit=analysis.limits.at_once,
+        concurrency_id="video",
+    )
