@@ -36,7 +36,7 @@ from emotion_model.labels import EMOTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS, SECONDS = 24, 10.0
-ROUNDS = 2
+ROUNDS = 3
 MANY, NAPS, NAP = 64, 20, 2.0  # workers, jobs of each, seconds of each
 LOOP = """
 import os, sys, time

@@ -49,7 +49,7 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
     return (
         f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
         f'<img class="emoji" src="{emoji_url(face.word, labels)}" alt=""></div>'
-        f'<div><div class="number">Face {number}</div><h3>{escape(face.word.capitalize())}</h3>{doubt(face)}</div>'
+        f'<div><div class="number">Face {number}</div><h2>{escape(face.word.capitalize())}</h2>{doubt(face)}</div>'
         f'<div class="confidence">{f"{face.confidence:.0%}" if face.clear else ""}</div></header>'
         f"{bars(rows, labels)}</li>"
     )

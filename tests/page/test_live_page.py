@@ -128,7 +128,7 @@ def test_the_box_lies_on_the_face_mirrored_with_the_picture_or_not(live_page, fi
         page.wait_for_timeout(500)
         assert overlap(shown_boxes(page)[0], BOX) > 0.6
         expect(page.locator(".face-box .tag")).to_contain_text("Happy")
-        expect(page.locator(".reading h3")).to_have_text("Happy")
+        expect(page.locator(".reading h2")).to_have_text("Happy")
         expect(page.locator(".meter")).to_contain_text("results/s")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         tag, stage = (page.locator(s).bounding_box() for s in (".face-box .tag", ".stage"))
@@ -150,7 +150,7 @@ def test_the_label_follows_the_face_and_the_timeline_keeps_both(live_page, films
     with live_page(films["changing"]) as page:
         start(page)
         for emotion in ("Happy", "Surprise", "Happy"):
-            expect(page.locator(".reading h3")).to_have_text(emotion, timeout=WAIT)
+            expect(page.locator(".reading h2")).to_have_text(emotion, timeout=WAIT)
             expect(page.locator(".face-box .tag")).to_contain_text(emotion)
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV").click()
@@ -241,7 +241,7 @@ def test_nobody_in_the_picture_is_said_and_recorded(live_page, films):
     with live_page(films["nobody"]) as page:
         start(page)
         expect(page.locator(".live-status")).to_contain_text("No face in the picture")
-        expect(page.locator(".reading h3")).to_have_text("No face")
+        expect(page.locator(".reading h2")).to_have_text("No face")
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV").click()
         rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
@@ -380,7 +380,7 @@ def test_text_is_legible_in_light_and_dark(live_page, films, scheme):
         start(page)
         page.wait_for_selector(".face-box")
         colours = page.evaluate(
-            """() => ['.live-status strong', '.reading h3', '.reading .value', '.live .button.pause', '.settings label',
+            """() => ['.live-status strong', '.reading h2', '.reading .value', '.live .button.pause', '.settings label',
               '.measures dt', '.chip span', '.timeline-head h2', 'select.interval', '.meter', '.face-box .tag span']
               .map(selector => {
                 const element = document.querySelector(selector);
@@ -406,7 +406,7 @@ def test_a_real_clip_keeps_one_id_and_turns_to_a_smile(live_page, tmp_path):
         pictures.append(picture[..., ::-1])
     with live_page(film(tmp_path / "clip.mjpeg", pictures)) as page:
         start(page)
-        expect(page.locator(".reading h3")).to_have_text("Happy", timeout=WAIT)
+        expect(page.locator(".reading h2")).to_have_text("Happy", timeout=WAIT)
         expect(page.locator(".face-box")).to_have_count(1)
 
 

@@ -38,7 +38,7 @@ def test_a_photo_gives_the_annotated_picture_and_a_card(page, photo):
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
     card = page.locator(".card")
     expect(card).to_have_count(1)
-    expect(card.locator("h3")).to_have_text("Happy")
+    expect(card.locator("h2")).to_have_text("Happy")
     expect(card.locator(".bars li")).to_have_count(7)
     expect(card.locator(".confidence")).to_contain_text("%")
     picture = page.locator("#annotated img")
@@ -147,7 +147,7 @@ def test_text_is_legible_in_light_and_dark(page, photo, scheme, app):
     upload(page, photo)
     page.wait_for_selector(".card")
     colours = page.evaluate(
-        """() => ['h1', '.masthead p', '.card h3', '.confidence', '.bars .value', '#status strong', '.fineprint p']
+        """() => ['h1', '.masthead p', '.card h2', '.confidence', '.bars .value', '#status strong', '.fineprint p']
           .map(selector => {
             const element = document.querySelector(selector);
             let behind = element;

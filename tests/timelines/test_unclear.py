@@ -36,7 +36,7 @@ def test_a_face_below_the_limit_is_unclear_and_its_emotion_stays():
 def test_cards_and_pictures_say_unclear_with_the_two_likeliest():
     picture = np.full((120, 160, 3), 90, np.uint8)
     html = face_cards(picture, [face("sad", 0.35)], LABELS)
-    assert "<h3>Unclear</h3>" in html and "sad 35% or " in html
+    assert "<h2>Unclear</h2>" in html and "sad 35% or " in html
     assert "unclear" not in face_cards(picture, [face("sad", 0.5)], LABELS).lower()
     drawn = draw_faces(picture, [face("sad", 0.35)])
     assert (drawn == UNCLEAR.rgb).all(axis=2).sum() > 100

@@ -226,7 +226,7 @@ def test_page_and_api_show_the_classes_of_the_new_model(album, tuned, detector):
     labels = [replace(label, emoji="🥱") if label.name == "sad" else label for label in (*LABELS, Label("bored"))]
     faces = [Face((0, 0, 90, 90), np.eye(8, dtype=np.float32)[i], emotions=(*EMOTIONS, "bored")) for i in (7, 5, 3)]
     bored, sad, happy = face_cards(np.zeros((99, 99, 3), np.uint8), faces, labels).split("</li></ul></li>")[:3]
-    assert "<h3>Bored</h3>" in bored and bored.count('class="track"') == 8 and f"--tone:{Label.colour}" in bored
+    assert "<h2>Bored</h2>" in bored and bored.count('class="track"') == 8 and f"--tone:{Label.colour}" in bored
     yawn = quote("🥱")
     assert yawn in sad and yawn not in happy and yawn not in bored and yawn in page_html(tuple(labels))
 

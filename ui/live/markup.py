@@ -72,7 +72,7 @@ def _reading(labels: tuple[Label, ...]) -> str:
     return f"""
 <div class="reading live-card">
   <header><img class="big-emoji" src="{emoji_url("neutral")}" alt="" data-state="none">
-    <div><div class="number">Main face</div><h3>No face yet</h3><p class="doubt"></p></div>
+    <div><div class="number">Main face</div><h2>No face yet</h2><p class="doubt"></p></div>
     <div class="live-confidence"></div></header>
   <ul class="live-bars" aria-label="Emotions of the main face">{bars}</ul>
   <dl class="measures"><div><dt>Intensity</dt><dd class="intensity">–</dd></div><div><dt>Valence</dt>

@@ -10,7 +10,7 @@ export class Reading {
     this.tab = tab;
     this.chosen = tab.$('.chosen');
     this.emoji = tab.$('.big-emoji');
-    this.title = tab.$('.reading h3');
+    this.title = tab.$('.reading h2');
     this.announcer = tab.$('.announcer');
     const bars = tab.root.querySelectorAll('.live-bars li');
     this.bars = Object.fromEntries(tab.emotions.map((name, i) => [name, bars[i]]));

@@ -38,7 +38,7 @@ def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
         f'<li class="card person" style="--person:{person_colour(person.number)}"><header>'
         f'<img class="face" src="{emoji_url(top, summary.labels)}" alt="">'
         f'<div><div class="number">Person {person.number}, '
-        f"{clock(person.first)} to {clock(person.last)}</div><h3>Mostly {escape(top)}</h3></div></header>"
+        f"{clock(person.first)} to {clock(person.last)}</div><h2>Mostly {escape(top)}</h2></div></header>"
         f'{bars(rows, shown)}<dl class="measures">{measures}</dl>'
         + (f'<div class="moments" role="group" aria-label="Strongest moments">{moments}</div>' if moments else "")
         + "</li>"

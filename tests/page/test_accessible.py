@@ -1,0 +1,76 @@
+"""Every tab, with results, by axe-core: the rules of WCAG and good practice that a program can check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.apps import RunningApp
+from support.pages import WAIT
+from support.paths import ROOT
+
+AXE = ROOT / "tests" / "node_modules" / "axe-core" / "axe.min.js"
+TABS = ("Live", "Photo", "Video", "Album", "Model")
+# What Gradio's own components do, and a page cannot mend: the rule, and what it is found on.
+GRADIOS = {
+    ("aria-prohibited-attr", "empty"),  # the place of a result, before there is one
+    ("button-name", "image-container"),  # the button around an uploaded picture
+    ("label-content-name-mismatch", "upload-container"),  # the place to drop a file
+    ("nested-interactive", "common.upload"),  # the button that adds files to a list
+}
+ASK = """async () => {
+  const {violations} = await axe.run(document, {resultTypes: ['violations']});
+  return violations.flatMap(({id, nodes}) => nodes.map(node => (
+    {rule: id, at: node.target.join(' '), html: node.html.slice(0, 200)})));
+}"""
+
+
+def violations(page: Any) -> list[dict[str, str]]:
+    """What axe finds that is ours."""
+    return [
+        one
+        for one in page.evaluate(ASK)
+        if not any(rule == one["rule"] and name in one["at"] + one["html"] for rule, name in GRADIOS)
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_tab_breaks_a_rule(browser: Any, app: RunningApp, photo: Path, theme: str):
+    if not AXE.is_file():
+        pytest.skip("no axe-core: npm install --prefix tests --no-package-lock")
+    with browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=True) as context:
+        context.set_default_timeout(WAIT)
+        page = context.new_page()
+        page.goto(f"{app.url}/?__theme={theme}")
+        page.get_by_role("tab", name="Live").wait_for()
+        page.add_script_tag(path=AXE)
+        found = {}
+        for tab in TABS:
+            page.get_by_role("tab", name=tab, exact=True).click()
+            page.get_by_role("tabpanel").locator("visible=true").first.wait_for()
+            if tab == "Photo":
+                page.set_input_files("#photo input[type=file]", photo)
+                page.locator(".card").first.wait_for()
+            if tab == "Album":
+                page.set_input_files("#album-photos input[type=file]", photo)
+                page.locator("#album-table table").first.wait_for()
+            found[tab] = violations(page)
+        assert found == {tab: [] for tab in TABS}
+
+
+def test_the_narrowest_phone_does_not_scroll_sideways(browser: Any, app: RunningApp):
+    with browser.new_context(viewport={"width": 320, "height": 640}) as context:
+        context.set_default_timeout(WAIT)
+        page = context.new_page()
+        page.goto(app.url)
+        for tab in TABS:
+            shown = page.get_by_role("tab", name=tab, exact=True).locator("visible=true")
+            page.get_by_role("tab", name="Live").wait_for()
+            if not shown.count():
+                page.locator(".overflow-menu > button").click()
+                shown = page.locator(".overflow-dropdown button", has_text=tab)
+            shown.click()
+            page.locator(f"[role=tab][aria-selected=true]:has-text('{tab}')").first.wait_for(state="attached")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320, tab
