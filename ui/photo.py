@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
-from ui import cards
+from ui import cards, examples
 from ui.inputs import for_visitors, photo_input
 
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
@@ -59,6 +59,7 @@ def build_tab(detector: EmotionDetector) -> None:
             buttons=["download", "fullscreen"],
             elem_id="annotated",
         )
+    example = gr.Button("No photo at hand? Try a portrait", size="sm", elem_id="photo-example")
     status = gr.HTML(invitation(), elem_id="status")
     found = gr.HTML("", elem_id="cards")
     with gr.Accordion("The same numbers as JSON", open=False):
@@ -67,17 +68,20 @@ def build_tab(detector: EmotionDetector) -> None:
     def show(path: str | None) -> Iterator[Shown]:
         yield from read_photo(detector, path)
 
+    def show_example() -> Iterator[Shown]:
+        for _, *others in read_photo(detector, str(examples.portrait_path())):
+            yield examples.portrait(), *others
+
     # Not `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
-    gr.on(
-        [photo.input, photo.clear],
-        show,
-        photo,
-        [photo, annotated, status, found, numbers],
-        trigger_mode="always_last",
-        api_visibility="private",
-        show_progress="minimal",
-        show_progress_on=[annotated],
-    )
+    common: dict[str, Any] = {
+        "outputs": [photo, annotated, status, found, numbers],
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+        "show_progress": "minimal",
+        "show_progress_on": [annotated],
+    }
+    gr.on([photo.input, photo.clear], show, photo, **common)
+    example.click(show_example, None, **common)
 
 
 def invitation() -> str:

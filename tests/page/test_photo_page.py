@@ -32,6 +32,14 @@ def status(page):
     return page.locator("#status")
 
 
+def test_whoever_has_no_photo_tries_the_portrait(page):
+    page.locator("#photo-example").click()
+    expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+    expect(page.locator(".card h2")).to_have_text("Neutral")
+    expect(page.locator("#photo img")).to_be_visible()
+    expect(page.locator("#annotated img")).to_be_visible()
+
+
 def test_a_photo_gives_the_annotated_picture_and_a_card(page, photo):
     expect(status(page)).to_contain_text("Add a photo")
     upload(page, photo)

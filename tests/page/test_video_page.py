@@ -99,6 +99,15 @@ def page(window, app):
     page.close()
 
 
+@DESKTOP
+def test_whoever_has_no_clip_tries_a_portrait_that_smiles(page):
+    page.locator("#video-example").click()
+    expect(page.locator("#video-status")).to_contain_text("1 person.", timeout=WAIT)
+    expect(page.locator("#video-clip video")).to_be_attached()
+    shares = page.locator("#video-summary .bars li").all_inner_texts()
+    assert {text.split()[0] for text in shares if int(text.split()[-1].rstrip("%")) > 20} == {"Happy", "Neutral"}
+
+
 def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
     page.set_input_files("#video-clip input[type=file]", clip)
     status = page.locator("#video-status")

@@ -10,7 +10,7 @@ import gradio as gr
 
 from emotion_model import EmotionDetector
 from emotion_model.timelines.clock import clock
-from ui import cards
+from ui import cards, examples
 from ui.agents import not_for_agents
 from ui.video.handlers import RATES, Answer, answers, choose, show
 from ui.video.runs import Analysis, VideoLimits
@@ -62,6 +62,7 @@ def _layout(limits: VideoLimits) -> dict[str, Any]:
     with gr.Row():
         parts["go"] = gr.Button("Analyse", variant="primary", elem_id="video-go")
         parts["stop"] = gr.Button("Stop and keep what is done", interactive=False, elem_id="video-stop")
+    parts["example"] = gr.Button("No clip at hand? Try a portrait that smiles", size="sm", elem_id="video-example")
     return parts | _results(limits)
 
 
@@ -120,19 +121,23 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     def halt(request: gr.Request) -> None:
         analysis.stop(request.session_hash or "")
 
-    gr.on(
-        [clip.input, clip.stop_recording, pictures.upload, parts["go"].click],
-        shown,
-        [clip, pictures, *(parts[name] for name in ("rate", "start", "end", "strip"))],
-        [parts[name] for name in ("annotated", "status", "summary", "timeline", "person", "files", "state", "stop")],
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="multiple",  # another clip replaces the one in work
-        concurrency_limit=analysis.limits.at_once,
-        concurrency_id="video",
-    )
+    quiet: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+    analysed: dict[str, Any] = {
+        "fn": shown,
+        "inputs": [clip, pictures, *(parts[name] for name in ("rate", "start", "end", "strip"))],
+        "outputs": [
+            parts[name] for name in ("annotated", "status", "summary", "timeline", "person", "files", "state", "stop")
+        ],
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "trigger_mode": "multiple",  # another clip replaces the one in work
+        "concurrency_limit": analysis.limits.at_once,
+        "concurrency_id": "video",
+    }
+    gr.on([clip.input, clip.stop_recording, pictures.upload, parts["go"].click], **analysed)
+    tried = parts["example"].click(lambda: (str(examples.clip_path()), None), None, [clip, pictures], **quiet)
+    tried.success(**analysed)
     # One source at a time.
-    quiet = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     gr.on([clip.input, clip.stop_recording], lambda: None, None, pictures, **quiet)
     pictures.upload(lambda: None, None, clip, **quiet)
     parts["stop"].click(halt, None, None, api_visibility="private", queue=False)
