@@ -1,8 +1,10 @@
 // What the page does as a whole, once it is there.
 
 import {keepChoice} from './chooser.js';
+import {linkTabs} from './links.js';
 
 keepChoice(navigator.mediaDevices);
+linkTabs();
 
 // Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
 document.documentElement.lang = 'en';

@@ -60,6 +60,26 @@ def test_no_tab_breaks_a_rule(browser: Any, app: RunningApp, photo: Path, theme:
         assert found == {tab: [] for tab in TABS}
 
 
+@pytest.mark.parametrize("width", [1280, 320])
+def test_each_tab_has_an_address_and_a_title(browser: Any, app: RunningApp, width: int):
+    with browser.new_context(viewport={"width": width, "height": 640}) as context:
+        context.set_default_timeout(WAIT)
+        page = context.new_page()
+        page.goto(f"{app.url}/?tab=Model&__theme=light")
+        page.locator("#model").wait_for()
+        page.wait_for_url(lambda url: url.endswith("/?__theme=light&tab=model"))
+        assert page.title() == "Model · Emotion Lens"
+        page.get_by_role("tab", name="Photo", exact=True).locator("visible=true").click()
+        page.wait_for_url(lambda url: "tab=photo" in url)
+        page.reload()
+        page.locator("#photo").wait_for()
+        page.get_by_role("tab", name="Live").locator("visible=true").click()
+        page.wait_for_url(lambda url: url.endswith("/?__theme=light"))
+        assert page.title() == "Emotion Lens"
+        page.goto(f"{app.url}/?tab=nonsense")
+        page.get_by_role("tab", name="Live", selected=True).first.wait_for()
+
+
 def test_the_narrowest_phone_does_not_scroll_sideways(browser: Any, app: RunningApp):
     with browser.new_context(viewport={"width": 320, "height": 640}) as context:
         context.set_default_timeout(WAIT)

@@ -1,0 +1,25 @@
+// Each tab has an address of its own, ?tab=video, and a title.
+
+const FIRST = 'live';
+const nameOf = tab => tab.textContent.trim().toLowerCase();
+const tabs = () => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')];
+
+export const linkTabs = () => {
+  const title = document.title;
+  const wanted = new URLSearchParams(location.search).get('tab')?.toLowerCase();
+  const found = tabs().filter(tab => nameOf(tab) === wanted);
+  (found.find(tab => tab.offsetParent) ?? found[0])?.click();
+  let shown = '';
+  const follow = () => {
+    const selected = tabs().find(tab => tab.getAttribute('aria-selected') === 'true');
+    if (!selected || nameOf(selected) === shown) return;
+    shown = nameOf(selected);
+    const address = new URL(location.href);
+    if (shown === FIRST) address.searchParams.delete('tab');
+    else address.searchParams.set('tab', shown);
+    history.replaceState(history.state, '', address);
+    document.title = shown === FIRST ? title : `${selected.textContent.trim()} · ${title}`;
+  };
+  new MutationObserver(follow).observe(document.body, {subtree: true, attributeFilter: ['aria-selected']});
+  follow();
+};
