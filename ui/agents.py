@@ -22,13 +22,6 @@ from ui.video.runs import Analysis, VideoLimits
 from ui.video.words import for_visitors as clip_for_visitors
 
 
-def not_for_agents(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An endpoint that is no tool."""
-    plain: Any = getattr(function, "__func__", function)
-    plain._mcp_type = "none"
-    return function
-
-
 def description(function: Callable[..., Any]) -> str:
     """What a tool does and gives, from its docstring; Gradio takes the parameters from there, and cuts up the rest."""
     about, _, gives = (inspect.getdoc(function) or "").partition("Returns:")

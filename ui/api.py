@@ -8,8 +8,8 @@ import gradio as gr
 
 from emotion_model import EmotionDetector, Face, ImageError, read_base64_image, read_image
 from emotion_model.faces.images import FORMAT_NAMES
-from ui.agents import not_for_agents
 from ui.inputs import for_visitors, photo_input
+from ui.programs import for_programs
 
 # What the API's own documentation says of each endpoint.
 ENDPOINTS = {
@@ -85,7 +85,7 @@ def build_endpoints(detector: EmotionDetector) -> None:
     ):
         name = function.__name__
         gr.Button(visible=False).click(
-            function if name == "model_info" else not_for_agents(function),
+            function if name == "model_info" else for_programs(function),
             source,
             gr.JSON(label=answer, visible=False),
             api_name=name,

@@ -257,6 +257,7 @@ def test_every_package_the_page_needs_is_in_its_requirements():
         "lazy_loader": "lazy-loader",
         "httpx2": "huggingface-hub",
         "fastapi": "gradio",
+        "gradio_client": "gradio",
         "starlette": "gradio",
     }
     wanted = (ROOT / "requirements.txt").read_text().lower()

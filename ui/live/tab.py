@@ -16,9 +16,9 @@ import gradio as gr
 
 from emotion_model import ImageError
 from emotion_model.timelines.table import frame_rows
-from ui.agents import not_for_agents
 from ui.live.markup import page_html
 from ui.live.sessions import Live, SessionError
+from ui.programs import for_programs
 from ui.scripts import bundle
 
 SCRIPT = Path(__file__).with_name("live.js")
@@ -102,4 +102,4 @@ def build_tab(live: Live) -> None:
         server_functions=[detect, leave],
         elem_id="live",
     )
-    gr.api(not_for_agents(handlers.detect_frame), api_name="detect_frame", api_description=DETECT_FRAME)
+    gr.api(for_programs(handlers.detect_frame), api_name="detect_frame", api_description=DETECT_FRAME)

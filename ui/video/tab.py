@@ -11,7 +11,7 @@ import gradio as gr
 from emotion_model import EmotionDetector
 from emotion_model.timelines.clock import clock
 from ui import cards, examples
-from ui.agents import not_for_agents
+from ui.programs import for_programs
 from ui.video.handlers import RATES, Answer, answers, choose, show
 from ui.video.runs import Analysis, VideoLimits
 
@@ -162,7 +162,7 @@ def _endpoint(analysis: Analysis) -> None:
         yield from answers(analysis, video, rate, start, end, annotated, str(id(request)))
 
     gr.Button(visible=False).click(
-        not_for_agents(analyze_video),
+        for_programs(analyze_video),
         [
             gr.Video(label="Clip", visible=False),
             gr.Number(0, label="Frames per second to analyse; 0 for every one", visible=False),
