@@ -10,10 +10,10 @@ app: .venv/app
 	.venv/bin/python app.py
 
 test: style
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: style
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not browser and not training and not programs and not fuzz"
+	.venv/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not training and not programs and not fuzz"
 
 style: .venv/dev
 	.venv/bin/ruff check .

@@ -35,8 +35,20 @@ PACKAGE = ("package/test_command_line", "package/test_faults")
 PROGRAMS = ("archives/test_archive", "docs/test_docs", "hub/", "page/", *PACKAGE)
 
 
+# The files that take longest, the longest first: begun last, one of them would run on alone.
+LONGEST = (
+    "train/test_fitting",
+    "train/test_backends",
+    "page/test_live_page",
+    "archives/test_archive",
+    "hub/",
+    "train/",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long, so that `make check` can leave it out."""
+    """Mark what takes long, so that `make check` can leave it out, and begin with what takes longest."""
+    items.sort(key=lambda item: _turn(item.path.relative_to(ROOT / "tests").as_posix()))
     for item in items:
         place = item.path.relative_to(ROOT / "tests").as_posix()
         if "chromium" in getattr(item, "fixturenames", ()):
@@ -45,6 +57,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("training")
         if place.startswith(PROGRAMS):
             item.add_marker("programs")
+
+
+def _turn(place: str) -> int:
+    return next((turn for turn, one in enumerate(LONGEST) if place.startswith(one)), len(LONGEST))
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import queue
 import re
 import secrets
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,19 +55,35 @@ class Worker:
     def __init__(self, kind: type, arguments: tuple[Any, ...]) -> None:
         self._core = take_core()
         self._reader = kind(*arguments)
+        self._messages: queue.Queue[Any] = queue.Queue()
 
     def ready(self) -> int:
         """The process's number, once it has started."""
         return os.getpid()
 
-    def run(self, method: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
-        """The messages of a method; of those that only say that it lives, a few."""
+    def run(self, method: str, arguments: tuple[Any, ...]) -> list[Any]:
+        """Begin a job, a method and what to call it with; its first messages."""
+        threading.Thread(target=self._work, args=(method, arguments), daemon=True).start()
+        return self.more()
+
+    def more(self) -> list[Any]:
+        """The next messages of the job, as soon as there is one; the last of them is `Ended` or `Died`."""
+        messages = [self._messages.get()]
+        while not self._messages.empty():
+            messages.append(self._messages.get())
+        return messages
+
+    def _work(self, method: str, arguments: tuple[Any, ...]) -> None:
         due = 0.0
-        for message in getattr(self._reader, method)(*arguments):
-            now = time.monotonic()
-            if not getattr(message, "passing", False) or now >= due:
-                due = now + SIGN_SECONDS
-                yield message
+        try:
+            for message in getattr(self._reader, method)(*arguments):
+                now = time.monotonic()
+                if not getattr(message, "passing", False) or now >= due:  # of those that only say that it lives, a few
+                    due = now + SIGN_SECONDS
+                    self._messages.put(message)
+            self._messages.put(Ended())
+        except BaseException as error:
+            self._messages.put(Died(str(error) or type(error).__name__))
 
 
 def take_core() -> IO[str] | None:
@@ -124,7 +142,7 @@ class Workers:
         self._actor: Any = ray.remote(num_cpus=1 if self.count <= cores else 0)(Worker)
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}  # by what tells that they are ready
-        self._working: dict[Any, _Work] = {}  # by the generator of its messages
+        self._working: dict[Any, _Work] = {}  # by the answer that is awaited
         self._failures = 0
 
     def __enter__(self) -> Workers:
@@ -149,14 +167,13 @@ class Workers:
     def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
         """Hand a job to an idle worker: a method of its object, and what to call it with."""
         actor = self._idle.pop()
-        generator = actor.run.options(num_returns="streaming").remote(method, arguments)
-        self._working[generator] = _Work(job, actor)
+        self._working[actor.run.remote(method, arguments)] = _Work(job, actor)
 
     def end(self, job: Any) -> None:
         """End the worker that has this job, at once."""
-        for generator, work in list(self._working.items()):
+        for answer, work in list(self._working.items()):
             if work.job is job:
-                del self._working[generator]
+                del self._working[answer]
                 self._ray.kill(work.actor)
 
     def messages(self, timeout: float) -> Iterator[tuple[Any, Any]]:
@@ -176,7 +193,8 @@ class Workers:
             if one in self._starting:
                 self._started(one)
             elif one in self._working:
-                yield self._message(one)
+                job, messages = self._answered(one)
+                yield from ((job, message) for message in messages)
 
     def _started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)
@@ -190,20 +208,19 @@ class Workers:
             self._failures = 0
             self._idle.append(actor)
 
-    def _message(self, generator: Any) -> tuple[Any, Any]:
-        work = self._working[generator]
+    def _answered(self, answer: Any) -> tuple[Any, list[Any]]:
+        work = self._working.pop(answer)
         try:
-            message = self._ray.get(next(generator))
-        except StopIteration:
-            del self._working[generator]
-            self._idle.append(work.actor)
-            return work.job, Ended()
+            messages = self._ray.get(answer)
         except self._ray.exceptions.RayError as error:
-            del self._working[generator]
             with contextlib.suppress(self._ray.exceptions.RayError):
                 self._ray.kill(work.actor)
-            return work.job, Died(_cause(error))
-        return work.job, message
+            return work.job, [Died(_cause(error))]
+        if isinstance(messages[-1], Ended | Died):
+            self._idle.append(work.actor)
+        else:
+            self._working[work.actor.more.remote()] = work
+        return work.job, messages
 
 
 def _cause(error: Any) -> str:

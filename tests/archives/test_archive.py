@@ -23,11 +23,17 @@ from PIL import Image
 
 pytest.importorskip("ray", reason="needs requirements-archive.txt")
 
+from emotion_model import VideoReader, read_image
+from emotion_model.archives.folder import ArchiveFolder
+from emotion_model.archives.reading import Result
+from emotion_model.archives.run import ArchiveRun
+from emotion_model.archives.settings import ArchiveSettings
+from emotion_model.archives.sources import Source
 from emotion_model.archives.workers import Died, Ended, Workers, WorkersError
 from support import environment
 from support.clips import face_film, write_clip
 from support.paths import ROOT
-from support.processes import descendants
+from support.processes import descendants, is_alive
 
 WAIT = 120.0  # s; only a fault takes as long
 
@@ -156,7 +162,7 @@ def test_whatever_dies_nothing_is_lost_or_twice(whole: Running, archive: Path, t
     second.process.kill()
     second.process.wait()
     ends = time.monotonic() + WAIT
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+    while any(is_alive(pid) for pid in workers):
         assert time.monotonic() < ends, "workers outlive their driver"
         time.sleep(0.1)
 
@@ -276,19 +282,55 @@ class Far(BaseHTTPRequestHandler):
         pass
 
 
-def test_what_lies_elsewhere_is_fetched_and_what_hangs_given_up(photo: Path, tmp_path: Path):
+def test_what_lies_elsewhere_is_fetched_and_what_hangs_given_up(photo: Path, clip: Path, tmp_path: Path):
     Far.photo = photo.read_bytes()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Far)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     place = f"http://127.0.0.1:{server.server_port}"
-    (tmp_path / "list.txt").write_text(f"{place}/hangs.mp4\n{place}/photo.jpg\n")
-    running = Running(tmp_path / "list.txt", "--out", tmp_path / "out", "--workers", "1", "--patience", "4")
+    (tmp_path / "list.txt").write_text(f"{place}/hangs.mp4\n{place}/photo.jpg\n{clip}\n")
+    running = Running(
+        tmp_path / "list.txt", "--out", tmp_path / "out", "--workers", "1", "--patience", "4", "--annotated"
+    )
     assert running.end() == 1, running.errors
     server.shutdown()
-    late, read = sorted(pq.read_table(tmp_path / "out" / "files.parquet").to_pylist(), key=lambda row: row["source"])
+    rows = pq.read_table(tmp_path / "out" / "files.parquet").to_pylist()
+    moving, late, read = sorted(rows, key=lambda row: row["source"])
     assert (late["status"], late["code"]) == ("failed", "too_slow") and "more than 4 s" in late["error"]
     assert (read["source"], read["faces"], read["width"]) == (f"{place}/photo.jpg", 1, 512)
+    assert read_image(tmp_path / "out" / read["annotated"]).shape == (512, 512, 3)
+    with VideoReader(tmp_path / "out" / moving["annotated"]) as reader:
+        assert reader.duration == pytest.approx(2, abs=0.1)
+
+
+def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(tmp_path: Path):
+    class Kind:
+        def read(self, sources: list[Source]) -> Iterator[Result]:
+            for source in sources:
+                if source.uri == "/deadly.jpg":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                file = {
+                    "source": source.uri,
+                    "kind": "photo",
+                    "status": "done",
+                    "frames": 1,
+                    "faces": 0,
+                    "seconds": 0.1,
+                }
+                yield Result(source, file)
+
+    sources = [Source(f"/{name}.jpg", "photo", 1) for name in ("a", "deadly", "b", "c")]  # one job, at first
+    with ArchiveFolder(tmp_path, {"emotions": ["calm"]}) as folder, Workers(Kind, (), count=1) as workers:
+        run = ArchiveRun(sources, folder, workers, ArchiveSettings())
+        told = {result.source.name: result.file for result in run if result}
+    assert {name: file["status"] for name, file in told.items()} == {
+        "a.jpg": "done",
+        "b.jpg": "done",
+        "c.jpg": "done",
+        "deadly.jpg": "failed",
+    }
+    assert told["deadly.jpg"]["code"] == "crashed" and "ended the worker 2 times" in told["deadly.jpg"]["error"]
+    assert (run.progress.done, run.progress.failed, run.progress.share) == (3, 1, 1.0)
 
 
 def test_workers_that_cannot_start_say_why():

@@ -472,7 +472,7 @@ def test_photo_and_video_begin_with_the_camera_chosen_last(live_page, forgotten)
                 forgotten,
             )
         page.reload()
-        page.wait_for_selector(".live[data-ready]")
+        page.wait_for_selector(".live[data-ready]", state="attached")  # the page comes back to the tab that was open
         open_camera(page, "Video", "#video-clip")
         assert label(page, "#video-clip") == other
         page.get_by_role("tab", name="Live").click()

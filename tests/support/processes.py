@@ -25,3 +25,11 @@ def descendants(pid: int) -> dict[int, str]:
         if above == pid and one != pid:
             found[one] = names.get(one, "")
     return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and whose parent has not looked yet does not."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
