@@ -31,6 +31,7 @@ from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import Source
 from emotion_model.archives.workers import Died, Ended, Workers, WorkersError
 from support import environment
+from support.apps import free_port
 from support.clips import face_film, write_clip
 from support.paths import ROOT
 from support.processes import descendants, is_alive
@@ -175,25 +176,25 @@ def test_whatever_dies_nothing_is_lost_or_twice(whole: Running, archive: Path, t
 
 @contextmanager
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """Two nodes of one core each on loopback: the address, and the process of the second."""
+    """Two nodes of one core each on loopback: the address for clients, and the process of the second."""
     ray = Path(sys.executable).with_name("ray")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port, door = free_port(), free_port()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as if the package were installed on all nodes
     common = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--block", "--disable-usage-stats"]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": ROOT}
-    head = subprocess.Popen([ray, "start", "--head", f"--port={port}", "--include-dashboard=false", *common], **quiet)
+    ports = [f"--port={port}", f"--ray-client-server-port={door}", "--include-dashboard=false"]
+    head = subprocess.Popen([ray, "start", "--head", *ports, *common], **quiet)
     nodes = [head]
     try:
         ends = time.monotonic() + WAIT
         while time.monotonic() < ends:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", door), 1):
                 break
             time.sleep(0.2)
         nodes.append(subprocess.Popen([ray, "start", f"--address=127.0.0.1:{port}", *common], **quiet))
-        yield f"127.0.0.1:{port}", nodes[1].pid
+        yield f"ray://127.0.0.1:{door}", nodes[1].pid
     finally:
         for node in reversed(nodes):
             for pid in [*descendants(node.pid), node.pid]:
