@@ -48,6 +48,7 @@ class ArchiveFolder:
 
     Attributes:
         path: where it lies.
+        record: what its rows have in common.
         files: the row of every file that the table of files has, by its source.
     """
 
@@ -58,7 +59,7 @@ class ArchiveFolder:
             FolderError: another program uses it, it has rows of another model or rate, or it is no such folder.
             OSError: it cannot be written.
         """
-        self.path, self._record = path, record
+        self.path, self.record = path, record
         try:
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
@@ -82,10 +83,10 @@ class ArchiveFolder:
         file = self.path / RECORD_NAME
         if not file.exists():
             with whole_file(file) as partial:
-                partial.write_text(json.dumps(self._record, indent=1) + "\n", encoding="utf-8")
+                partial.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
             return
         before = json.loads(file.read_text(encoding="utf-8"))
-        for name, value in self._record.items():
+        for name, value in self.record.items():
             if before.get(name) != value:
                 raise FolderError(
                     f"{self.path} was begun with another {name.replace('_', ' ')} ({before.get(name)} instead of "

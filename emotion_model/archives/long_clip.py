@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from emotion_model.archives.folder import LongTable
-from emotion_model.archives.reading import Cut, Joined, Part, Result
+from emotion_model.archives.reading import Cut, Joined, Part, Result, file_row
 from emotion_model.archives.sources import Source
 
 
@@ -60,10 +60,7 @@ class LongClip:
         if rows.people is None:
             return None
         self.over = True
-        file = {
-            "source": self.source.uri,
-            "kind": self.source.kind,
-            "bytes": self.source.bytes,
+        file = file_row(self.source) | {
             "status": "done",
             "duration": round(self.duration, 3),
             "width": self._size[0],

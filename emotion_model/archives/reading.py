@@ -110,10 +110,11 @@ class Part:
 def failure(source: Source, code: str, error: str, seconds: float = 0.0) -> Result:
     """The result of a recording that could not be read."""
     file = {"status": "failed", "code": code, "error": error, "seconds": round(seconds, 3)}
-    return Result(source, _file(source) | file)
+    return Result(source, file_row(source) | file)
 
 
-def _file(source: Source) -> dict[str, Any]:
+def file_row(source: Source) -> dict[str, Any]:
+    """How the row of a recording in the table of files begins."""
     return {"source": source.uri, "kind": source.kind, "bytes": source.bytes}
 
 
@@ -223,7 +224,7 @@ class Reader:
             "annotated": annotated,
         }
         rows = frame_rows(0.0, 0, faces, self.record["emotions"])
-        return Result(source, _file(source) | file, self.packed(source, rows))
+        return Result(source, file_row(source) | file, self.packed(source, rows))
 
     def _clip(self, source: Source, path: Path, began: float) -> Iterator[Sign | Cut | Result]:
         with VideoReader(path) as reader:
@@ -248,7 +249,7 @@ class Reader:
                 "seconds": round(time.perf_counter() - began, 3),
                 "annotated": annotated,
             }
-            yield Result(source, _file(source) | file, rows.table(), people_table(source.uri, run.summary))
+            yield Result(source, file_row(source) | file, rows.table(), people_table(source.uri, run.summary))
 
     def _bounds(self, reader: VideoReader) -> tuple[float, ...]:
         """Where a clip is cut: at ends of batches, in parts of like length."""

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from emotion_model.archives.tables import FILES, faces_schema, people_schema
+from emotion_model.archives.folder import ArchiveFolder
+from emotion_model.archives.tables import faces_schema, people_schema
 from emotion_model.files import whole_file
 from emotion_model.labels import UNCLEAR, Label
 from emotion_model.timelines.clock import clock
@@ -40,16 +41,14 @@ td { overflow-wrap: anywhere; } .number { text-align: right; font-variant-numeri
 """
 
 
-def write_page(folder: Path, record: dict[str, Any], labels: Sequence[Label]) -> Path:
-    """Write the summary page of an archive's folder from its tables; returns its path."""
-    rows = ds.dataset(folder / "files.parquet", FILES).to_table().to_pylist()
-    shown = (*labels, UNCLEAR)
-    clips = _clip_shares(folder, record["emotions"], shown)
-    photos = _photo_counts(folder, record["emotions"], shown)
-    page = folder / PAGE_NAME
-    with whole_file(page) as partial:
-        partial.write_text("".join(_page(rows, record, shown, clips, photos)), encoding="utf-8")
-    return page
+def write_page(folder: ArchiveFolder, labels: Sequence[Label]) -> None:
+    """Write the summary page of an archive, from its tables, into its folder."""
+    shown, record = (*labels, UNCLEAR), folder.record
+    clips = _clip_shares(folder.path, record["emotions"], shown)
+    photos = _photo_counts(folder.path, record["emotions"], shown)
+    with whole_file(folder.path / PAGE_NAME) as partial:
+        page = "".join(_page(list(folder.files.values()), record, shown, clips, photos))
+        partial.write_text(page, encoding="utf-8")
 
 
 def _clip_shares(folder: Path, emotions: Sequence[str], shown: Sequence[Label]) -> dict[str, np.ndarray]:

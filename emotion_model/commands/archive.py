@@ -129,7 +129,7 @@ def _read(
     missing = sum(not folder.is_done(source.uri) for source in sources)
     stopped = False
     if missing:
-        arguments = (settings, folder.path, settings.record(detector))
+        arguments = (settings, folder.path, folder.record)
         with Workers(Reader, arguments, options.workers, options.address) as workers:
             run = ArchiveRun(sources, folder, workers, settings)
             with interruptible(run), _Teller(run, options.json) as teller:
@@ -140,7 +140,7 @@ def _read(
     else:
         progress = None
     if folder.files:
-        write_page(folder.path, settings.record(detector), detector.classifier.config.labels)
+        write_page(folder, detector.classifier.config.labels)
     _close(sources, folder, progress, options.json)
     if stopped:
         print("interrupted; the same command goes on from here", file=sys.stderr)
