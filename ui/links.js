@@ -20,6 +20,8 @@ export const linkTabs = () => {
     history.replaceState(history.state, '', address);
     document.title = shown === FIRST ? title : `${selected.textContent.trim()} · ${title}`;
   };
-  new MutationObserver(follow).observe(document.body, {subtree: true, attributeFilter: ['aria-selected']});
+  // On a narrow screen the chosen tab comes out of the menu, and is there as chosen from the start.
+  const row = document.querySelector('[role=tablist]');
+  if (row) new MutationObserver(follow).observe(row, {childList: true, subtree: true, attributeFilter: ['aria-selected']});
   follow();
 };
