@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 from emotion_model import EmotionClassifier, EmotionDetector
+from ui.browser.networks import networks_for
 from ui.page import SCRIPT, build_page
 from ui.refusals import APP_OPTIONS
 from ui.scripts import bundle
@@ -39,7 +40,8 @@ def serve() -> None:
     for part in (detector.classifier, detector.faces):
         if part.notice:
             print(part.notice, part.fallback_reason, flush=True)
-    page = build_page(detector)
+    networks = networks_for(detector)
+    page = build_page(detector, networks)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=2)
     page.launch(
         theme=page_theme(),
@@ -47,7 +49,7 @@ def serve() -> None:
         js=f"() => {{\n{bundle(SCRIPT)}}}",
         max_file_size=round(VideoLimits().megabytes * SPARE_UPLOAD * 2**20),
         footer_links=["api", "gradio"],
-        app_kwargs=APP_OPTIONS,
+        app_kwargs=APP_OPTIONS | {"routes": networks.routes},
         run_history=False,
         mcp_server=True,
         ssr_mode=False,

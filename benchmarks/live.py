@@ -1,5 +1,7 @@
 """How many results a second does the Live tab give in a real browser, how late are they, and what do they cost?
 
+Both ways: read in the browser by itself (`in_browser`), and read on the server (the rest).
+
 Method: the app is started on a free loopback port, and headless Chromium opens its Live tab with a film for a camera,
 640x480 pixels at 30 frames a second. A result counts from the moment its frame is taken from the video until the
 browser has painted the boxes (the page's own `performance.measure`). CPU is that of the server alone, of both cores
@@ -8,6 +10,8 @@ the slowest of them counts as well as all together. Memory of the server is read
 and at its end. Run it on an otherwise idle machine; browser and server share it. The last line is JSON.
 
     python benchmarks/live.py [--minutes 10] [--film FILE.mjpeg]    default film: scikit-image's portrait, moving
+
+The browser fetches onnxruntime-web from the web, or from the folder or address that EMOTION_ORT_URL names.
 """
 
 from __future__ import annotations
@@ -78,6 +82,43 @@ def watch(page: Any, pid: int, seconds: float) -> dict[str, float]:
     }
 
 
+def renderer_mb() -> float:
+    """Memory of the largest process that shows a page: resident, in MB."""
+    sizes = [0.0]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"--type=renderer" in (process / "cmdline").read_bytes():
+                sizes.append(resident_mb(int(process.name)))
+        except OSError:
+            continue  # it has ended
+    return max(sizes)
+
+
+def in_browser(browser: Any, url: str, pid: int, minutes: float) -> dict[str, Any]:
+    """The page as a visitor first finds it: time to the first result, cold and warm, then as `watch` does."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    found: dict[str, Any] = {}
+    for visit in ("cold", "warm"):
+        page.goto(url)
+        page.wait_for_selector(".live[data-ready]")
+        page.wait_for_timeout(2000)
+        began = time.perf_counter()
+        page.get_by_role("button", name="Start camera").click()
+        page.wait_for_selector(".face-box")
+        found[f"first_result_{visit}_s"] = round(time.perf_counter() - began, 2)
+    if page.locator(".privacy").get_attribute("data-reader") != "browser":
+        return {"not": page.locator(".privacy").inner_text()}
+    page.wait_for_timeout(3000)
+    found |= watch(page, pid, SECONDS)
+    page.wait_for_timeout(max(0.0, 60 - SECONDS - 3) * 1000)
+    found["page_mb_after_1_min"] = round(renderer_mb())
+    page.wait_for_timeout(max(0.0, minutes - 1) * 60_000)
+    found[f"page_mb_after_{minutes:g}_min"] = round(renderer_mb())
+    found["at_the_end"] = watch(page, pid, SECONDS)
+    page.close()
+    return found
+
+
 def many_visitors(url: str, frame: str, seconds: float) -> dict[str, Any]:
     """VISITORS clients at once, over the same requests that the page makes; then one more."""
     config = json.load(urllib.request.urlopen(f"{url}/config"))
@@ -139,7 +180,10 @@ def main() -> None:
                 f"--use-file-for-fake-video-capture={film}",
             ],
         )
+        result["in_browser"] = in_browser(browser, url, pid, options.minutes)
+        print("in the browser", result["in_browser"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.add_init_script("localStorage.setItem('emotion-lens-reader', '\"server\"')")
         page.goto(url)
         page.wait_for_selector(".live[data-ready]")
         page.get_by_role("button", name="Start camera").click()

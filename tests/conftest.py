@@ -27,7 +27,7 @@ from support import clips, warm
 from support.apps import RunningApp, start_app
 from support.models import TINY, write_config
 from support.pages import BROWSER_FLAGS, WAIT
-from support.paths import ROOT
+from support.paths import ORT, ROOT
 
 # Where nobody trains.
 USE = ("archives/", "clips/", "faces/", "package/test_command_line", "package/test_pipeline", "page/", "ui/")
@@ -197,7 +197,8 @@ def warm_programs(warm_python: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with start_app(tmp_path_factory.mktemp("app")) as running:
+    browsers = {"EMOTION_ORT_URL": str(ORT)} if ORT.is_dir() else {}
+    with start_app(tmp_path_factory.mktemp("app"), **browsers) as running:
         yield running
 
 

@@ -9,6 +9,7 @@ import gradio as gr
 
 from emotion_model import EmotionDetector, ModelConfig
 from ui import agents, album, api, model, photo
+from ui.browser.networks import Networks
 from ui.live import tab as live
 from ui.live.sessions import Live
 from ui.pictures import emoji_url
@@ -20,8 +21,8 @@ KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they a
 SWEEP_SECONDS = 60  # and looked for this often
 
 
-def build_page(detector: EmotionDetector) -> gr.Blocks:
-    """The whole page, and all endpoints, around one detector."""
+def build_page(detector: EmotionDetector, networks: Networks | None = None) -> gr.Blocks:
+    """The whole page, and all endpoints, around one detector; with `networks`, Live reads in the visitor's browser."""
     notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
     with Page(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
         agents.build_tools(detector)
@@ -29,7 +30,7 @@ def build_page(detector: EmotionDetector) -> gr.Blocks:
         if notices:
             gr.HTML(notice(notices), elem_id="notice")
         with gr.Tab("Live"):
-            live.build_tab(Live(detector))
+            live.build_tab(Live(detector), networks or Networks())
         with gr.Tab("Photo"):
             photo.build_tab(detector)
         with gr.Tab("Video", render_children=True):
@@ -64,9 +65,9 @@ def fine_print(config: ModelConfig, keep_minutes: int) -> str:
     accuracy = config.metrics.get("test", {}).get("accuracy")
     measured = f"it names {accuracy:.0%} of the FER2013 test pictures as their labels do," if accuracy else "it errs,"
     return (
-        '<div class="fineprint"><p><strong>Privacy.</strong> Pictures are processed in memory and not kept: the '
-        f"temporary copy that your page shows is deleted from the server within {keep_minutes} minutes, and nothing "
-        "of it is logged.</p>"
+        '<div class="fineprint"><p><strong>Privacy.</strong> Live says under its picture who reads it: your browser or '
+        "the server. Photos and clips are processed in memory and not kept: the temporary copy that your page shows is "
+        f"deleted from the server within {keep_minutes} minutes, and nothing of it is logged.</p>"
         "<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; "
         f"{measured} and how well it does for different groups of people has not been measured. Not for decisions "
         "about people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"

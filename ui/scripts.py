@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_IMPORT = re.compile(r"^import \{[\w, ]+\} from '\./([\w/-]+\.js)';\n", re.MULTILINE)
+_IMPORT = re.compile(r"^import \{[\w, ]+\} from '(\.{1,2}/[\w/-]+\.js)';\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
@@ -23,9 +23,9 @@ def bundle(entry: Path) -> str:
         parts[path] = ""  # of a module that imports itself by way of another, the text is not there yet
         text = path.read_text(encoding="utf-8")
         for name in _IMPORT.findall(text):
-            add(path.parent / name)
+            add((path.parent / name).resolve())
         del parts[path]
         parts[path] = _EXPORT.sub("", _IMPORT.sub("", text))
 
-    add(entry)
+    add(entry.resolve())
     return "\n".join(parts.values())

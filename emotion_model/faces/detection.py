@@ -28,6 +28,7 @@ LARGE_SIDE = 1920  # pixels; pictures above are searched for faces that the fine
 WIDE_SIDE = 4096  # pixels; longest side when they are
 PORTRAIT = 0.1  # of the longest side: with a face as large as that, nobody hands the picture in for tiny ones
 PADDED_SIDE = 64  # pixels; below 33 in either direction YuNet reads memory that is not the picture's
+SCORE_THRESHOLD = 0.7  # 0..1; YuNet keeps faces it is at least this sure of
 OVERLAP = 0.3  # boxes that overlap by more (intersection over union) are one face
 
 
@@ -44,7 +45,7 @@ class FaceDetector:
         fallback_reason: why that is so, for whoever runs the server; may name files.
     """
 
-    def __init__(self, name: str | None = None, score_threshold: float = 0.7, fine: bool = True) -> None:
+    def __init__(self, name: str | None = None, score_threshold: float = SCORE_THRESHOLD, fine: bool = True) -> None:
         """Choose and load a detector.
 
         Args:

@@ -27,7 +27,7 @@ from emotion_model.network.config import (
     ModelError,
     require_digest,
 )
-from emotion_model.network.engines import PADDED_SIZES, load_keras, start_engine
+from emotion_model.network.engines import PADDED_SIZES, load_keras, read_onnx, start_engine
 from emotion_model.network.protocol import COMMON_BATCHES
 
 MAX_CONFIG_BYTES = 10_000_000
@@ -163,6 +163,17 @@ class EmotionClassifier:
             ModelError: it cannot be loaded.
         """
         return load_keras(self._path)
+
+    def onnx(self) -> bytes | None:
+        """The network's ONNX file, for other runtimes; None where it has none.
+
+        Its input `grey_pixels` is float32 `(n, size, size, 1)` in 0..255, its first output the calibrated
+        `probabilities`, float32 `(n, classes)`.
+
+        Raises:
+            ModelError: it is not the one that the config names.
+        """
+        return read_onnx(self._path, self.config)
 
     @property
     def engine(self) -> str:

@@ -165,7 +165,7 @@ def start_engine(path: Path, config: ModelConfig, model: Callable[[], Any]) -> E
     Raises:
         ModelError: a file is damaged, or Keras cannot load the network.
     """
-    onnx = _onnx_of(path, config) if os.environ.get("KERAS_BACKEND") in (None, "", "openvino") else None
+    onnx = read_onnx(path, config) if os.environ.get("KERAS_BACKEND") in (None, "", "openvino") else None
     if onnx:
         try:
             return OpenVinoEngine.of_onnx(onnx)
@@ -184,8 +184,12 @@ def start_engine(path: Path, config: ModelConfig, model: Callable[[], Any]) -> E
     return KerasEngine(loaded)
 
 
-def _onnx_of(path: Path, config: ModelConfig) -> bytes | None:
-    """The content of the ONNX file beside a `.keras` file; None where there is none."""
+def read_onnx(path: Path, config: ModelConfig) -> bytes | None:
+    """The content of the ONNX file beside a `.keras` file; None where there is none.
+
+    Raises:
+        ModelError: it is not the one that the config names.
+    """
     record = config.weights.get("onnx")
     file = path.with_name(Path(str(record["file"])).name) if record else None
     if not record or not file or not file.is_file():

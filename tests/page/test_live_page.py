@@ -5,85 +5,24 @@ import csv
 import io
 import json
 import re
-from contextlib import contextmanager
 
 import cv2
 import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from emotion_model.timelines.table import columns
 from support.apps import free_port, start_app
-from support.pages import BROWSER_FLAGS, WAIT
+from support.cameras import DESKTOP, PHONE, SIZE, film, start
+from support.pages import WAIT
 from support.paths import media
+from ui.browser.networks import Networks
 from ui.live.sessions import Live, LiveConfig
 from ui.live.tab import build_tab
 
-SIZE = (640, 480)
 BOX = (224, 82, 110, 143)  # of the portrait's face in the camera's picture, read off by eye
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-
-def film(path, pictures):
-    path.write_bytes(b"".join(cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes() for picture in pictures))
-    return path
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory, astronaut, surprised):
-    folder = tmp_path_factory.mktemp("films")
-    smile, surprise = (cv2.resize(picture[:384], SIZE) for picture in (astronaut, surprised))
-    half = cv2.resize(astronaut[:384, 60:316], (320, 480))
-    return {
-        "smile": film(folder / "smile.mjpeg", [smile] * 10),
-        "changing": film(folder / "changing.mjpeg", [smile] * 100 + [surprise] * 100),
-        "two": film(folder / "two.mjpeg", [np.hstack([half, half])] * 10),
-        "nobody": film(folder / "nobody.mjpeg", [np.full((480, 640, 3), 90, np.uint8)] * 10),
-    }
-
-
-@pytest.fixture(scope="module")
-def playwright():
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def live_page(playwright, chromium, app):
-    """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused.
-
-    `script` runs before the page's own.
-    """
-
-    @contextmanager
-    def opened(camera, url=app.url, viewport=DESKTOP, scheme="light", flags=(), script=""):
-        arguments = [*BROWSER_FLAGS, *flags]
-        if camera is not None:
-            arguments.append("--use-fake-device-for-media-stream")
-        if camera:
-            arguments += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        # A page of the browser's own would take its whole profile along when it closes, and its last words with it.
-        page = browser.new_context(viewport=viewport).new_page()
-        page.set_default_timeout(WAIT)
-        problems = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.add_init_script(script)
-        page.goto(f"{url}/?__theme={scheme}")
-        page.wait_for_selector(".live[data-ready]")
-        try:
-            yield page
-        finally:
-            browser.close()
-        assert problems == []
-
-    return opened
-
-
-def start(page):
-    page.get_by_role("button", name="Start camera").click()
 
 
 def shown_boxes(page):
@@ -308,7 +247,7 @@ def small_house(detector):
     """The tab with a single place, which nobody loses by being silent, only by leaving: its sessions and address."""
     live, port = Live(detector, LiveConfig(seats=1, idle_seconds=3600)), free_port()
     with gr.Blocks(analytics_enabled=False) as blocks:
-        build_tab(live)
+        build_tab(live, Networks())
     blocks.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False)
     yield live, f"http://127.0.0.1:{port}"
     blocks.close()

@@ -1,33 +1,11 @@
 """The parts of the Live tab's scripts that need no page, in Node."""
 
 import json
-import shutil
-import subprocess
 
-import pytest
-
-from support.paths import ROOT
 from ui.live.tab import SCRIPT
 from ui.scripts import bundle
 
 COLUMNS = ["time", "frame", "face_id", "emotion"]
-
-
-@pytest.fixture
-def node(tmp_path):
-    """Runs a script that imports modules of the tab from `live/`; returns what it prints, as JSON."""
-    if not shutil.which("node"):
-        pytest.skip("no node on this machine")
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    shutil.copytree(ROOT / "ui" / "live", tmp_path / "live", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-
-    def run(text):
-        (tmp_path / "script.js").write_text(text)
-        done = subprocess.run(["node", "script.js"], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
 
 
 def test_rows_are_numbered_kept_and_come_back(node):
@@ -63,23 +41,23 @@ def test_very_long_sessions_lose_their_oldest_rows(node):
 
 def test_frames_are_sent_as_fast_as_replies_come(node):
     text = """
-    import {Pace} from './live/frames.js';
+    import {Pace} from './live/pace.js';
     const pace = new Pace(), told = {};
-    told.first = pace.wait(0, 0) <= 0;
+    told.first = pace.wait(0, 0, 3) <= 0;
     pace.sent(0);
-    told.next = pace.wait(0, 0);
-    told.slow = pace.wait(0, 2);
+    told.next = pace.wait(0, 0, 3);
+    told.slow = pace.wait(0, 2, 3);
     pace.sent(40); pace.sent(80);
-    told.full = pace.wait(200, 0) === Infinity;
+    told.full = pace.wait(200, 0, 3) === Infinity;
     pace.underWay = 0;
     pace.refused(200, true);
-    told.busy = pace.wait(200, 0);
+    told.busy = pace.wait(200, 0, 3);
     pace.lost(200); pace.lost(200);
-    told.lost = pace.wait(200, 0);
+    told.lost = pace.wait(200, 0, 3);
     pace.restart();
     for (let i = 0; i < 30; i++) pace.received(1000, 0, 500);
     pace.sent(0);
-    told.far = pace.wait(1000, 0) === Infinity;
+    told.far = pace.wait(1000, 0, 3) === Infinity;
     console.log(JSON.stringify(told));
     """
     assert node(text) == {
@@ -101,4 +79,6 @@ def test_the_modules_make_one_script(node):
     text = bundle(SCRIPT)
     assert "\nimport " not in text and "\nexport " not in text
     assert text.index("class Record") < text.index("class Live"), "what is imported stands first"
-    node(f"new Function('element', 'server', {json.dumps(text)}); console.log('true');")  # no name is used twice
+    node(
+        f"new Function('element', 'server', 'worker', {json.dumps(text)}); console.log('true');"
+    )  # no name is used twice

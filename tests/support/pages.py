@@ -7,6 +7,8 @@ BROWSER_FLAGS = ("--no-sandbox", "--disable-gpu")
 # What is the same in a window of either size is tested in one of them.
 DESKTOP = pytest.mark.parametrize("window", ["desktop"], indirect=True)
 PHONE = pytest.mark.parametrize("window", ["phone"], indirect=True)
+# A script for before the page's own: Live has its frames read on the server.
+READ_ON_SERVER = "localStorage.setItem('emotion-lens-reader', '\"server\"');"
 WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+ORT = ROOT / "tests" / "node_modules" / "onnxruntime-web" / "dist"  # what runs networks in browsers and in Node
 
 
 def media(name: str) -> Path:

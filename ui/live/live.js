@@ -1,15 +1,17 @@
-// The Live tab, from the camera to the files: `start` is called once with the component's element and `server`, the
-// functions of ui/live/tab.py. The camera's video plays here at its own speed. Small JPEGs of it go to server.detect;
-// the numbers that come back are drawn over the video, into the card of the main face and into the timeline, and are
-// kept for the export.
+// The Live tab, from the camera to the files: `start` is called once with the component's element, `server`, the
+// functions of ui/live/tab.py, and the script of the browser's workers. The camera's video plays here at its own speed.
+// Its frames go to a reader, in the browser or on the server; the numbers that come back are drawn over the video, into
+// the card of the main face and into the timeline, and are kept for the export.
 
 import {Camera, hintFor} from './camera.js';
 import {Cameras, looksAway} from './cameras.js';
 import {Chart} from './chart.js';
-import {Pace, pictureOf, replyTo} from './frames.js';
 import {Meter} from './meter.js';
+import {percent} from './numbers.js';
 import {Overlay} from './overlay.js';
+import {Pace} from './pace.js';
 import {Panel} from './panel.js';
+import {Readers} from './readers.js';
 import {Reading} from './reading.js';
 import {Record} from './record.js';
 import {saveCanvas, saveText} from './saving.js';
@@ -18,7 +20,7 @@ const FACE_GRACE = 400;       // ms that a box stays when frames miss the face
 const STALE = 3000;           // ms that it stays when no results come at all
 const DRAW_PERIOD = 125;      // ms between two drawings of the timeline
 
-export function start(element, server) { new Live(tabOf(element), server); }
+export function start(element, server, worker) { new Live(tabOf(element), server, worker); }
 
 // What the parts of the tab share: its elements, the labels, and where a value stands in a row.
 function tabOf(element) {
@@ -34,7 +36,7 @@ function tabOf(element) {
     // What is shown of a face: its emotion, or `unclear` where the probabilities carry no word.
     wordOf: row => row[at.clear] ? row[at.emotion] : settings.unclear.name,
     button: named(['start', 'stop', 'pause', 'mirror', 'snapshot', 'csv', 'json', 'picture', 'clear'], '.button.'),
-    control: named(['interval', 'largest', 'smoothing', 'view', 'chosen'], '.'),
+    control: named(['interval', 'reader', 'largest', 'smoothing', 'view', 'chosen'], '.'),
     pictures: Object.fromEntries([...settings.labels, settings.unclear].map(label => {
       const image = new Image();
       image.src = label.picture;
@@ -44,16 +46,12 @@ function tabOf(element) {
   };
 }
 
-function newSession() {
-  return window.crypto && crypto.randomUUID ? crypto.randomUUID() : 'page-' + Math.random().toString(36).slice(2) + Date.now();
-}
-
 class Live {
-  constructor(tab, server) {
+  constructor(tab, server, worker) {
     const {$} = tab;
-    Object.assign(this, {tab, server});
+    this.tab = tab;
     this.video = $('video');
-    this.session = newSession();  // name of this page's session on the server
+    this.readers = new Readers(tab, server, worker, () => this.prepare());
     this.run = 0;                 // counts up with each start and stop, so that late replies are known as such
     this.paused = false;
     this.starting = false;
@@ -122,13 +120,23 @@ class Live {
       this.tab.button.start.disabled = false;
     }
     if (!this.tab.root.isConnected) { this.camera.close(); return; }
-    this.run++;
     this.paused = false;
     if (this.origin === null) this.origin = performance.now();
-    this.pace.restart();
-    this.lastFaceTime = performance.now();
     this.panel.setState('live');
-    this.panel.say('Looking for faces.', '');
+    this.prepare();
+  }
+
+  // Frames are read from here on by whoever was chosen, once that one is ready.
+  async prepare() {
+    if (!this.camera.stream) return;
+    const run = ++this.run;
+    this.pace.restart();
+    await this.readers.prepare(share => {
+      if (run === this.run) this.panel.say('Getting ready.', `The networks come to this browser, once: ${percent(share)}.`);
+    });
+    if (run !== this.run) return;
+    this.lastFaceTime = performance.now();
+    if (!this.paused) this.panel.say('Looking for faces.', '');
     this.tick();
   }
 
@@ -166,8 +174,7 @@ class Live {
   stop() {
     this.run++;
     this.camera.close();
-    this.server.leave(this.session);
-    this.session = newSession();  // the server takes no frame of the one that was ended
+    this.readers.leave();
     this.overlay.remove(-1);
     this.meter.clear();
     this.panel.setState('off');
@@ -190,28 +197,23 @@ class Live {
     this.tick();
   }
 
-  // Frees the place at once as the page goes; without it the server waits a few seconds.
-  leave() {
-    const component = window.gradio_config?.components?.find(one => one.props?.elem_id === 'live');
-    if (!this.camera.stream || !component) return;
-    const body = {data: this.session, component_id: component.id, fn_name: 'leave', session_hash: this.session};
-    const address = `${window.gradio_config.root || ''}${window.gradio_config.api_prefix || '/gradio_api'}/component_server/`;
-    fetch(address, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body), keepalive: true});
-    this.session = newSession();  // for a page that comes back by the browser's Back
-  }
+  // Frees the place on the server as the page goes; without it the server waits a few seconds.
+  leave() { if (this.camera.stream) this.readers.leaveForGood(); }
 
   // ------------------------------------------------------------------------------------------- frames and replies
 
   get interval() { return Number(this.tab.control.interval.value); }
 
-  get asleep() { return this.paused || document.hidden || this.tab.root.offsetParent === null || !this.video.videoWidth; }
+  get asleep() {
+    return this.paused || document.hidden || this.tab.root.offsetParent === null || !this.video.videoWidth || !this.readers.current;
+  }
 
   tick() {
     clearTimeout(this.timer);
     if (!this.camera.stream) return;
     if (!this.tab.root.isConnected) { this.stop(); return; }
     if (this.asleep) { this.timer = setTimeout(() => this.tick(), 200); return; }
-    const wait = this.pace.wait(performance.now(), this.interval);
+    const wait = this.pace.wait(performance.now(), this.interval, this.readers.current.most);
     if (wait === Infinity) return;  // the next reply calls again
     if (wait > 1) { this.timer = setTimeout(() => this.tick(), wait); return; }
     this.send();
@@ -219,14 +221,14 @@ class Live {
   }
 
   async send() {
-    const run = this.run, began = performance.now(), {smoothing, largest} = this.tab.control;
+    const run = this.run, began = performance.now(), {smoothing, largest} = this.tab.control, reader = this.readers.current;
     this.pace.sent(began);
     let reply;
     try {
-      const image = await pictureOf(this.video);
-      reply = await replyTo(this.server.detect({image, session: this.session, time: (began - this.origin) / 1000,
-        smoothing: Number(smoothing.value), largest: Boolean(largest.value)}));
+      reply = await reader.read(this.video, {time: (began - this.origin) / 1000, smoothing: Number(smoothing.value),
+        largest: Boolean(largest.value)});
     } catch (error) {
+      if (run === this.run && reader !== this.readers.distant) { this.fallBack(error); return; }
       console.warn(error);
     }
     if (run !== this.run) return;
@@ -235,6 +237,11 @@ class Live {
     else if (reply.error) this.refused(reply);
     else this.received(reply, began);
     this.tick();
+  }
+
+  fallBack(error) {
+    this.readers.fallBack(error);
+    this.prepare();
   }
 
   lostServer() {

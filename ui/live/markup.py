@@ -11,6 +11,7 @@ from emotion_model import (
 )
 from emotion_model.labels import PERSON_COLOURS, UNCLEAR
 from emotion_model.timelines.table import columns
+from ui.browser.networks import Networks
 from ui.pictures import emoji_url
 
 INTERVALS = (0, 0.25, 0.5, 1, 1.5, 2, 3)  # seconds between frames; 0 is as fast as possible
@@ -19,7 +20,7 @@ TIMELINE_SECONDS = 60
 EMOJI_SIDE = 192  # pixels; shown at half that on dense screens
 
 
-def page_html(labels: tuple[Label, ...]) -> str:
+def page_html(labels: tuple[Label, ...], networks: Networks) -> str:
     """The Live tab as `live.js` finds it."""
     settings = {
         "labels": [vars(label) | {"picture": emoji_url(label.name, labels, EMOJI_SIDE)} for label in labels],
@@ -27,6 +28,7 @@ def page_html(labels: tuple[Label, ...]) -> str:
         "columns": columns([label.name for label in labels]),
         "colours": PERSON_COLOURS,
         "seconds": TIMELINE_SECONDS,
+        "browser": {"how": networks.how, "why_not": networks.why_not},
     }
     return f"""
 <section class="live" aria-label="Live camera" data-settings="{escape(json.dumps(settings))}">
@@ -46,14 +48,14 @@ def _camera() -> str:
   <div class="boxes" aria-hidden="true"></div>
   <div class="cover">
     <img src="{emoji_url("happy")}" alt="">
-    <p>Your camera as a mirror that reads faces. The picture stays in your browser; single frames are read and
-    forgotten.</p>
+    <p>Your camera as a mirror that reads faces.</p>
     <button type="button" class="button primary start">Start camera</button>
   </div>
   <div class="meter" aria-hidden="true" hidden></div>
 </div>
 <div class="status quiet live-status" role="status" aria-live="polite"><strong>Camera off.</strong>
   <span>Press “Start camera” and allow it in the browser.</span></div>
+<p class="privacy" role="note"></p>
 <div class="toolbar" role="group" aria-label="Camera">
   <button type="button" class="button stop" disabled>Stop</button>
   <button type="button" class="button pause" aria-pressed="false" disabled>Pause</button>
@@ -89,6 +91,8 @@ def _settings() -> str:
     return f"""
 <div class="panel settings" role="group" aria-label="Settings">
   <label>Read a frame <select class="interval">{intervals}</select></label>
+  <label>Read it <select class="reader"><option value="browser">in this browser</option>
+    <option value="server">on the server</option></select></label>
   <label>Camera <select class="camera"><option value="user">front</option>
     <option value="environment">back</option></select></label>
   <label>Faces <select class="largest"><option value="">all</option><option value="1">largest only</option></select>

@@ -1,17 +1,22 @@
-// The camera chosen last, kept in the browser: {id: 'user', 'environment' or a device's id, name: what people read}.
+// What was chosen last, kept in the browser.
 
-const REMEMBERED = 'emotion-lens-camera';
+const CAMERA = 'emotion-lens-camera';
 export const FACING = ['user', 'environment'];
 
+// The camera: {id: 'user', 'environment' or a device's id, name: what people read}.
 export function recall() {
-  try {
-    const camera = JSON.parse(localStorage.getItem(REMEMBERED));
-    return camera && camera.id && camera.name ? camera : null;
-  } catch { return null; }
+  const camera = recalled(CAMERA);
+  return camera && camera.id && camera.name ? camera : null;
 }
 
-export function remember(camera) {
+export function remember(camera) { keep(CAMERA, camera); }
+
+export function recalled(key) {
+  try { return JSON.parse(localStorage.getItem(key)); } catch { return null; }
+}
+
+export function keep(key, value) {
   try {
-    localStorage.setItem(REMEMBERED, JSON.stringify(camera));
-  } catch { /* a browser that keeps nothing: it is the front camera again next time */ }
+    localStorage.setItem(key, JSON.stringify(value));
+  } catch { /* a browser that keeps nothing: it is as at first next time */ }
 }

@@ -1,13 +1,15 @@
 """The Live tab and `/detect_frame`: frames of a camera in, faces with ids out; the picture itself stays in the browser.
 
-The page shows its visitor's own video and sends one small JPEG after the other to `Live.detect`, over a plain request
-each: no queue, no stream that holds a place, nothing to rejoin. A visitor has few frames under way at a time, so
-several share the processor evenly. What comes back are numbers, which the scripts beside this draw over the video and
-into the timeline.
+The page shows its visitor's own video and reads its frames by itself, with the scripts and networks of `ui.browser`.
+Where it cannot, or is not to, it sends one small JPEG after the other to `Live.detect`, over a plain request each: no
+queue, no stream that holds a place, nothing to rejoin. A visitor has few frames under way at a time, so several share
+the processor evenly. Either way numbers come back, which the scripts beside this draw over the video and into the
+timeline.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import gradio as gr
 
 from emotion_model import ImageError
 from emotion_model.timelines.table import frame_rows
+from ui.browser.networks import WORKER, Networks
 from ui.live.markup import page_html
 from ui.live.sessions import Live, SessionError
 from ui.programs import for_programs
@@ -85,8 +88,13 @@ class Handlers:
         }
 
 
-def build_tab(live: Live) -> None:
-    """The content of the Live tab, and the endpoint `/detect_frame`; to be called inside `gr.Blocks`."""
+def build_tab(live: Live, networks: Networks) -> None:
+    """The content of the Live tab, and the endpoint `/detect_frame`; to be called inside `gr.Blocks`.
+
+    Args:
+        live: the sessions of those whose frames are read here.
+        networks: what the others read theirs with.
+    """
     handlers = Handlers(live)
 
     # Plain functions, as Gradio marks them.
@@ -97,8 +105,8 @@ def build_tab(live: Live) -> None:
         return handlers.leave(session)
 
     gr.HTML(
-        page_html(live.detector.classifier.config.labels),
-        js_on_load=bundle(SCRIPT) + "start(element, server);\n",
+        page_html(live.detector.classifier.config.labels, networks),
+        js_on_load=bundle(SCRIPT) + f"start(element, server, {json.dumps(bundle(WORKER))});\n",
         server_functions=[detect, leave],
         elem_id="live",
     )

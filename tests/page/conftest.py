@@ -1,0 +1,87 @@
+"""The Live tab: in headless Chromium, with a film for a camera, and its scripts in Node."""
+
+import json
+import shutil
+import subprocess
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from support.cameras import DESKTOP, SIZE, film
+from support.pages import BROWSER_FLAGS, READ_ON_SERVER, WAIT
+from support.paths import ROOT
+
+expect.set_options(timeout=WAIT)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory, astronaut, surprised):
+    folder = tmp_path_factory.mktemp("films")
+    smile, surprise = (cv2.resize(picture[:384], SIZE) for picture in (astronaut, surprised))
+    half = cv2.resize(astronaut[:384, 60:316], (320, 480))
+    return {
+        "smile": film(folder / "smile.mjpeg", [smile] * 10),
+        "changing": film(folder / "changing.mjpeg", [smile] * 100 + [surprise] * 100),
+        "two": film(folder / "two.mjpeg", [np.hstack([half, half])] * 10),
+        "nobody": film(folder / "nobody.mjpeg", [np.full((480, 640, 3), 90, np.uint8)] * 10),
+    }
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def live_page(playwright, chromium, app):
+    """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused.
+
+    `script` runs before the page's own. Frames are read on the server, unless `reader` is None: then where the page
+    itself would have them read.
+    """
+
+    @contextmanager
+    def opened(camera, url=app.url, viewport=DESKTOP, scheme="light", flags=(), script="", reader="server"):
+        arguments = [*BROWSER_FLAGS, *flags]
+        if camera is not None:
+            arguments.append("--use-fake-device-for-media-stream")
+        if camera:
+            arguments += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        # A page of the browser's own would take its whole profile along when it closes, and its last words with it.
+        page = browser.new_context(viewport=viewport).new_page()
+        page.set_default_timeout(WAIT)
+        problems = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script((READ_ON_SERVER if reader else "") + script)
+        page.goto(f"{url}/?__theme={scheme}")
+        page.wait_for_selector(".live[data-ready]")
+        try:
+            yield page
+        finally:
+            browser.close()
+        assert problems == []
+
+    return opened
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Runs a script that imports modules from `live/` and `browser/`; returns what it prints, as JSON."""
+    if not shutil.which("node"):
+        pytest.skip("no node on this machine")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    for room in ("live", "browser"):
+        shutil.copytree(ROOT / "ui" / room, tmp_path / room, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+
+    def run(text):
+        (tmp_path / "script.js").write_text(text)
+        done = subprocess.run(["node", "script.js"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

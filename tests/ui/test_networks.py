@@ -1,0 +1,88 @@
+"""What browsers are handed to read faces by themselves."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from emotion_model import EmotionDetector, EmotionEnsemble, FaceDetector
+from emotion_model.faces.any_size import for_any_size
+from emotion_model.faces.detection import find_yunet
+from support.paths import ORT
+from ui.browser.networks import RUNTIME, RUNTIME_URL, networks_for
+
+
+@pytest.fixture(scope="module")
+def networks(detector):
+    if detector.faces.name != "yunet":
+        pytest.skip("no YuNet here")
+    return networks_for(detector)
+
+
+def test_every_file_is_what_the_page_is_told_and_may_be_kept_for_ever(networks):
+    client = TestClient(Starlette(routes=networks.routes))
+    own = [file for file in networks.how["files"].values() if not file["address"].startswith("http")]
+    assert len(own) >= 2
+    for file in own:
+        answer = client.get("/" + file["address"])
+        assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
+        assert len(answer.content) == file["bytes"] < 15_000_000
+        assert hashlib.sha256(answer.content).hexdigest() == file["sha256"]
+        assert client.get("/" + file["address"].replace(file["sha256"], "0" * 64)).status_code == 404
+
+
+def test_the_runtime_comes_from_the_web_or_from_a_place_of_ones_own(detector, networks, monkeypatch, tmp_path, caplog):
+    monkeypatch.delenv("EMOTION_ORT_URL", raising=False)
+    files = networks_for(detector).how["files"]
+    assert files["module"]["address"] == f"{RUNTIME_URL}/ort.wasm.bundle.min.mjs"
+    monkeypatch.setenv("EMOTION_ORT_URL", "https://example.org/ort/")
+    files = networks_for(detector).how["files"]
+    assert files["binary"]["address"] == "https://example.org/ort/ort-wasm-simd-threaded.wasm"
+    monkeypatch.setenv("EMOTION_ORT_URL", str(tmp_path))
+    without = networks_for(detector)
+    assert without.how is None and without.why_not.endswith("is missing here.")
+    assert str(tmp_path) in caplog.text and str(tmp_path) not in without.why_not
+
+
+def test_the_pinned_runtime_is_the_published_one():
+    if not ORT.is_dir():
+        pytest.skip("no onnxruntime-web: npm install --prefix tests --no-package-lock")
+    for name, (digest, size) in RUNTIME.items():
+        content = (ORT / name).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (digest, size)
+
+
+def test_what_does_not_run_in_browsers_is_said(detector):
+    haar = EmotionDetector(detector.classifier, FaceDetector("haar"))
+    assert networks_for(haar).why_not == "The face detector in use here does not run in browsers."
+    if detector.faces.name == "yunet":
+        several = EmotionDetector(EmotionEnsemble([detector.classifier]), detector.faces)
+        assert networks_for(several).why_not == "The model in use here does not run in browsers."
+
+
+def test_yunet_takes_any_size_and_finds_the_same(networks, astronaut):
+    """Against OpenVINO, at 640x640, which the file names, and at another size."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    content = find_yunet().read_bytes()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    freed, fixed = (onnxruntime.InferenceSession(one, options) for one in (for_any_size(content), content))
+    square = np.zeros((1, 3, 640, 640), np.float32)
+    square[0, :, :512, :512] = astronaut[..., ::-1].transpose(2, 0, 1)
+    for one, other in zip(freed.run(None, {"input": square}), fixed.run(None, {"input": square}), strict=True):
+        np.testing.assert_array_equal(one, other)
+    small = freed.run(["cls_8"], {"input": square[:, :, :352, :448]})[0]
+    assert small.shape == (1, 352 // 8 * (448 // 8), 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"\x3a\xff", b"\x3a\x05abc", b"\x0a\x00"])
+def test_other_files_are_refused(content):
+    with pytest.raises(ValueError, match=r"not an ONNX file|no input"):
+        for_any_size(content)
+
+
+def test_a_network_with_another_input_is_refused(detector):
+    with pytest.raises(ValueError, match="no two sides of 640"):
+        for_any_size(detector.classifier.onnx())

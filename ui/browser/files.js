@@ -1,0 +1,43 @@
+// Files for the browser: fetched with progress, refused where their content is not the expected one, and kept in the
+// browser, whose ordinary cache does not keep files as large as these in every window.
+
+const STORE = 'emotion-lens-networks';
+
+// `files`: [{address, sha256, bytes}]; `onprogress` is called with the bytes that are here. Gives their contents.
+export async function fetchAll(files, onprogress) {
+  const store = await openStore(), here = files.map(() => 0);
+  const contents = await Promise.all(files.map((file, i) => fetchOne(file, store, bytes => {
+    here[i] = bytes;
+    onprogress(here.reduce((sum, one) => sum + one, 0));
+  })));
+  // Those of an earlier version go.
+  for (const {url} of await store?.keys() ?? []) if (!files.some(({address}) => address === url)) store.delete(url);
+  return contents;
+}
+
+async function openStore() {
+  try { return await caches.open(STORE); } catch { return null; }  // a window that keeps nothing
+}
+
+async function fetchOne(file, store, onprogress) {
+  const {address, sha256, bytes} = file;
+  const name = address.split('/').pop(), kept = await store?.match(address);
+  const response = kept ?? await fetch(address);
+  if (!response.ok) throw new Error(`${name}: status ${response.status}`);
+  const content = new Uint8Array(bytes), source = response.body.getReader();
+  let length = 0;
+  for (let part = await source.read(); !part.done; part = await source.read()) {
+    if (length + part.value.length > bytes) throw new Error(`${name} is too long`);
+    content.set(part.value, length);
+    onprogress(length += part.value.length);
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
+  const found = Array.from(digest, byte => byte.toString(16).padStart(2, '0')).join('');
+  if (found !== sha256 && kept) {
+    await store.delete(address);
+    return fetchOne(file, store, onprogress);
+  }
+  if (found !== sha256) throw new Error(`${name} is not the expected file`);
+  if (!kept) await store?.put(address, new Response(content)).catch(() => {});  // no room: fetched again next time
+  return content;
+}

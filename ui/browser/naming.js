@@ -1,0 +1,37 @@
+// A picture's pixels -> its faces and what the emotion network says of each, as EmotionDetector gives them for live
+// pictures. Every frame by itself: what is known of the frames before is `rows.js`.
+
+import {cropFace, greyOf} from './pixels.js';
+import {YuNet} from './yunet.js';
+
+export class Namer {
+  // `sessions`: {faces, emotions} of onnxruntime-web; `how`: what ui/browser/networks.py says of both.
+  constructor(ort, sessions, how) {
+    Object.assign(this, {ort, session: sessions.emotions, how: how.emotions});
+    this.yunet = new YuNet(ort, sessions.faces, how.faces);
+  }
+
+  // `picture`: RGBA {data, width, height}. Gives [{box, probabilities}], the largest face first.
+  async read(picture) {
+    const found = await this.yunet.find(picture);
+    if (!found.length) return [];
+    const {imageSize: size, framing} = this.how, {width, height} = picture, pixels = size * size;
+    const input = new Float32Array(found.length * pixels), source = {grey: greyOf(picture), width, height};
+    found.forEach(({box, landmarks}, i) => {
+      cropFace(source, box, landmarks, framing, size, input.subarray(i * pixels, (i + 1) * pixels));
+    });
+    const tensor = new this.ort.Tensor('float32', input, [found.length, size, size, 1]);
+    const {probabilities: {data, dims}} = await this.session.run({[this.session.inputNames[0]]: tensor}, ['probabilities']);
+    return found.map(({box}, i) => ({
+      box: clipped(box, width, height),
+      probabilities: Array.from(data.subarray(i * dims[1], (i + 1) * dims[1])),
+    }));
+  }
+}
+
+// In whole pixels, inside the picture.
+function clipped([x, y, w, h], width, height) {
+  const left = Math.min(Math.max(0, Math.round(x)), width - 1), top = Math.min(Math.max(0, Math.round(y)), height - 1);
+  const right = Math.min(width, Math.round(x + w)), bottom = Math.min(height, Math.round(y + h));
+  return [left, top, Math.max(1, right - left), Math.max(1, bottom - top)];
+}
