@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 from emotion_model import EmotionClassifier, EmotionDetector
+from ui import social
 from ui.browser.networks import networks_for
 from ui.page import SCRIPT, build_page
 from ui.refusals import APP_OPTIONS
@@ -49,7 +50,7 @@ def serve() -> None:
         js=f"() => {{\n{bundle(SCRIPT)}}}",
         max_file_size=round(VideoLimits().megabytes * SPARE_UPLOAD * 2**20),
         footer_links=["api", "gradio"],
-        app_kwargs=APP_OPTIONS | {"routes": networks.routes},
+        app_kwargs=APP_OPTIONS | {"routes": [*networks.routes, *social.routes()]},
         run_history=False,
         mcp_server=True,
         ssr_mode=False,

@@ -1,4 +1,4 @@
-"""Take the pictures of the page that the README shows: two tabs, each on light and on dark ground.
+"""Take the pictures of the page that the README shows: two tabs, each on light and on dark ground; and its preview.
 
 The page runs on a free loopback port in headless Chromium. What it sees is scikit-image's portrait of Eileen Collins,
 which NASA gave to the public domain: as a photo, and as the film of a camera.
@@ -23,6 +23,7 @@ from startup import running_app
 
 FOLDER = Path(__file__).with_name("pictures")
 SIZE = {"width": 1180, "height": 860}  # of the window; pictures have it twice, for fine screens
+PREVIEW = {"width": 1200, "height": 630}  # where somebody shares the page's address
 LIVE_SECONDS = 5  # until the numbers stand still
 MARGIN = 8  # below the last thing shown
 MAX_BYTES = 200_000
@@ -99,6 +100,12 @@ def main() -> None:
             photo_tab(page, photo)
             save(page, f"photo-{scheme}", ".card")
             page.close()
+        page = browser.new_page(viewport=PREVIEW)
+        page.goto(f"{url}/?__theme=light")
+        live_tab(page)
+        picture = page.screenshot(type="jpeg", quality=85)
+        (FOLDER / "social.jpg").write_bytes(picture)
+        print(f"social.jpg: {len(picture) / 1000:.0f} kB")
         browser.close()
 
 

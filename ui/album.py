@@ -13,7 +13,7 @@ import gradio as gr
 
 from emotion_model import EmotionDetector, ImageError, read_image
 from emotion_model.labels import UNCLEAR
-from ui import cards
+from ui import cards, examples
 
 MAX_PHOTOS = 200
 SCORES = ("emotion", "confidence", "intensity", "valence", "arousal")
@@ -28,6 +28,7 @@ def build_tab(detector: EmotionDetector) -> None:
         height=220,
         elem_id="album-photos",
     )
+    example = gr.Button("No photos at hand? Try three portraits", size="sm", elem_id="album-example")
     status = gr.HTML(_invitation(), elem_id="album-status")
     table = gr.Dataframe(
         headers=_head(detector),
@@ -38,15 +39,19 @@ def build_tab(detector: EmotionDetector) -> None:
         elem_id="album-table",
     )
     file = gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file")
-    gr.on(
-        [photos.upload, photos.delete, photos.clear],
-        partial(read_album, detector),
-        photos,
-        [status, table, file],
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="always_last",
+    read: dict[str, Any] = {
+        "fn": partial(read_album, detector),
+        "inputs": photos,
+        "outputs": [status, table, file],
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+    }
+    gr.on([photos.upload, photos.delete, photos.clear], **read)
+    tried = example.click(
+        lambda: [str(path) for path in examples.photo_paths()], None, photos, api_visibility="private", queue=False
     )
+    tried.success(**read)
 
 
 def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[tuple[str, Any, Any]]:

@@ -1,4 +1,5 @@
-"""Something to try for who has neither a camera nor a photo at hand: a portrait in the public domain, and a clip of it.
+"""Something to try for who has neither a camera nor a photo at hand: a portrait in the public domain, and what is made
+of it.
 
 The portrait is Grace Hopper's, by the U.S. Navy; Matplotlib brings it along. In the clip, made when it is first asked
 for, its mouth is drawn into a smile, and back.
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from emotion_model import read_image
 
@@ -22,6 +24,7 @@ MOUTH = ((229.0, 268.0), (302.0, 270.0))  # its corners in the portrait, in pixe
 FACE = (170.0, 213.0)  # width and height of the face
 _lock = threading.Lock()
 _made: list[Path] = []
+_photos: list[Path] = []
 
 
 def portrait_path() -> Path:
@@ -35,6 +38,20 @@ def portrait_path() -> Path:
 def portrait() -> np.ndarray:
     """The portrait, uint8 RGB `(600, 512, 3)`."""
     return read_image(portrait_path())
+
+
+def photo_paths() -> list[Path]:
+    """Three photos: the portrait, smiling, and both side by side."""
+    image = portrait()
+    smile = smiling(image, 1.0)
+    with _lock:
+        if not _photos or not _photos[0].exists():
+            folder = Path(tempfile.mkdtemp(prefix="example-"))
+            pictures = {"portrait": image, "smile": smile, "both": np.hstack([image, smile[:, ::-1]])}
+            _photos[:] = [folder / f"{name}.jpg" for name in pictures]
+            for path, picture in zip(_photos, pictures.values(), strict=True):
+                Image.fromarray(picture).save(path, quality=92)
+        return list(_photos)
 
 
 def clip_path() -> Path:

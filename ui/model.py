@@ -14,13 +14,14 @@ import numpy as np
 from PIL import Image
 
 from emotion_model import EmotionClassifier, EmotionDetector, ImageError, ModelConfig, read_image
-from emotion_model.network.config import FIGURES_DIR, WEIGHTS_FILE
+from emotion_model.network.config import FIGURES_DIR, short_name
 from emotion_model.network.explain import attention_map, draw_heat
-from ui import cards
+from ui import cards, examples
 from ui.cards import DETECTOR_NAMES, status
 from ui.inputs import for_visitors, photo_input
 from ui.pictures import data_url
 
+INVITATION = status("Add a photo.", "What the network is given of its largest face, and looks at, comes here.", "quiet")
 # The figures that `train.report` draws, in the order of the page, and what each answers.
 _FIGURES = {
     "confusion": "Which emotion is taken for which?",
@@ -35,7 +36,7 @@ _FIGURES = {
 def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
     """What the network looks at in the largest face of a photo, or why there is nothing to show: photo, drawing."""
     if path is None:
-        return gr.skip(), ""
+        return gr.skip(), INVITATION
     try:
         image = read_image(path)
     except ImageError as error:
@@ -56,31 +57,34 @@ def build_tab(detector: EmotionDetector) -> None:
     gr.HTML("<h2>What does it look at in your face?</h2>", elem_id="looks-title")
     with gr.Row():
         photo = photo_input(label="Your photo: its largest face is looked at", height=320, elem_id="own-photo")
-        looks = gr.HTML("", elem_id="looks")
+        with gr.Column(min_width=300):
+            looks = gr.HTML(INVITATION, elem_id="looks")
+    example = gr.Button("No photo at hand? Try a portrait", size="sm", elem_id="model-example")
     if isinstance(classifier, EmotionClassifier):
         gr.HTML(drawings(classifier.folder / FIGURES_DIR))
 
     def explain(path: str | None) -> tuple[Any, str]:
         return look(detector, path)
 
-    gr.on(
-        [photo.input, photo.clear],
-        explain,
-        photo,
-        [photo, looks],
-        trigger_mode="always_last",
-        api_visibility="private",
-        show_progress="minimal",
-        show_progress_on=[looks],
-    )
+    def explain_example() -> tuple[Any, str]:
+        return examples.portrait(), look(detector, str(examples.portrait_path()))[1]
+
+    common: dict[str, Any] = {
+        "outputs": [photo, looks],
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+        "show_progress": "minimal",
+        "show_progress_on": [looks],
+    }
+    gr.on([photo.input, photo.clear], explain, photo, **common)
+    example.click(explain_example, None, **common)
 
 
 def model_page(config: ModelConfig, source: str, detector: str) -> str:
     """What serves here, how good it is and where its limits are."""
     weights, test = config.weights, config.metrics.get("test", {})
-    path = Path(source)
     facts = [
-        ("Model", path.parent.name if path.name == WEIGHTS_FILE else path.name),
+        ("Model", short_name(source)),
         ("Face detector", DETECTOR_NAMES[detector]),
     ]
     if weights.get("parameters"):
@@ -96,7 +100,24 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
         "<li>Do not use it to judge people, and not at work or in education: the EU AI Act (Article 5) forbids that."
         "</li></ul></section>"
     )
-    return f'<dl class="facts">{items}</dl><div class="two">{"".join(panels)}</div>'
+    return f'<dl class="facts">{items}</dl>{in_words(test, config.emotions)}<div class="two">{"".join(panels)}</div>'
+
+
+def in_words(test: dict[str, Any], emotions: Sequence[str]) -> str:
+    """What the model is good at and what it is bad at, a sentence each; nothing where that was not measured."""
+    scores, confusion = test.get("per_class"), test.get("confusion")
+    if not scores or not confusion:
+        return ""
+    order = sorted(emotions, key=lambda name: -scores[name]["recall"])
+    best, next_best, worst = order[0], order[1], order[-1]
+    counts = confusion[emotions.index(worst)]
+    taken_for = max((name for name in emotions if name != worst), key=lambda name: counts[emotions.index(name)])
+    recall = {name: f"{scores[name]['recall']:.0%}" for name in order}
+    good = f"It finds {recall[best]} of the {best} faces and {recall[next_best]} of those that show {next_best}."
+    bad = f"Of those that show {worst} it finds {recall[worst]}; it takes them for {taken_for} most often."
+    said = (("Good at", good), ("Bad at", bad))
+    items = "".join(f"<li><strong>{head}.</strong> {escape(text)}</li>" for head, text in said)
+    return f'<ul class="words">{items}</ul>'
 
 
 def drawings(folder: Path) -> str:

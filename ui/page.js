@@ -2,9 +2,11 @@
 
 import {keepChoice} from './chooser.js';
 import {linkTabs} from './links.js';
+import {share} from './sharing.js';
 
 keepChoice(navigator.mediaDevices);
 linkTabs();
+window.shareEmotions = async url => share(await (await fetch(url)).blob(), 'emotions', 'jpg');  // for the tabs' events
 
 // Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
 document.documentElement.lang = 'en';

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from emotion_model import EmotionDetector, ModelConfig
-from ui import agents, album, api, model, photo
+from ui import agents, album, api, model, photo, social
 from ui.browser.networks import Networks
 from ui.live import tab as live
 from ui.live.sessions import Live
@@ -21,10 +22,18 @@ KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they a
 SWEEP_SECONDS = 60  # and looked for this often
 
 
+class Lens(Page):
+    """The page with what its preview needs, where somebody shares its address."""
+
+    def get_config_file(self) -> Any:
+        """As Gradio has it, with the preview."""
+        return super().get_config_file() | social.preview()
+
+
 def build_page(detector: EmotionDetector, networks: Networks | None = None) -> gr.Blocks:
     """The whole page, and all endpoints, around one detector; with `networks`, Live reads in the visitor's browser."""
     notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
-    with Page(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
+    with Lens(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
         agents.build_tools(detector)
         gr.HTML(masthead())
         if notices:
@@ -50,7 +59,7 @@ def masthead() -> str:
     return (
         f'<div class="masthead"><div class="heads" aria-hidden="true">{heads}</div><div>'
         "<h1>Emotion Lens</h1>"
-        "<p>See which emotion each face shows, and how it changes: live, in photos and in clips.</p>"
+        f"<p>{social.SENTENCE}</p>"
         "</div></div>"
     )
 

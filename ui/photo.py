@@ -4,36 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
+from emotion_model.drawing.sharing import share_picture
+from emotion_model.network.config import short_name
 from ui import cards, examples
 from ui.inputs import for_visitors, photo_input
+from ui.pictures import picture_url
 
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
-Shown = tuple[Any, Any, Any, Any, Any]
+Shown = tuple[Any, Any, Any, Any, Any, Any]
+SHARE = "url => { if (url) window.shareEmotions(url); }"
 
 
 def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
-    """The faces of a photo, or why it cannot be read: photo, annotated copy, status, cards, numbers.
+    """The faces of a photo, or why it cannot be read: photo, annotated copy, status, cards, numbers, what shares them.
 
     Of a large photo it is said at once that it is being looked at.
     """
     if path is None:
-        yield gr.skip(), None, invitation(), "", None
+        yield gr.skip(), None, invitation(), "", None, gr.update(visible=False)
         return
     started = time.perf_counter()
     try:
         image = read_image(path)
     except ImageError as error:
-        yield None, None, cards.problem(for_visitors(error)), "", None  # an empty frame, not a broken picture
+        yield (
+            None,
+            None,
+            cards.problem(for_visitors(error)),
+            "",
+            None,
+            gr.update(visible=False),
+        )  # an empty frame, not a broken picture
         return
     height, width = image.shape[:2]
     if height * width > LARGE:
         said = f"{width} × {height} pixels: in one as large, small faces are looked for too."
-        yield gr.skip(), gr.skip(), cards.status("Looking for faces …", said, "quiet"), gr.skip(), gr.skip()
+        yield gr.skip(), gr.skip(), cards.status("Looking for faces …", said, "quiet"), gr.skip(), gr.skip(), gr.skip()
     faces = detector.detect(image)
     milliseconds = (time.perf_counter() - started) * 1000
     labels = detector.classifier.config.labels
@@ -43,7 +55,23 @@ def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
         cards.summary(faces, milliseconds, detector.faces.name),
         cards.face_cards(image, faces, labels),
         [face.to_dict() for face in faces],
+        gr.update(visible=bool(faces)),
     )
+
+
+def shared(detector: EmotionDetector, path: str | None, hide_faces: bool) -> str:
+    """A photo with its faces named, or hidden, the date and the model's name, as a data URL; "" without a photo."""
+    if path is None:
+        return ""
+    try:
+        image = read_image(path)
+    except ImageError as error:
+        gr.Warning(for_visitors(error))
+        return ""
+    classifier = detector.classifier
+    caption = cards.caption(short_name(classifier.source))
+    picture = share_picture(image, detector.detect(image), caption, classifier.config.labels, hide_faces)
+    return picture_url(picture[..., ::-1])
 
 
 def build_tab(detector: EmotionDetector) -> None:
@@ -61,6 +89,10 @@ def build_tab(detector: EmotionDetector) -> None:
         )
     example = gr.Button("No photo at hand? Try a portrait", size="sm", elem_id="photo-example")
     status = gr.HTML(invitation(), elem_id="status")
+    with gr.Row(visible=False, elem_id="photo-sharing") as sharing:
+        share = gr.Button("Share this picture", elem_id="photo-share")
+        hide = gr.Checkbox(label="With hidden faces", elem_id="photo-hide")
+        picture = gr.Textbox(visible=False)
     found = gr.HTML("", elem_id="cards")
     with gr.Accordion("The same numbers as JSON", open=False):
         numbers = gr.JSON(label="Faces", show_label=False, elem_id="numbers")
@@ -74,7 +106,7 @@ def build_tab(detector: EmotionDetector) -> None:
 
     # Not `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
     common: dict[str, Any] = {
-        "outputs": [photo, annotated, status, found, numbers],
+        "outputs": [photo, annotated, status, found, numbers, sharing],
         "trigger_mode": "always_last",
         "api_visibility": "private",
         "show_progress": "minimal",
@@ -82,6 +114,9 @@ def build_tab(detector: EmotionDetector) -> None:
     }
     gr.on([photo.input, photo.clear], show, photo, **common)
     example.click(show_example, None, **common)
+    # The picture goes through a hidden text, as nothing else that a script is given is there at once.
+    made = share.click(partial(shared, detector), [photo, hide], picture, api_visibility="private")
+    made.then(None, picture, None, js=SHARE, api_visibility="private")
 
 
 def invitation() -> str:

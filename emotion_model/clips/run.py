@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.writing import writing
 from emotion_model.files import whole_file
+from emotion_model.network.config import short_name
 from emotion_model.pipeline import EmotionDetector
 from emotion_model.timelines.subtitles import subtitles
 from emotion_model.timelines.summary import ClipSummary
@@ -39,6 +41,7 @@ class VideoOutputs:
     srt: Path | None = None
     plot: Path | None = None  # .png
     summary: Path | None = None  # .json
+    page: Path | None = None  # .html, to look at and to print
     zip: Path | None = None  # with all the others in it
 
     def written(self) -> list[Path]:
@@ -168,12 +171,24 @@ class VideoRun:
             (self._outputs.srt, lambda p: p.write_text(subtitles(people, self._labels, "srt"), encoding="utf-8")),
             (self._outputs.plot, lambda p: _save_plot(self.summary, p)),
             (self._outputs.summary, lambda p: _save_json(self.summary.to_dict(), p)),
+            (self._outputs.page, self._save_page),
         ):
             _write(path, write)
         self._files.close()
         self._tables = []
         others = [path for path in self._outputs.written() if path != self._outputs.zip]
         _write(self._outputs.zip, lambda p: _save_zip(others, p))
+
+    def _save_page(self, path: Path) -> None:
+        from emotion_model.drawing.page import save_page
+
+        timeline = BytesIO()
+        if self._outputs.plot:
+            timeline.write(self._outputs.plot.read_bytes())
+        else:
+            _save_plot(self.summary, timeline)
+        title = self._reader.path.stem if self._reader.path else "A sequence of pictures"
+        save_page(self.summary, timeline.getvalue(), title, short_name(self._detector.classifier.source), path)
 
     def _leave(self, error: BaseException | None) -> None:
         if error is None:
@@ -195,7 +210,7 @@ def _write(path: Path | None, write: Callable[[Path], object]) -> None:
             write(partial)
 
 
-def _save_plot(summary: ClipSummary, path: Path) -> None:
+def _save_plot(summary: ClipSummary, path: Path | BytesIO) -> None:
     from emotion_model.drawing.plot import save_timeline  # matplotlib takes a while to import
 
     save_timeline(summary, path)

@@ -31,6 +31,7 @@ VIDEO_FILES = {
     "srt": (".srt", "the same as SubRip"),
     "plot": (".png", "picture of the timeline"),
     "summary": ("_summary.json", "shares of time, means, changes and peaks per person"),
+    "page": (".html", "all of it on one page, to look at, to print and to keep"),
     "zip": (".zip", "all the files that were asked for in one"),
 }
 

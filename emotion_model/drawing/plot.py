@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,8 +22,8 @@ _PANEL = 1.25  # inches per person
 _DPI = 110
 
 
-def save_timeline(summary: ClipSummary, path: Path) -> None:
-    """Write the timeline as a PNG file; where nobody is seen, nothing is drawn."""
+def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
+    """Write the timeline as a PNG file, or into one that is open; where nobody is seen, nothing is drawn."""
     people = summary.people[:MAX_PEOPLE]
     figure = Figure(figsize=(_WIDTH, 1.3 + _PANEL * max(len(people), 1)), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)

@@ -57,7 +57,9 @@ def deploy(
         files = _space_files(root)
         readme = Path(name) / CARD_FILE
         text = (root / CARD_FILE).read_text(encoding="utf-8")
-        readme.write_text(space_readme(text, model, variables.get(SPACE_VARIABLES[1]), preload), encoding="utf-8")
+        readme.write_text(
+            space_readme(text, repo_id, model, variables.get(SPACE_VARIABLES[1]), preload), encoding="utf-8"
+        )
         files[CARD_FILE] = readme
         list_files(files, say)
         for key, value in variables.items():
@@ -99,13 +101,15 @@ def _deploy(
     return url
 
 
-def space_readme(text: str, model: str | None = None, commit: str | None = None, preload: Sequence[str] = ()) -> str:
-    """The README of a Space: its front matter names the model and its files that the build puts into the cache.
+def space_readme(
+    text: str, repo_id: str, model: str | None = None, commit: str | None = None, preload: Sequence[str] = ()
+) -> str:
+    """The README of a Space: its front matter names its preview, the model and its files that the build fetches.
 
     Raises:
         HubError: the text has no front matter.
     """
-    from huggingface_hub import metadata_load, metadata_save
+    from huggingface_hub import constants, metadata_load, metadata_save
 
     if not text.startswith("---\n"):
         raise HubError("README.md has no front matter, which a Space needs.")
@@ -113,13 +117,14 @@ def space_readme(text: str, model: str | None = None, commit: str | None = None,
         path = Path(name) / "README.md"
         path.write_text(text, encoding="utf-8")
         values = metadata_load(path) or {}
+        values["thumbnail"] = f"{constants.ENDPOINT}/spaces/{repo_id}/resolve/main/docs/pictures/social.jpg"
         if model:
             values["models"] = [model, *values.get("models", [])]
             values["preload_from_hub"] = [
                 f"{model} {','.join(preload)} {commit}",
                 *values.get("preload_from_hub", []),
             ]
-            metadata_save(path, values)
+        metadata_save(path, values)
         return path.read_text(encoding="utf-8")
 
 

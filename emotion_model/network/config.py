@@ -114,6 +114,12 @@ class ModelConfig:
             raise ModelError(f"config.json is not the config of an emotion model ({error}).") from error
 
 
+def short_name(source: str) -> str:
+    """What people are told a model is called: the `source` of a classifier without the folders of this machine."""
+    path = Path(source)
+    return path.parent.name if path.name == WEIGHTS_FILE else path.name
+
+
 def require_digest(path: Path, content: bytes, sha256: str | None) -> None:
     """Refuse a file of a model that is not the one which its config names.
 

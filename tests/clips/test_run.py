@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -30,8 +31,8 @@ def quick(detector):
 
 
 def everything(folder):
-    names = ("annotated.mp4", "csv.csv", "json.json", "vtt.vtt", "srt.srt", "plot.png", "summary.json", "zip.zip")
-    return VideoOutputs(**{name.split(".")[0]: folder / name for name in names})
+    names = ("annotated.mp4", "csv.csv", "json.json", "vtt.vtt", "srt.srt", "plot.png", "summary.json")
+    return VideoOutputs(**{name.split(".")[0]: folder / name for name in (*names, "page.html", "zip.zip")})
 
 
 def run(source, detector, outputs=None, stop_after=None, **config):
@@ -159,6 +160,22 @@ def test_all_files_are_there_and_nothing_else(results):
     assert names == {path.name for path in everything(folder).written()}
     with zipfile.ZipFile(folder / "zip.zip") as archive:
         assert set(archive.namelist()) == names - {"zip.zip"} and archive.testzip() is None
+
+
+def test_the_page_sums_up_the_clip_and_needs_nothing_else(clip, results):
+    folder, one = results
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert f"<h1>{clip.stem}</h1>" in page and "1 person in" in page and "model: bundled." in page
+    assert "Person 1" in page and all(peak.emotion in page for peak in one.summary.people[0].moments)
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []  # nothing is fetched
+    assert 'src="data:image/png' in page and 'src="data:image/jpeg' in page
+
+
+def test_the_page_is_there_without_the_picture_and_without_people(quick, tmp_path):
+    nobody = clips.write_clip(tmp_path / "a < b.mp4", lambda _: np.full((120, 160, 3), 90, np.uint8), [0, 0.1, 0.2])
+    run(nobody, quick, VideoOutputs(page=tmp_path / "page.html"))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Nobody was seen" in page and "a &lt; b" in page and "data:image/png" in page
 
 
 def test_the_rows_match_an_independent_decode(clip, results):

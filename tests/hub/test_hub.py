@@ -239,9 +239,12 @@ def test_the_front_matter_fits_what_is_installed():
     assert isinstance(values["python_version"], str) and values["app_file"] == "app.py"
     required = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
     assert [int(n) for n in values["python_version"].split(".")] >= [int(n) for n in required.split(".")]
-    pinned = metadata(space_readme(text, "a/b", "c", ["d"]))
+    pinned = metadata(space_readme(text, "user/space", "a/b", "c", ["d"]))
     assert pinned["preload_from_hub"] == ["a/b d c", *values["preload_from_hub"]] and pinned["license"] == LICENSE
-    assert space_readme(text) == text
+    alone = space_readme(text, "user/space")
+    preview = {"thumbnail": "https://huggingface.co/spaces/user/space/resolve/main/docs/pictures/social.jpg"}
+    assert metadata(alone) == values | preview
+    assert alone.split("\n---\n", 1)[1] == text.split("\n---\n", 1)[1]
 
 
 def test_every_package_the_page_needs_is_in_its_requirements():

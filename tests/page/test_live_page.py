@@ -138,6 +138,24 @@ def test_the_session_is_saved_as_csv_json_and_picture(live_page, films):
         assert Image.open(saved["Snapshot"]).size == SIZE
 
 
+def test_a_picture_to_share_has_the_still_and_the_timeline_and_hides_faces_if_wished(live_page, films):
+    x, y, w, h = SIZE[0] - BOX[0] - BOX[2], *BOX[1:]  # mirrored
+    detail = {}
+    with live_page(films["smile"]) as page:
+        start(page)
+        wait_for_rows(page, 10)
+        for shown in ("faces shown", "faces hidden"):
+            page.get_by_label("In saved pictures").select_option(shown)
+            with page.expect_download() as saved:
+                page.get_by_role("button", name="Share").click()
+            assert saved.value.suggested_filename.endswith(".jpg")
+            card = Image.open(saved.value.path())
+            assert card.size == (1600, 1200 + 640 + 56)
+            face = np.asarray(card.convert("L").resize((640, 758)), float)[y + h // 2 : y + h - 20, x + 20 : x + w - 20]
+            detail[shown] = np.abs(np.diff(face, axis=1)).mean()
+    assert detail["faces hidden"] < 0.6 * detail["faces shown"]
+
+
 def test_pause_clear_undo_and_stop(live_page, films):
     with live_page(films["smile"]) as page:
         start(page)

@@ -1,6 +1,7 @@
 """The page in headless Chromium, as a visitor uses it."""
 
 import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
@@ -52,6 +53,21 @@ def test_a_photo_gives_the_annotated_picture_and_a_card(page, photo):
     picture = page.locator("#annotated img")
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 512
+
+
+def test_a_photo_is_shared_with_its_faces_shown_or_hidden(page, photo):
+    expect(page.locator("#photo-share")).to_be_hidden()
+    upload(page, photo)
+    pictures = []
+    for hidden in (False, True):
+        page.get_by_label("With hidden faces").set_checked(hidden)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Share this picture").click()
+        pictures.append(cv2.imread(str(saved.value.path())))
+    shown, hidden = pictures
+    assert shown.shape == hidden.shape and shown.shape[1] == 512 and shown.shape[0] > 512
+    changed = np.abs(shown.astype(int) - hidden).max(axis=2) > 20
+    assert 0.015 < changed.mean() < 0.1  # the face, and nothing else
 
 
 def test_the_bars_are_as_long_as_their_numbers(page, photo):
@@ -194,6 +210,17 @@ def test_the_model_tab_shows_what_the_network_looks_at(page, photo):
     own = page.locator("#own-photo")
     own.get_by_label("Clear").or_(own.get_by_label("Remove Image")).first.click()
     expect(looks.locator("img")).to_have_count(0)
+
+
+@PHONE
+def test_whoever_has_no_photo_sees_what_the_network_looks_at_in_the_portrait(page):
+    page.get_by_role("tab", name="Model").click()
+    expect(page.locator("#model")).to_contain_text("Bad at. Of those that show fear it finds")
+    page.locator("#model-example").click()
+    pictures = page.locator("#looks img")
+    expect(pictures).to_have_count(2)
+    assert pictures.first.bounding_box()["width"] > 100
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 @PHONE

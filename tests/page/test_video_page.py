@@ -36,7 +36,7 @@ def test_the_api_gives_rows_summary_clip_and_files(client, clip):
     video = annotated["video"] if isinstance(annotated, dict) else annotated
     assert len(clips.decode(Path(video))[0]) == 20
     by_ending = {Path(file).suffix for file in files}
-    assert by_ending == {".csv", ".json", ".vtt", ".srt", ".png", ".zip"}
+    assert by_ending == {".csv", ".json", ".vtt", ".srt", ".png", ".html", ".zip"}
     with Path(next(file for file in files if file.endswith(".csv"))).open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 20
 
@@ -214,6 +214,13 @@ def test_a_gif_is_a_clip_too(page, film, tmp_path):
     page.get_by_role("button", name="Settings").click()
     page.set_input_files("#video-pictures input[type=file]", tmp_path / "moving.gif")
     expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
+
+
+def test_whoever_has_no_photos_tries_three(page):
+    page.get_by_role("tab", name="Album").click()
+    page.locator("#album-example").click()
+    expect(page.locator("#album-status")).to_contain_text("In 3 photos", timeout=WAIT)
+    expect(page.locator("#album-table")).to_contain_text("smile.jpg")
 
 
 def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):

@@ -42,6 +42,7 @@ from train.finetuning.calibration import fitted_temperature, kept_temperature
 from train.finetuning.classes import choose_labels, start_weights
 from train.finetuning.rehearsal import balanced_draw, load_rehearsal
 from train.report import main as draw
+from ui.browser.networks import Networks
 from ui.cards import face_cards
 from ui.live.markup import page_html
 from ui.model import drawings, model_page
@@ -228,7 +229,12 @@ def test_page_and_api_show_the_classes_of_the_new_model(album, tuned, detector):
     bored, sad, happy = face_cards(np.zeros((99, 99, 3), np.uint8), faces, labels).split("</li></ul></li>")[:3]
     assert "<h2>Bored</h2>" in bored and bored.count('class="track"') == 8 and f"--tone:{Label.colour}" in bored
     yawn = quote("🥱")
-    assert yawn in sad and yawn not in happy and yawn not in bored and yawn in page_html(tuple(labels))
+    assert (
+        yawn in sad
+        and yawn not in happy
+        and yawn not in bored
+        and yawn in page_html(tuple(labels), Networks(), None, "tuned")
+    )
 
     classifier = EmotionClassifier.load(tuned[0])
     tab = model_page(classifier.config, classifier.source, "yunet")

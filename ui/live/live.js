@@ -5,6 +5,7 @@
 
 import {Camera, hintFor} from './camera.js';
 import {Cameras, looksAway} from './cameras.js';
+import {cardOf} from './card.js';
 import {Chart} from './chart.js';
 import {Meter} from './meter.js';
 import {percent} from './numbers.js';
@@ -14,7 +15,7 @@ import {Panel} from './panel.js';
 import {Readers} from './readers.js';
 import {Reading} from './reading.js';
 import {Record} from './record.js';
-import {saveCanvas, saveText} from './saving.js';
+import {saveCanvas, saveText, shareCanvas} from './saving.js';
 
 const FACE_GRACE = 400;       // ms that a box stays when frames miss the face
 const STALE = 3000;           // ms that it stays when no results come at all
@@ -35,8 +36,8 @@ function tabOf(element) {
     at,
     // What is shown of a face: its emotion, or `unclear` where the probabilities carry no word.
     wordOf: row => row[at.clear] ? row[at.emotion] : settings.unclear.name,
-    button: named(['start', 'stop', 'pause', 'mirror', 'snapshot', 'csv', 'json', 'picture', 'clear'], '.button.'),
-    control: named(['interval', 'reader', 'largest', 'smoothing', 'view', 'chosen'], '.'),
+    button: named(['start', 'stop', 'pause', 'mirror', 'snapshot', 'share', 'csv', 'json', 'picture', 'clear'], '.button.'),
+    control: named(['interval', 'reader', 'largest', 'hide', 'smoothing', 'view', 'chosen'], '.'),
     pictures: Object.fromEntries([...settings.labels, settings.unclear].map(label => {
       const image = new Image();
       image.src = label.picture;
@@ -78,13 +79,14 @@ class Live {
   }
 
   listen() {
-    const {button, control} = this.tab, fit = () => this.overlay.fit({width: this.video.videoWidth, height: this.video.videoHeight});
+    const {tab} = this, {button, control} = tab, fit = () => this.overlay.fit({width: this.video.videoWidth, height: this.video.videoHeight});
     const pressed = {
       start: () => this.start(),
       stop: () => this.stop(),
       pause: () => this.pause(),
       mirror: () => this.overlay.turn(),
       snapshot: () => saveCanvas(this.overlay.snapshot(this.video), 'snapshot'),
+      share: () => shareCanvas(cardOf(tab, this.overlay.snapshot(this.video), this.chart.pictureOf(this.lineOptions)), 'emotions'),
       csv: () => saveText(this.record.toCsv(), 'text/csv', 'csv'),
       json: () => saveText(this.record.toJson(), 'application/json', 'json'),
       picture: () => saveCanvas(this.chart.pictureOf(this.lineOptions), 'emotions'),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from html import escape
 
-from emotion_model import (
-    Label,
-    TrackingConfig,
-)
+import numpy as np
+
+from emotion_model import Label, TrackingConfig
 from emotion_model.labels import PERSON_COLOURS, UNCLEAR
 from emotion_model.timelines.table import columns
 from ui.browser.networks import Networks
-from ui.pictures import emoji_url
+from ui.pictures import emoji_url, picture_url
 
 INTERVALS = (0, 0.25, 0.5, 1, 1.5, 2, 3)  # seconds between frames; 0 is as fast as possible
 MAX_SMOOTHING = 4.0  # seconds
@@ -20,20 +19,29 @@ TIMELINE_SECONDS = 60
 EMOJI_SIDE = 192  # pixels; shown at half that on dense screens
 
 
-def page_html(labels: tuple[Label, ...], networks: Networks) -> str:
-    """The Live tab as `live.js` finds it."""
+def page_html(labels: tuple[Label, ...], networks: Networks, preview: np.ndarray | None, model: str) -> str:
+    """The Live tab as `live.js` finds it.
+
+    Args:
+        labels: of the model.
+        networks: what a browser reads faces with.
+        preview: what stands where the camera's picture comes, uint8 RGB.
+        model: its name.
+    """
+    still = f'<img class="still" src="{picture_url(preview[..., ::-1])}" alt="">' if preview is not None else ""
     settings = {
         "labels": [vars(label) | {"picture": emoji_url(label.name, labels, EMOJI_SIDE)} for label in labels],
         "unclear": vars(UNCLEAR) | {"picture": emoji_url(UNCLEAR.name, labels, EMOJI_SIDE)},
         "columns": columns([label.name for label in labels]),
         "colours": PERSON_COLOURS,
         "seconds": TIMELINE_SECONDS,
+        "model": model,
         "browser": {"how": networks.how, "why_not": networks.why_not},
     }
     return f"""
 <section class="live" aria-label="Live camera" data-settings="{escape(json.dumps(settings))}">
   <div class="live-top">
-    <div class="live-left">{_camera()}</div>
+    <div class="live-left">{_camera(still)}</div>
     <div class="live-right">{_reading(labels)}{_settings()}</div>
   </div>
   {_timeline(labels)}
@@ -41,13 +49,13 @@ def page_html(labels: tuple[Label, ...], networks: Networks) -> str:
 </section>"""
 
 
-def _camera() -> str:
+def _camera(still: str) -> str:
     return f"""
 <div class="stage" data-state="off">
   <video playsinline muted aria-label="Your camera"></video>
   <div class="boxes" aria-hidden="true"></div>
   <div class="cover">
-    <img src="{emoji_url("happy")}" alt="">
+    {still}
     <p>Your camera as a mirror that reads faces.</p>
     <button type="button" class="button primary start">Start camera</button>
   </div>
@@ -61,6 +69,7 @@ def _camera() -> str:
   <button type="button" class="button pause" aria-pressed="false" disabled>Pause</button>
   <button type="button" class="button mirror" aria-pressed="true">Mirror</button>
   <button type="button" class="button snapshot" disabled>Snapshot</button>
+  <button type="button" class="button share" disabled>Share</button>
 </div>"""
 
 
@@ -97,6 +106,8 @@ def _settings() -> str:
     <option value="environment">back</option></select></label>
   <label>Faces <select class="largest"><option value="">all</option><option value="1">largest only</option></select>
   </label>
+  <label>In saved pictures <select class="hide"><option value="">faces shown</option>
+    <option value="1">faces hidden</option></select></label>
   <label>Smoothing <input class="smoothing" type="range" min="0" max="{MAX_SMOOTHING}" step="0.05"
     value="{smoothing}"><output class="smoothing-value">{smoothing} s</output></label>
 </div>"""

@@ -2,6 +2,9 @@
 
 import {percent, word} from './numbers.js';
 
+const BLOCKS = 6;     // that a hidden face is wide
+const AROUND = 0.15;  // of its box that is hidden to each side of it
+
 export class Overlay {
   // `tab`: what the parts of the tab share. `onnew` is called with the id of a face that is new, `onchosen` with that
   // of one that was clicked.
@@ -106,8 +109,21 @@ export class Overlay {
     if (this.mirrored) { context.translate(sheet.width, 0); context.scale(-1, 1); }
     context.drawImage(video, 0, 0);
     context.setTransform(1, 0, 0, 1, 0, 0);
+    if (this.tab.control.hide.value) for (const shown of this.shown.values()) this.hide(context, shown);
     for (const [id, shown] of this.shown) this.draw(context, id, shown);
     return sheet;
+  }
+
+  // The face becomes coarse blocks, hair and chin with it.
+  hide(context, {row, size}) {
+    const {at} = this.tab, scale = context.canvas.width / size.width, around = 1 + 2 * AROUND;
+    const w = row[at.w] * scale, h = row[at.h] * scale;
+    const part = [this.left(row, size) * scale - AROUND * w, row[at.y] * scale - AROUND * h, around * w, around * h];
+    const blocks = Object.assign(document.createElement('canvas'), {width: BLOCKS, height: Math.max(1, Math.round(BLOCKS * h / w))});
+    blocks.getContext('2d').drawImage(context.canvas, ...part, 0, 0, blocks.width, blocks.height);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(blocks, ...part);
+    context.imageSmoothingEnabled = true;
   }
 
   draw(context, id, {row, size}) {

@@ -21,6 +21,7 @@ export class Panel {
     this.stage.dataset.state = state;
     this.cover.hidden = state !== 'off';
     for (const name of ['stop', 'pause', 'snapshot']) button[name].disabled = state === 'off';
+    button.share.disabled = state === 'off' || !this.record.rows.length;
     button.pause.setAttribute('aria-pressed', state === 'paused');
     button.pause.textContent = state === 'paused' ? 'Go on' : 'Pause';
     // The button that was pressed is gone: the next useful one takes the focus over.
@@ -30,6 +31,7 @@ export class Panel {
   }
 
   enableSaving(on) {
+    this.tab.button.share.disabled = !on || this.stage.dataset.state === 'off';
     for (const name of ['csv', 'json', 'picture', 'clear']) this.tab.button[name].disabled = !on;
   }
 

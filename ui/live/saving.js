@@ -1,22 +1,15 @@
 // Files for the visitor: made in the browser, from what was read.
 
+import {save, share} from '../sharing.js';
 import {word} from './numbers.js';
 
 const HEAD = 64;  // pixels above the timeline of a saved picture
 
-function stamp() { return new Date().toISOString().slice(0, 19).replace(/[:T]/g, '-'); }
-
-export function save(blob, kind, ending) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = `${kind}-${stamp()}.${ending}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-}
-
 export function saveText(text, type, ending) { save(new Blob([text], {type}), 'emotions', ending); }
 
 export function saveCanvas(canvas, kind) { canvas.toBlob(blob => save(blob, kind, 'png'), 'image/png'); }
+
+export function shareCanvas(canvas, kind) { canvas.toBlob(blob => share(blob, kind, 'jpg'), 'image/jpeg', 0.9); }
 
 // The whole timeline with a legend, in a canvas. `options`: as for `Timeline.draw`.
 export function pictureOfAll(tab, timeline, options) {

@@ -14,16 +14,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import gradio as gr
+import numpy as np
 
-from emotion_model import ImageError
+from emotion_model import EmotionDetector, ImageError, draw_faces
+from emotion_model.network.config import short_name
 from emotion_model.timelines.table import frame_rows
+from ui import examples
 from ui.browser.networks import WORKER, Networks
 from ui.live.markup import page_html
 from ui.live.sessions import Live, SessionError
 from ui.programs import for_programs
 from ui.scripts import bundle
 
+PREVIEW = (640, 480)  # pixels
+PREVIEW_TOP = 60  # pixels of the portrait above it
 SCRIPT = Path(__file__).with_name("live.js")
 DETECT_FRAME = (
     "One frame of a video or camera: the faces in it, followed from frame to frame. `image` is base64 text or a data "
@@ -88,6 +94,16 @@ class Handlers:
         }
 
 
+def preview(detector: EmotionDetector) -> np.ndarray | None:
+    """What the tab does, shown on the example's portrait: uint8 RGB at 4:3; None without the portrait."""
+    try:
+        image = examples.smiling(examples.portrait(), 1.0)
+    except FileNotFoundError:
+        return None
+    wide = cv2.resize(image[PREVIEW_TOP : PREVIEW_TOP + image.shape[1] * 3 // 4], PREVIEW, interpolation=cv2.INTER_AREA)
+    return draw_faces(wide, detector.detect(wide), detector.classifier.config.labels)
+
+
 def build_tab(live: Live, networks: Networks) -> None:
     """The content of the Live tab, and the endpoint `/detect_frame`; to be called inside `gr.Blocks`.
 
@@ -104,8 +120,9 @@ def build_tab(live: Live, networks: Networks) -> None:
     def leave(session: str) -> bool:
         return handlers.leave(session)
 
+    classifier = live.detector.classifier
     gr.HTML(
-        page_html(live.detector.classifier.config.labels, networks),
+        page_html(classifier.config.labels, networks, preview(live.detector), short_name(classifier.source)),
         js_on_load=bundle(SCRIPT) + f"start(element, server, {json.dumps(bundle(WORKER))});\n",
         server_functions=[detect, leave],
         elem_id="live",

@@ -17,7 +17,7 @@ from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import frame_rows
 
 REPORT_SECONDS = 0.5  # between two looks at a run
-FILES = ("csv", "json", "vtt", "srt", "plot", "summary", "zip")
+FILES = ("csv", "json", "vtt", "srt", "plot", "summary", "page", "zip")
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ _ENDINGS = {
     "srt": "emotions.srt",
     "plot": "timeline.png",
     "summary": "summary.json",
+    "page": "page.html",
     "zip": "all.zip",
     "annotated": "annotated.mp4",
 }
