@@ -7,6 +7,7 @@ import shutil
 import pytest
 import yaml
 from gradio_client import Client
+from huggingface_hub import constants
 
 from emotion_model import EmotionClassifier, ModelConfig, ModelError
 from emotion_model.hub.card import LICENSE
@@ -242,7 +243,7 @@ def test_the_front_matter_fits_what_is_installed():
     pinned = metadata(space_readme(text, "user/space", "a/b", "c", ["d"]))
     assert pinned["preload_from_hub"] == ["a/b d c", *values["preload_from_hub"]] and pinned["license"] == LICENSE
     alone = space_readme(text, "user/space")
-    preview = {"thumbnail": "https://huggingface.co/spaces/user/space/resolve/main/docs/pictures/social.jpg"}
+    preview = {"thumbnail": f"{constants.ENDPOINT}/spaces/user/space/resolve/main/docs/pictures/social.jpg"}
     assert metadata(alone) == values | preview
     assert alone.split("\n---\n", 1)[1] == text.split("\n---\n", 1)[1]
 
