@@ -159,11 +159,6 @@ class Workers:
         """How many workers wait for a job."""
         return len(self._idle)
 
-    @property
-    def busy(self) -> int:
-        """How many jobs are under way."""
-        return len(self._working)
-
     def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
         """Hand a job to an idle worker: a method of its object, and what to call it with."""
         actor = self._idle.pop()

@@ -1,7 +1,7 @@
 // A picture's pixels -> its faces and what the emotion network says of each, as EmotionDetector gives them for live
 // pictures. Every frame by itself: what is known of the frames before is `rows.js`.
 
-import {cropFace, greyOf} from './pixels.js';
+import {cropFace, fillGrey} from './pixels.js';
 import {YuNet} from './yunet.js';
 
 export class Namer {
@@ -9,6 +9,7 @@ export class Namer {
   constructor(ort, sessions, how) {
     Object.assign(this, {ort, session: sessions.emotions, how: how.emotions});
     this.yunet = new YuNet(ort, sessions.faces, how.faces);
+    this.grey = new Uint8Array(0);
   }
 
   // `picture`: RGBA {data, width, height}. Gives [{box, probabilities}], the largest face first.
@@ -16,7 +17,9 @@ export class Namer {
     const found = await this.yunet.find(picture);
     if (!found.length) return [];
     const {imageSize: size, framing} = this.how, {width, height} = picture, pixels = size * size;
-    const input = new Float32Array(found.length * pixels), source = {grey: greyOf(picture), width, height};
+    if (this.grey.length !== width * height) this.grey = new Uint8Array(width * height);
+    fillGrey(this.grey, picture);
+    const input = new Float32Array(found.length * pixels), source = {grey: this.grey, width, height};
     found.forEach(({box, landmarks}, i) => {
       cropFace(source, box, landmarks, framing, size, input.subarray(i * pixels, (i + 1) * pixels));
     });

@@ -2,13 +2,11 @@
 
 const MOST_SAMPLES = 32;  // times the crop's side
 
-// Grey version, one byte a pixel, with the weights of ITU-R BT.601.
-export function greyOf({data, width, height}) {
-  const grey = new Uint8Array(width * height);
+// Grey version in `grey`, one byte a pixel, with the weights of ITU-R BT.601.
+export function fillGrey(grey, {data}) {
   for (let i = 0, j = 0; i < grey.length; i++, j += 4) {
     grey[i] = (4899 * data[j] + 9617 * data[j + 1] + 1868 * data[j + 2] + 8192) >> 14;
   }
-  return grey;
 }
 
 // Where each of `to` pixels lies between two of `from` pixels: the first one's place, the second's, and how far between.
@@ -23,11 +21,10 @@ function between(from, to) {
   return {first, second, share};
 }
 
-// Scaled linearly to `wide` x `high`, as planes of blue, green and red, 0..255, filled up with black to whole multiples
-// of `divisor`: {planes, columns, rows}.
-export function planesOf({data, width, height}, wide, high, divisor) {
-  const columns = Math.ceil(wide / divisor) * divisor, rows = Math.ceil(high / divisor) * divisor;
-  const plane = rows * columns, planes = new Float32Array(3 * plane);
+// Scaled linearly to `wide` x `high`, as planes of blue, green and red, 0..255, in `planes`, whose rows have so many
+// columns; what lies beyond the picture is left as it is.
+export function fillPlanes(planes, columns, {data, width, height}, wide, high) {
+  const plane = planes.length / 3;
   const across = between(width, wide), down = between(height, high);
   for (let y = 0; y < high; y++) {
     const above = down.first[y] * width, below = down.second[y] * width, v = down.share[y];
@@ -43,7 +40,6 @@ export function planesOf({data, width, height}, wide, high, divisor) {
       planes[out + 2 * plane] = (red + 0.5) | 0;
     }
   }
-  return {planes, columns, rows};
 }
 
 // Cuts one face out of a grey picture into `into`, `size` x `size` values of 0..255: its eyes level, sampled finely and

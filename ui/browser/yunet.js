@@ -1,18 +1,25 @@
 // Finding faces: YuNet, as emotion_model.faces.yunet runs it for live pictures.
 
-import {planesOf} from './pixels.js';
+import {fillPlanes} from './pixels.js';
 
 export class YuNet {
   // `session`: of onnxruntime-web; `how`: {side, enlarged, divisor, strides, score, overlap}.
-  constructor(ort, session, how) { Object.assign(this, {ort, session, how}); }
+  constructor(ort, session, how) {
+    Object.assign(this, {ort, session, how});
+    this.planes = new Float32Array(0);  // of the last picture: the next is as large, and begins with no new memory
+    this.scaled = '';
+  }
 
   // The faces of a picture, the largest first: [{box: [x, y, w, h], landmarks: [x, y, ...], score}] in its pixels.
   async find(picture) {
     const {width, height} = picture, {side, enlarged, divisor, strides} = this.how, longest = Math.max(width, height);
     const scale = (longest <= side ? Math.max(longest, enlarged) : side) / longest;
     const wide = Math.max(1, Math.round(width * scale)), high = Math.max(1, Math.round(height * scale));
-    const {planes, columns, rows} = planesOf(picture, wide, high, divisor);
-    const input = new this.ort.Tensor('float32', planes, [1, 3, rows, columns]);
+    const columns = Math.ceil(wide / divisor) * divisor, rows = Math.ceil(high / divisor) * divisor;
+    if (this.scaled !== `${wide} ${high}`) this.planes = new Float32Array(3 * rows * columns);
+    this.scaled = `${wide} ${high}`;
+    fillPlanes(this.planes, columns, picture, wide, high);
+    const input = new this.ort.Tensor('float32', this.planes, [1, 3, rows, columns]);
     const output = await this.session.run({[this.session.inputNames[0]]: input});
     const across = width / wide, down = height / high, scaled = (value, i) => value * (i % 2 ? down : across);
     return this.sortedOut(strides.flatMap(stride => this.decoded(output, stride, columns / stride)))
