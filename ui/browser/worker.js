@@ -19,8 +19,8 @@ async function load(how) {
   ort.env.wasm.numThreads = 1;  // more need headers that a page inside another page does not have
   ort.env.wasm.wasmBinary = wasm;
   const session = content => ort.InferenceSession.create(content, {executionProviders: ['wasm'], logSeverityLevel: 3});
-  delete ort.env.wasm.wasmBinary;  // compiled by now
   namer = new Namer(ort, {faces: await session(finding), emotions: await session(naming)}, how);
+  delete ort.env.wasm.wasmBinary;  // compiled by now
   await namer.read({data: new Uint8ClampedArray(4 * 64 * 64), width: 64, height: 64});
   postMessage({ready: true});
 }
