@@ -76,7 +76,7 @@ def _camera(still: str) -> str:
 def _reading(labels: tuple[Label, ...]) -> str:
     bars = "".join(
         f'<li data-emotion="{escape(label.name)}"><span>{escape(label.name.capitalize())}</span>'
-        f'<span class="track" aria-hidden="true"><span class="fill" style="--tone:{escape(label.colour)};width:0">'
+        f'<span class="track" aria-hidden="true"><span class="fill" style="--tone:{escape(label.colour)}">'
         '</span></span><span class="value">–</span></li>'
         for label in labels
     )

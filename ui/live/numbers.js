@@ -6,6 +6,9 @@ export function percent(value) { return Math.round(value * 100) + '%'; }
 
 export function signed(value) { return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(2); }
 
+// Writes a text where it is not there already: most are the same from frame to frame.
+export function put(element, text) { if (element.textContent !== text) element.textContent = text; }
+
 export function clockTime(seconds) {
   const m = Math.floor(seconds / 60), s = seconds % 60;
   return m ? `${m}:${String(s).padStart(2, '0')}` : `${s} s`;

@@ -1,6 +1,6 @@
 // Boxes over the video, each with a tag that stays inside the picture, and the snapshot of all of it.
 
-import {percent, word} from './numbers.js';
+import {percent, put, word} from './numbers.js';
 
 const BLOCKS = 6;     // that a hidden face is wide
 const AROUND = 0.15;  // of its box that is hidden to each side of it
@@ -48,13 +48,13 @@ export class Overlay {
   }
 
   place(faces, size) {
-    const now = performance.now();
+    const now = performance.now(), wide = this.stage.clientWidth;
     for (const row of faces) {
       const id = row[this.tab.at.face_id];
       if (!this.shown.has(id)) this.shown.set(id, {box: this.newBox(id)});
       const shown = Object.assign(this.shown.get(id), {row, size, seen: now});
       this.placeBox(shown);
-      this.placeTag(shown, faces.length > 1);
+      this.placeTag(shown, wide, faces.length > 1);
     }
     for (const shown of this.shown.values()) shown.box.classList.toggle('missed', shown.seen !== now);
   }
@@ -73,22 +73,25 @@ export class Overlay {
 
   placeBox({box, row, size}) {
     const {at, labels, wordOf} = this.tab, emotion = wordOf(row);
-    box.style.left = 100 * this.left(row, size) / size.width + '%';
-    box.style.top = 100 * row[at.y] / size.height + '%';
+    // In hundredths of the stage's width.
+    box.style.translate = [this.left(row, size), row[at.y]].map(value => 100 * value / size.width + 'cqi').join(' ');
     box.style.width = 100 * row[at.w] / size.width + '%';
     box.style.height = 100 * row[at.h] / size.height + '%';
     box.dataset.emotion = emotion;
     const picture = box.querySelector('img');
     if (picture.dataset.emotion !== emotion) { picture.src = labels[emotion].picture; picture.dataset.emotion = emotion; }
-    box.querySelector('span').textContent = this.text(row);
+    put(box.querySelector('span'), this.text(row));
   }
 
-  // Below the upper edge if need be, and moved in from the sides.
-  placeTag({box, row, size}, inCompany) {
-    const {at} = this.tab, wide = this.stage.clientWidth, scale = wide / size.width, tag = box.firstChild;
-    box.classList.toggle('small', row[at.w] * scale < 64 && inCompany);
-    box.classList.toggle('low', row[at.y] * scale < tag.offsetHeight + 8);
-    const middle = (this.left(row, size) + row[at.w] / 2) * scale, half = tag.offsetWidth / 2 + 2;
+  // Below the upper edge if need be, and moved in from the sides. The tag is measured anew only where it has changed:
+  // measuring makes the browser lay out the page.
+  placeTag(shown, wide, inCompany) {
+    const {box, row, size} = shown, {at} = this.tab, scale = wide / size.width, tag = box.firstChild;
+    const small = row[at.w] * scale < 64 && inCompany, look = [tag.textContent, small, wide].join();
+    box.classList.toggle('small', small);
+    if (shown.look !== look) Object.assign(shown, {look, tagWide: tag.offsetWidth, tagHigh: tag.offsetHeight});
+    box.classList.toggle('low', row[at.y] * scale < shown.tagHigh + 8);
+    const middle = (this.left(row, size) + row[at.w] / 2) * scale, half = shown.tagWide / 2 + 2;
     tag.style.setProperty('--shift', Math.max(0, half - middle) - Math.max(0, middle + half - wide) + 'px');
   }
 

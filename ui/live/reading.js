@@ -1,6 +1,6 @@
 // The card beside the video: the main face, large, with its bars and measures, told to screen readers too.
 
-import {percent, signed, word} from './numbers.js';
+import {percent, put, signed, word} from './numbers.js';
 
 const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
 const MOST_FACES = 40;        // in the list to choose from
@@ -27,13 +27,13 @@ export class Reading {
     const emotion = wordOf(row);
     this.main = row[at.face_id];
     if (this.emoji.dataset.state !== emotion) this.change(emotion);
-    this.title.textContent = word(emotion);
-    $('.reading .number').textContent = `Face ${this.main}`;
-    $('.live-confidence').textContent = row[at.clear] ? percent(row[at.confidence]) : '';
-    $('.reading .doubt').textContent = row[at.clear] ? '' : this.likeliest(row);
+    put(this.title, word(emotion));
+    put($('.reading .number'), `Face ${this.main}`);
+    put($('.live-confidence'), row[at.clear] ? percent(row[at.confidence]) : '');
+    put($('.reading .doubt'), row[at.clear] ? '' : this.likeliest(row));
     for (const name of emotions) this.setBar(name, row[at[name]], name === row[at.emotion]);
-    $('.measures .intensity').textContent = percent(row[at.intensity]);
-    for (const name of ['valence', 'arousal']) $('.measures .' + name).textContent = signed(row[at[name]]);
+    put($('.measures .intensity'), percent(row[at.intensity]));
+    for (const name of ['valence', 'arousal']) put($('.measures .' + name), signed(row[at[name]]));
     this.announce(`Face ${this.main}: ${emotion}`, now);
   }
 
@@ -65,8 +65,8 @@ export class Reading {
   setBar(name, value, top = false) {
     const bar = this.bars[name];
     bar.classList.toggle('top', top);
-    bar.querySelector('.fill').style.width = 100 * (value || 0) + '%';
-    bar.querySelector('.value').textContent = value === null ? '–' : percent(value);
+    bar.querySelector('.fill').style.translate = 100 * ((value || 0) - 1) + '%';
+    put(bar.querySelector('.value'), value === null ? '–' : percent(value));
   }
 
   announce(sentence, now) {
