@@ -106,7 +106,7 @@ def in_browser(browser: Any, url: str, pid: int, minutes: float) -> dict[str, An
         page.get_by_role("button", name="Start camera").click()
         page.wait_for_selector(".face-box")
         found[f"first_result_{visit}_s"] = round(time.perf_counter() - began, 2)
-    if page.locator(".privacy").get_attribute("data-reader") != "browser":
+    if page.locator(".privacy").get_attribute("data-reader") == "server":
         return {"not": page.locator(".privacy").inner_text()}
     page.wait_for_timeout(3000)
     found |= watch(page, pid, SECONDS)

@@ -1,6 +1,7 @@
 """The Live tab that reads in the visitor's own browser."""
 
 import json
+import re
 from collections import Counter
 
 import gradio as gr
@@ -74,7 +75,8 @@ def test_the_networks_are_fetched_once_and_kept_by_the_browser(live_page, films,
                 page.wait_for_selector(".live[data-ready]")
     finally:
         blocks.close()
-    assert networks.files.asked == dict.fromkeys(networks.files, 1)
+    wanted = [*networks.how["files"].values(), *networks.how["runtimes"]["processor"].values()]
+    assert networks.files.asked == {file["address"]: 1 for file in wanted}
 
 
 def test_whoever_wants_it_has_frames_read_on_the_server(live_page, films):
@@ -145,6 +147,28 @@ def test_the_server_stands_in_where_a_worker_ends(live_page, films, end):
 def test_a_browser_that_cannot_says_so(live_page, films, lacks):
     with live_page(films["smile"], script=f"delete window.{lacks};", reader=None) as page:
         expect(page.locator(".privacy")).to_contain_text("This browser cannot read faces by itself.")
-        assert page.locator(".reader option[value=browser]").is_disabled()
+        assert page.locator(".reader option[value=processor]").is_disabled()
         start(page)
         expect(page.locator(".face-box .tag")).to_contain_text("Happy")
+
+
+def test_a_graphics_chip_reads_where_there_is_one(live_page, films):
+    with live_page(films["changing"], reader=None) as page:
+        chip = "navigator.gpu?.requestAdapter().then(one => Boolean(one && !one.info.isFallbackAdapter))"
+        if not page.evaluate(chip):
+            pytest.skip("no graphics chip that chromium can use by WebGPU")
+        page.get_by_label("Read it").select_option("in this browser, on its graphics chip")
+        start(page)
+        expect(page.locator(".face-box .tag")).to_contain_text("Happy")
+        expect(page.locator(".reading h2")).to_have_text("Surprise")
+        expect(page.locator(".privacy")).to_have_text(re.compile("^Private:"))  # nothing stood in
+
+
+def test_the_processor_stands_in_for_the_graphics_chip(live_page, films):
+    script = "Object.defineProperty(navigator, 'gpu', {value: {requestAdapter: async () => ({info: {}})}});"
+    with live_page(films["smile"], script=script, reader=None) as page:
+        page.get_by_label("Read it").select_option("in this browser, on its graphics chip")
+        start(page)
+        expect(page.locator(".face-box .tag")).to_contain_text("Happy")
+        expect(page.locator(".privacy")).to_contain_text("The graphics chip could not")
+        expect(page.get_by_label("Read it")).to_have_value("processor")

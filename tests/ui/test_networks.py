@@ -1,6 +1,7 @@
 """What browsers are handed to read faces by themselves."""
 
 import hashlib
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from emotion_model import EmotionDetector, EmotionEnsemble, FaceDetector
 from emotion_model.faces.any_size import for_any_size
 from emotion_model.faces.detection import find_yunet
 from support.paths import ORT
-from ui.browser.networks import RUNTIME, RUNTIME_URL, networks_for
+from ui.browser.networks import RUNTIME_URL, RUNTIMES, networks_for
 
 
 @pytest.fixture(scope="module")
@@ -23,22 +24,23 @@ def networks(detector):
 
 def test_every_file_is_what_the_page_is_told_and_may_be_kept_for_ever(networks):
     client = TestClient(Starlette(routes=networks.routes))
-    own = [file for file in networks.how["files"].values() if not file["address"].startswith("http")]
+    files = [networks.how["files"], *networks.how["runtimes"].values()]
+    own = [file for each in files for file in each.values() if not file["address"].startswith("http")]
     assert len(own) >= 2
     for file in own:
         answer = client.get("/" + file["address"])
         assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
-        assert len(answer.content) == file["bytes"] < 15_000_000
+        assert len(answer.content) == file["bytes"] < 30_000_000
         assert hashlib.sha256(answer.content).hexdigest() == file["sha256"]
         assert client.get("/" + file["address"].replace(file["sha256"], "0" * 64)).status_code == 404
 
 
 def test_the_runtime_comes_from_the_web_or_from_a_place_of_ones_own(detector, networks, monkeypatch, tmp_path, caplog):
     monkeypatch.delenv("EMOTION_ORT_URL", raising=False)
-    files = networks_for(detector).how["files"]
+    files = networks_for(detector).how["runtimes"]["processor"]
     assert files["module"]["address"] == f"{RUNTIME_URL}/ort.wasm.bundle.min.mjs"
     monkeypatch.setenv("EMOTION_ORT_URL", "https://example.org/ort/")
-    files = networks_for(detector).how["files"]
+    files = networks_for(detector).how["runtimes"]["processor"]
     assert files["binary"]["address"] == "https://example.org/ort/ort-wasm-simd-threaded.wasm"
     monkeypatch.setenv("EMOTION_ORT_URL", str(tmp_path))
     without = networks_for(detector)
@@ -49,7 +51,7 @@ def test_the_runtime_comes_from_the_web_or_from_a_place_of_ones_own(detector, ne
 def test_the_pinned_runtime_is_the_published_one():
     if not ORT.is_dir():
         pytest.skip("no onnxruntime-web: npm install --prefix tests --no-package-lock")
-    for name, (digest, size) in RUNTIME.items():
+    for name, (digest, size) in chain.from_iterable(files.items() for files in RUNTIMES.values()):
         content = (ORT / name).read_bytes()
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (digest, size)
 

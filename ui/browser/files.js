@@ -3,15 +3,16 @@
 
 const STORE = 'emotion-lens-networks';
 
-// `files`: [{address, sha256, bytes}]; `onprogress` is called with the bytes that are here. Gives their contents.
-export async function fetchAll(files, onprogress) {
+// `files`: [{address, sha256, bytes}]; `kept`: addresses of all that may stay in the browser; `onprogress` is called with
+// the bytes that are here. Gives their contents.
+export async function fetchAll(files, kept, onprogress) {
   const store = await openStore(), here = files.map(() => 0);
   const contents = await Promise.all(files.map((file, i) => fetchOne(file, store, bytes => {
     here[i] = bytes;
     onprogress(here.reduce((sum, one) => sum + one, 0));
   })));
   // Those of an earlier version go.
-  for (const {url} of await store?.keys() ?? []) if (!files.some(({address}) => address === url)) store.delete(url);
+  for (const {url} of await store?.keys() ?? []) if (!kept.includes(url)) store.delete(url);
   return contents;
 }
 

@@ -23,12 +23,21 @@ export class Namer {
     found.forEach(({box, landmarks}, i) => {
       cropFace(source, box, landmarks, framing, size, input.subarray(i * pixels, (i + 1) * pixels));
     });
-    const tensor = new this.ort.Tensor('float32', input, [found.length, size, size, 1]);
+    const said = await this.ask(input, found.length);
+    return found.map(({box}, i) => ({box: clipped(box, width, height), probabilities: said[i]}));
+  }
+
+  // Probabilities of so many cut-out faces.
+  async ask(input, count) {
+    const {imageSize: size} = this.how, tensor = new this.ort.Tensor('float32', input, [count, size, size, 1]);
     const {probabilities: {data, dims}} = await this.session.run({[this.session.inputNames[0]]: tensor}, ['probabilities']);
-    return found.map(({box}, i) => ({
-      box: clipped(box, width, height),
-      probabilities: Array.from(data.subarray(i * dims[1], (i + 1) * dims[1])),
-    }));
+    return Array.from({length: count}, (_, i) => Array.from(data.subarray(i * dims[1], (i + 1) * dims[1])));
+  }
+
+  // What the first frame would wait for, such as programs for the graphics chip.
+  async warmUp(width, height) {
+    await this.read({data: new Uint8ClampedArray(4 * width * height), width, height});
+    await this.ask(new Float32Array(this.how.imageSize ** 2), 1);
   }
 }
 

@@ -28,10 +28,20 @@ from emotion_model.timelines.table import columns
 
 WORKER = Path(__file__).with_name("worker.js")
 RUNTIME_URL = "https://cdn.jsdelivr.net/npm/onnxruntime-web@1.30.0/dist"
-# What runs the networks, pinned by content: sha256 and bytes.
-RUNTIME = {
-    "ort.wasm.bundle.min.mjs": ("11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90", 73054),
-    "ort-wasm-simd-threaded.wasm": ("3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2", 14239897),
+# What runs the networks, on the processor or (by WebGPU) on the graphics chip: each a module and its binary, pinned by
+# content: sha256 and bytes.
+RUNTIMES = {
+    "processor": {
+        "ort.wasm.bundle.min.mjs": ("11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90", 73054),
+        "ort-wasm-simd-threaded.wasm": ("3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2", 14239897),
+    },
+    "graphics": {
+        "ort.webgpu.bundle.min.mjs": ("0730816731ce2cdfb06f273da065d4a1c7091eb9d1756a83b2916c8a89d015e2", 117732),
+        "ort-wasm-simd-threaded.asyncify.wasm": (
+            "39f9f0894d478800487ed9f7dbe92618498db320cf55c8e3d89adff8dce658da",
+            26781914,
+        ),
+    },
 }
 FOLDER = "browser"  # of the addresses
 FOR_EVER = "public, max-age=31536000, immutable"  # an address holds the digest of its content
@@ -98,8 +108,8 @@ def _how(detector: EmotionDetector, networks: Networks) -> dict[str, Any]:
         raise UnavailableError("The model in use here does not run in browsers.")
     config = classifier.config
     return {
-        "files": _runtime(networks)
-        | {
+        "runtimes": {kind: _runtime(kind, networks) for kind in RUNTIMES},
+        "files": {
             "faces": networks.add("faces.onnx", for_any_size(detection.find_yunet().read_bytes())),
             "emotions": networks.add("emotions.onnx", onnx),
         },
@@ -124,16 +134,16 @@ def _how(detector: EmotionDetector, networks: Networks) -> dict[str, Any]:
     }
 
 
-def _runtime(networks: Networks) -> dict[str, Any]:
-    """The two files of onnxruntime-web: from EMOTION_ORT_URL, which may be a folder of this machine, or the web."""
+def _runtime(kind: str, networks: Networks) -> dict[str, Any]:
+    """Two files of onnxruntime-web: from EMOTION_ORT_URL, which may be a folder of this machine, or the web."""
     place = os.environ.get("EMOTION_ORT_URL") or RUNTIME_URL
     folder = Path(place)
     found = {}
-    for kind, (name, (digest, size)) in zip(("module", "binary"), RUNTIME.items(), strict=True):
+    for part, (name, (digest, size)) in zip(("module", "binary"), RUNTIMES[kind].items(), strict=True):
         if folder.is_dir():
-            found[kind] = networks.add(name, _read(folder / name, digest))
+            found[part] = networks.add(name, _read(folder / name, digest))
         else:
-            found[kind] = {"address": f"{place.rstrip('/')}/{name}", "sha256": digest, "bytes": size}
+            found[part] = {"address": f"{place.rstrip('/')}/{name}", "sha256": digest, "bytes": size}
     return found
 
 

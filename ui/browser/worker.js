@@ -12,16 +12,16 @@ const canvas = new OffscreenCanvas(1, 1), context = canvas.getContext('2d', {wil
 
 async function load(how) {
   const {module, binary, faces, emotions} = how.files;
-  const [script, wasm, finding, naming] = await fetchAll([module, binary, faces, emotions], loaded => postMessage({loaded}));
+  const [script, wasm, finding, naming] = await fetchAll([module, binary, faces, emotions], how.kept, loaded => postMessage({loaded}));
   const address = URL.createObjectURL(new Blob([script], {type: 'text/javascript'}));
   const ort = await import(address);
   URL.revokeObjectURL(address);
   ort.env.wasm.numThreads = 1;  // more need headers that a page inside another page does not have
   ort.env.wasm.wasmBinary = wasm;
-  const session = content => ort.InferenceSession.create(content, {executionProviders: ['wasm'], logSeverityLevel: 3});
+  const session = content => ort.InferenceSession.create(content, {executionProviders: [how.provider], logSeverityLevel: 3});
   namer = new Namer(ort, {faces: await session(finding), emotions: await session(naming)}, how);
   delete ort.env.wasm.wasmBinary;  // compiled by now
-  await namer.read({data: new Uint8ClampedArray(4 * 64 * 64), width: 64, height: 64});
+  await namer.warmUp(LONGEST_SIDE, LONGEST_SIDE * 3 / 4);
   postMessage({ready: true});
 }
 

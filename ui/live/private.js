@@ -2,16 +2,19 @@
 
 import {Rows} from '../browser/rows.js';
 
-const WORKERS = Math.min(2, navigator.hardwareConcurrency || 1);  // each reads every other frame
+// What runs the networks: the processor, each worker for every other frame, or by WebGPU the graphics chip.
+const KINDS = {
+  processor: {provider: 'wasm', count: Math.min(2, navigator.hardwareConcurrency || 1)},
+  graphics: {provider: 'webgpu', count: 1},
+};
 const LOADING = 60000;  // ms without a sign of life until the networks are ready
-const READING = 10000;  // ms likewise, once they are
+const READING = 20000;  // ms likewise, once they are
 
 export class PrivateReader {
-  most = WORKERS + 1;  // frames under way, so that no worker waits for the next
-
-  // `how`: what ui/browser/networks.py says; `script`: the worker's.
-  constructor(how, script) {
-    Object.assign(this, {how, script});
+  // `kind`: one of `KINDS`; `how`: what ui/browser/networks.py says; `script`: the worker's.
+  constructor(kind, how, script) {
+    Object.assign(this, {kind, how, script}, KINDS[kind]);
+    this.most = this.count + 1;  // frames under way, so that no worker waits for the next
     this.workers = [];
     this.next = 0;
     this.leave();
@@ -20,6 +23,12 @@ export class PrivateReader {
   static get possible() {
     return Boolean(window.Worker && window.WebAssembly && window.OffscreenCanvas && window.createImageBitmap
       && window.crypto?.subtle);
+  }
+
+  // Whether there is a graphics chip that WebGPU can use.
+  static async graphics() {
+    const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+    return Boolean(adapter && !(adapter.info ?? adapter).isFallbackAdapter);
   }
 
   // Loads the networks if they are not there yet; `onprogress` is called with 0..1. What fails is thrown, here or by
@@ -31,14 +40,16 @@ export class PrivateReader {
   async begin(onprogress) {
     const address = URL.createObjectURL(new Blob([this.script], {type: 'text/javascript'}));
     const root = new URL(`${window.gradio_config?.root || ''}/`, location.href);
-    const files = Object.fromEntries(Object.entries(this.how.files).map(([name, file]) =>
-      [name, {...file, address: new URL(file.address, root).href}]));
-    const whole = Object.values(files).reduce((sum, {bytes}) => sum + bytes, 0);
+    const {runtimes} = this.how, whole = file => ({...file, address: new URL(file.address, root).href});
+    const files = Object.fromEntries(Object.entries({...runtimes[this.kind], ...this.how.files}).map(([name, file]) =>
+      [name, whole(file)]));
+    const kept = [...Object.values(runtimes).flatMap(Object.values).map(whole), ...Object.values(files)].map(file => file.address);
+    const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
     // One after the other: what the first has fetched, the next finds in the browser's cache.
-    for (let i = 0; i < WORKERS; i++) {
-      const hired = new Hired(address, loaded => { if (i === 0) onprogress(loaded / whole); });
+    for (let i = 0; i < this.count; i++) {
+      const hired = new Hired(address, loaded => { if (i === 0) onprogress(loaded / bytes); });
       this.workers.push(hired);
-      const ready = hired.ask({load: {...this.how, files}});
+      const ready = hired.ask({load: {...this.how, files, kept, provider: this.provider}});
       if (i === 0) await ready; else ready.catch(() => this.dismiss(hired));
     }
   }

@@ -1,5 +1,5 @@
-// Who reads the frames: this browser, or the server. The browser where it can, unless the visitor wants it otherwise;
-// where it fails the server stands in, and the page says so.
+// Who reads the frames: this browser, on its processor or its graphics chip, or the server. The browser's processor where
+// it can, unless the visitor wants it otherwise; where the one fails the next stands in, and the page says so.
 
 import {DistantReader} from './distant.js';
 import {PrivateReader} from './private.js';
@@ -15,49 +15,69 @@ export class Readers {
   constructor(tab, server, worker, onchange) {
     this.select = tab.control.reader;
     this.note = tab.$('.privacy');
-    this.distant = new DistantReader(server);
-    const {how, why_not: whyNot} = tab.settings.browser;
-    if (how && PrivateReader.possible) this.private = new PrivateReader(how, worker);
-    else this.select.querySelector('[value=browser]').disabled = true;
+    this.onchange = onchange;
+    this.all = {server: new DistantReader(server)};
     this.current = null;  // until whoever was chosen is ready
     this.turn = 0;        // counts up with each choice
-    const wanted = recalled(CHOICE) === 'server' || !this.private ? 'server' : 'browser';
-    this.turnTo(wanted, this.private ? '' : how ? UNABLE : whyNot);
+    const {how, why_not: whyNot} = tab.settings.browser;
+    if (how && PrivateReader.possible) {
+      this.all.processor = new PrivateReader('processor', how, worker);
+      this.offerGraphics(() => new PrivateReader('graphics', how, worker));
+    } else this.option('processor').disabled = true;
+    this.turnTo(this.all.processor && recalled(CHOICE) !== 'server' ? 'processor' : 'server',
+      this.all.processor ? '' : how ? UNABLE : whyNot);
     this.select.addEventListener('change', () => {
       keep(CHOICE, this.select.value);
-      this.leave();
-      this.current = null;
-      if (this.select.value === 'server') this.private.close();
-      this.turnTo(this.select.value);
-      onchange();
+      this.choose(this.select.value);
     });
+  }
+
+  get distant() { return this.all.server; }
+
+  option(name) { return this.select.querySelector(`[value=${name}]`); }
+
+  async offerGraphics(made) {
+    if (!await PrivateReader.graphics()) return;
+    this.all.graphics = made();
+    this.option('graphics').hidden = false;
+    if (recalled(CHOICE) === 'graphics' && this.select.value === 'processor') this.choose('graphics');
+  }
+
+  choose(name) {
+    this.leave();
+    this.current?.close?.();
+    this.current = null;
+    this.turnTo(name);
+    this.onchange();
   }
 
   turnTo(name, why = '') {
     this.select.value = name;
-    const here = name === 'browser';
     this.note.dataset.reader = name;
-    this.note.textContent = here ? HERE : [why, THERE].filter(Boolean).join(' ');
+    this.note.textContent = [why, name === 'server' ? THERE : HERE].filter(Boolean).join(' ');
   }
 
   // Gets ready whoever was chosen; `onprogress` is called with 0..1 while the networks load.
   async prepare(onprogress) {
-    const turn = ++this.turn;
-    if (this.select.value === 'server') { this.current = this.distant; return; }
+    const turn = ++this.turn, reader = this.all[this.select.value];
     try {
-      await this.private.load(onprogress);
-      if (turn === this.turn) this.current = this.private;
+      await reader.load?.(onprogress);
+      if (turn === this.turn) this.current = reader;
     } catch (error) {
-      if (turn === this.turn) this.fallBack(error);
+      if (turn !== this.turn) return;
+      this.fallBack(error);
+      await this.prepare(onprogress);
     }
   }
 
-  // The browser could not: the server reads from here on, until the visitor chooses anew.
+  // Whoever reads in the browser could not: the next does from here on, until the visitor chooses anew.
   fallBack(error) {
     console.warn(error);
-    this.private.close();
-    this.turnTo('server', `Reading in this browser failed (${error.message}).`);
-    this.current = this.distant;
+    const failed = this.select.value;
+    this.all[failed].close();
+    this.current = null;
+    if (failed === 'graphics') this.turnTo('processor', `The graphics chip could not (${error.message}).`);
+    else this.turnTo('server', `Reading in this browser failed (${error.message}).`);
   }
 
   leave() { this.current?.leave(); }
