@@ -11,8 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -175,6 +174,48 @@ def test_whatever_dies_nothing_is_lost_or_twice(whole: Running, archive: Path, t
     assert tables(out) == tables(out_of(whole))
 
 
+@contextmanager
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """Two nodes of one core each on loopback: the address for clients, and the process of the second."""
+    ray = Path(sys.executable).with_name("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    port, door = free_port(), free_port()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as if the package were installed on all nodes
+    common = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--block", "--disable-usage-stats"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": ROOT}
+    ports = [f"--port={port}", f"--ray-client-server-port={door}", "--include-dashboard=false"]
+    head = subprocess.Popen([ray, "start", "--head", *ports, *common], **quiet)
+    nodes = [head]
+    try:
+        ends = time.monotonic() + WAIT
+        while time.monotonic() < ends:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", door), 1):
+                break
+            time.sleep(0.2)
+        nodes.append(subprocess.Popen([ray, "start", f"--address=127.0.0.1:{port}", *common], **quiet))
+        yield f"ray://127.0.0.1:{door}", nodes[1].pid
+    finally:
+        for node in reversed(nodes):
+            for pid in [*descendants(node.pid), node.pid]:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            node.wait()
+
+
+def test_a_cluster_gives_the_same_though_a_node_dies(
+    whole: Running, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with cluster(monkeypatch) as (address, node):
+        running = Running(archive, "--out", tmp_path / "out", "--address", address, "--workers", "2")
+        running.until(lambda one: one["event"] == "progress" and one["workers"] == 2)
+        for pid, name in descendants(node).items():
+            if name.startswith("ray::Worker") or "raylet/raylet" in name:
+                os.kill(pid, signal.SIGKILL)
+        assert running.end() == 1, running.errors
+    assert tables(tmp_path / "out") == tables(out_of(whole))
+
+
 def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, archive: Path):
     again = subprocess.run(
         [sys.executable, "-m", "emotion_model", "archive", archive / "clip 1.mp4", "--out", out_of(whole)],
@@ -185,6 +226,42 @@ def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, a
     assert again.returncode == 0 and "1 of 1 files are done" in again.stdout
     other = Running(archive, "--out", out_of(whole), "--rate", "7")
     assert other.end() == 2 and "another rate (5.0 instead of 7.0)" in other.errors
+
+
+def test_workers_that_die_hang_or_fail_are_replaced(tmp_path: Path):
+    class Kind:
+        def fine(self, count: int) -> Iterator[int]:
+            yield from range(count)
+
+        def dies(self) -> Iterator[int]:
+            yield 1
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def hangs(self) -> Iterator[int]:
+            yield 2
+            time.sleep(1000)
+
+        def fails(self) -> Iterator[int]:
+            yield 3
+            raise ValueError("by itself")
+
+    heard: dict[str, list[Any]] = {name: [] for name in ("dies", "hangs", "fails", "fine")}
+    jobs = list(heard)
+    ends = time.monotonic() + WAIT
+    with Workers(Kind, (), count=2) as workers:
+        while time.monotonic() < ends and not all(
+            heard[job] and isinstance(heard[job][-1], Ended | Died) for job in ("dies", "fails", "fine")
+        ):
+            while jobs and workers.idle:
+                job = jobs.pop(0)
+                workers.start(job, job, (3,) if job == "fine" else ())
+            for job, message in workers.messages(timeout=1):
+                heard[job].append(message)
+                if (job, message) == ("hangs", 2):
+                    workers.end("hangs")
+    assert heard["fine"] == [0, 1, 2, Ended()] and heard["hangs"] == [2]
+    assert isinstance(heard["dies"][-1], Died)  # what it said last may be lost
+    assert heard["fails"] == [3, Died("by itself")]
 
 
 class Far(BaseHTTPRequestHandler):
@@ -229,103 +306,7 @@ def test_what_lies_elsewhere_is_fetched_and_what_hangs_given_up(photo: Path, cli
         assert reader.duration == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_no_cluster_is_told(address: str):
-    with pytest.raises(WorkersError, match=f"No cluster at {address}: .*refused"):
-        Workers(object, (), address=address)
-
-
-# On a cluster of two nodes, one core each; the last test takes one of them away.
-
-CLUSTER = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": "0" * 64,
-    "PYTHONPATH": str(ROOT),
-}  # as if installed on all nodes
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Its address, the one for clients, and the process of its second node."""
-
-    address: str
-    door: str
-    second: int
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Cluster]:
-    ray = Path(sys.executable).with_name("ray")
-    port, door = free_port(), free_port()
-    common = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--block", "--disable-usage-stats"]
-    with environment.as_users_have_it():
-        quiet: dict[str, Any] = {
-            "stdout": subprocess.DEVNULL,
-            "stderr": subprocess.DEVNULL,
-            "env": os.environ | CLUSTER,
-        }
-    ports = [f"--port={port}", f"--ray-client-server-port={door}", "--include-dashboard=false"]
-    running = [subprocess.Popen([ray, "start", "--head", *ports, *common], cwd=ROOT, **quiet)]
-    try:
-        ends = time.monotonic() + WAIT
-        while time.monotonic() < ends:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", door), 1):
-                break
-            time.sleep(0.2)
-        running.append(subprocess.Popen([ray, "start", f"--address=127.0.0.1:{port}", *common], cwd=ROOT, **quiet))
-        yield Cluster(f"127.0.0.1:{port}", f"ray://127.0.0.1:{door}", running[1].pid)
-    finally:
-        for node in reversed(running):
-            for pid in [*descendants(node.pid), node.pid]:
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-            node.wait()
-
-
-@pytest.fixture
-def cluster(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    for name, value in CLUSTER.items():
-        monkeypatch.setenv(name, value)
-    return nodes
-
-
-def test_workers_that_die_hang_or_fail_are_replaced(cluster: Cluster):
-    class Kind:
-        def fine(self, count: int) -> Iterator[int]:
-            yield from range(count)
-
-        def dies(self) -> Iterator[int]:
-            yield 1
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        def hangs(self) -> Iterator[int]:
-            yield 2
-            time.sleep(1000)
-
-        def fails(self) -> Iterator[int]:
-            yield 3
-            raise ValueError("by itself")
-
-    heard: dict[str, list[Any]] = {name: [] for name in ("dies", "hangs", "fails", "fine")}
-    jobs, left = list(heard), ("dies", "fails", "fine")
-    ends = time.monotonic() + WAIT
-    with Workers(Kind, (), count=2, address=cluster.address) as workers:
-        while time.monotonic() < ends and not all(
-            heard[job] and isinstance(heard[job][-1], Ended | Died) for job in left
-        ):
-            while jobs and workers.idle:
-                job = jobs.pop(0)
-                workers.start(job, job, (3,) if job == "fine" else ())
-            for job, message in workers.messages(timeout=1):
-                heard[job].append(message)
-                if (job, message) == ("hangs", 2):
-                    workers.end("hangs")
-    assert heard["fine"] == [0, 1, 2, Ended()] and heard["hangs"] == [2]
-    assert isinstance(heard["dies"][-1], Died)  # what it said last may be lost
-    assert heard["fails"] == [3, Died("by itself")]
-
-
-def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(tmp_path: Path, cluster: Cluster):
+def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(tmp_path: Path):
     class Kind:
         def read(self, sources: list[Source]) -> Iterator[Result]:
             for source in sources:
@@ -342,10 +323,7 @@ def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(t
                 yield Result(source, file)
 
     sources = [Source(f"/{name}.jpg", "photo", 1) for name in ("a", "deadly", "b", "c")]  # one job, at first
-    with (
-        ArchiveFolder(tmp_path, {"emotions": ["calm"]}) as folder,
-        Workers(Kind, (), count=1, address=cluster.address) as workers,
-    ):
+    with ArchiveFolder(tmp_path, {"emotions": ["calm"]}) as folder, Workers(Kind, (), count=1) as workers:
         run = ArchiveRun(sources, folder, workers, ArchiveSettings())
         told = {result.source.name: result.file for result in run if result}
     assert {name: file["status"] for name, file in told.items()} == {
@@ -358,24 +336,17 @@ def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(t
     assert (run.progress.done, run.progress.failed, run.progress.share) == (3, 1, 1.0)
 
 
-def test_workers_that_cannot_start_say_why(cluster: Cluster):
+def test_workers_that_cannot_start_say_why():
     class Kind:
         def __init__(self) -> None:
             raise ValueError("node7 has another detector (haar) than the command (yunet)")
 
-    with (
-        Workers(Kind, (), count=1, address=cluster.address) as workers,
-        pytest.raises(WorkersError, match=r"started: .*node7 has another"),
-    ):
+    with Workers(Kind, (), count=1) as workers, pytest.raises(WorkersError, match=r"started: .*node7 has another"):
         while True:
             list(workers.messages(timeout=1))
 
 
-def test_a_cluster_gives_the_same_though_a_node_dies(whole: Running, archive: Path, tmp_path: Path, cluster: Cluster):
-    running = Running(archive, "--out", tmp_path / "out", "--address", cluster.door, "--workers", "2")
-    running.until(lambda one: one["event"] == "progress" and one["workers"] == 2)
-    for pid, name in descendants(cluster.second).items():
-        if name.startswith("ray::Worker") or "raylet/raylet" in name:
-            os.kill(pid, signal.SIGKILL)
-    assert running.end() == 1, running.errors
-    assert tables(tmp_path / "out") == tables(out_of(whole))
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_no_cluster_is_told(address: str):
+    with pytest.raises(WorkersError, match=f"No cluster at {address}: .*refused"):
+        Workers(object, (), address=address)

@@ -45,7 +45,6 @@ print(json.dumps([keras.backend.backend(), differences]))
 """
 RUNS = (
     ("tensorflow", "float32", "processor"),
-    ("tensorflow", "mixed_bfloat16", "processor"),
     ("torch", "float32", "processor"),
     ("torch", "mixed_bfloat16", "device"),
     ("jax", "mixed_bfloat16", "device"),
