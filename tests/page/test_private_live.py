@@ -158,7 +158,7 @@ def test_a_graphics_chip_reads_where_there_is_one(live_page, films):
         chip = "navigator.gpu?.requestAdapter().then(one => Boolean(one && !one.info.isFallbackAdapter))"
         if not page.evaluate(chip):
             pytest.skip("no graphics chip that chromium can use by WebGPU")
-        page.get_by_label("Read it").select_option("in this browser, on its graphics chip")
+        page.get_by_label("Read it").select_option("in this browser, GPU")
         start(page)
         expect(page.locator(".face-box .tag")).to_contain_text("Happy")
         expect(page.locator(".reading h2")).to_have_text("Surprise")
@@ -168,7 +168,7 @@ def test_a_graphics_chip_reads_where_there_is_one(live_page, films):
 def test_the_processor_stands_in_for_the_graphics_chip(live_page, films):
     script = "Object.defineProperty(navigator, 'gpu', {value: {requestAdapter: async () => ({info: {}})}});"
     with live_page(films["smile"], script=script, reader=None) as page:
-        page.get_by_label("Read it").select_option("in this browser, on its graphics chip")
+        page.get_by_label("Read it").select_option("in this browser, GPU")
         start(page)
         expect(page.locator(".face-box .tag")).to_contain_text("Happy")
         expect(page.locator(".privacy")).to_contain_text("The graphics chip could not")
