@@ -45,7 +45,7 @@ export class Readers {
 
   choose(name) {
     this.leave();
-    this.current?.close?.();
+    for (const reader of Object.values(this.all)) reader.close?.();  // one that is still loading too
     this.current = null;
     this.turnTo(name);
     this.onchange();
