@@ -30,6 +30,22 @@ def photo_input(**options: Any) -> gr.Image:
     return component
 
 
+def on_photo(photo: gr.Image, example: gr.Button, read: Any, read_example: Any, outputs: list[Any], busy: Any) -> None:
+    """Let a photo, and the example's button, be answered by `outputs`, of which `busy` shows that it takes a while.
+
+    Not by `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
+    """
+    common: dict[str, Any] = {
+        "outputs": outputs,
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+        "show_progress": "minimal",
+        "show_progress_on": [busy],
+    }
+    gr.on([photo.input, photo.clear], read, photo, **common)
+    example.click(read_example, None, **common)
+
+
 def for_visitors(error: ImageError) -> str:
     """The error's sentence, but for one that would name a path on this machine."""
     return str(error) if error.code != "unreadable" else "The picture is no longer on the server: send it once more."

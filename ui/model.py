@@ -18,7 +18,7 @@ from emotion_model.network.config import FIGURES_DIR, short_name
 from emotion_model.network.explain import attention_map, draw_heat
 from ui import cards, examples
 from ui.cards import DETECTOR_NAMES, status
-from ui.inputs import for_visitors, photo_input
+from ui.inputs import for_visitors, on_photo, photo_input
 from ui.pictures import data_url
 
 INVITATION = status("Add a photo.", "What the network is given of its largest face, and looks at, comes here.", "quiet")
@@ -69,15 +69,7 @@ def build_tab(detector: EmotionDetector) -> None:
     def explain_example() -> tuple[Any, str]:
         return examples.portrait(), look(detector, str(examples.portrait_path()))[1]
 
-    common: dict[str, Any] = {
-        "outputs": [photo, looks],
-        "trigger_mode": "always_last",
-        "api_visibility": "private",
-        "show_progress": "minimal",
-        "show_progress_on": [looks],
-    }
-    gr.on([photo.input, photo.clear], explain, photo, **common)
-    example.click(explain_example, None, **common)
+    on_photo(photo, example, explain, explain_example, [photo, looks], looks)
 
 
 def model_page(config: ModelConfig, source: str, detector: str) -> str:

@@ -13,7 +13,7 @@ from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
 from emotion_model.drawing.sharing import share_picture
 from emotion_model.network.config import short_name
 from ui import cards, examples
-from ui.inputs import for_visitors, photo_input
+from ui.inputs import for_visitors, on_photo, photo_input
 from ui.pictures import picture_url
 
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
@@ -104,16 +104,7 @@ def build_tab(detector: EmotionDetector) -> None:
         for _, *others in read_photo(detector, str(examples.portrait_path())):
             yield examples.portrait(), *others
 
-    # Not `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
-    common: dict[str, Any] = {
-        "outputs": [photo, annotated, status, found, numbers, sharing],
-        "trigger_mode": "always_last",
-        "api_visibility": "private",
-        "show_progress": "minimal",
-        "show_progress_on": [annotated],
-    }
-    gr.on([photo.input, photo.clear], show, photo, **common)
-    example.click(show_example, None, **common)
+    on_photo(photo, example, show, show_example, [photo, annotated, status, found, numbers, sharing], annotated)
     # The picture goes through a hidden text, as nothing else that a script is given is there at once.
     made = share.click(partial(shared, detector), [photo, hide], picture, api_visibility="private")
     made.then(None, picture, None, js=SHARE, api_visibility="private")

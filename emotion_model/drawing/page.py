@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date
 from html import escape
 from pathlib import Path
 
@@ -34,9 +34,7 @@ li { border: 1px solid var(--line); border-top: 4px solid var(--person); border-
 """
 
 
-def save_page(
-    summary: ClipSummary, timeline: bytes, title: str, model: str, path: Path, when: datetime | None = None
-) -> None:
+def save_page(summary: ClipSummary, timeline: bytes, title: str, model: str, path: Path) -> None:
     """Write the page of a clip: its timeline, and for each person what was shown how long and the strongest moments.
 
     Args:
@@ -45,13 +43,12 @@ def save_page(
         title: what the clip is called.
         model: the name of what read it.
         path: the HTML file.
-        when: it was read; now by default.
     """
     people = sorted(summary.people, key=lambda one: -one.seconds)
     labels = (*summary.labels, UNCLEAR)
     seconds = summary.end - summary.start
     seen = "Nobody was seen" if not people else "1 person" if len(people) == 1 else f"{len(people)} people"
-    said = f"{seen} in {clock(seconds)} minutes. Read on {when or datetime.now():%d %B %Y}; model: {model}."
+    said = f"{seen} in {clock(seconds)} minutes. Read on {date.today():%d %B %Y}; model: {model}."
     more = f"<p>{len(people) - LISTED} more were seen for a shorter time.</p>" if len(people) > LISTED else ""
     cards = "".join(_card(one, labels) for one in people[:LISTED])
     path.write_text(

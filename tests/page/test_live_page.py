@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from emotion_model.timelines.table import columns
 from support.apps import free_port, start_app
-from support.cameras import DESKTOP, PHONE, SIZE, film, start
+from support.cameras import DESKTOP, PHONE, SIZE, film, start, wait_for_rows
 from support.pages import WAIT
 from support.paths import media
 from ui.browser.networks import Networks
@@ -49,10 +49,6 @@ def overlap(a, b):
 
 def rows_shown(page):
     return int(page.locator(".timeline canvas").get_attribute("data-rows") or 0)
-
-
-def wait_for_rows(page, count):
-    page.wait_for_function(f"document.querySelector('.timeline canvas').dataset.rows >= {count}", timeout=WAIT)
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])

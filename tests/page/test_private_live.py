@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from support.apps import free_port
-from support.cameras import PHONE, start
+from support.cameras import PHONE, start, wait_for_rows
 from support.pages import WAIT
 from support.paths import ORT
 from ui.browser.networks import networks_for
@@ -20,10 +20,6 @@ pytestmark = pytest.mark.skipif(
     not ORT.is_dir(), reason="no onnxruntime-web: npm install --prefix tests --no-package-lock"
 )
 HERE, THERE = "does not leave it", "go to the server"
-
-
-def wait_for_rows(page, count):
-    page.wait_for_function(f"document.querySelector('.timeline canvas').dataset.rows >= {count}", timeout=WAIT)
 
 
 def test_nothing_of_the_camera_leaves_the_browser(live_page, films):

@@ -45,9 +45,9 @@ RUNTIMES = {
 }
 FOLDER = "browser"  # of the addresses
 FOR_EVER = "public, max-age=31536000, immutable"  # an address holds the digest of its content
+TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 _log = logging.getLogger(__name__)
-TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 
 class UnavailableError(RuntimeError):
