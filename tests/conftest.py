@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ LONGEST = (
     "hub/",
     "train/",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All the processes of a run start their programs from one place."""
+    if not hasattr(config, "workerinput"):
+        programs = ExitStack()
+        programs.enter_context(warm.interpreter())
+        config.add_cleanup(programs.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -180,18 +189,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def warm_python() -> Iterator[str]:
-    """An interpreter that has imported what training needs; see `support.warm`."""
-    with warm.interpreter() as path:
-        yield path
-
-
 @pytest.fixture(scope="module")
-def warm_programs(warm_python: str) -> Iterator[None]:
+def warm_programs() -> Iterator[None]:
     """What the product starts with `sys.executable` starts at once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "executable", warm_python)
+        patch.setattr(sys, "executable", warm.python())
         yield
 
 

@@ -3,7 +3,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 
@@ -21,7 +20,7 @@ from emotion_model.clips.run import VideoOutputs, VideoRun
 from emotion_model.faces.turning import FRAMES, TURNS
 from emotion_model.timelines.subtitles import subtitles
 from emotion_model.timelines.summary import ClipSummary
-from support import clips
+from support import clips, warm
 from support.paths import ROOT, media
 
 
@@ -407,7 +406,7 @@ def test_an_interrupted_run_keeps_whole_files_and_says_so(film, tmp_path, number
     out.mkdir()
     arguments = ["video", str(path), "--csv", str(out / "o.csv"), "--annotated", str(out / "o.mp4")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "emotion_model", *arguments],
+        [warm.python(), "-m", "emotion_model", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

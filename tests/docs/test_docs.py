@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from emotion_model.network.config import BUNDLED_DIR
-from support import clips
+from support import clips, warm
 from support.environment import of_users
 from support.paths import ROOT
 
@@ -54,7 +54,7 @@ def test_the_python_call_of_the_readme(run):
 
 @pytest.mark.parametrize("text", snippets("api.md", "Python", "python"), ids=["detect_image", "predict"])
 def test_the_python_calls_of_the_api(run, text):
-    assert "happy" in run([sys.executable, "-c"], text)
+    assert "happy" in run([warm.python(), "-c"], text)
 
 
 def test_the_python_call_of_an_agent(run, app, photo):
@@ -62,7 +62,7 @@ def test_the_python_call_of_an_agent(run, app, photo):
         (path,) = httpx.post(f"{app.url}/gradio_api/upload", files={"files": file}).json()
     text = PAGES["agents.md"].split("```python\n")[1].split("```")[0]
     printed = run(
-        [sys.executable, "-c"], text.replace("https://example.org/photo.jpg", f"{app.url}/gradio_api/file={path}")
+        [warm.python(), "-c"], text.replace("https://example.org/photo.jpg", f"{app.url}/gradio_api/file={path}")
     )
     assert json.loads(printed)["faces"][0]["emotion"] == "happy"
 
@@ -109,7 +109,7 @@ def test_the_webcam_client(run, tmp_path, astronaut):
     film.release()
     (text,) = snippets("api.md", "Frames of a camera", "python")
     assert len(text.splitlines()) <= 20
-    printed = run([sys.executable, "-c"], text.replace("VideoCapture(0)", "VideoCapture('film.avi')"))
+    printed = run([warm.python(), "-c"], text.replace("VideoCapture(0)", "VideoCapture('film.avi')"))
     assert printed.count("face 1 is happy") == printed.count(" s: ") == 5
 
 
@@ -119,24 +119,24 @@ def test_the_examples_in_python(run, tmp_path):
     (tracking,) = snippets("python.md", "Frames of a camera", "python")
     (ensemble,) = snippets("python.md", "Several models as one", "python")
     (network,) = snippets("python.md", "The network itself", "python")
-    printed = run([sys.executable, "-c"], "\n".join([tracking, ensemble, network]))
+    printed = run([warm.python(), "-c"], "\n".join([tracking, ensemble, network]))
     assert printed.count("1 happy") == 3
     assert printed.endswith("happy\n(None, 48, 48, 1) (None, 7)\n")
 
 
 def test_the_call_for_a_clip(run):
-    printed = run([sys.executable, "-c"], snippets("video.md", "From Python, by the API", "python")[0])
+    printed = run([warm.python(), "-c"], snippets("video.md", "From Python, by the API", "python")[0])
     assert "100%" in printed and "person 1 {" in printed and "_annotated.mp4" in printed and "_emotions.csv" in printed
 
 
 def test_the_example_of_a_stream_of_faces(run):
-    printed = run([sys.executable, "-c"], snippets("video.md", "In Python", "python")[0])
+    printed = run([warm.python(), "-c"], snippets("video.md", "In Python", "python")[0])
     assert printed.count("(1, 'happy')") == 10
 
 
 @pytest.mark.parametrize("text", snippets("README.md", "Python", "python"))
 def test_the_python_example(run, text):
-    assert run([sys.executable, "-c"], text).startswith("happy ")
+    assert run([warm.python(), "-c"], text).startswith("happy ")
 
 
 def test_the_command_line_example(run, tmp_path):

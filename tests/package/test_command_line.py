@@ -10,13 +10,14 @@ import emotion_model
 from emotion_model import EMOTIONS
 from emotion_model.__main__ import main
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
+from support import warm
 from support.environment import of_users
 from support.paths import ROOT, media
 
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "emotion_model", *map(str, arguments)],
+        [warm.python(), "-m", "emotion_model", *map(str, arguments)],
         cwd=ROOT,
         env=of_users(),
         capture_output=True,

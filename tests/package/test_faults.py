@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from support import warm
 from support.paths import ROOT
 from support.training import faces, names, write_parquet
 
@@ -61,7 +62,7 @@ def test_without_openvino_other_runtimes_serve_and_one_sentence_says_why(tmp_pat
     assert f"KERAS_BACKEND=openvino cannot be used ({reason}); Keras runs on tensorflow" in asked.stderr
 
 
-def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path, warm_python):
+def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)]
@@ -74,13 +75,13 @@ def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path
             write_parquet(data, split, faces(28, seed), names(28))
         command = ("-m", "train", "--preset", "seed", "--data", data, "--out", disk / "run", "--epochs", "2", *TRAIN)
         (disk / "other").write_bytes(b"x" * 70_000)
-        full = run(*command, python=warm_python)
+        full = run(*command, python=warm.python())
         assert full.returncode == 2
         assert "the disk is full; free some space and run the same line" in full.stderr
         assert not list(disk.rglob("partial*.keras"))
         (disk / "other").unlink()
         subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
-        assert run(*command, python=warm_python).returncode == 0
+        assert run(*command, python=warm.python()).returncode == 0
         assert (disk / "run" / "metrics.json").exists()
     finally:
         subprocess.run(["umount", str(disk)], check=True)

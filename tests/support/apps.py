@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support import warm
 from support.environment import of_users
 from support.paths import ROOT
 
@@ -38,7 +39,11 @@ def start_app(folder: Path, port: int | None = None, root: Path = ROOT, **variab
     environment = of_users(GRADIO_SERVER_NAME="127.0.0.1", GRADIO_SERVER_PORT=str(port), **variables)
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
+            [warm.python() if root == ROOT else sys.executable, "app.py"],
+            cwd=root,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -6,22 +6,37 @@ import signal
 import socket
 import sys
 
+ROOT = os.path.abspath(f"{__file__}/../../..")  # noqa: PTH100 - pathlib takes long to import
 
-def run(python, address, backend):
-    """Run the command line there, or here where another Keras backend is wanted; pass signals on; end as it ends."""
-    if os.environ.get("KERAS_BACKEND", "") != backend:
-        os.execv(python, [python, *sys.argv[1:]])  # noqa: S606
+
+def read_at_import():
+    """The variables that packages look at when they are imported, and never again."""
+    names = ("HF_", "MPL", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name.startswith(names) and value != ROOT}
+
+
+def run(python, address, imported):
+    """Run the command line there, pass signals on, and end as it ends.
+
+    Or run it here where it asks for something that has to be known at import.
+    """
+    if read_at_import() == imported:
+        _run_there(address)
+    os.execv(python, [python, *sys.argv[1:]])  # noqa: S606
+
+
+def _run_there(address):
+    """Ends this process, unless there is nothing there that can run it."""
     asked = {"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}  # noqa: PTH109 - pathlib takes long to import
-    text = json.dumps(asked).encode()
-    with socket.socket(socket.AF_UNIX) as door:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
         door.connect(address)
-        socket.send_fds(door, [b"%d\n" % len(text)], [0, 1, 2])
-        door.sendall(text)
-        answers = door.makefile()
-        program = int(answers.readline())
+        socket.send_fds(door, [json.dumps(asked).encode()], [0, 1, 2])
+        program = int(door.recv(99) or 0)
+        if not program:
+            return
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda received, _: os.kill(program, received))
-        status = int(answers.readline() or 1)
+        status = int(door.recv(99) or 1)
     if status < 0:
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)

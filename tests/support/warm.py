@@ -1,17 +1,18 @@
 """Programs that start at once: forked from a process that has imported what they need.
 
-Importing Keras with PyTorch takes five seconds, and the tests start some forty programs that do. `interpreter` gives
-one that has: use it in the place of `sys.executable`. What it runs is a process of its own all the same, with its own
-signals, streams, folder, environment and exit status. Where a program asks for another Keras backend, it is the
-ordinary interpreter.
+Importing Keras with PyTorch takes five seconds, the page's packages four, and the tests start some hundred programs
+that do. `interpreter` gives one that has: use it in the place of `sys.executable`. What it runs is a process of its own
+all the same, with its own signals, streams, folder, environment and exit status.
 
-This module is the process that is forked; `ask.py` runs in the place of the program and asks it.
+This module is the process that is asked. For each Keras backend, and for what runs without Keras, it forks another one,
+which imports what such programs need and is forked in turn. `ask.py` runs in the place of the program and asks.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -26,25 +27,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-STREAMS = (0, 1, 2)
+PATH = "EMOTION_TESTS_PYTHON"  # the variable that says where the interpreter is
 CLIENT = """#!{python} -IS
 import sys
 sys.path.append({folder!r})
 import ask
-ask.run({python!r}, {socket!r}, {backend!r})
+ask.run({python!r}, {socket!r}, {imported!r})
 """
 
 
+def python() -> str:
+    """The interpreter for programs that are to start at once; the ordinary one where there is none."""
+    return os.environ.get(PATH, sys.executable)
+
+
 @contextlib.contextmanager
-def interpreter() -> Iterator[str]:
-    """The path to give in the place of `sys.executable`, as long as this lasts."""
+def interpreter() -> Iterator[None]:
+    """Have it as long as this lasts, in this process and those that it starts."""
     with tempfile.TemporaryDirectory(prefix="warm-") as name:
         folder = Path(name)
         address = folder / "socket"
         client = folder / "python"
         here = Path(__file__).resolve().parent
-        backend = os.environ.get("KERAS_BACKEND", "")
-        client.write_text(CLIENT.format(python=sys.executable, folder=str(here), socket=str(address), backend=backend))
+        sys.path.append(str(here))
+        from ask import read_at_import
+
+        imported = read_at_import()
+        client.write_text(
+            CLIENT.format(python=sys.executable, folder=str(here), socket=str(address), imported=imported)
+        )
         client.chmod(0o755)
         server = subprocess.Popen(
             [sys.executable, "-m", "tests.support.warm", str(address), str(client)], cwd=here.parents[1]
@@ -53,15 +64,67 @@ def interpreter() -> Iterator[str]:
             while not address.exists():
                 if server.poll() is not None:
                     raise RuntimeError("the process that programs are forked from has ended")
-                time.sleep(0.02)
-            yield str(client)
+                time.sleep(0.01)
+            os.environ[PATH] = str(client)
+            yield
         finally:
+            os.environ.pop(PATH, None)
             server.terminate()
             server.wait(20)
 
 
 def serve(address: str, client: str) -> NoReturn:
-    """Import what the programs need, then fork one for each that asks."""
+    """Hand each program that is asked for to the process that has imported what it needs."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    kinds: dict[str, socket.socket] = {}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(address)
+        door.listen()
+        while True:
+            caller, _ = door.accept()
+            message, streams, _, _ = socket.recv_fds(caller, 1 << 20, 3)
+            kind = json.loads(message)["environment"].get("KERAS_BACKEND", "")
+            if kind not in kinds:
+                unneeded = [*streams, *(one.fileno() for one in (door, caller, *kinds.values()))]
+                kinds[kind] = _start(kind, client, unneeded)
+            with contextlib.suppress(OSError):  # it could not import that: the caller is told by the end of its line
+                socket.send_fds(kinds[kind], [message], [*streams, caller.fileno()])
+            for stream in streams:
+                os.close(stream)
+            caller.close()
+
+
+def _start(kind: str, client: str, unneeded: list[int]) -> socket.socket:
+    """The way to a new process, which imports what programs of this kind need and forks one for each message."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork():
+        its.close()
+        return ours
+    for one in (ours.fileno(), *unneeded):
+        os.close(one)
+    os.environ.pop("KERAS_BACKEND", None)
+    try:
+        if kind:
+            os.environ["KERAS_BACKEND"] = kind
+            _import_for_training()
+        else:
+            _import_for_users()
+    except ImportError as error:
+        print(f"programs start slowly: {error}", file=sys.stderr)
+        os._exit(1)
+    gc.freeze()  # what is here stays, so its pages can stay shared
+    while True:
+        message, handed, _, _ = socket.recv_fds(its, 1 << 20, 4)
+        if not message:
+            os._exit(0)
+        if os.fork() == 0:
+            its.close()
+            _wait_for_program(json.loads(message), handed, client)
+        for one in handed:
+            os.close(one)
+
+
+def _import_for_training() -> None:
     import keras
 
     import train.ablate
@@ -72,44 +135,38 @@ def serve(address: str, client: str) -> NoReturn:
     keras.utils.set_random_seed(0)  # imports TensorFlow, where it is there
     with tempfile.TemporaryDirectory() as folder:
         draw_curves([{"epoch": 1, "val_accuracy": 0.5}], Path(folder) / "curves.png")  # fonts
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies of those who wait for the programs
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(address)
-        door.listen()
-        while True:
-            caller, _ = door.accept()
-            with caller:
-                if os.fork() == 0:
-                    door.close()
-                    _wait_for_program(caller, client)
 
 
-def _wait_for_program(caller: socket.socket, client: str) -> NoReturn:
+def _import_for_users() -> None:
+    import av  # noqa: F401
+    import matplotlib.figure  # noqa: F401
+
+    import app  # noqa: F401
+    import emotion_model.__main__  # noqa: F401
+    from emotion_model.runtime import import_openvino
+
+    import_openvino()
+
+
+def _wait_for_program(asked: dict, handed: list[int], client: str) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    asked, streams = _receive(caller)
+    *streams, line = handed
     program = os.fork()
     if program == 0:
-        caller.close()
+        os.close(line)
         _become(asked, streams, client)
     for stream in streams:
         os.close(stream)
-    caller.sendall(f"{program}\n".encode())
-    _, status = os.waitpid(program, 0)
-    with contextlib.suppress(BrokenPipeError):
-        caller.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    with socket.socket(fileno=line) as caller:
+        caller.send(f"{program}".encode())
+        _, status = os.waitpid(program, 0)
+        with contextlib.suppress(BrokenPipeError):
+            caller.send(f"{os.waitstatus_to_exitcode(status)}".encode())
     os._exit(0)
 
 
-def _receive(caller: socket.socket) -> tuple[dict, list[int]]:
-    message, streams, _, _ = socket.recv_fds(caller, 1 << 20, len(STREAMS))
-    length, _, text = message.partition(b"\n")
-    while len(text) < int(length):
-        text += caller.recv(1 << 20)
-    return json.loads(text), streams
-
-
 def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
-    for target, stream in zip(STREAMS, streams, strict=True):
+    for target, stream in enumerate(streams):
         os.dup2(stream, target)
         os.close(stream)
     os.chdir(asked["folder"])
@@ -118,19 +175,14 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.executable = client  # what it starts in turn is to start at once too
-    sys.path[0] = asked["folder"]
+    sys.path[:1] = [asked["folder"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     arguments = asked["arguments"]
     if arguments[0] == "-u":
         sys.stdout.reconfigure(write_through=True)
         arguments = arguments[1:]
     status = 0
     try:
-        kind, what, *rest = arguments
-        sys.argv = [what if kind == "-m" else kind, *rest]
-        if kind == "-m":
-            runpy.run_module(what, run_name="__main__", alter_sys=True)
-        else:
-            exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
+        _run(arguments)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(bool(end.code))
         if isinstance(end.code, str):
@@ -144,6 +196,19 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(status)
+
+
+def _run(arguments: list[str]) -> None:
+    kind, *rest = arguments
+    if kind == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    else:
+        sys.argv = arguments
+        runpy.run_path(kind, run_name="__main__")
 
 
 if __name__ == "__main__":

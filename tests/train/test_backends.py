@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from support import warm
 from support.paths import ROOT
 
 pytest.importorskip("torch", reason="needs torch: requirements-torch.txt")
@@ -60,12 +61,12 @@ def run(python, backend, code, *arguments):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, warm_python):
+def trained(tmp_path_factory):
     """A folder for each of the runs, with the model and what it answered on the backend that trained it."""
     folders = {which: tmp_path_factory.mktemp(which[0]) for which in RUNS}
     for backend in ("tensorflow", "torch", "jax"):
         asked = [(str(folder), *which[1:]) for which, folder in folders.items() if which[0] == backend]
-        run(warm_python, backend, TRAIN, json.dumps(asked))
+        run(warm.python(), backend, TRAIN, json.dumps(asked))
     return folders
 
 
@@ -77,15 +78,15 @@ def test_every_backend_learns(trained, which):
 
 
 @pytest.mark.parametrize("loaded", ["tensorflow", "torch", "jax"])
-def test_a_model_trained_on_one_backend_answers_the_same_on_another(trained, loaded, warm_python):
+def test_a_model_trained_on_one_backend_answers_the_same_on_another(trained, loaded):
     others = [str(folder) for (backend, *_), folder in trained.items() if backend != loaded]
-    backend, differences = json.loads(run(warm_python, loaded, PREDICT, *others).splitlines()[-1])
+    backend, differences = json.loads(run(warm.python(), loaded, PREDICT, *others).splitlines()[-1])
     assert backend == loaded and list(differences) == others
     assert max(differences.values()) < 1e-4, differences
 
 
 @pytest.mark.parametrize(("backend", "kind"), [("torch", "Fused"), ("jax", "Block")])
-def test_fast_layers_compute_what_keras_own_do(backend, kind, warm_python):
+def test_fast_layers_compute_what_keras_own_do(backend, kind):
     code = """
 import numpy as np, keras
 from emotion_model.network.architecture import ArchitectureConfig
@@ -105,5 +106,5 @@ for model in (plain, fast):
 kinds = {type(layer).__name__ for layer in fast.layers} - {type(layer).__name__ for layer in plain.layers}
 print(sorted(kinds)[0], max(np.abs(a - b).max() for a, b in zip(plain.get_weights(), fast.get_weights())))
 """
-    name, difference = run(warm_python, backend, code).split()[-2:]
+    name, difference = run(warm.python(), backend, code).split()[-2:]
     assert name.startswith(kind) and float(difference) < 2e-3  # running variances: one divides by n, one by n - 1

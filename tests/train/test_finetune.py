@@ -31,6 +31,7 @@ from emotion_model import __main__ as package_command
 from emotion_model.labels import CONTEMPT
 from emotion_model.network.building import build_model
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
+from support import warm
 from support.models import TINY
 from support.paths import ROOT, fer2013
 from support.training import faces, names, separable, write_parquet
@@ -386,13 +387,11 @@ def test_a_temperature_that_cannot_be_fitted_is_the_base_models_class_by_class()
     assert kept_temperature(base, ("amused", "new", "calm")) == (2.0, 1.0, 0.5)
 
 
-def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(
-    album, base, data, tuned, tmp_path, capsys, warm_python
-):
+def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(album, base, data, tuned, tmp_path, capsys):
     out = tmp_path / "model"
     command = arguments(album, base, out, "--fer2013", str(data), "--drop", "fear")
     process = subprocess.Popen(
-        [warm_python, "-u", "-m", "train.finetune", *command],
+        [warm.python(), "-u", "-m", "train.finetune", *command],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     printed = ""

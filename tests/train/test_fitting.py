@@ -12,6 +12,7 @@ import pytest
 from emotion_model import EMOTIONS, LABELS, EmotionClassifier, EmotionEnsemble, Label
 from emotion_model.faces.cropping import network_input
 from emotion_model.network.calibration import scale_confidence
+from support import warm
 from support.models import TINY
 from support.paths import ROOT
 from support.training import (
@@ -306,8 +307,8 @@ def parquet(tmp_path):
     return folder
 
 
-def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes_on(parquet, tmp_path, warm_python):
-    arguments = [warm_python, "-u", "-m", "train", "--data", str(parquet), "--out", str(tmp_path / "run")]
+def test_a_signal_ends_the_command_between_two_batches_and_the_same_command_goes_on(parquet, tmp_path):
+    arguments = [warm.python(), "-u", "-m", "train", "--data", str(parquet), "--out", str(tmp_path / "run")]
     arguments += ["--preset", "compact", "--epochs", "400", "--seed", "3", "--filters", "4", "8"]
     arguments += ["--kernel-sizes", "3", "3", "--attention-blocks", "--dense-units", "8", "--dense-dropout", "0.1"]
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
