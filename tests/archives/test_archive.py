@@ -30,7 +30,7 @@ from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import Source
 from emotion_model.archives.workers import Died, Ended, Workers, WorkersError
-from support import environment, warm
+from support import environment
 from support.apps import free_port
 from support.clips import face_film, write_clip
 from support.paths import ROOT
@@ -59,7 +59,7 @@ class Running:
     """The command under way, with what it told so far."""
 
     def __init__(self, *arguments: str | Path) -> None:
-        command = [warm.python(), "-m", "emotion_model", "archive", *map(str, arguments), "--json", "--part", "5"]
+        command = [sys.executable, "-m", "emotion_model", "archive", *map(str, arguments), "--json", "--part", "5"]
         # A group of its own, as a terminal gives it: Ctrl-C reaches all of it.
         with environment.as_users_have_it():
             self.process = subprocess.Popen(
@@ -218,7 +218,7 @@ def test_a_cluster_gives_the_same_though_a_node_dies(
 
 def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, archive: Path):
     again = subprocess.run(
-        [warm.python(), "-m", "emotion_model", "archive", archive / "clip 1.mp4", "--out", out_of(whole)],
+        [sys.executable, "-m", "emotion_model", "archive", archive / "clip 1.mp4", "--out", out_of(whole)],
         capture_output=True,
         text=True,
         cwd=ROOT,

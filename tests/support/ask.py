@@ -11,8 +11,8 @@ ROOT = os.path.abspath(f"{__file__}/../../..")  # noqa: PTH100 - pathlib takes l
 
 def read_at_import():
     """The variables that packages look at when they are imported, and never again."""
-    names = ("HF_", "MPL", "PYTHONPATH")
-    return {name: value for name, value in os.environ.items() if name.startswith(names) and value != ROOT}
+    names = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "MPLCONFIGDIR", "PYTHONPATH")
+    return {name: os.environ[name] for name in names if os.environ.get(name, ROOT) != ROOT}
 
 
 def run(python, address, imported):
