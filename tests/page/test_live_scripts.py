@@ -82,3 +82,48 @@ def test_the_modules_make_one_script(node):
     node(
         f"new Function('element', 'server', 'worker', {json.dumps(text)}); console.log('true');"
     )  # no name is used twice
+
+
+def test_a_worker_that_has_become_slower_is_relieved_but_not_again_in_vain(node):
+    """`tired`: what a frame takes the first workers later on; `fresh`: what it takes those that relieve them."""
+    text = """
+    const hired = [];
+    globalThis.window = globalThis;
+    globalThis.location = {href: 'http://here/'};
+    Object.defineProperty(globalThis, 'navigator', {value: {hardwareConcurrency: 2}});
+    globalThis.createImageBitmap = async () => ({});
+    globalThis.Worker = class {
+      constructor() { Object.assign(this, {number: hired.length, frames: 0, ended: false}); hired.push(this); }
+      terminate() { this.ended = true; }
+      postMessage({load, anew}) {
+        if (load) this.anew = Boolean(anew);
+        const milliseconds = this.number > 1 ? fresh : this.frames++ < 80 ? 20 : tired;
+        const answer = load ? {ready: true} : {faces: [], width: 4, height: 3, milliseconds};
+        setTimeout(() => this.onmessage({data: answer}), 1);
+      }
+    };
+    let tired, fresh, now = 0;
+    performance.now = () => now;
+    const {PrivateReader} = await import('./live/private.js');
+    async function session(frames) {
+      hired.length = 0;
+      const how = {files: {}, runtimes: {processor: {}, graphics: {}}, emotions: []};
+      const reader = new PrivateReader('processor', how, '');
+      reader.leave = () => Object.assign(reader, {rows: {of: () => []}, started: 1, before: Promise.resolve()});
+      reader.leave();
+      await reader.load(() => {});
+      await new Promise(resolve => setTimeout(resolve, 5));
+      for (let i = 0; i < frames; i++) { now += 33; await reader.read({}, {}); }
+      return hired.map(({anew, ended}) => [anew, ended]);
+    }
+    const told = {};
+    [tired, fresh] = [20, 20]; told.steady = await session(400);
+    [tired, fresh] = [60, 20]; told.relieved = await session(600);
+    [tired, fresh] = [60, 60]; told.busy = await session(1200);
+    console.log(JSON.stringify(told));
+    process.exit();
+    """
+    told = node(text)
+    assert told["steady"] == [[False, False], [False, False]]
+    assert told["relieved"] == [[False, True], [False, True], [True, False], [True, False]]
+    assert told["busy"].count([True, False]) == 1, "all is slow, so that another worker would not help"

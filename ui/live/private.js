@@ -1,14 +1,15 @@
 // Reads the camera's frames in the browser: nothing of them leaves it, and no server is asked.
 
 import {Rows} from '../browser/rows.js';
+import {Hired} from './hired.js';
 
 // What runs the networks: the processor, each worker for every other frame, or by WebGPU the graphics chip.
 const KINDS = {
   processor: {provider: 'wasm', count: Math.min(2, navigator.hardwareConcurrency || 1)},
   graphics: {provider: 'webgpu', count: 1},
 };
-const LOADING = 60000;  // ms without a sign of life until the networks are ready
-const READING = 20000;  // ms likewise, once they are
+const AGAIN = 5000;     // ms from one worker's relief to the next
+const IN_VAIN = 300000;  // ms likewise, after one that did not help
 
 export class PrivateReader {
   // `kind`: one of `KINDS`; `how`: what ui/browser/networks.py says; `script`: the worker's.
@@ -17,6 +18,8 @@ export class PrivateReader {
     this.most = this.count + 1;  // frames under way, so that no worker waits for the next
     this.workers = [];
     this.next = 0;
+    this.relief = null;    // a worker that is to take another's place, as soon as it is ready
+    this.notBefore = 0;
     this.leave();
   }
 
@@ -38,18 +41,19 @@ export class PrivateReader {
   }
 
   async begin(onprogress) {
-    const address = URL.createObjectURL(new Blob([this.script], {type: 'text/javascript'}));
+    this.address ??= URL.createObjectURL(new Blob([this.script], {type: 'text/javascript'}));
     const root = new URL(`${window.gradio_config?.root || ''}/`, location.href);
     const {runtimes} = this.how, whole = file => ({...file, address: new URL(file.address, root).href});
     const files = Object.fromEntries(Object.entries({...runtimes[this.kind], ...this.how.files}).map(([name, file]) =>
       [name, whole(file)]));
     const kept = [...Object.values(runtimes).flatMap(Object.values).map(whole), ...Object.values(files)].map(file => file.address);
     const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+    this.order = {...this.how, files, kept, provider: this.provider};
     // One after the other: what the first has fetched, the next finds in the browser's cache.
     for (let i = 0; i < this.count; i++) {
-      const hired = new Hired(address, loaded => { if (i === 0) onprogress(loaded / bytes); });
+      const hired = new Hired(this.address, loaded => { if (i === 0) onprogress(loaded / bytes); });
       this.workers.push(hired);
-      const ready = hired.ask({load: {...this.how, files, kept, provider: this.provider}});
+      const ready = hired.ask({load: this.order});
       if (i === 0) await ready; else ready.catch(() => this.dismiss(hired));
     }
   }
@@ -61,8 +65,36 @@ export class PrivateReader {
 
   close() {
     for (const one of this.workers) one.end();
+    this.relief?.end();
+    this.relief = null;
     this.workers = [];
     this.loading = null;
+  }
+
+  // A worker can become slower for good: after a thousand frames or so Chromium compiles parts of the runtime anew, and
+  // they take three times as long. One that begins from scratch then takes its place.
+  async relieve(tired) {
+    const relief = this.relief = new Hired(this.address, () => {});
+    const ready = await relief.ask({load: this.order, anew: true}).then(() => true, () => false);
+    if (this.relief !== relief) return;  // all were sent away meanwhile
+    this.relief = null;
+    if (!ready) {
+      relief.end();
+      this.notBefore = Infinity;  // those who are there go on
+      return;
+    }
+    relief.before = tired.now;
+    this.workers = this.workers.map(one => one === tired ? relief : one);
+    tired.retire();
+    this.notBefore = performance.now() + AGAIN;
+  }
+
+  // `hired` has read a frame with so many faces.
+  took(hired, faces, milliseconds) {
+    hired.took(faces, milliseconds);
+    const now = performance.now();
+    if (hired.noBetter) this.notBefore = Math.max(this.notBefore, now + IN_VAIN);  // it is the machine that is slower
+    if (hired.slower && !this.relief && now > this.notBefore && this.workers.includes(hired)) this.relieve(hired);
   }
 
   // Faces are counted anew.
@@ -79,45 +111,7 @@ export class PrivateReader {
     const done = Promise.all([reading, before]);
     this.before = done.then(() => {}, () => {});
     const [{faces, width, height, milliseconds}] = await done;
+    this.took(hired, faces.length, milliseconds);
     return {rows: rows.of(faces, wishes), started, width, height, milliseconds: milliseconds / ready.length};
-  }
-}
-
-// A worker and the promises of what it was asked, in order.
-class Hired {
-  constructor(address, onprogress) {
-    this.waiting = [];
-    this.ready = false;
-    this.worker = new Worker(address);
-    this.worker.onmessage = ({data}) => {
-      if ('loaded' in data) { this.listen(); onprogress(data.loaded); return; }
-      const {resolve, reject} = this.waiting.shift();
-      if (data.failed) { reject(new Error(data.failed)); return; }
-      this.ready ||= Boolean(data.ready);
-      this.listen();
-      resolve(data);
-    };
-    this.worker.onerror = event => { event.preventDefault?.(); this.end(event.message || 'the worker ended'); };
-  }
-
-  ask(message, transfer = []) {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({resolve, reject});
-      if (this.waiting.length === 1) this.listen();
-      this.worker.postMessage(message, transfer);
-    });
-  }
-
-  // A worker that the browser took away says nothing: it is waited for, but not for ever.
-  listen() {
-    clearTimeout(this.silence);
-    if (!this.waiting.length) return;
-    this.silence = setTimeout(() => this.end(this.ready ? 'no answer' : 'the networks did not come'), this.ready ? READING : LOADING);
-  }
-
-  end(reason = 'closed') {
-    clearTimeout(this.silence);
-    this.worker.terminate();
-    for (const {reject} of this.waiting.splice(0)) reject(new Error(reason));
   }
 }
