@@ -37,7 +37,22 @@ def playwright():
 
 
 @pytest.fixture(scope="module")
-def live_page(playwright, chromium, app):
+def browser_with(playwright, chromium):
+    """A browser started with such flags; one for all who want the same."""
+    running = {}
+
+    def browser(*flags):
+        if flags not in running:
+            running[flags] = playwright.chromium.launch(executable_path=chromium, args=[*BROWSER_FLAGS, *flags])
+        return running[flags]
+
+    yield browser
+    for one in running.values():
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def live_page(browser_with, app):
     """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused.
 
     `script` runs before the page's own. Frames are read on the server, unless `reader` is None: then where the page
@@ -46,14 +61,13 @@ def live_page(playwright, chromium, app):
 
     @contextmanager
     def opened(camera, url=app.url, viewport=DESKTOP, scheme="light", flags=(), script="", reader="server"):
-        arguments = [*BROWSER_FLAGS, *flags]
+        flags = [*flags]
         if camera is not None:
-            arguments.append("--use-fake-device-for-media-stream")
+            flags.append("--use-fake-device-for-media-stream")
         if camera:
-            arguments += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        # A page of the browser's own would take its whole profile along when it closes, and its last words with it.
-        page = browser.new_context(viewport=viewport).new_page()
+            flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
+        visit = browser_with(*flags).new_context(viewport=viewport)
+        page = visit.new_page()
         page.set_default_timeout(WAIT)
         problems = []
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -63,7 +77,7 @@ def live_page(playwright, chromium, app):
         try:
             yield page
         finally:
-            browser.close()
+            visit.close()
         assert problems == []
 
     return opened

@@ -33,18 +33,22 @@ from train.blend import main as blend_main
 from train.config import PRESETS, TrainingConfig, meanings, settings
 from train.data.fer2013 import DataError, FaceDataset, load_split
 from train.evaluate import main as evaluate_main
+from train.evaluation.figures import draw_curves
 from train.evaluation.metrics import classification_metrics, clear_scores, expected_calibration_error
 from train.evaluation.scores import evaluate, ferplus_majority
 from train.exporting import model as export_module
 from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.model import export
 from train.fitting import environment
+from train.fitting import run as run_module
 from train.fitting.fast import fastest_precision
 from train.fitting.loop import fit
 from train.fitting.run import Run
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
+
+pytestmark = pytest.mark.usefixtures("without_curves")
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +76,13 @@ def finished(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "finished")
 
 
-def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_path):
+def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "draw_curves", draw_curves)
     metrics = fit(preset(), *data, tmp_path, 5)
     assert sorted(f.name for f in tmp_path.iterdir()) == [
         "config.json", "curves.png", "environment.json", "history.json", "metrics.json", "model.keras"
     ]  # fmt: skip
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     config = json.loads((tmp_path / "config.json").read_text())
     assert TrainingConfig(**config["training"]) == RECIPE and config["data"]["train_duplicates_dropped"] == 5
     history = json.loads((tmp_path / "history.json").read_text())

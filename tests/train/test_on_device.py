@@ -20,6 +20,8 @@ from train.fitting.run import Run
 from train.fitting.signals import StoppedError
 from train.fitting.teachers import Teacher
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 STRONG = AugmentationConfig(brightness=0.15, contrast=0.3, erasing=0.3, degradation=0.2)
 
 
