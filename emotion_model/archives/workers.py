@@ -242,10 +242,16 @@ def _connected(address: str) -> Any:
     }
     if address == "local":
         options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    try:
-        ray.init(address, **options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise WorkersError(f"No cluster at {address}: {str(error).splitlines()[0]}") from error
+    for again in (True, False):
+        try:
+            ray.init(address, **options)
+            break
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            first, *more = [line.strip() for line in str(error).splitlines() if line.strip()]
+            if again and "Initialization failure" in first:
+                continue  # a cluster opens its door to clients before it can start anything for them
+            why = f"{first} {more[-1]}" if more and first.endswith(":") else first
+            raise WorkersError(f"No cluster at {address}: {why}") from error
     # What Ray has to say of a worker that dies is a page of text, on standard output. It is told by us, in a line.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
     return ray

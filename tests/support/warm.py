@@ -169,6 +169,7 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
     for target, stream in enumerate(streams):
         os.dup2(stream, target)
         os.close(stream)
+    tempfile.tempdir = None  # TMPDIR may be another one
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
