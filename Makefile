@@ -3,6 +3,7 @@
 # make check  style, types and the quick tests: neither browser nor training, nor programs that have to be started
 # make lock   renew the lock files: every package of the whole tree with its hashes
 # make pictures   take the pictures of the page in docs/pictures anew
+
 # The tests start a hundred programs; without compiled files each would compile anew all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -27,6 +27,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from .ask import read_at_import
+
 PATH = "EMOTION_TESTS_PYTHON"  # the variable that says where the interpreter is
 CLIENT = """#!{python} -IS
 import sys
@@ -49,9 +51,6 @@ def interpreter() -> Iterator[None]:
         address = folder / "socket"
         client = folder / "python"
         here = Path(__file__).resolve().parent
-        sys.path.append(str(here))
-        from ask import read_at_import
-
         imported = read_at_import()
         client.write_text(
             CLIENT.format(python=sys.executable, folder=str(here), socket=str(address), imported=imported)
