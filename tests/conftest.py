@@ -48,11 +48,21 @@ LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """All the processes of a run start their programs from one place."""
-    if not hasattr(config, "workerinput"):
-        programs = ExitStack()
-        programs.enter_context(warm.interpreter())
-        config.add_cleanup(programs.close)
+    """All the processes of a run start their programs from one place, and begin there themselves."""
+    if hasattr(config, "workerinput"):
+        sys.executable = config.workerinput["python"]
+        return
+    programs = ExitStack()
+    programs.enter_context(warm.interpreter())
+    config.add_cleanup(programs.close)
+    if config.getoption("tx", None):
+        config.option.tx = [f"popen//python={warm.python()}" for _ in config.option.tx]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """What `sys.executable` is where workers are not forked."""
+    node.workerinput["python"] = sys.executable
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -234,14 +234,12 @@ def _connected(address: str) -> Any:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
         _know_each_other(address)
     ray = importlib.import_module("ray")
-    passed = {name: value for name, value in os.environ.items() if name.startswith(("EMOTION_", "KERAS_BACKEND"))}
-    options: dict[str, Any] = {
-        "runtime_env": {"env_vars": passed},
-        "logging_level": "error",
-        "log_to_driver": False,
-    }
-    if address == "local":
+    options: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
+    if address == "local":  # its processes inherit the environment, so those that it starts at once are of use
         options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    else:
+        passed = {name: value for name, value in os.environ.items() if name.startswith(("EMOTION_", "KERAS_BACKEND"))}
+        options["runtime_env"] = {"env_vars": passed}
     for again in (True, False):
         try:
             ray.init(address, **options)

@@ -124,6 +124,7 @@ def _start(kind: str, client: str, unneeded: list[int]) -> socket.socket:
 
 
 def _import_for_training() -> None:
+    import gradio  # noqa: F401 - pytest's own processes are among them
     import keras
 
     import train.ablate
