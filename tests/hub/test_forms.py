@@ -20,6 +20,7 @@ from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR
+from support import warm
 from support.environment import of_users
 from support.hub_server import Repo, running_hub
 from support.models import TINY
@@ -74,7 +75,7 @@ def in_order(published, answers):
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_a_model_is_published_from_every_keras_backend(small, converters, backend):
     pytest.importorskip(backend)
-    command = [sys.executable, "-m", "emotion_model.hub", "push", NAME, "--model", str(small), "--dry-run"]
+    command = [warm.python(), "-m", "emotion_model.hub", "push", NAME, "--model", str(small), "--dry-run"]
     environment = os.environ | {"KERAS_BACKEND": backend}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -28,7 +28,7 @@ labels = np.arange(56) % 7
 data = FaceDataset(faces(56, 0) // 8 + (labels * 32).astype(np.uint8)[:, None, None], labels)
 inputs = network_input(data.images, 48)
 for folder, precision, augmented in json.loads(sys.argv[1]):
-    recipe = TrainingConfig(epochs=6, batch_size=8, learning_rate=1e-2, precision=precision, ema_momentum=0.9,
+    recipe = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2, precision=precision, ema_momentum=0.9,
         device_augmentation=augmented == "device")
     out = Path(folder)
     fit(Preset(replace(TINY, attention_blocks=(1,)), recipe), data, data, out, 0)
