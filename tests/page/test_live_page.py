@@ -290,6 +290,19 @@ def test_a_closed_tab_gives_its_place_to_whoever_waits(live_page, films, small_h
         waiting.wait_for_selector(".face-box")
 
 
+def test_what_a_page_reads_while_it_goes_takes_no_place_until_it_comes_back(live_page, films, small_house):
+    live, url = small_house
+    with live_page(films["smile"], url=url) as page:
+        start(page)
+        page.wait_for_selector(".face-box")
+        page.evaluate("window.dispatchEvent(new Event('pagehide'))")
+        expect(page.locator(".live-status")).to_contain_text("this one was ended")
+        assert live.visitors == 0
+        page.evaluate("window.dispatchEvent(new Event('pageshow'))")
+        expect(page.locator(".live-status")).to_contain_text("1 face followed")
+        assert live.visitors == 1
+
+
 def test_after_a_restart_of_the_server_the_same_page_goes_on(live_page, films, tmp_path):
     port = free_port()
     with start_app(tmp_path, port) as running:

@@ -11,8 +11,7 @@ ROOT = os.path.abspath(f"{__file__}/../../..")  # noqa: PTH100 - pathlib takes l
 
 def read_at_import():
     """The variables that packages look at when they are imported, and never again."""
-    names = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "MPLCONFIGDIR", "PYTHONPATH")
-    return {name: os.environ[name] for name in names if os.environ.get(name, ROOT) != ROOT}
+    return {name: os.environ[name] for name in ("MPLCONFIGDIR", "PYTHONPATH") if os.environ.get(name, ROOT) != ROOT}
 
 
 def run(python, address, imported):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -173,6 +174,8 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    if "huggingface_hub.constants" in sys.modules:  # where the Hub is, and its cache
+        importlib.reload(sys.modules["huggingface_hub.constants"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.executable = client  # what it starts in turn is to start at once too

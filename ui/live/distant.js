@@ -15,7 +15,8 @@ export class DistantReader {
 
   // What the server says of a frame; nothing where it does not answer in time.
   async read(video, wishes) {
-    const request = this.server.detect({image: await pictureOf(video), session: this.session, ...wishes});
+    const session = this.session;  // by the time that the picture is made, another one may have begun
+    const request = this.server.detect({image: await pictureOf(video), session, ...wishes});
     return Promise.race([request, new Promise(done => setTimeout(done, REPLY_TIMEOUT))]);
   }
 
@@ -25,14 +26,15 @@ export class DistantReader {
     this.session = newSession();
   }
 
-  // The same as the page goes: a request that outlives it.
+  // The same as the page goes: a request that outlives it. Frames that are read until it is gone must not take a place
+  // again, so another session begins only where the page comes back, by the browser's Back.
   leaveForGood() {
     const component = window.gradio_config?.components?.find(one => one.props?.elem_id === 'live');
     if (!component) return;
     const body = {data: this.session, component_id: component.id, fn_name: 'leave', session_hash: this.session};
     const address = `${window.gradio_config.root || ''}${window.gradio_config.api_prefix || '/gradio_api'}/component_server/`;
     fetch(address, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body), keepalive: true});
-    this.session = newSession();  // for a page that comes back by the browser's Back
+    window.addEventListener('pageshow', () => { this.session = newSession(); }, {once: true});
   }
 }
 
