@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -29,13 +28,18 @@ from support.paths import ROOT
 NAME = "maker/emotion-cnn"
 
 
+@pytest.fixture(scope="module")
+def prepared(small, converters, tmp_path_factory):
+    """Two folders by the names in their cards: the bundled model, and one of other classes, size and temperature."""
+    folders = {f"maker/{name}": tmp_path_factory.mktemp(name) for name in ("bundled", "small")}
+    for (name, folder), model in zip(folders.items(), (BUNDLED_DIR, small), strict=True):
+        prepare(model, folder, name)
+    return folders
+
+
 @pytest.fixture(scope="module", params=["bundled", "small"])
-def published(request, converters, tmp_path_factory):
-    """A prepared folder: the bundled model, and one of other classes, size and temperature."""
-    folder = tmp_path_factory.mktemp(request.param)
-    model = BUNDLED_DIR if request.param == "bundled" else request.getfixturevalue("small")
-    prepare(model, folder, NAME)
-    return folder
+def published(request, prepared):
+    return prepared[f"maker/{request.param}"]
 
 
 @pytest.fixture(scope="module")
@@ -204,39 +208,44 @@ print(json.dumps(printed))
 """
 
 
-def test_the_examples_of_the_card_run_as_they_stand(published, photo, pictures, tmp_path):
-    """In a fresh process that knows of the loopback Hub by HF_ENDPOINT alone; what they fetch goes into its cache."""
-    snippets = re.findall(r"```python\n(.*?)```", (published / "README.md").read_text(), re.DOTALL)
-    assert len(snippets) == 4
+def test_the_examples_of_the_cards_run_as_they_stand(prepared, photo, pictures, tmp_path):
+    """In a process that knows of the loopback Hub by HF_ENDPOINT alone; what they fetch goes into its cache."""
     (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
-    classifier = EmotionClassifier.load(published)
-    size = classifier.config.image_size
-    face = Image.fromarray(pictures[0]).convert("L").resize((size, size))
-    face.save(tmp_path / "face.png")
-    snippets = [text.replace("face.jpg", "face.png") for text in snippets]  # without loss, for the comparison
+    face = Image.fromarray(pictures[0]).convert("L")
+    asked = []
     with running_hub() as hub:
-        repo = hub.repos[f"models/{NAME}"] = Repo()
-        files = [path for path in published.rglob("*") if path.is_file()]
-        repo.commit({path.relative_to(published).as_posix(): path.read_bytes() for path in files})
+        for name, folder in prepared.items():
+            size = EmotionClassifier.load(folder).config.image_size
+            file = f"{size}.png"  # without loss, for the comparison
+            face.resize((size, size)).save(tmp_path / file)
+            snippets = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+            assert len(snippets) == 4
+            asked += [text.replace("face.jpg", file) for text in snippets]
+            repo = hub.repos[f"models/{name}"] = Repo()
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            repo.commit({path.relative_to(folder).as_posix(): path.read_bytes() for path in files})
         environment = {name: value for name, value in of_users().items() if not name.startswith("HF_")}
         environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hub"), "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
-            [sys.executable, "-c", DRIVER],
-            input=json.dumps(snippets),
+            [warm.python(), "-c", DRIVER],
+            input=json.dumps(asked),
             cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
         )
     assert done.returncode == 0, done.stderr
-    own, torch, keras, onnx = json.loads(done.stdout.splitlines()[-1])
-    assert own.split()[0] in classifier.emotions
-    expected = dict(zip(classifier.emotions, classifier.predict([np.asarray(face)])[0].tolist(), strict=True))
-    answers = [
-        {one["label"]: one["score"] for one in eval(torch)},  # noqa: S307
-        {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in keras.splitlines()},
-        eval(onnx),  # noqa: S307
-    ]
-    for answer in answers:
-        assert set(answer) <= set(expected) and answer
-        assert all(value == pytest.approx(expected[name], abs=2e-4) for name, value in answer.items())
+    printed = json.loads(done.stdout.splitlines()[-1])
+    for folder, (own, torch, keras, onnx) in zip(prepared.values(), (printed[:4], printed[4:]), strict=True):
+        classifier = EmotionClassifier.load(folder)
+        assert own.split()[0] in classifier.emotions
+        pixels = np.asarray(face.resize((classifier.config.image_size,) * 2))
+        expected = dict(zip(classifier.emotions, classifier.predict([pixels])[0].tolist(), strict=True))
+        answers = [
+            {one["label"]: one["score"] for one in eval(torch)},  # noqa: S307
+            {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in keras.splitlines()},
+            eval(onnx),  # noqa: S307
+        ]
+        for answer in answers:
+            assert set(answer) <= set(expected) and answer
+            assert all(value == pytest.approx(expected[name], abs=2e-4) for name, value in answer.items())
