@@ -201,7 +201,8 @@ def _glided(
         return None
     found = []
     for frame, _, _ in frames[1:-1]:
-        faces = gliding(before, after, (frame.time - start) / span, GLIDE_OVERLAP if short else REST_OVERLAP)
+        share = (frame.time - start) / span if span else 0.0  # a clock may stand still
+        faces = gliding(before, after, share, GLIDE_OVERLAP if short else REST_OVERLAP)
         if faces is None:
             return None
         found.append(faces)

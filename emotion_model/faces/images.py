@@ -70,7 +70,7 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
                     "make it smaller and try again.",
                 )
             picture.load()
-            return _to_rgb(ImageOps.exif_transpose(picture))
+            return _to_rgb(_upright(picture))
     except UnidentifiedImageError as error:
         raise ImageError(
             "not_an_image",
@@ -119,7 +119,7 @@ def as_rgb(image: Picture) -> np.ndarray:
     if isinstance(image, str | Path | bytes):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(_upright(image))
     if not isinstance(image, np.ndarray):
         raise ImageError(
             "bad_array",

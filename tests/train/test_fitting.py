@@ -22,6 +22,7 @@ from support.training import (
     names,
     nothing,
     preset,
+    pupil,
     relabelled,
     same,
     separable,
@@ -60,13 +61,6 @@ def data():
 def lessons():
     """Enough faces for `pupil` to learn from in a few epochs."""
     return separable(140, 0), separable(28, 1)
-
-
-def pupil(**changes):
-    """A network and a recipe for them."""
-    network = replace(TINY, filters=(8,), kernel_sizes=((3,),), batch_norm=False)
-    recipe = {"epochs": 6, "batch_size": 7, "learning_rate": 2e-2, "ema_momentum": 0.9}
-    return replace(preset(**(recipe | changes)), architecture=network)
 
 
 @pytest.fixture(scope="module")

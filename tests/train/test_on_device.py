@@ -10,7 +10,7 @@ import pytest
 from emotion_model import LABELS
 from emotion_model.network.building import build_model
 from support.models import TINY
-from support.training import faces, nothing, preset, relabelled, same, separable, weights_of
+from support.training import faces, nothing, preset, pupil, relabelled, same, separable, weights_of
 from train.config import AugmentationConfig
 from train.data.on_device import AugmentedTraining, Augmenter
 from train.data.variations import augment, blur, compress, lower_resolution
@@ -179,12 +179,11 @@ def test_teachers_are_asked_about_the_very_faces_that_the_student_sees(data, tin
 
 
 def test_a_student_beside_a_teacher_ignores_wrong_labels(tmp_path):
-    train, validation = separable(560, 0), separable(28, 1)
-    recipe = {"batch_size": 7, "learning_rate": 1e-2, "ema_momentum": 0.9, "epochs": 4}
-    fit(preset(**recipe), train, validation, tmp_path / "teacher", 0)
+    train, validation = separable(210, 0), separable(28, 1)
+    fit(pupil(seed=1), train, validation, tmp_path / "teacher", 0)
     confused = replace(train, labels=(train.labels + 1) % 7)
     teacher = Teacher.beside([tmp_path / "teacher"], train.emotions)
-    beside = preset(**recipe | {"epochs": 6}, loss="cross_entropy", distillation=1.0, device_augmentation=True)
+    beside = pupil(seed=1, loss="cross_entropy", distillation=1.0, device_augmentation=True)
     student = fit(beside, confused, validation, tmp_path / "student", 0, teacher=teacher)
     assert student["validation"]["accuracy"] > 0.5, "it says what the labels say, or nothing"
     config = json.loads((tmp_path / "student" / "config.json").read_text())
