@@ -14,6 +14,7 @@ import gradio as gr
 from emotion_model import EmotionDetector, ImageError, read_image
 from emotion_model.labels import UNCLEAR
 from ui import cards, examples
+from ui.inputs import for_visitors
 
 MAX_PHOTOS = 200
 SCORES = ("emotion", "confidence", "intensity", "valence", "arousal")
@@ -99,7 +100,7 @@ def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], 
     try:
         faces = detector.detect(read_image(path))
     except ImageError as error:
-        return [[path.name, None, *blank, str(error)]], True
+        return [[path.name, None, *blank, for_visitors(error)]], True
     if not faces:
         return [[path.name, None, *blank, "no face found"]], False
     rows = []

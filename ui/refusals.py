@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,8 @@ from gradio_client.utils import is_http_url_like
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.fetching import TooLargeError, fetch
 
 NOT_UPLOADED = "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers."
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
@@ -41,15 +44,24 @@ class Page(gr.Blocks):
         Raises:
             gr.Error: the values cannot be used, with a code as title.
         """
-        addresses = _addresses(values)
+        for file in _elsewhere(values):
+            file["path"] = str(await self._fetched(file["path"]))
         try:
             return await super().preprocess_data(*values, **options)
         except gr.Error:
             raise
         except Exception as error:
-            if addresses:
-                raise Refusal("unreachable", UNREACHABLE) from None
             raise _refusal(error) from None
+
+    async def _fetched(self, address: str) -> Path:
+        try:
+            path = await fetch(address, get_upload_folder(), self.max_file_size)
+        except TooLargeError:
+            raise Refusal("too_large", TOO_LARGE) from None
+        except Exception:
+            raise Refusal("unreachable", UNREACHABLE) from None
+        self.upload_file_set.add(str(path))  # deleted when its time is over, as what is uploaded
+        return path
 
 
 class Refusal(gr.Error):
@@ -72,23 +84,26 @@ def _refusal(error: Exception) -> Exception:
     return error
 
 
-def _addresses(values: Any) -> bool:
-    """Whether files at addresses are among the values; those of this very server become the paths that they stand for.
+def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:
+    """The files at addresses among the values; those of this very server become the paths that they stand for.
 
     The page may not open addresses of its own machine, lest visitors look around there.
     """
     if isinstance(values, list | tuple):
-        return True in [_addresses(value) for value in values]
+        for value in values:
+            yield from _elsewhere(value)
+        return
     if not isinstance(values, dict):
-        return False
+        return
     path = values.get("path")
     if not (isinstance(path, str) and is_http_url_like(path)):
-        return True in [_addresses(value) for value in values.values()]
+        yield from _elsewhere(list(values.values()))
+        return
     own = unquote(urlsplit(path).path.partition("/gradio_api/file=")[2])
     if own and is_in_or_equal(own, get_upload_folder()) and Path(own).is_file():
         values["path"] = own
-        return False
-    return True
+    else:
+        yield values
 
 
 def _not_understood(_: Request, __: Exception) -> JSONResponse:

@@ -70,7 +70,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Looked:
-    """The frames of a part, pickled: a list of `AnalyzedFrame` without pictures."""
+    """The frames of a part, pickled: a list of `AnalyzedFrame` without pictures, and the end of the clip's last one."""
 
     frames: bytes
 
@@ -178,13 +178,14 @@ class Reader:
                     yield Sign(max(frame.time - part.start, 0.0), (part.end or reader.duration) - part.start)
                     if frame.time >= part.start:
                         frames.append(replace(frame, image=None))
-                yield Looked(pickle.dumps(frames))
+                yield Looked(pickle.dumps((frames, reader.ended)))
         except Exception as error:
             yield failure(source, *told(error), time.perf_counter() - began)
 
     def join(self, source: Source, looked: bytes, state: bytes | None, end: float | None) -> Iterator[Joined]:
         """The rows of the next part of a clip; `end` of the clip in seconds, if it was the last part."""
-        frames: list[AnalyzedFrame] = pickle.loads(looked)  # noqa: S301 - made by another worker of this very run
+        frames: list[AnalyzedFrame]
+        frames, ended = pickle.loads(looked)  # noqa: S301 - made by another worker of this very run
         following: _Following = (
             _Following(FaceTracker(), ClipSummary(0.0, self._labels)) if state is None else pickle.loads(state)  # noqa: S301
         )
@@ -195,7 +196,7 @@ class Reader:
         if end is None:
             yield Joined(rows.table(), len(frames), rows.faces, pickle.dumps(following))
         else:
-            following.summary.finish(end)
+            following.summary.finish(end if ended is None else ended)
             yield Joined(rows.table(), len(frames), rows.faces, b"", people_table(source.uri, following.summary))
 
     @property
@@ -240,7 +241,7 @@ class Reader:
                     yield Sign(progress.frame.time, reader.duration)
             file = {
                 "status": "done",
-                "duration": round(reader.duration, 3),
+                "duration": round(reader.duration if reader.ended is None else reader.ended, 3),
                 "width": reader.width,
                 "height": reader.height,
                 "frames": run.summary.frames,

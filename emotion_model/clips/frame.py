@@ -40,7 +40,7 @@ class VideoFrame:
 
     def _pixels(self, width: int, height: int) -> np.ndarray:
         if isinstance(self._source, np.ndarray):
-            return _fitted(self._source, width, height)
+            return fitted(self._source, width, height)
         size = (height, width) if self._turns % 2 else (width, height)
         interpolation = "AREA" if width < 128 else "BILINEAR"
         # One thread: for a single frame, starting more costs more than they save.
@@ -49,7 +49,7 @@ class VideoFrame:
         return np.ascontiguousarray(np.rot90(pixels, self._turns)) if self._turns else pixels
 
 
-def _fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """A picture scaled into a frame, with black where its shape differs."""
     scale = min(width / image.shape[1], height / image.shape[0])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

@@ -14,12 +14,13 @@ from typing import Any
 import av
 
 from emotion_model.clips.container import decoded, open_container, packets
-from emotion_model.clips.frame import VideoFrame
+from emotion_model.clips.frame import VideoFrame, fitted
 from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.faces.images import ImageError, read_image
 from emotion_model.timelines.clock import clock
 
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+CLOCK_JUMP = 1.0  # s; a clock that runs backwards by more than that has begun anew
 _CLIP_FORMS = "use an MP4, MOV, WebM, MKV, AVI or GIF file"
 
 
@@ -37,6 +38,7 @@ class VideoReader:
         duration: seconds to the end of the last frame, as well as it can be known without decoding.
         rate: mean frames per second.
         has_audio: whether there is sound.
+        ended: the end of the last frame in seconds, once all have been read; None until then.
         path: the file; None for a sequence of pictures.
     """
 
@@ -61,6 +63,8 @@ class VideoReader:
         self.path: Path | None = None
         self.turns = 0  # quarter turns, counterclockwise, that make a frame upright
         self.has_audio = False
+        self.ended: float | None = None
+        self._lag: float | None = None  # s; of decoding times, where those are what the frames' times follow from
         self._container: Any = None
         self._pictures: list[Path] = []
         if not isinstance(source, str | Path):
@@ -179,6 +183,9 @@ class VideoReader:
                     width, height = round(frame.width * aspect), frame.height
                     self.width, self.height = (height, width) if self.turns % 2 else (width, height)
                     self._check_frame(self.width, self.height)
+                    # AVI knows only the order of decoding: what stands for a frame's time there is not its own.
+                    if container.format.name == "avi" and frame.dts is not None:
+                        self._lag = float(frame.dts * (frame.time_base or 0))
                     return
             if encrypted:
                 raise MediaError("encrypted", "The clip is encrypted (copy protection): choose one without.")
@@ -225,13 +232,15 @@ class VideoReader:
             if time < start or (end is not None and time >= end):
                 continue
             try:
-                yield VideoFrame(index, time, 1 / self.rate, read_image(path), (self.width, self.height))
+                picture = read_image(path)
             except ImageError as error:
                 raise MediaError("damaged", f"{path.name}: {error}") from error
+            size = (self.width, self.height)  # of the first, so that none that is kept is larger
+            yield VideoFrame(index, time, 1 / self.rate, fitted(picture, *size), size)
 
     def _read_file(self, start: float, end: float | None) -> Iterator[VideoFrame]:
         longest = self.limits.seconds * 1.1 + 5 if self.limits.seconds else math.inf
-        last = -math.inf
+        last, duration, lost = -math.inf, 0.0, 0.0  # s; lost where clocks began anew
         with open_container(self.path) as container:
             stream = container.streams[self._stream.index]
             stream.thread_type = "AUTO"
@@ -251,7 +260,12 @@ class VideoReader:
                     started, index = True, skipped
                 for ready in (*waiting, packet):
                     for frame in decoded(ready):
-                        time = last + 1 / self.rate if frame.pts is None else frame.time - self._zero
+                        self._check_frame(frame.width, frame.height)
+                        shown = self._time_of(frame)
+                        time = last + 1 / self.rate if shown is None else shown + lost
+                        if time < last - CLOCK_JUMP:  # as where two recordings were put one behind the other
+                            lost += last + 1 / self.rate - time
+                            time = last + 1 / self.rate
                         time = max(time, last, 0.0)  # a clock that runs backwards stands still here
                         if not math.isfinite(time):
                             time = 0.0
@@ -264,11 +278,19 @@ class VideoReader:
                                 f"The clip goes on beyond what its header says, and the limit is "
                                 f"{clock(self.limits.seconds or 0)}: choose a shorter part.",
                             )
+                        duration = float((frame.duration or 0) * frame.time_base) if frame.time_base else 0.0
                         if time >= start - 1e-6:
-                            duration = float((frame.duration or 0) * frame.time_base) if frame.time_base else 0.0
                             yield VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns)
                         index += 1
                 waiting = []
+        if math.isfinite(last):
+            self.ended = last + (duration or 1 / self.rate)
+
+    def _time_of(self, frame: av.VideoFrame) -> float | None:
+        """When a frame is shown by its file's clock, in seconds from the clip's beginning; None where none is given."""
+        if self._lag is not None:
+            return None if frame.dts is None else float(frame.dts * (frame.time_base or 0)) - self._lag
+        return None if frame.pts is None else frame.time - self._zero
 
     def close(self) -> None:
         """Close the file."""

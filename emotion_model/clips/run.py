@@ -7,6 +7,7 @@ passes between the threads is short queues of numbers. Memory does not depend on
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import zipfile
@@ -99,7 +100,7 @@ class VideoRun:
         self._stopped = threading.Event()
         self._files = ExitStack()
         self._drawing: Drawing | None = None
-        self._tables: list[TimelineWriter] = []
+        self._tables: dict[Path, TimelineWriter] = {}
 
     @property
     def stopped(self) -> bool:
@@ -116,10 +117,11 @@ class VideoRun:
                 path = getattr(self._outputs, form)
                 if path is not None:
                     self._files.enter_context(writing(path))
-                    partial = self._files.enter_context(whole_file(path))
-                    file = self._files.enter_context(partial.open("w", encoding="utf-8", newline=""))
+                    with writing(path):
+                        partial = self._files.enter_context(whole_file(path))
+                        file = self._files.enter_context(partial.open("w", encoding="utf-8", newline=""))
                     names = [label.name for label in self._labels]
-                    self._tables.append(self._files.enter_context(TimelineWriter(file, form, names)))
+                    self._tables[path] = self._files.enter_context(TimelineWriter(file, form, names))
             if self._outputs.annotated is not None:
                 self._drawing = Drawing(self._reader, self._outputs.annotated, self._config, self._labels)
                 self._drawing.start()
@@ -137,8 +139,9 @@ class VideoRun:
                 if self.stopped:
                     break
                 self.summary.add(frame.time, frame.faces, frame.image)
-                for table in self._tables:
-                    table.write(frame_rows(frame.time, frame.index, frame.faces, names))
+                for path, table in self._tables.items():
+                    with writing(path):
+                        table.write(frame_rows(frame.time, frame.index, frame.faces, names))
                 if self._drawing:
                     self._drawing.put(replace(frame, image=None))
                 fraction = min(max((frame.time - self._start) / (self._end - self._start), 0.0), 1.0)
@@ -162,7 +165,8 @@ class VideoRun:
         if not self.summary.frames:
             raise MediaError("damaged", "No frame was analysed: the clip is damaged, or the run was stopped at once.")
         step = 1 / (self._config.rate or self._reader.rate)
-        self.summary.finish(min(self.summary.end + step, self._end) if self.stopped else self._end)
+        end = self._end if self._reader.ended is None else min(self._reader.ended, self._config.end or math.inf)
+        self.summary.finish(min(self.summary.end + step, end) if self.stopped else end)
         if self._drawing:
             self._drawing.finish(self.stopped)
         people = self.summary.people
@@ -175,7 +179,7 @@ class VideoRun:
         ):
             _write(path, write)
         self._files.close()
-        self._tables = []
+        self._tables = {}
         others = [path for path in self._outputs.written() if path != self._outputs.zip]
         _write(self._outputs.zip, lambda p: _save_zip(others, p))
 
@@ -197,10 +201,8 @@ class VideoRun:
             self._drawing.abandon()
         try:
             self._files.__exit__(type(error), error, error.__traceback__)
-        except MediaError:
-            raise
-        except BaseException as same:
-            if same is not error:
+        except BaseException as other:
+            if other is not error and other.__cause__ is not error:  # what files say of somebody else's error
                 raise
 
 

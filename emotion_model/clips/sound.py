@@ -34,6 +34,7 @@ class Sound:
         self._packets: Iterator[av.Packet] | None = iter(packets(self._input, stream))
         self._next: av.Packet | None = None
         self._fresh = True
+        self._last = -1  # time of the packet before, where they are copied
 
     def write_until(self, time: float) -> None:
         """Pass on what is heard before `time`, in seconds of the target."""
@@ -52,7 +53,9 @@ class Sound:
             if self._copied:
                 offset = round(self._zero / packet.time_base)
                 packet.pts = max((packet.pts or 0) - offset, 0)
-                packet.dts = packet.pts
+                if packet.pts <= self._last:  # MP4 takes only times that rise
+                    packet.pts = self._last + max(packet.duration or 0, 1)
+                self._last = packet.dts = packet.pts
                 packet.stream = self._stream
                 self._target.mux(packet)
             else:

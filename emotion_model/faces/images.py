@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -21,6 +21,15 @@ FORMAT_NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC or JPEG 2000"
 
 Picture = np.ndarray | Image.Image | str | Path | bytes  # what `as_rgb` takes
 
+_TURNS = {  # what makes a picture of each EXIF orientation upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 
 
@@ -181,6 +190,15 @@ def _check_size(size: int) -> None:
             f"The picture is {size / 2**20:.1f} MB, and the limit is {MAX_FILE_BYTES // 2**20} MB: "
             "make it smaller and try again.",
         )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The picture as it was held; an EXIF block that makes no sense counts as none, as the pixels are sound."""
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # the parser answers damage with many kinds
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:

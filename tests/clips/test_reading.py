@@ -134,6 +134,42 @@ def test_a_transport_stream_that_breaks_off_gives_what_is_there(film, tmp_path):
     assert 3 < len(times(path)) < 30
 
 
+def test_a_clip_that_breaks_off_ends_with_its_last_frame_whatever_its_header_says(film, tmp_path):
+    path = clips.write_clip(tmp_path / "clip.mp4", film, seconds=4, options={"movflags": "+faststart"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with VideoReader(path) as reader:
+        assert reader.duration == pytest.approx(4, abs=0.11) and reader.ended is None
+        last = [frame.time for frame in reader.frames()][-1]
+        assert last < 3 and reader.ended == pytest.approx(last + 0.1, abs=1e-3)
+
+
+def test_recordings_put_one_behind_the_other_follow_each_other(film, tmp_path):
+    one = clips.write_clip(tmp_path / "one.ts", film, seconds=2).read_bytes()
+    (tmp_path / "both.ts").write_bytes(one + one)
+    assert times(tmp_path / "both.ts") == pytest.approx([i / 10 for i in range(40)], abs=0.11)
+
+
+def test_frames_that_were_coded_out_of_order_have_their_times_in_avi_too(tmp_path):
+    def ramp(time):
+        return np.full((64, 64, 3), round(time * 100), np.uint8)
+
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"bf": "3", "b_strategy": "0", "qp": "4"})
+        stream.width = stream.height = 64
+        for i in range(25):
+            picture = av.VideoFrame.from_ndarray(ramp(i / 10), format="rgb24")
+            picture.pts = i
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    with VideoReader(path) as reader:
+        found = list(reader.frames())
+        assert [frame.time for frame in found] == pytest.approx([i / 10 for i in range(25)], abs=1e-3)
+        assert [frame.image.mean() for frame in found] == pytest.approx([10 * i for i in range(25)], abs=4)
+        part = [(frame.index, frame.time) for frame in reader.frames(1.0, 1.5)]
+        assert part == [(frame.index, frame.time) for frame in found[10:15]]
+
+
 def test_sampling_takes_n_frames_per_second(clip):
     with VideoReader(clip) as reader:
         chosen = [frame.index for frame, taken in sampled(reader.frames(), 5) if taken]

@@ -12,8 +12,10 @@ from PIL import Image
 
 from emotion_model import EMOTIONS, Face
 from emotion_model.__main__ import main
+from emotion_model.clips import analysis
 from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze, video_detector
 from emotion_model.clips.annotating import faces_between
+from emotion_model.clips.frame import VideoFrame
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.run import VideoOutputs, VideoRun
@@ -253,6 +255,37 @@ def test_a_stopped_run_keeps_what_was_done(clip, quick, tmp_path):
     times, _ = clips.decode(tmp_path / "annotated.mp4")
     assert times[-1] == pytest.approx(float(table[-1]["time"]), abs=0.11)
     assert clips.audio_seconds(tmp_path / "annotated.mp4")[1] == pytest.approx(0.6, abs=0.15)
+
+
+def test_recordings_put_one_behind_the_other_are_one_clip_with_all_of_its_sound(film, quick, tmp_path):
+    one = clips.write_clip(tmp_path / "one.ts", film, seconds=2, sound="aac").read_bytes()
+    (tmp_path / "both.ts").write_bytes(one + one)
+    (tmp_path / "out").mkdir()
+    run(tmp_path / "both.ts", quick, everything(tmp_path / "out"))
+    assert float(rows(tmp_path / "out" / "csv.csv")[-1]["time"]) == pytest.approx(3.9, abs=0.15)
+    assert clips.audio_seconds(tmp_path / "out" / "annotated.mp4") == ("aac", pytest.approx(4, abs=0.2))
+
+
+def test_frames_of_the_same_time_are_no_fault(film, quick):
+    frames = [(VideoFrame(i, 1.0, 0.0, film(0), (320, 240)), film(0), None) for i in range(5)]
+    assert [len(faces) for faces in analysis._found(quick.faces.detect, frames, [])] == [1] * 5
+
+
+def test_of_a_clip_that_breaks_off_nobody_is_counted_beyond_the_last_frame(film, quick, tmp_path):
+    path = clips.write_clip(tmp_path / "clip.mp4", film, seconds=4, options={"movflags": "+faststart"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    one = run(path, quick)
+    assert one.summary.people[0].seconds == pytest.approx(one.summary.frames / 10, abs=0.11)
+
+
+def test_an_error_of_whoever_uses_a_run_stays_what_it_is(clip, quick, tmp_path):
+    with (
+        VideoReader(clip) as reader,
+        pytest.raises(ConnectionResetError, match="my own"),
+        VideoRun(reader, quick, everything(tmp_path)),
+    ):
+        raise ConnectionResetError(104, "my own upload failed")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_run_leaves_no_file(clip, quick, tmp_path):

@@ -61,6 +61,12 @@ def test_exif_orientation_turns_the_picture_upright(astronaut):
     assert np.abs(upright.astype(int) - astronaut[:400]).mean() < 10
 
 
+def test_an_exif_block_that_makes_no_sense_counts_as_none(astronaut):
+    with_garbage = encoded(Image.fromarray(astronaut), exif=b"Exif\0\0garbage")
+    assert (read_image(with_garbage) == astronaut).all()
+    assert (as_rgb(Image.open(io.BytesIO(with_garbage))) == astronaut).all()
+
+
 def test_a_picture_of_one_pixel_is_read():
     assert read_image(encoded(Image.new("RGB", (1, 1), "red"))).tolist() == [[[255, 0, 0]]]
 

@@ -262,6 +262,8 @@ def test_every_package_the_page_needs_is_in_its_requirements():
         "httpx2": "huggingface-hub",
         "fastapi": "gradio",
         "gradio_client": "gradio",
+        "httpx": "gradio",
+        "safehttpx": "gradio",
         "starlette": "gradio",
     }
     wanted = (ROOT / "requirements.txt").read_text().lower()

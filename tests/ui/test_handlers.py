@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emotion_model import EmotionDetector
+from emotion_model import EmotionDetector, MediaError
 from ui import album
 from ui.album import read_album
 from ui.live.sessions import Live
@@ -118,7 +118,8 @@ def test_pictures_are_a_sequence_in_the_order_of_their_names_but_one_alone_is_a_
     assert handlers.sequence([], limits) is None
     assert handlers.sequence(["x/b.png"], limits) == "x/b.png"
     assert handlers.sequence(["x/b.png", "y/a.png"], limits) == ["y/a.png", "x/b.png"]
-    assert len(handlers.sequence(["a.png", "b.png", "c.png"], limits)) == 2
+    with pytest.raises(MediaError, match="Those are 3 pictures, and the limit is 2: choose fewer"):
+        handlers.sequence(["a.png", "b.png", "c.png"], limits)
 
 
 def test_a_live_frame_is_answered_and_a_bad_one_refused_with_a_code(detector: EmotionDetector, astronaut):

@@ -6,9 +6,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
 from starlette.exceptions import HTTPException
 
 from ui.refusals import APP_OPTIONS, Page
@@ -87,3 +91,77 @@ def test_a_full_server_asks_to_come_back():
         go.set()
     assert status == 503
     assert "try again in a minute" in refusal["error"]
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A place with a file of any size, told beforehand or not, and one that has moved there."""
+
+    sent = 0
+
+    def do_GET(self) -> None:
+        if self.path == "/moved.txt":
+            self.send_response(302)
+            self.send_header("Location", "/10/moved.txt")
+            self.end_headers()
+            return
+        _, size, name = self.path.split("/")
+        self.send_response(200)
+        if name != "untold.txt":
+            self.send_header("Content-Length", size)
+        self.end_headers()
+        try:
+            for _ in range(int(size) // 10):
+                self.wfile.write(b"0123456789")
+                Elsewhere.sent += 10
+        except OSError:
+            pass  # nobody wants more of it
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def elsewhere(monkeypatch) -> Iterator[str]:
+    """Its address; the name in it stands for this machine, which no page would ask under its own."""
+
+    async def of(name: str) -> str:
+        if name != "files.example":
+            raise ValueError(f"Hostname {name} failed validation")
+        return "127.0.0.1"
+
+    monkeypatch.setattr("safehttpx.async_validate_url", of)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Elsewhere.sent = 0
+    yield f"http://files.example:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_file_at_an_address_is_fetched_no_further_than_it_may_be_large(elsewhere, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with Page() as page:
+        file = gr.File()
+        file.upload(lambda path: f"{Path(path).name} {Path(path).stat().st_size}", file, gr.Textbox(), api_name="read")
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", max_file_size=100_000)
+
+    def read(address: str) -> str:
+        return Client(url, verbose=False).predict(
+            {"path": address, "meta": {"_type": "gradio.FileData"}}, api_name="/read"
+        )
+
+    try:
+        assert read(f"{elsewhere}/100000/a.txt") == "a.txt 100000"
+        assert read(f"{elsewhere}/moved.txt") == "moved.txt 10"
+        Elsewhere.sent = 0
+        for name in ("told.txt", "untold.txt"):
+            with pytest.raises(AppError, match="larger than this server takes"):
+                read(f"{elsewhere}/{10**9}/{name}")
+        assert Elsewhere.sent < 50_000_000
+        for bad in (f"{elsewhere}/gone", "http://127.0.0.1:1/a.txt", "http://nowhere.example/a.txt"):
+            with pytest.raises(AppError, match="cannot be had"):
+                read(bad)
+        assert {path.name for path in tmp_path.glob("fetched-*/*")} == {"a.txt", "moved.txt"}
+        assert len(list(tmp_path.glob("fetched-*"))) == 2
+    finally:
+        page.close()

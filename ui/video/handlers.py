@@ -35,7 +35,11 @@ def show(
     """Analyse a clip, or the pictures of a sequence, for the page; without either the tab is emptied."""
     nothing: Updates = {"annotated": None, "summary": ""}
     nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
-    source = clip or sequence(pictures, analysis.limits)
+    try:
+        source = clip or sequence(pictures, analysis.limits)
+    except MediaError as error:
+        yield nothing | {"status": cards.problem(str(error)), "stop": gr.update(interactive=False)}
+        return
     if not source:
         analysis.drop(session)
         said = cards.status("Add a clip to begin.", "Upload or record one.", "quiet")
@@ -117,9 +121,17 @@ def files_of(step: Step) -> list[str]:
 
 
 def sequence(pictures: list[str] | None, limits: VideoLimits) -> Any:
-    """One file is a clip of its own, several are a sequence in the order of their names."""
+    """One file is a clip of its own, several are a sequence in the order of their names.
+
+    Raises:
+        MediaError: they are too many.
+    """
     if not pictures:
         return None
     if len(pictures) > limits.pictures:
-        return pictures[: limits.pictures]
+        raise MediaError(
+            "too_long",
+            f"Those are {len(pictures):,} pictures, and the limit is {limits.pictures:,}: choose fewer, "
+            "or make a clip of them.",
+        )
     return pictures[0] if len(pictures) == 1 else sorted(pictures, key=lambda path: Path(path).name)

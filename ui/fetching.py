@@ -1,0 +1,75 @@
+"""Files at addresses that visitors give, fetched only as far as this server takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import tempfile
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import safehttpx
+from gradio.processing_utils import MAX_REDIRECTS, PUBLIC_HOSTNAME_WHITELIST
+from gradio_client.utils import strip_invalid_filename_characters
+
+SECONDS = 120.0  # that a file may take
+
+
+class TooLargeError(Exception):
+    """The file is larger than it may be."""
+
+
+async def fetch(address: str, folder: str | Path, limit: float | None = None) -> Path:
+    """Fetch a file, as Gradio would: from public machines alone, wherever they redirect to.
+
+    Gradio would take it whole into memory, whatever its size.
+
+    Args:
+        address: `https://...` or `http://...`.
+        folder: where to; the file gets a folder of its own in it.
+        limit: bytes that it may have; None for any number.
+
+    Returns:
+        The file's path; its name is the one in the address.
+
+    Raises:
+        TooLargeError: it has more bytes.
+        Exception: it cannot be had.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    own = Path(tempfile.mkdtemp(prefix="fetched-", dir=folder))
+    path = own / (strip_invalid_filename_characters(Path(urlsplit(address).path).name) or "file")
+    try:
+        async with asyncio.timeout(SECONDS):
+            for _ in range(MAX_REDIRECTS + 1):
+                onward = await _one_step(address, path, math.inf if limit is None else limit)
+                if onward is None:
+                    return path
+                address = onward
+        raise httpx.TooManyRedirects(address)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        own.rmdir()
+        raise
+
+
+async def _one_step(address: str, path: Path, limit: float) -> str | None:
+    """Write the file, or say where it is to be had."""
+    host = httpx.URL(address).host
+    open_to_us = safehttpx.matches_domain_whitelist(host, PUBLIC_HOSTNAME_WHITELIST)
+    transport = None if open_to_us else safehttpx.AsyncSecureTransport(await safehttpx.async_validate_url(host))
+    async with httpx.AsyncClient(transport=transport) as client, client.stream("GET", address) as response:
+        if response.has_redirect_location:
+            return urljoin(address, response.headers["Location"])
+        response.raise_for_status()
+        if int(response.headers.get("Content-Length") or 0) > limit:
+            raise TooLargeError(address)
+        written = 0
+        with path.open("wb") as file:
+            async for piece in response.aiter_bytes():
+                written += len(piece)
+                if written > limit:
+                    raise TooLargeError(address)
+                file.write(piece)
+    return None
