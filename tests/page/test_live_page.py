@@ -152,6 +152,77 @@ def test_a_picture_to_share_has_the_still_and_the_timeline_and_hides_faces_if_wi
     assert detail["faces hidden"] < 0.6 * detail["faces shown"]
 
 
+def test_of_all_that_is_in_a_picture_with_hidden_faces_no_face_is_left(live_page, films, detector):
+    """Not even of those that are not followed, nor in a pause."""
+    with live_page(films["two"]) as page:
+        page.locator("select.largest").select_option("1")
+        start(page)
+        wait_for_rows(page, 5)
+        expect(page.locator(".face-box")).to_have_count(1)
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_label("In saved pictures").select_option("faces hidden")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Snapshot").click()
+        picture = np.asarray(Image.open(saved.value.path()).convert("RGB"))
+        assert detector.detect(picture) == []
+
+
+SLOW_CAMERA = """
+  const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.wait = 0;
+  window.opened = [];
+  navigator.mediaDevices.getUserMedia = async asked => {
+    const stream = await original(asked);
+    await new Promise(done => setTimeout(done, window.wait));
+    window.opened.push(stream);
+    return stream;
+  };
+"""
+RUNNING = "window.opened.filter(one => one.getTracks()[0].readyState === 'live').length"
+
+
+def test_whoever_stops_or_pauses_while_a_camera_is_changed_has_that(live_page, films):
+    with live_page(films["smile"], script=SLOW_CAMERA) as page:
+        start(page)
+        page.wait_for_selector(".face-box")
+        page.evaluate("window.wait = 600")
+        page.locator("select.camera").select_option("environment")
+        page.get_by_role("button", name="Stop").click()
+        page.wait_for_function("window.opened.length === 2")
+        page.wait_for_function(f"{RUNNING} === 0")
+        expect(page.locator(".live-status")).to_contain_text("Camera off")
+        start(page)
+        page.wait_for_selector(".face-box")
+        page.locator("select.camera").select_option("user")
+        page.get_by_role("button", name="Pause").click()
+        page.locator("select.camera").select_option("environment")  # and once more, before the first is there
+        page.wait_for_function("window.opened.length === 5")
+        page.wait_for_function(f"{RUNNING} === 1")
+        page.wait_for_function("document.querySelector('.stage video').paused")
+        expect(page.locator(".live-status")).to_contain_text("Paused")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator(".live-status")).to_contain_text("1 face followed")
+
+
+def test_a_camera_that_is_allowed_for_another_tab_starts_nothing_here(live_page, films):
+    with live_page(films["smile"]) as page:
+        page.evaluate(
+            """() => {
+              window.original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+              navigator.mediaDevices.getUserMedia = async () => { throw {name: 'NotFoundError'}; };
+            }"""
+        )
+        start(page)
+        expect(page.locator(".live-status")).to_contain_text("No camera was found")
+        page.evaluate("() => { navigator.mediaDevices.getUserMedia = window.original; }")
+        page.get_by_role("tab", name="Photo").click()
+        page.evaluate("navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+        page.get_by_role("tab", name="Live").click()
+        expect(page.get_by_role("button", name="Start camera")).to_be_enabled()
+        page.evaluate("navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+        page.wait_for_selector(".face-box")
+
+
 def test_pause_clear_undo_and_stop(live_page, films):
     with live_page(films["smile"]) as page:
         start(page)
@@ -164,7 +235,8 @@ def test_pause_clear_undo_and_stop(live_page, films):
         assert rows_shown(page) == held
         page.get_by_role("button", name="Clear").click()
         page.wait_for_timeout(300)
-        assert rows_shown(page) == 0 and page.get_by_role("button", name="CSV").is_disabled()
+        assert rows_shown(page) == 0
+        assert all(page.get_by_role("button", name=name).is_disabled() for name in ("CSV", "Share"))
         page.get_by_role("button", name="Undo").click()
         page.wait_for_timeout(300)
         assert rows_shown(page) == held

@@ -129,7 +129,6 @@ def test_a_live_frame_is_answered_and_a_bad_one_refused_with_a_code(detector: Em
         "session": "the-first",
         "time": 0.5,
         "smoothing": 0.0,
-        "largest": False,
     }
     reply = live.detect(frame)
     assert len(reply.get("rows", ())) == 1, reply

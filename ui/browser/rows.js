@@ -13,10 +13,10 @@ export class Rows {
   }
 
   // `faces`: [{box, probabilities}]; `time` and `smoothing` in seconds.
-  of(faces, {time, smoothing, largest}) {
+  of(faces, {time, smoothing}) {
     const followed = this.tracker.update(faces, time, smoothing), start = [digits(time, 3), 0];
     if (!followed.length) return [[...start, ...Array(this.how.columns - start.length).fill(null)]];
-    return (largest ? followed.slice(0, 1) : followed).map(face => [...start, ...this.valuesOf(face)]);
+    return followed.map(face => [...start, ...this.valuesOf(face)]);
   }
 
   valuesOf({id, box, probabilities, raw, label, clear}) {

@@ -1,5 +1,6 @@
 // The camera: its stream in the video element, and what to do when there is none.
 
+export const SUPERSEDED = 'Superseded';  // the name of the error where a camera was closed, or another asked for, meanwhile
 const WANTED = {width: {ideal: 640}, height: {ideal: 480}, frameRate: {ideal: 30}};
 const HINTS = {
   Insecure: ['The camera needs a secure page.', 'Open this page over https, or on this computer as http://localhost.'],
@@ -24,32 +25,47 @@ export class Camera {
     this.onlost = onlost;
     this.stream = null;
     this.waitingFor = null;  // name of the error of the last attempt
+    this.turn = 0;           // counts up with each opening and closing
+    this.opened = -1;        // the turn whose camera runs
     this.watch(onfound);
   }
 
   // `which`: constraints that choose a camera. One that is open already gives way to it.
   async open(which) {
-    const before = this.stream;
-    this.stream = null;  // that it ends is no loss
-    if (before) before.getTracks().forEach(track => track.stop());
+    const before = this.stream, turn = ++this.turn;
+    this.stream = this.waitingFor = null;  // that it ends is no loss
+    end(before);
+    let opened = null;
     try {
       if (!window.isSecureContext || !navigator.mediaDevices) throw {name: 'Insecure'};
-      const opened = await navigator.mediaDevices.getUserMedia({video: {...WANTED, ...which}, audio: false});
-      this.stream = opened;
-      opened.getVideoTracks()[0].addEventListener('ended', () => { if (this.stream === opened) this.onlost(); });
-      this.video.srcObject = opened;
-      await this.video.play();
+      opened = await navigator.mediaDevices.getUserMedia({video: {...WANTED, ...which}, audio: false});
+      if (turn === this.turn) {
+        this.stream = opened;
+        opened.getVideoTracks()[0].addEventListener('ended', () => { if (this.stream === opened) this.onlost(); });
+        this.video.srcObject = opened;
+        await this.video.play();
+      }
+      this.require(turn);
+      this.opened = turn;
     } catch (error) {
+      if (turn !== this.turn) { end(opened); throw {name: SUPERSEDED}; }
       this.close();
       this.waitingFor = error.name;
       throw error;
     }
   }
 
+  // Throws where a camera was closed, or another asked for, since that turn.
+  require(turn) { if (turn !== this.turn) throw {name: SUPERSEDED}; }
+
+  // Whether its video runs, or stands still for a pause.
+  get playing() { return Boolean(this.stream && this.opened === this.turn); }
+
   get track() { return this.stream && this.stream.getVideoTracks()[0]; }
 
   close() {
-    if (this.stream) this.stream.getTracks().forEach(track => track.stop());
+    this.turn++;
+    end(this.stream);
     this.stream = null;
     this.video.srcObject = null;
   }
@@ -57,7 +73,7 @@ export class Camera {
   // Whoever plugs a camera in, or allows it, after having pressed the button need not press it again.
   watch(onfound) {
     const found = error => {
-      if (this.waitingFor !== error || this.stream) return;
+      if (this.waitingFor !== error || this.stream || this.video.closest('.live').offsetParent === null) return;
       this.waitingFor = null;
       onfound();
     };
@@ -67,3 +83,5 @@ export class Camera {
     }).catch(() => {});  // a browser that does not know the question
   }
 }
+
+function end(stream) { stream?.getTracks().forEach(track => track.stop()); }

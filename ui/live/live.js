@@ -3,7 +3,7 @@
 // Its frames go to a reader, in the browser or on the server; the numbers that come back are drawn over the video, into
 // the card of the main face and into the timeline, and are kept for the export.
 
-import {Camera, hintFor} from './camera.js';
+import {Camera, SUPERSEDED, hintFor} from './camera.js';
 import {Cameras, looksAway} from './cameras.js';
 import {cardOf} from './card.js';
 import {Chart} from './chart.js';
@@ -16,6 +16,7 @@ import {Readers} from './readers.js';
 import {Reading} from './reading.js';
 import {Record} from './record.js';
 import {saveCanvas, saveText, shareCanvas} from './saving.js';
+import {Still} from './still.js';
 
 const FACE_GRACE = 400;       // ms that a box stays when frames miss the face
 const STALE = 3000;           // ms that it stays when no results come at all
@@ -56,6 +57,7 @@ class Live {
     this.run = 0;                 // counts up with each start and stop, so that late replies are known as such
     this.paused = false;
     this.starting = false;
+    this.again = false;           // another camera was chosen while the first was being opened
     this.timer = 0;
     this.origin = null;           // performance.now() at time 0 of the session
     this.lastResult = -1;         // its time in the session, in seconds
@@ -65,6 +67,7 @@ class Live {
     this.lastFaceTime = 0;
     this.drawnAt = 0;
     this.record = new Record(tab.settings.columns);
+    this.still = new Still(tab.at);
     this.pace = new Pace();
     this.meter = new Meter($('.meter'));
     this.panel = new Panel(tab, this.record);
@@ -85,8 +88,8 @@ class Live {
       stop: () => this.stop(),
       pause: () => this.pause(),
       mirror: () => this.overlay.turn(),
-      snapshot: () => saveCanvas(this.overlay.snapshot(this.video), 'snapshot'),
-      share: () => shareCanvas(cardOf(tab, this.overlay.snapshot(this.video), this.chart.pictureOf(this.lineOptions)), 'emotions'),
+      snapshot: () => this.withPicture(picture => saveCanvas(picture, 'snapshot')),
+      share: () => this.withPicture(picture => shareCanvas(cardOf(tab, picture, this.chart.pictureOf(this.lineOptions)), 'emotions')),
       csv: () => saveText(this.record.toCsv(), 'text/csv', 'csv'),
       json: () => saveText(this.record.toJson(), 'application/json', 'json'),
       picture: () => saveCanvas(this.chart.pictureOf(this.lineOptions), 'emotions'),
@@ -109,13 +112,14 @@ class Live {
   async start() {
     if (this.starting || this.camera.stream) return;
     this.starting = true;
+    this.again = false;
     this.tab.button.start.disabled = true;
     this.panel.say('Waiting for the camera.', 'Allow it if the browser asks.');
     try {
       await this.open();
     } catch (error) {
       this.panel.setState('off');
-      this.panel.say(...hintFor(error), 'problem');
+      if (error.name !== SUPERSEDED) this.panel.say(...hintFor(error), 'problem');  // else whoever closed it said why
       return;
     } finally {
       this.starting = false;
@@ -126,6 +130,7 @@ class Live {
     if (this.origin === null) this.origin = performance.now();
     this.panel.setState('live');
     this.prepare();
+    if (this.again) this.change();
   }
 
   // Frames are read from here on by whoever was chosen, once that one is ready.
@@ -134,7 +139,7 @@ class Live {
     const run = ++this.run;
     this.pace.restart();
     await this.readers.prepare(share => {
-      if (run === this.run) this.panel.say('Getting ready.', `The networks come to this browser, once: ${percent(share)}.`);
+      if (run === this.run && !this.paused) this.panel.say('Getting ready.', `The networks come to this browser, once: ${percent(share)}.`);
     });
     if (run !== this.run) return;
     this.lastFaceTime = performance.now();
@@ -152,30 +157,34 @@ class Live {
       if (gone === null) throw error;
       await this.camera.open(this.cameras.wanted);
     }
+    const {turn} = this.camera;
     await this.cameras.list().catch(() => {});  // a browser that names none
+    this.camera.require(turn);
     if (gone && this.cameras.choose(gone)) await this.camera.open(this.cameras.wanted);
     this.overlay.turn(!looksAway(this.camera.track));
   }
 
-  // Another camera while one runs: the same session goes on.
+  // Another camera while one runs, or is being opened: the same session goes on.
   async change() {
-    if (!this.camera.stream || this.starting) return;
-    this.starting = true;
+    this.again = this.starting;
+    if (this.starting || !this.panel.on) return;
+    this.still.clear();
     try {
       await this.open();
-      if (this.paused) this.video.pause();
     } catch (error) {
+      if (error.name === SUPERSEDED) return;  // by Stop, or by the choice after this one
       this.stop();
       this.panel.say(...hintFor(error), 'problem');
-    } finally {
-      this.starting = false;
+      return;
     }
-    this.tick();
+    if (this.paused) this.video.pause();
+    if (this.readers.current) this.tick(); else this.prepare();  // another one was chosen meanwhile
   }
 
   stop() {
     this.run++;
     this.camera.close();
+    this.still.clear();
     this.readers.leave();
     this.overlay.remove(-1);
     this.meter.clear();
@@ -191,12 +200,20 @@ class Live {
 
   pause() {
     this.paused = !this.paused;
-    if (this.paused) this.video.pause(); else this.video.play();
+    if (this.camera.playing) { if (this.paused) this.video.pause(); else this.video.play(); }
     this.panel.setState(this.paused ? 'paused' : 'live');
     if (this.paused) { this.panel.say('Paused.', 'Nothing is read. “Go on” continues the same timeline.', 'quiet'); return; }
     this.lastFaceTime = performance.now();
     this.panel.say('Looking for faces.', '');
     this.tick();
+  }
+
+  // The camera's picture with its boxes; where faces are to be hidden, that of the newest frame whose faces are known.
+  withPicture(use) {
+    const {picture, faces} = this.still;
+    if (!this.tab.control.hide.value) use(this.overlay.snapshot(this.video));
+    else if (picture) use(this.overlay.snapshot(picture, faces.values()));
+    else this.panel.say('Nothing was saved.', 'Faces can be hidden as soon as a frame has been read: try again in a moment.', 'notice');
   }
 
   // Frees the place on the server as the page goes; without it the server waits a few seconds.
@@ -223,12 +240,12 @@ class Live {
   }
 
   async send() {
-    const run = this.run, began = performance.now(), {smoothing, largest} = this.tab.control, reader = this.readers.current;
+    const run = this.run, began = performance.now(), {smoothing} = this.tab.control, reader = this.readers.current;
+    const picture = this.still.copyOf(this.video);
     this.pace.sent(began);
     let reply;
     try {
-      reply = await reader.read(this.video, {time: (began - this.origin) / 1000, smoothing: Number(smoothing.value),
-        largest: Boolean(largest.value)});
+      reply = await reader.read(this.video, {time: (began - this.origin) / 1000, smoothing: Number(smoothing.value)});
     } catch (error) {
       if (run === this.run && reader !== this.readers.distant) { this.fallBack(error); return; }
       console.warn(error);
@@ -237,7 +254,7 @@ class Live {
     this.pace.underWay--;
     if (!reply) this.lostServer();
     else if (reply.error) this.refused(reply);
-    else this.received(reply, began);
+    else this.received(reply, began, picture);
     this.tick();
   }
 
@@ -260,14 +277,16 @@ class Live {
     this.panel.say(busy ? 'Busy.' : 'A frame could not be read.', reply.message, busy ? 'notice' : 'problem');
   }
 
-  received(reply, began) {
+  received(reply, began, picture) {
     const now = performance.now(), time = (began - this.origin) / 1000;
     this.pace.received(now, began, reply.milliseconds);
     if (time <= this.lastResult) return;
     if (this.lastResult >= 0) this.period = 0.8 * this.period + 0.2 * Math.min(time - this.lastResult, 10);
     this.lastResult = time;
     if (!this.record.rows.length) this.panel.enableSaving(true);
-    const faces = this.record.add(reply.rows, reply.started);
+    this.still.take(picture, reply);
+    const {largest} = this.tab.control, rows = largest.value ? reply.rows.slice(0, 1) : reply.rows;
+    const faces = this.record.add(rows, reply.started);
     this.seenAt = now;
     if (faces.length) { this.current = faces; this.lastFaceTime = now; }
     this.overlay.fit(reply);

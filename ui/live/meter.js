@@ -13,6 +13,7 @@ export class Meter {
   // Counts a result, in the moment in which it has been painted.
   add(began, faces) {
     const painted = performance.now();
+    if (painted - began > METER_PERIOD) return;  // the page was out of sight
     this.replies.push([painted, painted - began]);
     this.forget(painted);
     performance.measure('live-result', {start: began, end: painted, detail: {faces}});

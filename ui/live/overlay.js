@@ -1,6 +1,7 @@
 // Boxes over the video, each with a tag that stays inside the picture, and the snapshot of all of it.
 
 import {percent, put, word} from './numbers.js';
+import {copyOf} from './still.js';
 
 const BLOCKS = 6;     // that a hidden face is wide
 const AROUND = 0.15;  // of its box that is hidden to each side of it
@@ -103,16 +104,15 @@ export class Overlay {
     }
   }
 
-  // The video's picture with its boxes, in a canvas.
-  snapshot(video) {
-    const sheet = document.createElement('canvas');
-    sheet.width = video.videoWidth;
-    sheet.height = video.videoHeight;
-    const context = sheet.getContext('2d');
-    if (this.mirrored) { context.translate(sheet.width, 0); context.scale(-1, 1); }
-    context.drawImage(video, 0, 0);
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    if (this.tab.control.hide.value) for (const shown of this.shown.values()) this.hide(context, shown);
+  // The camera's picture as it is seen, with its boxes, in a canvas; the faces in `hidden` become unknowable.
+  snapshot(picture, hidden = []) {
+    const sheet = copyOf(picture), context = sheet.getContext('2d');
+    if (this.mirrored) {
+      context.setTransform(-1, 0, 0, 1, sheet.width, 0);
+      context.drawImage(picture, 0, 0);
+      context.resetTransform();
+    }
+    for (const face of hidden) this.hide(context, face);
     for (const [id, shown] of this.shown) this.draw(context, id, shown);
     return sheet;
   }

@@ -16,6 +16,9 @@ export class Panel {
     if (span.textContent !== detail) span.textContent = detail;
   }
 
+  // Whether the camera runs, or is to.
+  get on() { return this.stage.dataset.state !== 'off'; }
+
   setState(state) {
     const {button} = this.tab;
     this.stage.dataset.state = state;
@@ -45,7 +48,7 @@ export class Panel {
     }
     this.cleared = {rows: this.record.clear(), timer: setTimeout(() => this.forgetCleared(), UNDO_PERIOD)};
     button.clear.textContent = 'Undo';
-    for (const name of ['csv', 'json', 'picture']) button[name].disabled = true;
+    for (const name of ['csv', 'json', 'picture', 'share']) button[name].disabled = true;
     this.say('Cleared.', 'For ten seconds “Undo” brings the timeline back.');
   }
 

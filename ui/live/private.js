@@ -37,10 +37,11 @@ export class PrivateReader {
   // Loads the networks if they are not there yet; `onprogress` is called with 0..1. What fails is thrown, here or by
   // `read`.
   load(onprogress) {
-    return this.loading ??= this.begin(onprogress).catch(error => { this.close(); throw error; });
+    this.onprogress = onprogress;  // whoever asked last is told
+    return this.loading ??= this.begin().catch(error => { this.close(); throw error; });
   }
 
-  async begin(onprogress) {
+  async begin() {
     this.address ??= URL.createObjectURL(new Blob([this.script], {type: 'text/javascript'}));
     const root = new URL(`${window.gradio_config?.root || ''}/`, location.href);
     const {runtimes} = this.how, whole = file => ({...file, address: new URL(file.address, root).href});
@@ -51,7 +52,7 @@ export class PrivateReader {
     this.order = {...this.how, files, kept, provider: this.provider};
     // One after the other: what the first has fetched, the next finds in the browser's cache.
     for (let i = 0; i < this.count; i++) {
-      const hired = new Hired(this.address, loaded => { if (i === 0) onprogress(loaded / bytes); });
+      const hired = new Hired(this.address, loaded => { if (i === 0) this.onprogress(loaded / bytes); });
       this.workers.push(hired);
       const ready = hired.ask({load: this.order});
       if (i === 0) await ready; else ready.catch(() => this.dismiss(hired));
@@ -105,9 +106,13 @@ export class PrivateReader {
   }
 
   async read(video, wishes) {
-    const {rows, started, before} = this, ready = this.workers.filter(one => one.ready);
-    const hired = ready[this.next++ % ready.length];
-    const reading = createImageBitmap(video).then(frame => hired.ask({frame}, [frame]));
+    const {rows, started, before} = this;
+    let ready, hired;
+    const reading = createImageBitmap(video).then(frame => {
+      ready = this.workers.filter(one => one.ready);  // now: one that was ready before may have been relieved
+      hired = ready[this.next++ % ready.length];
+      return hired.ask({frame}, [frame]);
+    });
     const done = Promise.all([reading, before]);
     this.before = done.then(() => {}, () => {});
     const [{faces, width, height, milliseconds}] = await done;

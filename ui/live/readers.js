@@ -44,6 +44,7 @@ export class Readers {
   }
 
   choose(name) {
+    this.turn++;
     this.leave();
     for (const reader of Object.values(this.all)) reader.close?.();  // one that is still loading too
     this.current = null;

@@ -50,7 +50,7 @@ class Handlers:
         self._live = live
 
     def detect(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """One frame from the page: `image`, `session`, `time`, `smoothing`, `largest` -> rows as in the export."""
+        """One frame from the page: `image`, `session`, `time`, `smoothing` -> rows as in the export."""
         began = time.perf_counter()
         try:
             found = self._live.detect(frame["image"], frame["session"], frame["time"], frame["smoothing"])
@@ -58,8 +58,7 @@ class Handlers:
             return {"error": error.code, "message": str(error)}
         except (KeyError, TypeError):
             return {"error": "bad_request", "message": "The frame was not understood: load the page anew."}
-        faces = found.faces[:1] if frame.get("largest") else found.faces
-        rows = frame_rows(found.time, 0, faces, self._live.detector.classifier.emotions)
+        rows = frame_rows(found.time, 0, found.faces, self._live.detector.classifier.emotions)
         return {
             "rows": [list(row.values()) for row in rows],
             "width": found.width,

@@ -20,7 +20,8 @@ function follow() {
 
 let pressed = null;
 document.addEventListener('pointerdown', (event) => {
-  pressed = event.target.closest?.('#video-timeline .js-plotly-plot') ? [event.clientX, event.clientY] : null;
+  const elsewhere = event.target.closest?.('.legend, .modebar');  // they lie over the timeline
+  pressed = !elsewhere && event.target.closest?.('#video-timeline .js-plotly-plot') ? [event.clientX, event.clientY] : null;
 }, true);
 document.addEventListener('pointerup', (event) => {
   if (!pressed || Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 4) return;
