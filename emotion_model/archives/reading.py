@@ -23,7 +23,7 @@ import pyarrow as pa
 from PIL import Image
 
 from emotion_model.archives.settings import ArchiveSettings
-from emotion_model.archives.sources import PHOTO, Source, local_copy
+from emotion_model.archives.sources import PHOTO, Source, local_copy, remove_left_copies
 from emotion_model.archives.tables import faces_table, people_table
 from emotion_model.clips.analysis import (
     AnalyzedFrame,
@@ -140,6 +140,7 @@ class Reader:
         Raises:
             ValueError: it is another one here.
         """
+        remove_left_copies()
         self.settings, self._folder = settings, folder
         self._photos = settings.load()
         self._clips = video_detector(self._photos)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ _ENDINGS = {
     CLIP: "mp4 m4v mov qt webm mkv avi gif mpg mpeg mpe wmv asf flv f4v 3gp 3g2 ts mts m2ts mxf ogv vob dv",
 }
 _KIND_OF = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_COPIES = "archive-copy-"  # how the names of folders with copies begin; the number of their process follows
 _LISTS = (".txt", ".lst", ".csv", ".tsv")
 _COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list with a head, the first that it has
 
@@ -119,17 +122,27 @@ def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None
     if not matches:
         raise SourceError(f"{address}: nothing fits this pattern.")
     for path, about in matches.items():
-        if about["type"] == "directory":
+        if about["type"] == "directory" or _is_linked_folder(about):
             yield from _below(system, path, address)
         else:
             yield _taken(about, system, address)
 
 
-def _below(system: Any, path: str, address: str) -> Iterator[Source | None]:
+def _below(system: Any, path: str, address: str, above: tuple[Path, ...] = ()) -> Iterator[Source | None]:
+    """What lies in a folder and those below it, links to folders among them; `above`: where links led here from."""
+    above = (*above, Path(path).resolve())
     for one, about in sorted(system.find(path, detail=True).items()):
         inside = PurePosixPath(one[len(path) :].lstrip("/"))
-        if not any(part.startswith(".") for part in inside.parts):
+        if any(part.startswith(".") for part in inside.parts):
+            continue
+        if not _is_linked_folder(about):
             yield _taken(about, system, address)
+        elif not any(folder.is_relative_to(Path(one).resolve()) for folder in above):  # else it leads in a circle
+            yield from _below(system, one, address, above)
+
+
+def _is_linked_folder(about: dict[str, Any]) -> bool:
+    return bool(about.get("islink")) and Path(about["name"]).is_dir()
 
 
 def _taken(about: dict[str, Any], system: Any, address: str) -> Source | None:
@@ -179,6 +192,16 @@ def _size(about: dict[str, Any]) -> int:
     return int(about.get("size") or 0)
 
 
+def remove_left_copies() -> None:
+    """Remove the copies that `local_copy` made in processes of this machine that were killed since."""
+    if sys.platform != "linux":
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_COPIES}*-*"):
+        number = folder.name.removeprefix(_COPIES).split("-")[0]
+        if number.isdecimal() and not Path("/proc", number).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def local_copy(source: Source) -> Iterator[Path]:
     """The recording as a file of this machine: itself where it is one, else a copy, which is removed at the end.
@@ -189,7 +212,7 @@ def local_copy(source: Source) -> Iterator[Path]:
     if _is_local(source.uri):
         yield Path(source.uri)
         return
-    with tempfile.TemporaryDirectory(prefix="archive-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{_COPIES}{os.getpid()}-") as folder:
         copy = Path(folder) / f"copy{PurePosixPath(source.name).suffix}"
         with fsspec.open(source.uri, "rb") as file, copy.open("wb") as written:
             shutil.copyfileobj(file, written, 1 << 20)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from emotion_model.archives.sources import CLIP, PHOTO, SourceError, find_sources, local_copy
+from emotion_model.archives.sources import CLIP, PHOTO, SourceError, find_sources, local_copy, remove_left_copies
 
 
 @pytest.fixture
@@ -40,6 +43,28 @@ def test_a_folder_is_searched_to_its_bottom_without_what_is_hidden(archive: Path
     assert [one.kind for one in found] == [CLIP, PHOTO, PHOTO, CLIP]
     assert [one.bytes for one in found] == [5, 5, 12, 13]
     assert others == 1  # the note
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(archive: Path, tmp_path: Path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "f.mp4").write_bytes(b"far")
+    (tmp_path / "far" / "back").symlink_to(archive)
+    (archive / "linked").symlink_to(tmp_path / "far")
+    (archive / "deep" / "up").symlink_to(tmp_path)
+    expected = ["a.mp4", "b.JPG", "deep/d e.png", "deep/er/c.mov", "linked/f.mp4"]
+    assert names(find_sources([str(archive)])[0], archive) == expected
+    assert "linked/f.mp4" in names(find_sources([str(archive / "link*")])[0], archive)
+
+
+def test_copies_of_processes_that_were_killed_are_removed(archive: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for number in (dead.pid, os.getpid()):
+        (tmp_path / f"archive-copy-{number}-x").mkdir()
+        (tmp_path / f"archive-copy-{number}-x" / "copy.mp4").touch()
+    remove_left_copies()
+    assert [path.name for path in tmp_path.glob("archive-copy-*")] == [f"archive-copy-{os.getpid()}-x"]
 
 
 def test_each_recording_counts_once_and_only_of_the_kinds_that_are_wanted(archive: Path):
