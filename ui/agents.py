@@ -28,14 +28,14 @@ def description(function: Callable[..., Any]) -> str:
     return " ".join(f"{about.partition('Args:')[0]} Returns {gives}".split())
 
 
-def build_tools(detector: EmotionDetector) -> None:
-    """Add the tools to a page; to be called inside `gr.Blocks`, before the endpoints of the same names.
+class Tools:
+    """What the tools do; their docstrings are what agents are told of them."""
 
-    A tool is called as its function; the endpoints behind them are `/read_photo` and `/read_clip`.
-    """
-    analysis = Analysis(detector, VideoLimits())
+    def __init__(self, detector: EmotionDetector) -> None:
+        """Answer with this model."""
+        self._detector, self.analysis = detector, Analysis(detector, VideoLimits())
 
-    def detect_image(photo: str | None) -> tuple[str, np.ndarray]:
+    def detect_image(self, photo: str | None) -> tuple[str, np.ndarray]:
         """Tell which of seven emotions each face in a photo shows: the numbers, and the photo with boxes and words.
 
         Args:
@@ -53,11 +53,12 @@ def build_tools(detector: EmotionDetector) -> None:
             image = read_image(photo)
         except ImageError as error:
             raise Refusal(error.code, for_visitors(error)) from None
-        faces = detector.detect(image)
-        told = json.dumps(detector.to_dict(image, faces), ensure_ascii=False)
-        return told, draw_faces(image, faces, detector.classifier.config.labels)
+        faces = self._detector.detect(image)
+        told = json.dumps(self._detector.to_dict(image, faces), ensure_ascii=False)
+        return told, draw_faces(image, faces, self._detector.classifier.config.labels)
 
     def analyze_video(
+        self,
         clip: str | None,
         rate: float = 5,
         start: float = 0,
@@ -81,7 +82,7 @@ def build_tools(detector: EmotionDetector) -> None:
             raise Refusal("empty", "No clip was sent: give its address.")
         try:
             config = VideoConfig(rate or None, start or 0.0, end or None)
-            for step in analysis.steps(clip, config, False, f"agent {threading.get_ident()}"):
+            for step in self.analysis.steps(clip, config, False, f"agent {threading.get_ident()}"):
                 if step.progress:
                     progress((round(100 * step.progress.fraction), 100), desc="of the clip", unit="%")
             return json.dumps(step.summary.to_dict(), ensure_ascii=False)
@@ -89,19 +90,26 @@ def build_tools(detector: EmotionDetector) -> None:
             code = error.code if isinstance(error, MediaError) else "bad_value"
             raise Refusal(code, clip_for_visitors(error)) from None
 
+
+def build_tools(detector: EmotionDetector) -> None:
+    """Add the tools to a page; to be called inside `gr.Blocks`, before the endpoints of the same names.
+
+    A tool is called as its function; the endpoints behind them are `/read_photo` and `/read_clip`.
+    """
+    tools = Tools(detector)
     gr.Button(visible=False).click(
-        detect_image,
+        tools.detect_image,
         photo_input(label="Photo", visible=False),
         [
             gr.Textbox(label="Faces as JSON", visible=False),
             gr.Image(label="Annotated photo", format="jpeg", visible=False),
         ],
         api_name="read_photo",
-        api_description=description(detect_image),
+        api_description=description(tools.detect_image),
         queue=False,
     )
     gr.Button(visible=False).click(
-        analyze_video,
+        tools.analyze_video,
         [
             gr.Video(label="Clip", visible=False),
             gr.Number(5, label="Frames per second", visible=False),
@@ -110,7 +118,7 @@ def build_tools(detector: EmotionDetector) -> None:
         ],
         gr.Textbox(label="People as JSON", visible=False),
         api_name="read_clip",
-        api_description=description(analyze_video),
-        concurrency_limit=analysis.limits.at_once,
+        api_description=description(tools.analyze_video),
+        concurrency_limit=tools.analysis.limits.at_once,
         concurrency_id="video",
     )

@@ -16,11 +16,11 @@ import av
 from emotion_model.clips.container import decoded, open_container, packets
 from emotion_model.clips.frame import VideoFrame, fitted
 from emotion_model.clips.limits import MediaError, MediaLimits
+from emotion_model.clips.times import Clock, seconds
 from emotion_model.faces.images import ImageError, read_image
 from emotion_model.timelines.clock import clock
 
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
-CLOCK_JUMP = 1.0  # s; a clock that runs backwards by more than that has begun anew
 _CLIP_FORMS = "use an MP4, MOV, WebM, MKV, AVI or GIF file"
 
 
@@ -185,7 +185,7 @@ class VideoReader:
                     self._check_frame(self.width, self.height)
                     # AVI knows only the order of decoding: what stands for a frame's time there is not its own.
                     if container.format.name == "avi" and frame.dts is not None:
-                        self._lag = float(frame.dts * (frame.time_base or 0))
+                        self._lag = seconds(frame, frame.dts)
                     return
             if encrypted:
                 raise MediaError("encrypted", "The clip is encrypted (copy protection): choose one without.")
@@ -240,7 +240,7 @@ class VideoReader:
 
     def _read_file(self, start: float, end: float | None) -> Iterator[VideoFrame]:
         longest = self.limits.seconds * 1.1 + 5 if self.limits.seconds else math.inf
-        last, duration, lost = -math.inf, 0.0, 0.0  # s; lost where clocks began anew
+        times, duration = Clock(self.rate, self._zero, self._lag), 0.0
         with open_container(self.path) as container:
             stream = container.streams[self._stream.index]
             stream.thread_type = "AUTO"
@@ -261,15 +261,7 @@ class VideoReader:
                 for ready in (*waiting, packet):
                     for frame in decoded(ready):
                         self._check_frame(frame.width, frame.height)
-                        shown = self._time_of(frame)
-                        time = last + 1 / self.rate if shown is None else shown + lost
-                        if time < last - CLOCK_JUMP:  # as where two recordings were put one behind the other
-                            lost += last + 1 / self.rate - time
-                            time = last + 1 / self.rate
-                        time = max(time, last, 0.0)  # a clock that runs backwards stands still here
-                        if not math.isfinite(time):
-                            time = 0.0
-                        last = time
+                        time, duration = times.time(frame), seconds(frame, frame.duration)
                         if end is not None and time >= end:
                             return
                         if time - start > longest:
@@ -278,19 +270,12 @@ class VideoReader:
                                 f"The clip goes on beyond what its header says, and the limit is "
                                 f"{clock(self.limits.seconds or 0)}: choose a shorter part.",
                             )
-                        duration = float((frame.duration or 0) * frame.time_base) if frame.time_base else 0.0
                         if time >= start - 1e-6:
                             yield VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns)
                         index += 1
                 waiting = []
-        if math.isfinite(last):
-            self.ended = last + (duration or 1 / self.rate)
-
-    def _time_of(self, frame: av.VideoFrame) -> float | None:
-        """When a frame is shown by its file's clock, in seconds from the clip's beginning; None where none is given."""
-        if self._lag is not None:
-            return None if frame.dts is None else float(frame.dts * (frame.time_base or 0)) - self._lag
-        return None if frame.pts is None else frame.time - self._zero
+        if math.isfinite(times.last):
+            self.ended = times.last + (duration or 1 / self.rate)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,51 @@
+"""When each frame of a clip is shown."""
+
+from __future__ import annotations
+
+import math
+
+import av
+
+CLOCK_JUMP = 1.0  # s; a clock that runs backwards by more than that has begun anew
+
+
+class Clock:
+    """The times of one frame after the other, in seconds from the clip's beginning; they never fall.
+
+    Attributes:
+        last: the time of the last frame.
+    """
+
+    def __init__(self, rate: float, zero: float, lag: float | None) -> None:
+        """Begin before the first frame.
+
+        Args:
+            rate: frames per second, for those that have no time.
+            zero: when the clip begins by its own clock, in seconds.
+            lag: where the times of decoding tell when a frame is shown, by how much they come later, in seconds; else
+                None.
+        """
+        self._step, self._zero, self._lag = 1 / rate, zero, lag
+        self._lost = 0.0  # s; where the clock began anew
+        self.last = -math.inf
+
+    def time(self, frame: av.VideoFrame) -> float:
+        """When the next frame is shown."""
+        shown = self._shown(frame)
+        time = self.last + self._step if shown is None else shown + self._lost
+        if time < self.last - CLOCK_JUMP:  # as where two recordings were put one behind the other
+            self._lost += self.last + self._step - time
+            time = self.last + self._step
+        time = max(time, self.last, 0.0)  # a clock that runs backwards stands still here
+        self.last = time if math.isfinite(time) else 0.0
+        return self.last
+
+    def _shown(self, frame: av.VideoFrame) -> float | None:
+        if self._lag is not None:
+            return None if frame.dts is None else seconds(frame, frame.dts) - self._lag
+        return None if frame.pts is None else seconds(frame, frame.pts) - self._zero
+
+
+def seconds(frame: av.VideoFrame, ticks: int | None) -> float:
+    """Ticks of a frame's clock in seconds; 0 where nothing is known."""
+    return float((ticks or 0) * (frame.time_base or 0))
