@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# What tables call their other columns; a class of such a name would take the place of one.
+COLUMNS = (
+    "time", "frame", "face_id", "x", "y", "w", "h", "emotion", "confidence", "intensity", "valence", "arousal", "clear",
+)  # fmt: skip
+RAW = "raw_"  # likewise, before the name of each class
+
 
 @dataclass(frozen=True)
 class Label:
@@ -13,7 +19,7 @@ class Label:
     The defaults serve classes without an emoji or a colour of their own.
 
     Raises:
-        ValueError: the colour is written otherwise.
+        ValueError: the colour is written otherwise, or tables have a column of that name.
     """
 
     name: str
@@ -23,6 +29,8 @@ class Label:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
             raise ValueError(f"colour={self.colour!r} of {self.name}: write it as #rrggbb, such as #8d909a")
+        if self.name in COLUMNS or self.name.startswith(RAW):
+            raise ValueError(f"{self.name}: tables have a column of that name; call the class otherwise")
 
     @property
     def rgb(self) -> tuple[int, int, int]:

@@ -63,6 +63,12 @@ def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[
     rows: list[list[Any]] = []
     faces = problems = 0
     chosen = photos[:MAX_PHOTOS]
+    if len(chosen) > 1:  # what is there belongs to other photos
+        yield (
+            cards.status(f"0 of {len(chosen)} photos", ""),
+            gr.update(visible=False),
+            gr.update(value=None, visible=False),
+        )
     for number, path in enumerate(chosen, start=1):
         found, problem = album_rows(detector, Path(path))
         rows += found

@@ -82,6 +82,9 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
             }
             with emotion_model.VideoReader(path, sequence_rate=options.sequence_fps) as reader:
                 done = _analyzed(reader, detector, emotion_model.VideoOutputs(**targets), config, path.name)
+        except _InterruptedError:
+            print(f"{path}: interrupted before its first frame; nothing of it is kept", file=sys.stderr)
+            return EXIT_INTERRUPTED
         except (MediaError, ImageError, OSError, ValueError) as error:
             failed += 1
             tell_failure(path, error)
@@ -94,17 +97,31 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     return status_of(failed, len(options.paths))
 
 
+class _InterruptedError(Exception):
+    """A run was stopped before its first frame."""
+
+
 def _analyzed(
     reader: VideoReader, detector: EmotionDetector, outputs: VideoOutputs, config: VideoConfig, name: str
 ) -> VideoRun:
-    """The run over a clip, at its end, with a progress bar on the way."""
-    with (
-        emotion_model.VideoRun(reader, detector, outputs, config) as run,
-        interruptible(run),
-        tqdm(total=100, desc=name, unit="%", disable=None, bar_format=PROGRESS_BAR) as bar,
-    ):
-        for progress in run:
-            bar.update(progress.fraction * 100 - bar.n)
+    """The run over a clip, at its end, with a progress bar on the way.
+
+    Raises:
+        _InterruptedError: it was stopped before anything was done.
+    """
+    run = emotion_model.VideoRun(reader, detector, outputs, config)
+    try:
+        with (
+            run,
+            interruptible(run),
+            tqdm(total=100, desc=name, unit="%", disable=None, bar_format=PROGRESS_BAR) as bar,
+        ):
+            for progress in run:
+                bar.update(progress.fraction * 100 - bar.n)
+    except MediaError:
+        if run.stopped and not run.summary.frames:
+            raise _InterruptedError from None
+        raise
     return run
 
 

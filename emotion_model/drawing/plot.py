@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from emotion_model.labels import UNCLEAR
 from emotion_model.timelines.clock import clock
@@ -45,6 +45,8 @@ def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
             axes.set(yticks=[])
             axes.spines[:].set_visible(False)
     grid[-1].set_xlim(summary.start, max(summary.end, summary.start + 1e-3))
+    if summary.end - summary.start >= 10:  # labels of whole seconds
+        grid[-1].xaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10], integer=True))
     grid[-1].xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _label(seconds, summary)))
     for axes in grid[:-1]:
         axes.tick_params(bottom=False)

@@ -138,8 +138,10 @@ def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
     config = ModelConfig.from_json(
         Path(hf_hub_download(model, CONFIG_FILE, revision=info.sha)).read_text(encoding="utf-8")
     )
-    figures = sorted(one.rfilename for one in info.siblings or () if fnmatch(one.rfilename, f"{FIGURES_DIR}/*.png"))
-    return info.sha, [CONFIG_FILE, config.weights["file"], *figures], bool(info.private)
+    there = sorted(one.rfilename for one in info.siblings or ())
+    onnx = config.weights.get("onnx", {}).get("file")
+    others = [name for name in there if name == onnx or fnmatch(name, f"{FIGURES_DIR}/*.png")]
+    return info.sha, [CONFIG_FILE, config.weights["file"], *others], bool(info.private)
 
 
 def _space_files(root: Path) -> dict[str, Path]:

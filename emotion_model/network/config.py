@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.faces.cropping import Framing
-from emotion_model.labels import LABELS, Label
+from emotion_model.labels import LABELS, UNCLEAR, Label
 
 BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
@@ -54,6 +54,8 @@ class ModelConfig:
             raise ValueError(
                 f"labels {[label.name for label in self.labels]}: give at least two, each with its own name"
             )
+        if UNCLEAR.name in self.emotions:
+            raise ValueError(f"{UNCLEAR.name}: stands where the probabilities carry no word; call the class otherwise")
         temperatures = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
         if not all(0.01 <= value <= 100 for value in temperatures):
             raise ValueError(f"temperature={self.temperature}: use values from 0.01 to 100; 1 changes nothing")

@@ -82,8 +82,9 @@ class TransformersClassifier:
 
         probabilities = np.zeros((len(images), len(self.emotions)), dtype=np.float32)
         for mirror in (False, True) if flip else (False,):
-            pictures = [as_rgb(cv2.flip(image, 1) if mirror else image) for image in images]
-            answers = self._pipeline([Image.fromarray(picture) for picture in pictures], top_k=None) if pictures else []
+            pictures = [Image.fromarray(as_rgb(cv2.flip(image, 1) if mirror else image)) for image in images]
+            # All of them: by default it names the five likeliest.
+            answers = self._pipeline(pictures, top_k=self._pipeline.model.config.num_labels) if pictures else []
             for row, answer in zip(probabilities, answers, strict=True):
                 for score in answer:
                     if score["label"] in self._columns:

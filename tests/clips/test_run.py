@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 import zipfile
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -455,6 +456,17 @@ def test_an_interrupted_run_keeps_whole_files_and_says_so(film, tmp_path, number
     assert sorted(f.name for f in out.iterdir()) == ["o.csv", "o.mp4"]
     assert 0 < len(rows(out / "o.csv")) < 1000
     assert 0 < len(clips.decode(out / "o.mp4")[0]) < 1000
+
+
+def test_a_run_that_is_interrupted_before_its_first_frame_ends_the_command(clip, tmp_path, monkeypatch, capsys):
+    @contextmanager
+    def at_once(run):
+        run.stop()
+        yield
+
+    monkeypatch.setattr("emotion_model.commands.video.interruptible", at_once)
+    assert main(["video", str(clip), str(clip), "--csv", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.count("interrupted before its first frame") == 1
 
 
 # Real clips

@@ -167,6 +167,7 @@ def test_a_public_repository_does_not_silently_stay_public(hub, capsys):
 def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     model = hub.repos[f"models/{NAME}"] = Repo()
     files = {path.name: path.read_bytes() for path in small.iterdir()} | {"figures/curves.png": b"", "other.png": b""}
+    files["emotion_cnn.onnx"] = b""
     model.tags["v1"] = model.commit(files)
     model.commit({"later": b""})
     assert main(["deploy", SPACE, "--model", NAME, "--revision", "v1"]) == 0
@@ -187,7 +188,10 @@ def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     assert not any(re.search(r"__pycache__|^train/|^tests/|/\.|^\.(?!gitattributes)", name) for name in files)
     values = metadata(space.files["README.md"].decode())
     assert values["models"] == [NAME, "opencv/face_detection_yunet"]
-    assert values["preload_from_hub"][0] == f"{NAME} config.json,{WEIGHTS_FILE},figures/curves.png {commit}"
+    assert (
+        values["preload_from_hub"][0]
+        == f"{NAME} config.json,{WEIGHTS_FILE},emotion_cnn.onnx,figures/curves.png {commit}"
+    )
 
     hub.requests.clear()
     assert main(["deploy", SPACE, "--model", NAME, "--revision", "v1"]) == 0

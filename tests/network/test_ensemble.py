@@ -106,6 +106,7 @@ def test_a_transformers_model_joins_an_ensemble(vit, folders, some_faces):
     theirs = TransformersClassifier(str(vit), dict(zip(THEIRS, EMOTIONS, strict=False)))
     probabilities = theirs.predict(some_faces, flip=True)
     assert probabilities.shape == (5, 7) and np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities > 0).all(), "an emotion is left out"
     ours = EmotionClassifier.load(folders[0])
     ensemble = EmotionEnsemble([ours, theirs])
     expected = (ours.predict(some_faces) + theirs.predict(some_faces)) / 2

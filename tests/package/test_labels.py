@@ -3,8 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from emotion_model import EMOTIONS, LABELS, Label
-from emotion_model.labels import CONTEMPT
+from emotion_model import EMOTIONS, LABELS, Label, ModelConfig
+from emotion_model.labels import COLUMNS, CONTEMPT
+from emotion_model.timelines.table import columns
 
 # Machado, Oliveira & Fernandes, 2009, severity 1.0, on linear RGB.
 VISION = {
@@ -37,8 +38,17 @@ def test_a_colour_that_cannot_be_read_is_quoted():
             Label("bored", "🥱", colour)
 
 
+def test_no_class_takes_the_place_of_a_column():
+    assert set(columns(())) == set(COLUMNS)
+    for name in (*COLUMNS, "raw_happy"):
+        with pytest.raises(ValueError, match=f"{name}: tables have a column of that name"):
+            Label(name)
+    with pytest.raises(ValueError, match="unclear: stands where the probabilities carry no word"):
+        ModelConfig(labels=(Label("happy"), Label("unclear")))
+
+
 def test_a_colour_is_read_as_red_green_blue():
-    assert Label("x", "x", "#ff8001").rgb == (255, 128, 1)
+    assert Label("bored", "🥱", "#ff8001").rgb == (255, 128, 1)
 
 
 @pytest.mark.parametrize("vision", VISION)

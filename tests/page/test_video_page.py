@@ -216,6 +216,21 @@ def test_a_gif_is_a_clip_too(page, film, tmp_path):
     expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
 
 
+@DESKTOP
+def test_what_was_added_last_is_read_a_clip_or_pictures(page, clip, landscape, tmp_path):
+    from PIL import Image
+
+    Image.fromarray(landscape).save(tmp_path / "still.gif")
+    page.set_input_files("#video-clip input[type=file]", clip)
+    expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
+    page.get_by_role("button", name="Settings").click()
+    page.set_input_files("#video-pictures input[type=file]", tmp_path / "still.gif")
+    expect(page.locator("#video-status")).to_contain_text("No face", timeout=WAIT)
+    expect(page.locator("#video-clip video")).to_have_count(0)
+    page.locator("#video-pictures").get_by_label("Clear").first.click()
+    expect(page.locator("#video-status")).to_contain_text("Add a clip")
+
+
 def test_whoever_has_no_photos_tries_three(page):
     page.get_by_role("tab", name="Album").click()
     page.locator("#album-example").click()

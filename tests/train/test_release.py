@@ -174,3 +174,10 @@ def test_of_equally_good_corrections_the_most_even_handed_is_taken():
     assert correction.adjustment > 0
     assert correction.shift[0] > correction.shift[1] > correction.shift[2]
     assert replace(correction, strength=0.0, adjustment=0.0).shift.tolist() == [0, 0, 0]
+
+
+def test_of_an_emotion_that_no_training_face_shows_nothing_is_corrected():
+    labels, probabilities = leaning(200, np.zeros(3))
+    correction = choose_correction(labels, probabilities, np.array([0.5, 0.5, 0.0]))
+    assert np.isfinite(correction.shift).all()
+    assert replace(correction, strength=0.0, adjustment=1.0).shift.tolist() == [0, 0, 0]

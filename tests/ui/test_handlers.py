@@ -71,6 +71,8 @@ def test_the_model_shows_where_it_looks_or_says_why_not(detector, photo, broken,
 
 def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, photo, broken):
     steps = read_album(detector, [str(photo), broken])
+    status, table, file = next(steps)
+    assert "0 of 2 photos" in status and not table["visible"] and not file["visible"]  # those of other photos
     assert "1 of 2 photos" in next(steps)[0]
     status, table, file = next(steps)
     assert "1 face." in status

@@ -26,7 +26,8 @@ def draw_confusion(confusion: Sequence[Sequence[int]], emotions: Sequence[str], 
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     wrong = np.where(np.eye(len(counts), dtype=bool), -1, shares)
     true, predicted = divmod(int(wrong.argmax()), len(wrong))
-    recalls = ", ".join(f"{name} {100 * shares[i, i]:.0f} %" for i, name in enumerate(emotions))
+    seen = counts.sum(axis=1) > 0
+    recalls = ", ".join(f"{name} {100 * shares[i, i]:.0f} %" for i, name in enumerate(emotions) if seen[i])
     description = (
         f"Confusion matrix on {split}, {counts.sum():,} faces. Recognised: {recalls}. The most frequent confusion is "
         f"{emotions[true]} taken for {emotions[predicted]}, {100 * shares[true, predicted]:.0f} % of its faces."
@@ -59,6 +60,7 @@ def draw_per_class(per_class: dict[str, dict[str, Any]], labels: Sequence[Label]
     from matplotlib.patches import Patch
 
     metrics = (("precision", 0.3), ("recall", 0.6), ("f1", 1.0))  # and how strong its colour is
+    per_class = {name: scores for name, scores in per_class.items() if scores["images"]}
     best, worst = (choose(per_class, key=lambda name: per_class[name]["f1"]) for choose in (max, min))
     description = (
         f"Precision, recall and F1 per emotion on {split}. F1 is highest for {best} ({per_class[best]['f1']:.2f}) and "

@@ -97,13 +97,14 @@ def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str
             f"{CONFIG_FILE} has no scores of {split} (it has {has}): make it with `python -m train.export`."
         )
     scores = config.scores[split]
+    emotions = scores.get("emotions", config.emotions)  # those that a model dropped are among them
     damaged = next((name for name in (split, *config.scores) if config.scores[name].get("robustness")), split)
     blend, release = config.training.get("blend"), config.training.get("release")
     share = blend["share"] / (1 + len(blend.get("averaged", ()))) if blend else 1.0
     if release:  # the curves are those of the first of its last stage's runs
         share /= sum(run["stage"] == release["runs"][-1]["stage"] for run in release["runs"])
     sources = {
-        "confusion": (scores.get("confusion"), lambda found, path: draw_confusion(found, config.emotions, split, path)),
+        "confusion": (scores.get("confusion"), lambda found, path: draw_confusion(found, emotions, split, path)),
         "per_class": (scores.get("per_class"), lambda found, path: draw_per_class(found, config.labels, split, path)),
         "reliability": (scores.get("reliability"), lambda found, path: draw_reliability(found, split, path)),
         "curves": (config.training.get("history"), lambda found, path: draw_curves(found, path, share)),

@@ -40,7 +40,8 @@ class Correction:
     def shift(self) -> np.ndarray:
         """What is added to each logit, float32 `(classes,)`."""
         shares = np.array(self.shares)
-        shift = self.strength * np.array(self.bias) - self.adjustment * np.log(shares / shares.max())
+        known = np.where(shares > 0, shares, shares.max())  # nothing is to be corrected of what was never seen
+        shift = self.strength * np.array(self.bias) - self.adjustment * np.log(known / shares.max())
         return shift.astype(np.float32)
 
 

@@ -88,7 +88,7 @@ def _corrected(run_dir: Path, validation: FaceDataset, data_dir: Path, folder: P
     train, _ = without_images_of(load_split(data_dir, "train"), [validation, load_split(data_dir, "test")])
     shares = np.bincount(_labels(train, run_dir), minlength=len(run.emotions)) / len(train)
     labels = _labels(validation, run_dir)
-    correction = choose_correction(labels, run.predict(validation.images), np.maximum(shares, 1 / len(train)))
+    correction = choose_correction(labels, run.predict(validation.images), shares)
     bias = run.model.get_layer("logits").bias
     bias.assign(bias + correction.shift)
     record = {

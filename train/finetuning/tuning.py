@@ -145,7 +145,8 @@ def _prepare(out: Path, folder: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in out.iterdir()}
-        if there - {PICTURES_FILE} and SETTINGS_FILE not in there:
+        begun = {PICTURES_FILE, f"{PICTURES_FILE}.partial", f"{SETTINGS_FILE}.partial"}  # by a run that broke off
+        if there - begun and SETTINGS_FILE not in there:
             raise ValueError(
                 f"{out} holds other files ({', '.join(sorted(there)[:3])}): choose a new or an empty --out"
             )

@@ -39,9 +39,11 @@ def environment() -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     """What git prints about this checkout; nothing where there is none."""
     command = ["git", *arguments]
-    return subprocess.run(
-        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    ).stdout.strip()
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:  # no git on this machine
+        return ""
+    return done.stdout.strip()
 
 
 def record_environment(path: Path, precision: str) -> None:

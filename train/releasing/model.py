@@ -64,7 +64,7 @@ def _average(stages: Stages) -> Path:
         network,
         folders[0],
         out,
-        config={"release": record, "start": None},
+        config={"release": record, "start": None, "teacher": None},
         history=history,
         metrics={
             "epochs": len(history),

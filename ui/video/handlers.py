@@ -19,6 +19,8 @@ from ui.video.words import end_line, for_visitors, progress_line
 
 RATES = {"every frame": 0.0, "10 per second": 10.0, "5 per second": 5.0, "2 per second": 2.0, "1 per second": 1.0}
 
+INVITATION = cards.status("Add a clip to begin.", "Upload or record one.", "quiet")
+
 Updates = dict[str, Any]  # name of a component of the tab -> its new value, or a `gr.update`
 
 
@@ -33,6 +35,7 @@ def show(
     session: str,
 ) -> Iterator[Updates]:
     """Analyse a clip, or the pictures of a sequence, for the page; without either the tab is emptied."""
+    analysis.drop(session)  # whatever becomes of this request, nobody waits for the one before
     nothing: Updates = {"annotated": None, "summary": ""}
     nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
     try:
@@ -41,9 +44,7 @@ def show(
         yield nothing | {"status": cards.problem(str(error)), "stop": gr.update(interactive=False)}
         return
     if not source:
-        analysis.drop(session)
-        said = cards.status("Add a clip to begin.", "Upload or record one.", "quiet")
-        yield nothing | {"status": said, "stop": gr.update(interactive=False)}
+        yield nothing | {"status": INVITATION, "stop": gr.update(interactive=False)}
         return
     yield nothing | {"status": progress_line(None), "stop": gr.update(interactive=True)}
     try:
@@ -57,6 +58,15 @@ def show(
         return  # the page shows what came after
     except (MediaError, ImageError, ValueError) as error:
         yield {"status": cards.problem(for_visitors(error)), "summary": "", "stop": gr.update(interactive=False)}
+
+
+def received(analysis: Analysis, source: Any, session: str) -> str:
+    """What the status says of a clip, or of pictures, until it is their turn; the run before ends at once."""
+    analysis.drop(session)
+    if not source:
+        return INVITATION
+    most = analysis.limits.at_once
+    return cards.status("Waiting to begin.", f"{most} clips are read at a time; yours as soon as a place is free.")
 
 
 def _results(step: Step) -> Updates:

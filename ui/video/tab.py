@@ -12,7 +12,7 @@ from emotion_model import EmotionDetector
 from emotion_model.timelines.clock import clock
 from ui import cards, examples
 from ui.programs import for_programs
-from ui.video.handlers import RATES, Answer, answers, choose, show
+from ui.video.handlers import RATES, Answer, answers, choose, received, show
 from ui.video.runs import Analysis, VideoLimits
 
 SCRIPT = Path(__file__).with_name("video.js")
@@ -24,8 +24,8 @@ ANALYZE_VIDEO = (
     'last with {"done": true, "progress": 1, "seconds_left": 0, "rows", "summary"}, the annotated clip (or null) and '
     "the files: CSV, JSON, WebVTT, SRT, PNG of the timeline, summary as JSON, all on one page as HTML, and a zip. A "
     'row has the columns of the CSV: "time" in seconds, "frame", "face_id", "x", "y", "w", "h", a probability per '
-    'label, "emotion", "confidence", "intensity", "valence", "arousal" and "raw_<label>"; without a face all but time '
-    "and frame are null. Cancel the job to stop."
+    'label, "emotion", "confidence", "intensity", "valence", "arousal", "clear" and "raw_<label>"; without a face all '
+    "but time and frame are null. Cancel the job to stop."
 )
 
 
@@ -106,6 +106,9 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     """What happens when a visitor does something."""
     clip, pictures = parts["clip"], parts["pictures"]
 
+    def taken(source: Any, request: gr.Request) -> str:
+        return received(analysis, source, request.session_hash or "")
+
     def shown(
         clip: str | None,
         pictures: list[str] | None,
@@ -134,12 +137,17 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
         "concurrency_limit": analysis.limits.at_once,
         "concurrency_id": "video",
     }
-    gr.on([clip.input, clip.stop_recording, pictures.upload, parts["go"].click], **analysed)
+    # One source at a time. What an event is wired to runs one after the other.
+    for source, other, events in (
+        (clip, pictures, [clip.input, clip.stop_recording]),
+        (pictures, clip, [pictures.upload, pictures.clear, pictures.delete]),
+    ):
+        gr.on(events, taken, source, parts["status"], **quiet)
+        gr.on(events, lambda: None, None, other, **quiet)
+        gr.on(events, **analysed)
+    parts["go"].click(**analysed)
     tried = parts["example"].click(lambda: (str(examples.clip_path()), None), None, [clip, pictures], **quiet)
     tried.success(**analysed)
-    # One source at a time.
-    gr.on([clip.input, clip.stop_recording], lambda: None, None, pictures, **quiet)
-    pictures.upload(lambda: None, None, clip, **quiet)
     parts["stop"].click(halt, None, None, api_visibility="private", queue=False)
     parts["person"].input(
         choose, [parts["person"], parts["state"]], parts["timeline"], api_visibility="private", show_progress="hidden"
