@@ -68,7 +68,7 @@ def test_a_cut_clip_has_the_rows_of_an_uncut_one(
         state = joined.state
     assert pa.concat_tables(tables).equals(whole.faces)
     assert joined.people.equals(whole.people)
-    assert sum(table.num_rows for table in tables) > (20 if rate else 90)
+    assert sum(table.num_rows for table in tables) > (32 if rate else 112)
     assert len(set(whole.faces["emotion"].to_pylist())) > 2  # two emotions and nobody: something carries over
 
 

@@ -131,7 +131,8 @@ def test_training_needs_neither_video_nor_page_nor_tensorflow(backend):
         "import sys\n"
         "for name in ('av', 'gradio', 'tensorflow', 'openvino'): sys.modules[name] = None\n"
         "from train.__main__ import main\n"
-        "sys.exit(main(['--filters', '2', '--kernel-sizes', '3', '--attention-blocks', '--summary']))"
+        "small = ['--filters', '2', '--kernel-sizes', '3', '--attention-blocks']\n"
+        "sys.exit(main(['--preset', 'compact', *small, '--summary']))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code],

@@ -60,7 +60,7 @@ def data():
 @pytest.fixture(scope="module")
 def lessons():
     """Enough faces for `pupil` to learn from in a few epochs."""
-    return separable(140, 0), separable(28, 1)
+    return separable(210, 0), separable(28, 1)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_
 
 
 def test_a_network_learns_what_can_be_learned(lessons, tmp_path):
-    metrics = fit(pupil(), *lessons, tmp_path, 0)
+    metrics = fit(pupil(seed=1), *lessons, tmp_path, 0)
     assert metrics["validation"]["accuracy"] > 0.6, "chance is 1 in 7"
 
 
@@ -113,8 +113,8 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(data, tmp
 
 
 def test_a_network_learns_from_blended_faces_too(lessons, data, tmp_path, trained):
-    metrics = fit(pupil(mixup=0.2, class_weight_power=0.25), *lessons, tmp_path / "mixed", 0)
-    assert metrics["validation"]["accuracy"] > 0.5, "chance is 1 in 7"
+    metrics = fit(pupil(seed=1, mixup=0.2, class_weight_power=0.25), *lessons, tmp_path / "mixed", 0)
+    assert metrics["validation"]["accuracy"] > 0.7
     fit(preset(epochs=1, mixup=0.2), *data, tmp_path / "short", 0)
     assert not same(weights_of(tmp_path / "short"), weights_of(trained)), "no face was blended"
 
@@ -223,7 +223,7 @@ def shifted(dataset):
 def test_a_student_learns_what_its_teacher_says(lessons, tmp_path):
     train, validation = lessons
     agreeing = replace(validation, labels=(validation.labels + 1) % 7)
-    metrics = fit(pupil(distillation=1.0), train, agreeing, tmp_path, 0, teacher=shifted(train))
+    metrics = fit(pupil(seed=1, distillation=1.0), train, agreeing, tmp_path, 0, teacher=shifted(train))
     assert metrics["validation"]["accuracy"] > 0.4, "it says what the labels say, or nothing"
 
 
