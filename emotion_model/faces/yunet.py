@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from functools import lru_cache
+from collections import Counter
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ from emotion_model.runtime import Network, RuntimeUnavailableError
 STRIDES = (8, 16, 32)  # pixels between the places at which the network looks for faces of three sizes
 DIVISOR = 32  # pixels; the sides of the network's input are multiples of it
 MAX_CANDIDATES = 5000  # the surest ones, before overlapping boxes are sorted out
+STEADY_LOOKS = 200  # at pictures of one size: from then on a network for that size has saved what making it takes
+STEADY_PIXELS = 448 * 448  # of the quick look; for larger pictures such a network would need too much memory
 
 _log = logging.getLogger(__name__)
 
@@ -87,8 +90,9 @@ class OpenVinoYuNet:
             RuntimeUnavailableError: OpenVINO cannot be used.
             RuntimeError: the file is no such network.
         """
-        self._score_threshold, self._overlap = score_threshold, overlap
+        self._path, self._score_threshold, self._overlap = path, score_threshold, overlap
         self._network = _load(path)
+        self._looks: Counter[tuple[int, ...]] = Counter()
         self._outputs = {
             (kind, stride): self._network.position(f"{kind}_{stride}")
             for kind in ("cls", "obj", "bbox", "kps")
@@ -98,10 +102,23 @@ class OpenVinoYuNet:
     def find(self, image_rgb: np.ndarray) -> np.ndarray:
         """See `YuNet.find`."""
         padded = _padded(image_rgb)
-        results = self._network(padded[np.newaxis])
+        results = self._suited(padded.shape[:2])(padded[np.newaxis])
         raw = {name: results[index][0] for name, index in self._outputs.items()}
         rows = np.concatenate([self._decoded(raw, stride, padded.shape[1] // stride) for stride in STRIDES])
         return self._sorted_out(rows)
+
+    def _suited(self, size: tuple[int, ...]) -> Network:
+        """The network for pictures of this height and width: a quicker one, for no others, where they keep coming."""
+        if size[0] * size[1] > STEADY_PIXELS:
+            return self._network
+        self._looks[size] += 1
+        if self._looks[size] <= STEADY_LOOKS:
+            return self._network
+        try:
+            return _load(self._path, size)
+        except RuntimeUnavailableError:  # in a process that was forked off
+            self._looks[size] = 0
+            return self._network
 
     def _decoded(self, raw: dict[tuple[str, int], np.ndarray], stride: int, columns: int) -> np.ndarray:
         """The rows of one stride whose score reaches the threshold."""
@@ -136,17 +153,17 @@ def _padded(image_rgb: np.ndarray) -> np.ndarray:
     return cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
 
 
-@lru_cache(maxsize=2)
-def _load(path: Path) -> Network:
-    """The network for uint8 RGB of any size that the divisor allows; detectors of all thresholds share it."""
-    return Network(path.read_bytes(), prepared=_for_pictures)
+@lru_cache(maxsize=6)
+def _load(path: Path, size: tuple[int, ...] = (-1, -1)) -> Network:
+    """The network for uint8 RGB of one height and width, or of any; detectors of all thresholds share it."""
+    return Network(path.read_bytes(), prepared=partial(_for_pictures, size))
 
 
-def _for_pictures(model: Any) -> Any:
+def _for_pictures(size: tuple[int, ...], model: Any) -> Any:
     import openvino as ov
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
-    model.reshape({model.input(0): ov.PartialShape([1, 3, -1, -1])})
+    model.reshape({model.input(0): ov.PartialShape([1, 3, *size])})
     steps = PrePostProcessor(model)
     picture = steps.input(0)
     picture.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)

@@ -199,10 +199,10 @@ class EmotionClassifier:
             ImageError: an item is not an image.
         """
         inputs = network_input(images, self.config.image_size)
-        probabilities = self._probabilities(inputs)
-        if flip:
-            probabilities = (probabilities + self._probabilities(inputs[:, :, ::-1])) / 2
-        return probabilities
+        if not flip:
+            return self._probabilities(inputs)
+        both = self._probabilities(np.concatenate([inputs, inputs[:, :, ::-1]]))
+        return (both[: len(inputs)] + both[len(inputs) :]) / 2
 
     def warm_up(self, batch_sizes: Sequence[int] = COMMON_BATCHES) -> None:
         """Compile the forward pass for these batch sizes now, so that no visitor waits for it."""

@@ -1,0 +1,85 @@
+"""YuNet: on OpenVINO and on OpenCV the same faces, and the same ones however often it has looked."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_model import DetectorError
+from emotion_model.faces.detection import OVERLAP, SCORE_THRESHOLD, find_yunet
+from emotion_model.faces.yunet import STEADY_LOOKS, OpenCvYuNet, OpenVinoYuNet
+from support.environment import of_users
+from support.paths import ROOT
+
+
+@pytest.fixture(scope="module")
+def file():
+    try:
+        return find_yunet()
+    except DetectorError as error:
+        pytest.skip(f"no YuNet here: {error}")
+
+
+def sized(picture, width, height):
+    return np.asarray(Image.fromarray(picture).resize((width, height)))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (448, 252), (333, 471), (1280, 960), (70, 90)])
+@pytest.mark.parametrize("name", ["astronaut", "crowd", "landscape"])
+def test_openvino_and_opencv_find_the_same_faces(file, request, name, size):
+    picture = sized(request.getfixturevalue(name), *size)
+    ours = OpenVinoYuNet(file, SCORE_THRESHOLD, OVERLAP).find(picture)
+    theirs = OpenCvYuNet(file, SCORE_THRESHOLD, OVERLAP).find(picture)
+    assert ours.shape == theirs.shape
+    # Faces of which both are equally sure come in any order.
+    nearest = [int(np.abs(theirs[:, :2] - row[:2]).sum(axis=1).argmin()) for row in ours]
+    assert sorted(nearest) == list(range(len(theirs)))
+    theirs = theirs[nearest]
+    np.testing.assert_allclose(ours[:, :14], theirs[:, :14], atol=1)  # pixels
+    np.testing.assert_allclose(ours[:, 14], theirs[:, 14], atol=0.01)
+
+
+def test_pictures_that_keep_coming_at_one_size_show_the_same_faces_all_along(file, astronaut):
+    yunet = OpenVinoYuNet(file, SCORE_THRESHOLD, OVERLAP)
+    small, other = sized(astronaut, 160, 128), sized(astronaut, 128, 160)
+    first, others = yunet.find(small), yunet.find(other)
+    assert len(first) == len(others) == 1
+    for _ in range(STEADY_LOOKS + 5):
+        np.testing.assert_array_equal(yunet.find(small), first)
+    np.testing.assert_array_equal(yunet.find(other), others)
+
+
+@pytest.mark.programs
+def test_a_forked_worker_looks_on_for_as_long_as_it_likes(file):
+    program = f"""
+import os
+from pathlib import Path
+import numpy as np
+from emotion_model.faces.yunet import STEADY_LOOKS, OpenVinoYuNet
+yunet = OpenVinoYuNet(Path({str(file)!r}), 0.7, 0.3)
+picture = np.zeros((64, 64, 3), np.uint8)
+yunet.find(picture)
+child = os.fork()
+if not child:
+    print({{len(yunet.find(picture)) for _ in range(STEADY_LOOKS + 5)}}, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=of_users(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.stdout.split("\n")[0] == "{0}", ended.stderr
+
+
+def test_what_is_no_network_is_refused(tmp_path):
+    (tmp_path / "no.onnx").write_bytes(b"no network")
+    with pytest.raises(RuntimeError):
+        OpenVinoYuNet(tmp_path / "no.onnx", SCORE_THRESHOLD, OVERLAP)
