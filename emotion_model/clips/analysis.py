@@ -13,7 +13,7 @@ from emotion_model.clips.ahead import Ahead
 from emotion_model.clips.frame import VideoFrame
 from emotion_model.clips.gliding import GLIDE_OVERLAP, gliding
 from emotion_model.clips.reading import VideoReader, sampled
-from emotion_model.clips.scenes import CUT_SIZE, Scenes
+from emotion_model.clips.scenes import FLASH_SECONDS, with_cuts
 from emotion_model.face import Face
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.detection import FaceDetector
@@ -212,10 +212,13 @@ def _glided(
 def _looked_at(reader: VideoReader, config: VideoConfig) -> Iterator[_Sampled]:
     """The sampled frames with their pixels and the time of a cut since the last one; every frame counts for cuts."""
     start, end = reader.span(config.start, config.end)
-    scenes = Scenes()
+    # Read on a little: whether the last frames are of a new scene or of a flash shows behind them.
+    frames = reader.frames(start, None if config.end is None else end + FLASH_SECONDS)
     cut: float | None = None
-    for frame, chosen in sampled(reader.frames(start, None if config.end is None else end), config.rate, start):
-        if scenes.changes(frame.thumbnail(*CUT_SIZE)):
+    for frame, chosen, begins in with_cuts(sampled(frames, config.rate, start)):
+        if config.end is not None and frame.time >= end:
+            return
+        if begins:
             cut = frame.time
         if chosen:
             yield frame, frame.image, cut

@@ -103,6 +103,30 @@ def test_flicker_and_motion_are_no_cut(film, quick, tmp_path):
         assert {face.track_id for frame in analyze(reader, quick) for face in frame.faces} == {1}
 
 
+@pytest.mark.parametrize("light", [255, 128, 0])
+def test_flashes_end_no_scene_wherever_the_part_ends(film, quick, light, tmp_path):
+    times = [i / 20 for i in range(40)]
+    bright = {0.6, 0.65, 0.95, 1.3, 1.35, 1.4, 1.95}  # the last one to the clip's end: no scene comes back behind it
+    path = clips.write_clip(
+        tmp_path / "flash.mp4", lambda t: np.full_like(film(t), light) if round(t, 2) in bright else film(t), times
+    )
+    with VideoReader(path) as reader:
+        for end in (0.65, 0.7, 0.99, 1.5):
+            frames = list(analyze(reader, quick, VideoConfig(end=end)))
+            assert [frame.time for frame in frames] == pytest.approx([time for time in times if time < end])
+            assert {face.track_id for frame in frames for face in frame.faces} == {1}
+            assert not any(frame.cut for frame in frames)
+
+
+def test_a_scene_that_is_back_after_a_while_had_been_left(film, quick, tmp_path):
+    def interrupted(time):
+        return np.full_like(film(time), 255) if 0.6 <= time < 1.1 else film(time)
+
+    path = clips.write_clip(tmp_path / "interrupted.mp4", interrupted, [i / 20 for i in range(40)])
+    with VideoReader(path) as reader:
+        assert [frame.cut for frame in analyze(reader, quick) if frame.cut] == pytest.approx([0.6, 1.1])
+
+
 @pytest.fixture
 def looks(quick, monkeypatch):
     """The pictures that the face detector was given, as it goes."""
