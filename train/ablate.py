@@ -15,6 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
+from train.data.fer2013 import DataError
 from train.experiments.ablation import ablate, hardware
 from train.experiments.plans import PlanError, read_plan
 from train.experiments.running import ROOT
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="where runs, table and plot go; found runs go on")
     parser.add_argument("--only", nargs="+", metavar="RUN", help="make these runs of the plan, and the first, alone")
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
+    parser.add_argument("--robustness", action="store_true", help="in the end also measure each run on damaged faces")
     parser.add_argument("--keep", action="store_true", help="also keep table and plot in train/results/")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the run in hand saves itself
@@ -35,12 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         plan = read_plan(options.plan)
         if options.only:
             plan = plan.only(options.only)
-        rows = ablate(plan, options.data, options.out, options.limit)
+        rows = ablate(plan, options.data, options.out, options.limit, options.robustness)
         if options.keep:
             for suffix in (".csv", ".png"):
                 kept = ROOT / "train" / "results" / f"{plan.name}-{hardware()}{suffix}"
                 kept.write_bytes((options.out / f"results{suffix}").read_bytes())
-    except (PlanError, OSError) as error:
+    except (PlanError, DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

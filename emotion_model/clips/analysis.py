@@ -211,12 +211,13 @@ def _glided(
 
 def _looked_at(reader: VideoReader, config: VideoConfig) -> Iterator[_Sampled]:
     """The sampled frames with their pixels and the time of a cut since the last one; every frame counts for cuts."""
-    start, end = reader.span(config.start, config.end)
+    start, _ = reader.span(config.start, config.end)
+    end = math.inf if config.end is None else config.end  # the header may be wrong about the clip's own
     # Read on a little: whether the last frames are of a new scene or of a flash shows behind them.
-    frames = reader.frames(start, None if config.end is None else end + FLASH_SECONDS)
+    frames = reader.frames(start, end + FLASH_SECONDS)
     cut: float | None = None
     for frame, chosen, begins in with_cuts(sampled(frames, config.rate, start)):
-        if config.end is not None and frame.time >= end:
+        if frame.time >= end:
             return
         if begins:
             cut = frame.time

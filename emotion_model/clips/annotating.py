@@ -32,6 +32,7 @@ class Drawing(threading.Thread):
         self._reader, self._path, self._config, self._labels = reader, path, config, labels
         self._results: queue.Queue[AnalyzedFrame | None] = queue.Queue(LEAD)
         self._abandoned = threading.Event()
+        self._ended = threading.Event()  # a `join` that was interrupted would not wait a second time
         self._partly = False
         self._error: BaseException | None = None
 
@@ -49,14 +50,15 @@ class Drawing(threading.Thread):
         """Wait until the file is whole; it ends with the last result if the run was stopped."""
         self._partly = partly
         self.put(None)
-        self.join()
+        self._ended.wait()
         if self._error:
             raise self._error
 
     def abandon(self) -> None:
         """Leave no file."""
         self._abandoned.set()
-        self.join()
+        if self.ident is not None:
+            self._ended.wait()
 
     def run(self) -> None:
         """Body of the thread."""
@@ -66,6 +68,8 @@ class Drawing(threading.Thread):
             pass
         except BaseException as error:
             self._error = error
+        finally:
+            self._ended.set()
 
     def _next(self) -> AnalyzedFrame | None:
         while not self._abandoned.is_set():
@@ -84,8 +88,8 @@ class Drawing(threading.Thread):
         strip = Strip(size, start, end, self._labels) if self._config.strip else None
         with video_writer(self._path, *size, reader.rate, reader, start) as writer:
             if self._config.end is not None:
-                writer.cut_sound(end - start)
-            for frame in reader.frames(start, None if self._config.end is None else end):
+                writer.cut_sound(self._config.end - start)
+            for frame in reader.frames(start, self._config.end):
                 if self._abandoned.is_set():
                     raise _Abandoned
                 while after is not None and after.time <= frame.time + 1e-6:

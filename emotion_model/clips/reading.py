@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from emotion_model.faces.images import ImageError, read_image
 from emotion_model.timelines.clock import clock
 
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+LONG_FRAME = 0.1  # s; where the next frame comes later than that after the start, the one before it counts from there
 _CLIP_FORMS = "use an MP4, MOV, WebM, MKV, AVI or GIF file"
 
 
@@ -71,7 +73,7 @@ class VideoReader:
             self._open_pictures([Path(one) for one in source], sequence_rate)
         elif Path(source).is_dir():
             folder = Path(source)
-            found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURE_SUFFIXES)
+            found = sorted(filter(_is_picture, folder.iterdir()), key=_by_number)
             if not found:
                 raise MediaError("empty", f"{folder}: there are no pictures in this folder.")
             self._open_pictures(found, sequence_rate)
@@ -237,6 +239,7 @@ class VideoReader:
                 raise MediaError("damaged", f"{path.name}: {error}") from error
             size = (self.width, self.height)  # of the first, so that none that is kept is larger
             yield VideoFrame(index, time, 1 / self.rate, fitted(picture, *size), size)
+        self.ended = self.duration
 
     def _read_file(self, start: float, end: float | None) -> Iterator[VideoFrame]:
         longest = self.limits.seconds * 1.1 + 5 if self.limits.seconds else math.inf
@@ -247,6 +250,7 @@ class VideoReader:
             waiting: list[av.Packet] = []  # since the last key frame before the start
             index = skipped = 0
             started = start <= 0
+            early: tuple[int, av.VideoFrame] | None = None  # the last frame before the start, until it is known ...
             for packet in packets(container, stream):
                 time = None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
                 if not started and time is not None and packet.size:
@@ -262,6 +266,10 @@ class VideoReader:
                     for frame in decoded(ready):
                         self._check_frame(frame.width, frame.height)
                         time, duration = times.time(frame), seconds(frame, frame.duration)
+                        if early and time >= start:
+                            if time - start > LONG_FRAME:  # ... whether it is still shown then
+                                yield self._frame(early[0], start, min(time, end or math.inf) - start, early[1])
+                            early = None
                         if end is not None and time >= end:
                             return
                         if time - start > longest:
@@ -271,11 +279,18 @@ class VideoReader:
                                 f"{clock(self.limits.seconds or 0)}: choose a shorter part.",
                             )
                         if time >= start - 1e-6:
-                            yield VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns)
+                            yield self._frame(index, time, duration, frame)
+                        else:
+                            early = index, frame
                         index += 1
                 waiting = []
         if math.isfinite(times.last):
             self.ended = times.last + (duration or 1 / self.rate)
+            if early and self.ended - start > LONG_FRAME:
+                yield self._frame(early[0], start, self.ended - start, early[1])
+
+    def _frame(self, index: int, time: float, duration: float, frame: av.VideoFrame) -> VideoFrame:
+        return VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns)
 
     def close(self) -> None:
         """Close the file."""
@@ -287,6 +302,16 @@ class VideoReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in _PICTURE_SUFFIXES and not path.name.startswith(".")  # as macOS leaves on sticks
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Where a picture of a sequence belongs: `frame10` behind `frame9`."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (0, part.lower()) for part in parts] + [(0, path.name)]
 
 
 def sampled(frames: Iterator[VideoFrame], rate: float | None, start: float = 0.0) -> Iterator[tuple[VideoFrame, bool]]:

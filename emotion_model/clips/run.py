@@ -7,13 +7,13 @@ passes between the threads is short queues of numbers. Memory does not depend on
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ class VideoRun:
         print(run.summary.to_dict())
 
     The files stand under their names when the `with` block has ended. `stop` ends it early, at any point: then they
-    hold what was done until there. If an exception ends the block, no file is left.
+    hold what was done until there. If an exception ends the block, no file is left; where one of them cannot be written
+    in the end, those before it are.
 
     Attributes:
         summary: grows with the run.
@@ -112,6 +113,9 @@ class VideoRun:
         self._stopped.set()
 
     def __enter__(self) -> VideoRun:
+        for path in self._outputs.written():
+            if not path.parent.is_dir():
+                raise MediaError("unwritable", f"{path}: cannot be written (there is no folder {path.parent}).")
         try:
             for form in ("csv", "json"):
                 path = getattr(self._outputs, form)
@@ -162,24 +166,30 @@ class VideoRun:
         self._leave(error)
 
     def _finish(self) -> None:
+        stopped, ended = self.stopped, self._reader.ended
         if not self.summary.frames:
+            if ended is not None and ended <= self._start:
+                said = f"There is nothing to see from {self._start:g} s on: the pictures end at {ended:.1f} s."
+                raise MediaError("bad_range", said)
             raise MediaError("damaged", "No frame was analysed: the clip is damaged, or the run was stopped at once.")
         step = 1 / (self._config.rate or self._reader.rate)
-        end = self._end if self._reader.ended is None else min(self._reader.ended, self._config.end or math.inf)
-        self.summary.finish(min(self.summary.end + step, end) if self.stopped else end)
+        end = min((one for one in (ended, self._config.end) if one is not None), default=self._end)
+        self.summary.finish(min(self.summary.end + step, end) if stopped else end)
+        self._files.close()
+        self._tables = {}
         if self._drawing:
-            self._drawing.finish(self.stopped)
-        people = self.summary.people
+            self._drawing.finish(stopped)
+        # An annotated clip begins with the part that was asked for, and its subtitles lie beside it.
+        begin = self._start if self._outputs.annotated else 0.0
+        cues = partial(subtitles, self.summary.people, self._labels, begin=begin)
         for path, write in (
-            (self._outputs.vtt, lambda p: p.write_text(subtitles(people, self._labels, "vtt"), encoding="utf-8")),
-            (self._outputs.srt, lambda p: p.write_text(subtitles(people, self._labels, "srt"), encoding="utf-8")),
+            (self._outputs.vtt, lambda p: p.write_text(cues("vtt"), encoding="utf-8")),
+            (self._outputs.srt, lambda p: p.write_text(cues("srt"), encoding="utf-8")),
             (self._outputs.plot, lambda p: _save_plot(self.summary, p)),
             (self._outputs.summary, lambda p: _save_json(self.summary.to_dict(), p)),
             (self._outputs.page, self._save_page),
         ):
             _write(path, write)
-        self._files.close()
-        self._tables = {}
         others = [path for path in self._outputs.written() if path != self._outputs.zip]
         _write(self._outputs.zip, lambda p: _save_zip(others, p))
 

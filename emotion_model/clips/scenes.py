@@ -56,12 +56,12 @@ def with_cuts(frames: Iterable[tuple[VideoFrame, bool]]) -> Iterator[tuple[Video
     held: list[tuple[VideoFrame, bool, bool]] = []  # since a cut that may be a flash
     for frame, chosen in frames:
         cut = scenes.changes(frame.thumbnail(*CUT_SIZE))
-        if held and scenes.back():
-            yield from ((one, its, False) for one, its, _ in held)
-            held, cut = [], False
-        elif held and (frame.time - held[0][0].time > FLASH_SECONDS or len(held) == FLASH_FRAMES):
+        if held and (frame.time - held[0][0].time > FLASH_SECONDS or len(held) == FLASH_FRAMES):
             yield from held
             held = []
+        elif held and scenes.back():
+            yield from ((one, its, False) for one, its, _ in held)
+            held, cut = [], False
         if cut and not held:
             scenes.leave()
         if cut or held:

@@ -11,6 +11,7 @@ import av
 from emotion_model.clips.container import decoded, open_container, packets
 from emotion_model.clips.reading import VideoReader
 
+GAP = 0.1  # s; sound that comes so much later than the last one leaves a silence
 _COPIED_AUDIO = ("aac", "mp3")  # what every browser plays from an MP4 file; the rest becomes AAC
 
 
@@ -30,7 +31,8 @@ class Sound:
             rate = rate if rate in (16_000, 22_050, 24_000, 32_000, 44_100, 48_000) else 48_000
             self._stream = target.add_stream("aac", rate=rate)
             self._stream.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-            self._resampler = av.AudioResampler(format="fltp", layout=self._stream.layout.name, rate=rate)
+            self._resampler: av.AudioResampler | None = None
+            self._heard: tuple[str, str, int] | None = None  # format, channels and rate of what comes
         self._packets: Iterator[av.Packet] | None = iter(packets(self._input, stream))
         self._next: av.Packet | None = None
         self._fresh = True
@@ -63,14 +65,30 @@ class Sound:
                     self._encode(frame)
 
     def _encode(self, frame: Any) -> None:
-        if self._fresh and frame.pts is not None:
-            # Sound that begins later than the pictures keeps its distance.
-            lead = float(frame.pts * frame.time_base) - self._zero
-            self._position = max(0, round(lead * self._stream.rate))
-            self._fresh = False
+        rate = self._stream.rate
+        if frame.pts is not None:
+            # Sound that begins later than the pictures, or after a silence, keeps its distance.
+            due = round((float(frame.pts * frame.time_base) - self._zero) * rate)
+            if self._fresh:
+                self._position, self._fresh = max(0, due), False
+            elif due - self._position > GAP * rate:
+                self._flush()
+                self._position = due
+        heard = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is None or heard != self._heard:  # as where a broadcast goes from two channels to six
+            self._flush()
+            self._resampler = av.AudioResampler(format="fltp", layout=self._stream.layout.name, rate=rate)
+            self._heard = heard
         frame.pts = None
         for resampled in self._resampler.resample(frame):
             self._send(resampled)
+
+    def _flush(self) -> None:
+        """Write what the resampler holds back; it takes nothing more."""
+        if self._resampler is not None:
+            for frame in self._resampler.resample(None):
+                self._send(frame)
+            self._resampler = None
 
     def _send(self, frame: Any) -> None:
         frame.pts, frame.time_base = self._position, Fraction(1, self._stream.rate)
@@ -82,8 +100,7 @@ class Sound:
         """Write what the encoder holds back."""
         self._packets = None
         if not self._copied and not self._fresh:
-            for frame in self._resampler.resample(None):
-                self._send(frame)
+            self._flush()
             for packet in self._stream.encode(None):
                 self._target.mux(packet)
             self._fresh = True

@@ -112,8 +112,8 @@ def _analyzed(
     run = emotion_model.VideoRun(reader, detector, outputs, config)
     try:
         with (
+            interruptible(run),  # to the very end: the drawing may lie far behind the analysis
             run,
-            interruptible(run),
             tqdm(total=100, desc=name, unit="%", disable=None, bar_format=PROGRESS_BAR) as bar,
         ):
             for progress in run:

@@ -518,3 +518,51 @@ def test_a_smile_is_seen_when_it_comes(quick):
     one = run(media("one_face_neutral_to_smile.mp4"), quick)
     segments = one.summary.people[0].segments
     assert segments[0].emotion == "neutral" and segments[-1].emotion == "happy"
+
+
+def test_scenes_that_follow_each_other_slowly_are_cut_though_the_first_is_back(film, quick, tmp_path):
+    dark = lambda time: film(time) // 6  # noqa: E731
+    path = clips.write_clip(tmp_path / "slides.mp4", lambda t: dark(t) if 2 <= t < 4 else film(t), [0, 2, 4])
+    with VideoReader(path) as reader:
+        assert [frame.cut for frame in analyze(reader, quick)] == pytest.approx([None, 2, 4])
+
+
+def test_subtitles_beside_an_annotated_part_begin_with_it(clip, quick, tmp_path):
+    begins = []
+    for annotated in (None, tmp_path / "part.mp4"):
+        outputs = VideoOutputs(annotated=annotated, vtt=tmp_path / "part.vtt")
+        with VideoReader(clip) as reader, VideoRun(reader, quick, outputs, VideoConfig(start=1.0)) as run:
+            list(run)
+        begins.append(outputs.vtt.read_text().split("\n")[2].split(" --> ")[0])
+    assert begins == ["00:00:01.000", "00:00:00.000"]
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_done(clip, quick, tmp_path):
+    outputs = VideoOutputs(csv=tmp_path / "out.csv", plot=tmp_path / "none" / "out.png")
+    with VideoReader(clip) as reader, pytest.raises(MediaError, match="no folder"), VideoRun(reader, quick, outputs):
+        pytest.fail("it began")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_in_the_end_takes_no_table_with_it(clip, quick, tmp_path):
+    (tmp_path / "out.png").mkdir()
+    outputs = VideoOutputs(csv=tmp_path / "out.csv", plot=tmp_path / "out.png")
+    config = VideoConfig(rate=2)
+    with (
+        VideoReader(clip) as reader,
+        pytest.raises(MediaError, match=r"out\.png"),
+        VideoRun(reader, quick, outputs, config) as run,
+    ):
+        list(run)
+    assert len(outputs.csv.read_text().splitlines()) == 5
+
+
+def test_a_frame_that_is_still_shown_at_the_start_counts_from_there(film, quick, tmp_path):
+    path = clips.write_clip(tmp_path / "slides.mp4", film, [0, 2, 4, 4.1, 4.2, 4.3, 4.4])
+    with VideoReader(path) as reader:
+        assert [frame.time for frame in reader.frames(0.5, 1.5)] == [0.5]
+        assert [frame.time for frame in reader.frames(2.5)] == pytest.approx([2.5, 4, 4.1, 4.2, 4.3, 4.4])
+        assert [frame.time for frame in reader.frames(4.15)] == pytest.approx([4.2, 4.3, 4.4])
+        with VideoRun(reader, quick, config=VideoConfig(start=0.5, end=4.05)) as run:
+            list(run)
+    assert sum(one.seconds for one in run.summary.people) == pytest.approx(3.5, abs=0.06)

@@ -12,12 +12,17 @@ from typing import Any
 
 from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
+from train.data.fer2013 import load_split
 from train.experiments.plans import Plan, PlanError, command_line, folder_of
 from train.experiments.running import STOPPED, begin, changed_settings, is_complete, last_line
 from train.experiments.table import collect, write_table
 
+DAMAGED_FACES = 500  # of validation, each with 44 damages
 
-def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[dict[str, Any]]:
+
+def ablate(
+    plan: Plan, data: Path, out: Path, limit: int | None = None, robustness: bool = False
+) -> list[dict[str, Any]]:
     """Make every run of a plan that is not complete, and collect the table after each.
 
     Args:
@@ -25,12 +30,14 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
         data: folder with FER2013.
         out: a folder per run and seed, `results.csv` and `results.png`.
         limit: use only this many training faces.
+        robustness: in the end also measure each run on damaged faces.
 
     Returns:
         The rows of the table, one per run.
 
     Raises:
         PlanError: `out` holds a complete run that was made with other settings.
+        DataError: the validation faces cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
     # A first answer to everything, then the spread.
@@ -60,7 +67,10 @@ def ablate(plan: Plan, data: Path, out: Path, limit: int | None = None) -> list[
                 flush=True,
             )
         write_table(collect(plan, out), out)
-    rows = collect(plan, out, timed=True)
+    if robustness:
+        print("damaged faces: about a minute a run", flush=True)
+    faces = load_split(data, "validation").sample(DAMAGED_FACES) if robustness else None
+    rows = collect(plan, out, timed=True, faces=faces)
     write_table(rows, out)
     return rows
 

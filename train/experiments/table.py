@@ -10,18 +10,36 @@ import time
 from pathlib import Path
 from typing import Any
 
-from train.config import PRESETS
+from train.config import PRESETS, write_json
+from train.data.fer2013 import FaceDataset
+from train.evaluation.robustness import robustness_curves
+from train.evaluation.scores import class_order
 from train.experiments.plans import Plan, folder_of
+from train.runs import load_model
 
 COLUMNS = (
-    "run", "changes", "seeds", "accuracy", "accuracy_spread", "difference", "macro_f1", "macro_f1_spread", "parameters",
-    "multiply_adds", "ms_per_face", "minutes", "epochs", "train_faces", "failed",
+    "run", "changes", "seeds", "accuracy", "accuracy_spread", "difference", "macro_f1", "macro_f1_spread", "worst_f1",
+    "worst_f1_spread", "worst_emotion", "damaged", "damaged_spread", "parameters", "multiply_adds", "ms_per_face",
+    "minutes", "epochs", "train_faces", "failed",
 )  # fmt: skip
 TIMED_BATCH = 16
+DRAWN = {
+    "accuracy": "accuracy in %",
+    "macro_f1": "macro-F1 in %",
+    "worst_f1": "F1 of the worst emotion in %",
+    "damaged": "accuracy on damaged faces in %",
+}
 
 
-def collect(plan: Plan, out: Path, timed: bool = False) -> list[dict[str, Any]]:
-    """The table as far as runs are complete; `timed` also measures the forward pass, which takes some seconds a run."""
+def collect(plan: Plan, out: Path, timed: bool = False, faces: FaceDataset | None = None) -> list[dict[str, Any]]:
+    """The table as far as runs are complete.
+
+    Args:
+        plan: what was run.
+        out: its folder.
+        timed: also measure the forward pass, which takes some seconds a run.
+        faces: also measure these with every damage of `robustness_curves`, which takes a minute a run; a run keeps it.
+    """
     rows: list[dict[str, Any]] = []
     for name, settings in plan.runs.items():
         folders = [folder_of(out, name, seed) for seed in plan.seeds]
@@ -32,10 +50,9 @@ def collect(plan: Plan, out: Path, timed: bool = False) -> list[dict[str, Any]]:
         row["epochs"] = settings.get("epochs", PRESETS[plan.preset].training.epochs)
         if complete:
             metrics = [json.loads((f / "metrics.json").read_text()) for f in complete]
-            for column in ("accuracy", "macro_f1"):
-                values = [m["validation"][column] for m in metrics]
-                row[column] = round(statistics.mean(values), 4)
-                row[f"{column}_spread"] = round(statistics.stdev(values), 4) if len(values) > 1 else ""
+            row |= _scores([m["validation"] for m in metrics])
+            if faces is not None:
+                row |= _mean_and_spread("damaged", [damaged_accuracy(f, faces) for f in complete])
             row["parameters"], row["multiply_adds"] = metrics[0]["parameters"], metrics[0]["multiply_adds"]
             row["minutes"] = round(statistics.mean(m["minutes"] for m in metrics), 1)
             row["epochs"] = metrics[0]["epochs"]
@@ -47,6 +64,41 @@ def collect(plan: Plan, out: Path, timed: bool = False) -> list[dict[str, Any]]:
         if base != "" and row["accuracy"] != "":
             row["difference"] = round(row["accuracy"] - base, 4)
     return rows
+
+
+def _scores(validation: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the runs of all seeds came to; the worst emotion is the one whose mean F1 is lowest."""
+    f1 = {
+        name: [score["per_class"][name]["f1"] for score in validation]
+        for name, one in validation[0]["per_class"].items()
+        if one["images"]
+    }
+    worst = min(f1, key=lambda name: statistics.mean(f1[name]))
+    values = {column: [score[column] for score in validation] for column in ("accuracy", "macro_f1")}
+    values["worst_f1"] = f1[worst]
+    row: dict[str, Any] = {"worst_emotion": worst}
+    for column, each in values.items():
+        row |= _mean_and_spread(column, each)
+    return row
+
+
+def _mean_and_spread(column: str, values: list[float]) -> dict[str, Any]:
+    spread = round(statistics.stdev(values), 4) if len(values) > 1 else ""
+    return {column: round(statistics.mean(values), 4), f"{column}_spread": spread}
+
+
+def damaged_accuracy(folder: Path, faces: FaceDataset) -> float:
+    """Mean accuracy of a run under every damage, mild and severe; measured once and kept in its `robustness.json`."""
+    kept = folder / "robustness.json"
+    if kept.exists():
+        found = json.loads(kept.read_text())
+    else:
+        classifier = load_model(folder)
+        labels = class_order(faces, classifier.emotions)[faces.labels]
+        found = {"faces": len(faces), "curves": robustness_curves(classifier, faces.images, labels)}
+        write_json(kept, found)
+    points = [point["accuracy"] for curve in found["curves"].values() for point in curve["points"][1:]]
+    return statistics.mean(points)
 
 
 def _milliseconds(path: Path) -> float:
@@ -81,29 +133,32 @@ def write_table(rows: list[dict[str, Any]], out: Path) -> None:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Plot accuracy against the first run's, with the spread over the seeds; best at the top."""
+    """Plot what was measured of each run, with the spread over the seeds; the best on top, the first one's as a line."""
     from matplotlib.figure import Figure
 
+    first = rows[0]
     rows = sorted((row for row in rows if row["accuracy"] != ""), key=lambda row: row["accuracy"])
     if not rows:
         return
-    figure = Figure(figsize=(7.5, 1.4 + 0.3 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    columns = [column for column in DRAWN if any(row[column] != "" for row in rows)]
+    size = (2.5 + 2.6 * len(columns), 1.4 + 0.3 * len(rows))
+    figure = Figure(figsize=size, layout="constrained")
     places = range(len(rows))
-    values = [100 * row["accuracy"] for row in rows]
-    spreads = [100 * float(row["accuracy_spread"] or 0) for row in rows]
-    reference = next((row for row in rows if row["difference"] == 0 and not row["changes"]), None)
-    if reference:
-        axes.axvline(100 * reference["accuracy"], color="#8d909a", linewidth=1, linestyle="--", zorder=0)
-    colours = ["#0e5cff" if row is not reference else "#20242c" for row in rows]
-    axes.errorbar(values, places, xerr=spreads, fmt="none", ecolor="#9db6ee", elinewidth=3, zorder=1)
-    axes.scatter(values, places, c=colours, s=36, zorder=2)
-    axes.set_yticks(list(places), [row["run"].replace("_", " ") for row in rows])
-    axes.grid(axis="x", color="#e6e8ee")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(length=0)
-    axes.set_xlabel("validation accuracy in %, mean over the seeds; bar: their standard deviation")
+    for axes, column in zip(figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True):
+        values = [100 * row[column] for row in rows]
+        spreads = [100 * float(row[f"{column}_spread"] or 0) for row in rows]
+        if first[column] != "":
+            axes.axvline(100 * first[column], color="#8d909a", linewidth=1, linestyle="--", zorder=0)
+        colours = ["#0e5cff" if row is not first else "#20242c" for row in rows]
+        axes.errorbar(values, places, xerr=spreads, fmt="none", ecolor="#9db6ee", elinewidth=3, zorder=1)
+        axes.scatter(values, places, c=colours, s=36, zorder=2)
+        axes.set_yticks(list(places), [row["run"].replace("_", " ") for row in rows])
+        axes.grid(axis="x", color="#e6e8ee")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_xlabel(DRAWN[column])
+    figure.supxlabel("validation, mean over the seeds; bar: their standard deviation", fontsize="small")
     partial = path.with_name(f"partial-{path.name}")
     figure.savefig(partial, dpi=130)
     partial.replace(path)
