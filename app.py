@@ -10,19 +10,6 @@ import signal
 import sys
 import tempfile
 
-from emotion_model import EmotionClassifier, EmotionDetector
-from ui import social
-from ui.browser.networks import networks_for
-from ui.page import SCRIPT, build_page
-from ui.refusals import APP_OPTIONS
-from ui.scripts import bundle
-from ui.theme import STYLE_SHEET, page_theme
-from ui.video.runs import VideoLimits
-
-SPARE_UPLOAD = 1.1  # uploads may be over the readers' own limits, so that their clear sentence is what people see
-QUEUE_LENGTH = 64
-SESSIONS = 100  # that Gradio remembers, the last ones used; each takes 0.2 MB
-
 
 def main() -> None:
     """Serve the page, and leave no file of a visitor behind."""
@@ -31,31 +18,9 @@ def main() -> None:
         # Visitors' files go when the server does: what the page shows, and what is still being made.
         os.environ.setdefault("GRADIO_TEMP_DIR", f"{files}/shown")
         tempfile.tempdir = files
+        from ui.server import serve  # Gradio asks for the folder when it is imported
+
         serve()
-
-
-def serve() -> None:
-    """Load the models and serve the page until stopped."""
-    detector = EmotionDetector(EmotionClassifier.from_environment())
-    detector.classifier.warm_up()
-    for part in (detector.classifier, detector.faces):
-        if part.notice:
-            print(part.notice, part.fallback_reason, flush=True)
-    networks = networks_for(detector)
-    page = build_page(detector, networks)
-    page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=2)
-    page.launch(
-        theme=page_theme(),
-        css_paths=STYLE_SHEET,
-        js=f"() => {{\n{bundle(SCRIPT)}}}",
-        max_file_size=round(VideoLimits().megabytes * SPARE_UPLOAD * 2**20),
-        footer_links=["api", "gradio"],
-        app_kwargs=APP_OPTIONS | {"routes": [*networks.routes, *social.routes()]},
-        run_history=False,
-        mcp_server=True,
-        ssr_mode=False,
-        state_session_capacity=SESSIONS,
-    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import gradio as gr
 import numpy as np
 
 from emotion_model import EmotionDetector, ImageError, MediaError, VideoConfig, draw_faces, read_image
-from ui.inputs import for_visitors, photo_input
+from ui.inputs import READING, for_visitors, photo_input
 from ui.refusals import Refusal
 from ui.video.runs import Analysis, VideoLimits
 from ui.video.words import for_visitors as clip_for_visitors
@@ -50,12 +50,13 @@ class Tools:
         try:
             if photo is None:
                 raise ImageError("empty", "No picture was sent: give its address.")
-            image = read_image(photo)
+            with READING:
+                image = read_image(photo)
+                faces = self._detector.detect(image)
+                drawn = draw_faces(image, faces, self._detector.classifier.config.labels)
         except ImageError as error:
             raise Refusal(error.code, for_visitors(error)) from None
-        faces = self._detector.detect(image)
-        told = json.dumps(self._detector.to_dict(image, faces), ensure_ascii=False)
-        return told, draw_faces(image, faces, self._detector.classifier.config.labels)
+        return json.dumps(self._detector.to_dict(image, faces), ensure_ascii=False), drawn
 
     def analyze_video(
         self,

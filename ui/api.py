@@ -8,7 +8,7 @@ import gradio as gr
 
 from emotion_model import EmotionDetector, Face, ImageError, read_base64_image, read_image
 from emotion_model.faces.images import FORMAT_NAMES
-from ui.inputs import for_visitors, photo_input
+from ui.inputs import READING, for_visitors, photo_input
 from ui.programs import for_programs
 
 # What the API's own documentation says of each endpoint.
@@ -43,10 +43,11 @@ class Api:
         try:
             if image is None:
                 raise ImageError("empty", "No picture was sent: give a file.")
-            pixels = read_image(image)
+            with READING:
+                pixels = read_image(image)
+                return self._detector.to_dict(pixels, self._detector.detect(pixels))
         except ImageError as error:
             raise _api_error(error) from None
-        return self._detector.to_dict(pixels, self._detector.detect(pixels))
 
     def predict(self, image: str) -> dict[str, Any]:
         """The largest face in a picture given as base64 text or as a data URL.
@@ -55,7 +56,8 @@ class Api:
             gr.Error: it cannot be read, with the code as title.
         """
         try:
-            faces = self._detector.detect(read_base64_image(image))
+            with READING:
+                faces = self._detector.detect(read_base64_image(image))
         except ImageError as error:
             raise _api_error(error) from None
         return prediction(faces)

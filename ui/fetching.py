@@ -59,15 +59,20 @@ async def _one_step(address: str, path: Path, limit: float) -> str | None:
     host = httpx.URL(address).host
     open_to_us = safehttpx.matches_domain_whitelist(host, PUBLIC_HOSTNAME_WHITELIST)
     transport = None if open_to_us else safehttpx.AsyncSecureTransport(await safehttpx.async_validate_url(host))
-    async with httpx.AsyncClient(transport=transport) as client, client.stream("GET", address) as response:
+    async with (
+        httpx.AsyncClient(transport=transport) as client,
+        client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
+    ):
         if response.has_redirect_location:
             return urljoin(address, response.headers["Location"])
         response.raise_for_status()
         if int(response.headers.get("Content-Length") or 0) > limit:
             raise TooLargeError(address)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise httpx.DecodingError("packed: what it unpacks to could be any number of bytes")
         written = 0
         with path.open("wb") as file:
-            async for piece in response.aiter_bytes():
+            async for piece in response.aiter_raw():
                 written += len(piece)
                 if written > limit:
                     raise TooLargeError(address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import gradio as gr
@@ -9,6 +10,9 @@ import gradio as gr
 from emotion_model import ImageError
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
+# At once, at every door: endpoints that are called in one step do not wait in Gradio's queue, and a picture of the
+# largest size takes some hundred megabytes while it is read.
+READING = threading.BoundedSemaphore(2)
 
 
 def photo_input(**options: Any) -> gr.Image:

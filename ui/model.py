@@ -18,7 +18,7 @@ from emotion_model.network.config import FIGURES_DIR, short_name
 from emotion_model.network.explain import attention_map, draw_heat
 from ui import cards, examples
 from ui.cards import DETECTOR_NAMES, status
-from ui.inputs import for_visitors, on_photo, photo_input
+from ui.inputs import READING, for_visitors, on_photo, photo_input
 from ui.pictures import data_url
 
 INVITATION = status("Add a photo.", "What the network is given of its largest face, and looks at, comes here.", "quiet")
@@ -38,13 +38,14 @@ def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
     if path is None:
         return gr.skip(), INVITATION
     try:
-        image = read_image(path)
+        with READING:
+            image = read_image(path)
+            faces = detector.detect(image)
+            crop = detector.crops(image)[0] if faces else None
     except ImageError as error:
         return None, cards.problem(for_visitors(error))
-    faces = detector.detect(image)
-    if not faces:
+    if crop is None:
         return gr.skip(), cards.summary(faces, 0, detector.faces.name)
-    crop = detector.crops(image)[0]
     heat = attention_map(detector.classifier, crop)
     looked_at = None if heat is None else draw_heat(crop, heat)
     return gr.skip(), attention(crop, looked_at, faces[0].emotion, faces[0].confidence)

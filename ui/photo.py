@@ -13,7 +13,7 @@ from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
 from emotion_model.drawing.sharing import share_picture
 from emotion_model.network.config import short_name
 from ui import cards, examples
-from ui.inputs import for_visitors, on_photo, photo_input
+from ui.inputs import READING, for_visitors, on_photo, photo_input
 from ui.pictures import picture_url
 
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
@@ -31,7 +31,8 @@ def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
         return
     started = time.perf_counter()
     try:
-        image = read_image(path)
+        with READING:
+            image = read_image(path)
     except ImageError as error:
         yield (
             None,
@@ -46,7 +47,8 @@ def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
     if height * width > LARGE:
         said = f"{width} × {height} pixels: in one as large, small faces are looked for too."
         yield gr.skip(), gr.skip(), cards.status("Looking for faces …", said, "quiet"), gr.skip(), gr.skip(), gr.skip()
-    faces = detector.detect(image)
+    with READING:
+        faces = detector.detect(image)
     milliseconds = (time.perf_counter() - started) * 1000
     labels = detector.classifier.config.labels
     yield (
@@ -64,13 +66,15 @@ def shared(detector: EmotionDetector, path: str | None, hide_faces: bool) -> str
     if path is None:
         return ""
     try:
-        image = read_image(path)
+        with READING:
+            image = read_image(path)
+            faces = detector.detect(image)
     except ImageError as error:
         gr.Warning(for_visitors(error))
         return ""
     classifier = detector.classifier
     caption = cards.caption(short_name(classifier.source))
-    picture = share_picture(image, detector.detect(image), caption, classifier.config.labels, hide_faces)
+    picture = share_picture(image, faces, caption, classifier.config.labels, hide_faces)
     return picture_url(picture[..., ::-1])
 
 

@@ -21,7 +21,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.fetching import TooLargeError, fetch
 
-NOT_UPLOADED = "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers."
+NOT_UPLOADED = (
+    "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers (agents: the "
+    "page's address with /gradio_api/file= and that path behind it)."
+)
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
 UNREACHABLE = "The file at this address cannot be had: give an https address that anybody may open, or upload the file."
 WRONG_KIND = "A value is not of the kind that this endpoint takes: /gradio_api/info lists what each parameter is."
@@ -38,16 +41,22 @@ UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE, "too_large"),
 class Page(gr.Blocks):
     """A page whose endpoints say what was wrong with what they were sent."""
 
-    async def preprocess_data(self, *values: Any, **options: Any) -> Any:
+    async def preprocess_data(self, block_fn: Any, inputs: Any, state: Any, explicit_call: bool = False) -> Any:
         """As Gradio does it.
+
+        A component that has been sent an update is another one from then on in that session; how its values are read
+        is taken over here, where that was set on it.
 
         Raises:
             gr.Error: the values cannot be used, with a code as title.
         """
-        for file in _elsewhere(values):
+        for file in _elsewhere(inputs):  # those at addresses, and a refusal of those on this machine
             file["path"] = str(await self._fetched(file["path"]))
         try:
-            return await super().preprocess_data(*values, **options)
+            for block in block_fn.inputs:
+                if "preprocess" in vars(block) and state is not None and block._id in state:
+                    state[block._id].preprocess = block.preprocess
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except gr.Error:
             raise
         except Exception as error:
@@ -87,7 +96,11 @@ def _refusal(error: Exception) -> Exception:
 def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:
     """The files at addresses among the values; those of this very server become the paths that they stand for.
 
-    The page may not open addresses of its own machine, lest visitors look around there.
+    The page may not open addresses of its own machine, lest visitors look around there. Nor any of its files that were
+    not uploaded: Gradio looks at the path of a file only where the request says that it is one.
+
+    Raises:
+        Refusal: a file was not uploaded.
     """
     if isinstance(values, list | tuple):
         for value in values:
@@ -97,6 +110,8 @@ def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:
         return
     path = values.get("path")
     if not (isinstance(path, str) and is_http_url_like(path)):
+        if isinstance(path, str) and not is_in_or_equal(path, get_upload_folder()):
+            raise Refusal("not_uploaded", NOT_UPLOADED)
         yield from _elsewhere(list(values.values()))
         return
     own = unquote(urlsplit(path).path.partition("/gradio_api/file=")[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+STRIP = 256  # rows that are laid over white at a time: the whole picture would take six times its memory
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 30_000  # pixels; OpenCV and JPEG end at 32,767 and 65,500
@@ -167,8 +169,10 @@ def to_grey(image: Picture) -> np.ndarray:
 
 def _read_file(path: Path) -> bytes:
     try:
-        _check_size(path.stat().st_size)
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)  # devices and pipes say nothing of their size
+            _check_size(max(len(data), os.fstat(file.fileno()).st_size))
+            return data
     except FileNotFoundError as error:
         raise ImageError("unreadable", f"{path}: no such file.") from error
     except OSError as error:
@@ -214,5 +218,9 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
 
 
 def _over_white(rgba: np.ndarray) -> np.ndarray:
-    alpha = rgba[..., 3:].astype(np.uint16)
-    return ((rgba[..., :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
+    rgb = np.empty((*rgba.shape[:2], 3), np.uint8)
+    for top in range(0, len(rgba), STRIP):
+        strip = rgba[top : top + STRIP]
+        alpha = strip[..., 3:].astype(np.uint16)
+        rgb[top : top + STRIP] = (strip[..., :3] * alpha + 255 * (255 - alpha)) // 255
+    return rgb

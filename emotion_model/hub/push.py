@@ -69,7 +69,7 @@ def _push(repo_id: str, files: dict[str, Path], private: bool, tag: str | None, 
     before = api.repo_info(repo_id).sha
     if tag in tags and tags[tag] != before:
         raise HubError(f"{repo_id}: the tag {tag} stands for an older version, and people rely on it: choose another.")
-    commit = commit_files(api, repo_id, "model", files, MADE_BY_PUSH, "Publish the model")
+    commit = commit_files(api, repo_id, "model", files, MADE_BY_PUSH, "Publish the model", say)
     say(f"{api.endpoint}/{repo_id}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed"))
     known = [name for name, target in tags.items() if target == commit]
     if tag in tags and tags[tag] != commit:

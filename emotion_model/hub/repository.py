@@ -21,17 +21,34 @@ def create(api: Any, repo_id: str, kind: str, private: bool, **options: Any) -> 
         raise HubError(f"{repo_id} exists and is public: make it private in its settings, or leave out --private.")
 
 
-def commit_files(api: Any, repo_id: str, kind: str, files: dict[str, Path], ours: tuple[str, ...], message: str) -> str:
-    """One commit that makes the repository hold these files; those matching `ours` besides are removed."""
+def commit_files(
+    api: Any,
+    repo_id: str,
+    kind: str,
+    files: dict[str, Path],
+    ours: tuple[str, ...],
+    message: str,
+    say: Callable[[str], None],
+) -> str:
+    """One commit that makes the repository hold these files; those matching `ours` besides are removed.
+
+    A pattern without a folder stands for files that lie in none. What is removed is told to `say`.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     there = api.list_repo_files(repo_id, repo_type=kind)
-    stale = [path for path in there if path not in files and any(fnmatch(path, pattern) for pattern in ours)]
+    stale = [path for path in there if path not in files and any(_matches(path, pattern) for pattern in ours)]
+    for path in stale:
+        say(f"{'removed':>12}  {path}")
     operations = [
         *(CommitOperationAdd(path, str(source)) for path, source in files.items()),
         *(CommitOperationDelete(path) for path in stale),
     ]
     return api.create_commit(repo_id, operations, commit_message=message, repo_type=kind).oid
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return fnmatch(path, pattern) and ("/" in pattern or "/" not in path)
 
 
 def check_name(repo_id: str) -> None:

@@ -95,7 +95,7 @@ def _deploy(
             api.delete_space_variable(repo_id, key)
     before = api.repo_info(repo_id, repo_type="space").sha
     folders = tuple(f"{part}/*" for part in SPACE_PARTS if "." not in part)
-    commit = commit_files(api, repo_id, "space", files, folders, "Deploy the page")
+    commit = commit_files(api, repo_id, "space", files, folders, "Deploy the page", say)
     url = f"{api.endpoint}/spaces/{repo_id}"
     say(f"{url}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed"))
     return url

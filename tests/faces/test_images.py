@@ -115,6 +115,11 @@ def test_random_damage_never_raises_anything_else(astronaut):
                 assert read_image(broken.tobytes()).dtype == np.uint8
 
 
+def test_a_device_is_read_no_further_than_a_picture_may_be_large():
+    with pytest.raises(ImageError, match="the limit is 10 MB"):
+        read_image("/dev/zero")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
         read_image(tmp_path / "nowhere.png")

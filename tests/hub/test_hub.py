@@ -88,12 +88,14 @@ def test_a_changed_model_becomes_the_next_version(hub, converters, small, tmp_pa
     config = json.loads((model / CONFIG_FILE).read_text()) | {"temperature": 1.25}
     write_config(model, config)
     (model / "figures" / "figures.json").write_text("{}")
-    repo.files["NOTES.md"] = b"its owner's own"
+    repo.files.update({"NOTES.md": b"its owner's own", "checkpoints/epoch_12.keras": b"likewise", "older.onnx": b""})
     assert main(["push", NAME, "--model", str(model)]) == 0
     assert repo.tags.keys() == {"first", "v1"} and repo.tags["v1"] == repo.commits[-1][0]
     assert "figures/confusion.png" not in repo.files, "figures of other weights stay out"
-    assert "NOTES.md" in repo.files
-    assert "not about these weights" in capsys.readouterr().out
+    assert {"NOTES.md", "checkpoints/epoch_12.keras"} <= repo.files.keys() and "older.onnx" not in repo.files
+    printed = capsys.readouterr().out
+    assert "not about these weights" in printed
+    assert "removed  figures/confusion.png" in printed and "removed  older.onnx" in printed
     assert main(["push", NAME, "--model", str(model), "--tag", "first"]) == 2
     assert "first stands for an older version" in capsys.readouterr().err and len(repo.commits) == 3
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 from collections.abc import Awaitable, Callable
 from io import BytesIO
 from pathlib import Path
@@ -16,22 +17,23 @@ import pytest
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
-from support.apps import RunningApp
+from support.apps import RunningApp, start_app
+from support.paths import ROOT
 
 
 @pytest.fixture
 def ask(app: RunningApp) -> Callable[[Callable[[Any], Awaitable[Any]]], Any]:
     """What a conversation with the server comes to."""
+    return lambda conversation: asyncio.run(talk(app, conversation))
 
-    async def talk(conversation: Callable[[Any], Awaitable[Any]]) -> Any:
-        async with (
-            streamable_http_client(f"{app.url}/gradio_api/mcp/") as (read, write, _),
-            mcp.ClientSession(read, write) as session,
-        ):
-            await session.initialize()
-            return await conversation(session)
 
-    return lambda conversation: asyncio.run(talk(conversation))
+async def talk(app: RunningApp, conversation: Callable[[Any], Awaitable[Any]]) -> Any:
+    async with (
+        streamable_http_client(f"{app.url}/gradio_api/mcp/") as (read, write, _),
+        mcp.ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        return await conversation(session)
 
 
 @pytest.fixture
@@ -99,6 +101,16 @@ def test_what_cannot_be_read_is_told_in_a_sentence(ask, address, clip, tmp_path,
         lambda session: session.call_tool(tool, {name: known.get(value, value) for name, value in asked.items()})
     )
     assert answer.isError and said in answer.content[0].text
+
+
+def test_a_picture_in_the_call_itself_is_read_and_goes_with_the_server(tmp_path, photo):
+    (tmp_path / "checkout").symlink_to(ROOT)  # so that the program starts as users start it, imports and all
+    picture = f"data:image/jpeg;base64,{base64.b64encode(photo.read_bytes()).decode()}"
+    with start_app(tmp_path, root=tmp_path / "checkout", TMPDIR=str(tmp_path)) as app:
+        answer = asyncio.run(talk(app, lambda session: session.call_tool("detect_image", {"photo": picture})))
+        assert len(json.loads(answer.content[0].text)["faces"]) == 1
+    left = [Path(place, name) for place, _, names in os.walk(tmp_path) for name in names]
+    assert left == [app.log] or set(left) == {app.log, tmp_path / "checkout"}
 
 
 def test_files_of_the_server_that_nobody_uploaded_stay_there(ask, app, photo):

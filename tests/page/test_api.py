@@ -151,6 +151,8 @@ def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, det
     monkeypatch.setattr(page_module, "SWEEP_SECONDS", 1)
     page = page_module.build_page(detector)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    (tmp_path / "files").mkdir(exist_ok=True)
+    (tmp_path / "files" / "tmp_broken_upload").write_bytes(b"x")
     try:
         assert Client(url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
         deadline = time.monotonic() + 30
@@ -205,6 +207,36 @@ def test_files_outside_the_upload_folder_are_not_read(app, photo):
     event = json.loads(urllib.request.urlopen(request).read())["event_id"]
     answer = urllib.request.urlopen(f"{app.url}/gradio_api/call/detect_image/{event}").read().decode()
     assert "event: error" in answer and "probabilities" not in answer
+
+
+@pytest.mark.parametrize("endpoint", ["detect_image", "read_photo"])
+@pytest.mark.parametrize("shape", ["{}", '{{"a": [{}]}}'])
+def test_nor_where_the_request_does_not_say_that_it_is_a_file(app, photo, endpoint, shape):
+    value = shape.format(json.dumps({"path": str(photo)}))
+    request = urllib.request.Request(f"{app.url}/gradio_api/run/{endpoint}", f'{{"data": [{value}]}}'.encode())
+    request.add_header("Content-Type", "application/json")
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request)
+    assert "not on this server" in refusal.value.read().decode()
+
+
+def test_two_pictures_are_read_at_once_however_many_come(files, detector, monkeypatch):
+    from ui.api import Api
+
+    at_once, most, detect = [], [], detector.detect
+
+    def slowly(image):
+        at_once.append(image)
+        most.append(len(at_once))
+        time.sleep(0.05)
+        at_once.pop()
+        return detect(image)
+
+    monkeypatch.setattr(detector, "detect", slowly)
+    api = Api(detector)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(api.detect_image, [str(files / "photo.jpg")] * 8))
+    assert max(most) == 2 and all(len(one["faces"]) == 1 for one in found)
 
 
 def test_no_picture_and_no_result_is_logged(app, client, files):

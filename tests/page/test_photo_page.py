@@ -117,6 +117,8 @@ def test_a_bad_file_gets_a_sentence_and_the_next_photo_works(page, tmp_path, pho
     expect(status(page)).to_contain_text(said)
     upload(page, photo)
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+    upload(page, bad)
+    expect(status(page)).to_contain_text(said, timeout=WAIT)
 
 
 @PHONE

@@ -142,8 +142,8 @@ def _import_for_users() -> None:
     import av  # noqa: F401
     import matplotlib.figure  # noqa: F401
 
-    import app  # noqa: F401
     import emotion_model.__main__  # noqa: F401
+    import ui.server  # noqa: F401
     from emotion_model.runtime import import_openvino
 
     import_openvino()

@@ -106,6 +106,8 @@ class Elsewhere(BaseHTTPRequestHandler):
             return
         _, size, name = self.path.split("/")
         self.send_response(200)
+        if name == "packed.txt":
+            self.send_header("Content-Encoding", "gzip")
         if name != "untold.txt":
             self.send_header("Content-Length", size)
         self.end_headers()
@@ -158,7 +160,12 @@ def test_a_file_at_an_address_is_fetched_no_further_than_it_may_be_large(elsewhe
             with pytest.raises(AppError, match="larger than this server takes"):
                 read(f"{elsewhere}/{10**9}/{name}")
         assert Elsewhere.sent < 50_000_000
-        for bad in (f"{elsewhere}/gone", "http://127.0.0.1:1/a.txt", "http://nowhere.example/a.txt"):
+        for bad in (
+            f"{elsewhere}/gone",
+            f"{elsewhere}/10/packed.txt",
+            "http://127.0.0.1:1/a.txt",
+            "http://nowhere.example/a.txt",
+        ):
             with pytest.raises(AppError, match="cannot be had"):
                 read(bad)
         assert {path.name for path in tmp_path.glob("fetched-*/*")} == {"a.txt", "moved.txt"}
