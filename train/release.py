@@ -37,10 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the runs need the memory of a GPU
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the runs in hand save themselves
     try:
-        plan = read_plan(_plan_file(options.plan))
+        plan_file = _plan_file(options.plan, options.out)
+        plan = read_plan(plan_file)
         if options.smoke:
             plan = plan.smoke()
         options.out.mkdir(parents=True, exist_ok=True)
+        _keep(plan_file, options.out)
         stages = Stages(plan, options.data, options.out)
         stages.train()
         if options.train_only:
@@ -58,11 +60,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _plan_file(name: str) -> Path:
+def _plan_file(name: str, out: Path) -> Path:
+    """The plan that was begun in `out`, on whatever machine; else the one for this machine, or the one asked for."""
+    begun = [path for one in ("cpu", "gpu") if (path := out / f"{one}.toml").is_file()]
+    if name == "auto" and begun:
+        print(f"plan: {begun[0].stem}, as begun", flush=True)
+        return begun[0]
     if name == "auto":
         name = "gpu" if device_name() else "cpu"
         print(f"plan: {name}", flush=True)
     return PLANS / f"{name}.toml" if name in ("cpu", "gpu") else Path(name)
+
+
+def _keep(plan: Path, out: Path) -> None:
+    """Lay the plan beside its runs: what is begun on a GPU is ended elsewhere by the same line."""
+    if plan.parent == PLANS:
+        (out / plan.name).write_bytes(plan.read_bytes())
 
 
 if __name__ == "__main__":

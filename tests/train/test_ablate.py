@@ -1,4 +1,5 @@
 import csv
+import json
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 import pytest
 from PIL import Image
 
+from emotion_model import EMOTIONS
 from support.paths import ROOT
 from support.training import faces, names, write_parquet
 from train.ablate import main
@@ -73,6 +75,8 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, made
     for row in rows.values():
         assert row["seeds"] == "2" and row["failed"] == "0" and row["accuracy_spread"] != ""
         assert 0 <= float(row["accuracy"]) <= 1 and float(row["ms_per_face"]) > 0 and int(row["train_faces"]) == 28
+        assert 0 <= float(row["worst_f1"]) <= float(row["macro_f1"]) and row["worst_emotion"] in EMOTIONS
+        assert row["damaged"] == "", "nobody asked"
     with Image.open(out / "results.png") as plot:
         assert plot.width > 600 and len(plot.convert("RGB").getcolors(1 << 20)) > 10
     again = [str(write_plan(tmp_path, PLAN)), "--data", str(data), "--out", str(out)]
@@ -83,6 +87,24 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, made
         command = [str(write_plan(tmp_path, text)), "--data", str(data), "--out", str(out), *more]
         assert main(command) == 2, "old figures under new settings"
         assert "reference-seed0 is a run with other settings" in capsys.readouterr().err
+
+
+def test_damaged_faces_are_measured_where_asked_and_once(tmp_path, made, out, capsys):
+    command = [str(write_plan(tmp_path, PLAN)), "--data", str(made[0]), "--out", str(out), "--robustness"]
+    assert main(command) == 0
+    with (out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(0 <= float(row["damaged"]) <= 1 and row["damaged_spread"] != "" for row in rows)
+    kept = out / "skips-seed1" / "robustness.json"
+    record = json.loads(kept.read_text())
+    points = [point["accuracy"] for curve in record["curves"].values() for point in curve["points"][1:]]
+    assert len(points) == 44 and record["faces"] == 28
+    record["curves"] = {"noise": {"points": [{"accuracy": 0.0}, {"accuracy": 1.0}]}}
+    kept.write_text(json.dumps(record))
+    assert main(command) == 0
+    with (out / "results.csv").open() as file:
+        again = list(csv.DictReader(file))
+    assert again[0]["damaged"] == rows[0]["damaged"] and again[1]["damaged"] != rows[1]["damaged"]
 
 
 def test_chosen_runs_of_a_plan_are_made_alone(tmp_path, made, out, capsys):

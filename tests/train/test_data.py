@@ -1,4 +1,6 @@
 import csv
+import os
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from support.training import faces, names, nothing, write_parquet
 from train.config import AugmentationConfig, TrainingConfig
 from train.data.fer2013 import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
 from train.data.framing import measure
+from train.data.pictures import Picture, class_folders, digest, read_pictures, with_splits, write_list
 from train.data.variations import augment, mixed, mixup_partners
 
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -64,14 +67,18 @@ def test_the_original_csv(tmp_path, header):
         assert dataset.votes is None
 
 
-def test_folders_without_validation_hold_a_tenth_out(tmp_path):
-    images = faces(140, 2)
-    write_folders(tmp_path, "train", images, names(140))
-    write_folders(tmp_path, "test", faces(7, 3), names(7))
-    train, validation = load_split(tmp_path, "train"), load_split(tmp_path, "validation")
-    assert (len(train), len(validation), len(load_split(tmp_path, "test"))) == (126, 14, 7)
-    assert np.bincount(validation.labels).tolist() == [2] * 7
-    assert without_images_of(train, [validation])[1] == 0
+@pytest.mark.parametrize("named", [False, True])
+def test_folders_without_validation_take_it_from_test_and_never_from_train(tmp_path, named):
+    write_folders(tmp_path, "train", faces(140, 2), names(140))
+    write_folders(tmp_path, "test", faces(28, 3), names(28))
+    if named:  # one of four is public
+        for emotion in (tmp_path / "test").iterdir():
+            for i, file in enumerate(sorted(emotion.iterdir())):
+                file.rename(file.with_name(f"{'PrivateTest' if i else 'PublicTest'}_{file.name}"))
+    train, validation, test = (load_split(tmp_path, split) for split in ("train", "validation", "test"))
+    assert (len(train), len(validation), len(test)) == (140, 7, 21) if named else (140, 14, 14)
+    assert np.bincount(validation.labels).tolist() == [1 if named else 2] * 7
+    assert without_images_of(train, [validation, test])[1] == without_images_of(test, [validation])[1] == 0
 
 
 def test_folders_with_validation_use_it_and_resize(tmp_path):
@@ -285,3 +292,32 @@ def test_shift_moves_by_up_to_its_share():
 def test_invalid_training_values_are_quoted(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def test_a_picture_whose_name_is_no_utf_8_is_listed_too(tmp_path, astronaut, detector):
+    (tmp_path / "happy").mkdir()
+    odd = os.fsdecode(b"fr\xf6hlich.png")
+    (tmp_path / "happy" / odd).write_bytes(cv2.imencode(".png", astronaut[..., ::-1])[1].tobytes())
+    pictures = read_pictures(tmp_path, class_folders(tmp_path, EMOTIONS), detector.faces, detector.classifier.config)
+    write_list(tmp_path / "list.csv", pictures)
+    assert "happy/fr\\xf6hlich.png,happy,usable," in (tmp_path / "list.csv").read_text(encoding="utf-8")
+    assert len(digest(pictures)) == 64
+
+
+def test_pictures_keep_their_sides_when_others_are_added():
+    crops = faces(200, 5)
+    every = [
+        Picture(f"{name}/{i}.png", name, crop, "") for name in ("happy", "sad") for i, crop in enumerate(crops[:100])
+    ]
+    every = [replace(one, crop=crops[i]) for i, one in enumerate(every)]
+
+    def splits(count, seed=0):
+        some = [one for one in every if int(one.file.split("/")[1][:-4]) < count]
+        return {one.file: one.split for one in with_splits(some, ("happy", "sad"), 0.2, seed)}
+
+    before = splits(50)
+    for count in (51, 55, 60, 100):
+        held_out = [file for file, split in splits(count).items() if split == "held_out"]
+        assert len(held_out) == 2 * round(0.2 * count)
+        assert sum(before.get(file) == "train" for file in held_out) <= 2, "learned from before"
+    assert splits(50) == before != splits(50, seed=1)

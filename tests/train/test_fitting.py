@@ -42,6 +42,7 @@ from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.model import export
 from train.fitting import environment
 from train.fitting import run as run_module
+from train.fitting.alone import alone_in
 from train.fitting.fast import fastest_precision
 from train.fitting.loop import fit
 from train.fitting.run import Run
@@ -205,9 +206,21 @@ def test_another_configuration_in_the_same_folder_is_refused(data, finished):
         fit(preset(epochs=2), *data, finished, 0)
 
 
+def test_corrected_labels_are_other_data_though_there_are_as_many(data, finished):
+    corrected = replace(data[0], labels=data[0].labels[::-1].copy())
+    with pytest.raises(ValueError, match=r"another configuration \(sha256"):
+        fit(preset(epochs=1), corrected, data[1], finished, 0)
+
+
+def test_two_programs_do_not_train_in_one_folder(data, tmp_path):
+    with alone_in(tmp_path), pytest.raises(ValueError, match="is being trained by another program"):
+        fit(preset(epochs=1), *data, tmp_path, 0)
+    fit(preset(epochs=1), *data, tmp_path, 0)
+
+
 def test_a_run_that_began_before_a_setting_existed_is_still_the_same(data, finished, capsys):
     config = json.loads((finished / "config.json").read_text())
-    del config["training"]["gentle_epochs"], config["training"]["augmentation"]["degradation"]
+    del config["data"]["sha256"], config["training"]["gentle_epochs"], config["training"]["augmentation"]["degradation"]
     (finished / "config.json").write_text(json.dumps(config))
     fit(preset(epochs=1), *data, finished, 0)
     assert "already complete" in capsys.readouterr().out
@@ -562,8 +575,11 @@ def test_an_unfinished_or_oversized_run_is_not_exported(finished, parquet, tmp_p
     with pytest.raises(ValueError, match="no finished run"):
         export(tmp_path, parquet, tmp_path / "model")
     monkeypatch.setattr(export_module, "MAX_BYTES", 1000)
-    with pytest.raises(ValueError, match="limit is 1,000"):
+    monkeypatch.setattr(export_module, "BUNDLED_DIR", tmp_path / "model")
+    with pytest.raises(ValueError, match=r"may have 1,000: give it a folder of its own with --out"):
         export(finished, parquet, tmp_path / "model")
+    monkeypatch.setattr(export_module, "BUNDLED_DIR", tmp_path / "bundled")
+    assert export(finished, parquet, tmp_path / "model").weights["bytes"] > 1000
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,18 @@ def test_a_release_goes_on_where_it_was_and_refuses_a_plan_that_has_changed(rele
     assert "wide-seed0 is a run with other settings than the plan now has (dense_units" in capsys.readouterr().err
 
 
+def test_what_was_begun_on_other_hardware_is_ended_by_the_same_line(released, tmp_path, monkeypatch, capsys):
+    data, _, _ = released
+    monkeypatch.setattr("train.release.device_name", lambda: "a chip")
+    seen = []
+    monkeypatch.setattr(Stages, "train", lambda stages: seen.append(stages.plan.name))
+    line = ["--data", str(data), "--out", str(tmp_path / "out"), "--smoke", "--train-only"]
+    assert main(line) == 0
+    monkeypatch.setattr("train.release.device_name", lambda: None)
+    assert main(line) == 0
+    assert seen == ["gpu", "gpu"] and "plan: gpu, as begun" in capsys.readouterr().out
+
+
 def test_a_run_that_fails_is_told_with_its_last_words(released, tmp_path, capsys):
     _, plan, _ = released
     assert main(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--plan", str(plan), "--smoke"]) == 2

@@ -28,7 +28,7 @@ _VOTE_COLUMNS = tuple(
     f"votes_{name}" for name in ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 )
 _OTHER_VOTE_COLUMNS = ("votes_contempt", "votes_unknown", "votes_not_a_face")
-_HELD_OUT = 0.1  # share of the training folder used for validation where there is no validation folder
+_PUBLIC = "PublicTest_"  # how names begin of what FER2013 calls public test, and everybody validation
 
 
 class DataError(ValueError):
@@ -78,7 +78,8 @@ def load_split(data_dir: str | Path, split: str) -> FaceDataset:
 
     Parquet: `train.parquet`, `validation.parquet`, `test.parquet`. CSV: `fer2013.csv` or `icml_face_data.csv`.
     Folders: `train/<emotion>/*.jpg`, `test/<emotion>/*.jpg` and, if there is one, `validation/<emotion>/*.jpg`;
-    without it every tenth training image of each class is held out for validation.
+    without it the public half of test is validation, as in FER2013's own division: by the images' names where those say
+    `PublicTest_`, else every second one of each class. Never training images: the bundled model has learned from those.
 
     Raises:
         DataError: nothing usable there, or a missing column, class or file, or a broken image.
@@ -197,15 +198,13 @@ def _load_csv(path: Path, split: str) -> FaceDataset:
 
 
 def _load_folders(data_dir: Path, split: str) -> FaceDataset:
-    own = data_dir / split
-    held_out = split == "validation" and not own.is_dir()
-    root = data_dir / "train" if held_out else own
+    whole = split == "train" or (data_dir / "validation").is_dir()
+    root = data_dir / (split if whole else "test")
     if not root.is_dir():
         raise DataError(f"{root}: missing; the folder form has one folder per split with a folder per emotion")
     unknown = sorted(f.name for f in root.iterdir() if f.is_dir() and f.name not in EMOTIONS)
     if unknown:
         raise DataError(f"{root}: unknown class {', '.join(unknown)}; expected {', '.join(EMOTIONS)}")
-    skip_held_out = split == "train" and not (data_dir / "validation").is_dir()
     files: list[Path] = []
     labels: list[int] = []
     for index, emotion in enumerate(EMOTIONS):
@@ -213,11 +212,8 @@ def _load_folders(data_dir: Path, split: str) -> FaceDataset:
         if not folder.is_dir():
             raise DataError(f"{folder}: missing; each of {', '.join(EMOTIONS)} needs a folder")
         found = sorted(f for f in folder.iterdir() if not f.name.startswith("."))
-        step = round(1 / _HELD_OUT)
-        if held_out:
-            found = found[::step]
-        elif skip_held_out:
-            found = [f for i, f in enumerate(found) if i % step]
+        if not whole:
+            found = _half_of_test(found, split)
         if not found:
             raise DataError(f"{folder}: holds no image")
         files += found
@@ -225,6 +221,11 @@ def _load_folders(data_dir: Path, split: str) -> FaceDataset:
     encoded = ((str(f.relative_to(data_dir)), f.read_bytes() if f.is_file() else None) for f in files)
     images = _decode_all(encoded, len(files))
     return FaceDataset(images, np.array(labels, dtype=np.int64))
+
+
+def _half_of_test(files: list[Path], split: str) -> list[Path]:
+    public = [file for file in files if file.name.startswith(_PUBLIC)] or files[::2]
+    return public if split == "validation" else [file for file in files if file not in set(public)]
 
 
 def _decode_all(encoded: Iterable[tuple[str, bytes | None]], count: int) -> np.ndarray:

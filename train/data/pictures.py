@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import hashlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -101,7 +102,9 @@ def read_pictures(
     pictures = []
     for file, emotion in files:
         crop, note = _face(file, detector, config)
-        pictures.append(Picture(file.relative_to(folder).as_posix(), emotion, crop, note))
+        # Of a name that is no UTF-8, as old archives leave them, the odd bytes are spelled out.
+        name = os.fsencode(file.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+        pictures.append(Picture(name, emotion, crop, note))
         progress.add(1)
     same: dict[bytes, list[Picture]] = {}
     for picture in pictures:
@@ -141,13 +144,17 @@ def resized(faces: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
 def with_splits(pictures: Sequence[Picture], classes: Collection[str], held_out: float, seed: int) -> list[Picture]:
     """The pictures with their splits: of each class a share is held out for the report, as much again validates.
 
+    The faces' own digests decide, so that a picture hardly ever changes sides when others are added: whoever tunes the
+    tuned model further is to be told of faces that it has not learned from.
+
     Raises:
         DataError: a class with too few usable pictures, or only one class.
     """
-    by_class: dict[str, list[str]] = {name: [] for name in sorted(classes)}
+    by_class: dict[str, list[tuple[bytes, str]]] = {name: [] for name in sorted(classes)}
     for picture in pictures:
         if picture.crop is not None:
-            by_class[picture.emotion].append(picture.file)
+            drawn = hashlib.sha256(f"{seed} ".encode() + picture.crop.tobytes()).digest()
+            by_class[picture.emotion].append((drawn, picture.file))
     poor = [f"{name} {len(files)}" for name, files in by_class.items() if len(files) < FEWEST_PICTURES]
     if poor:
         raise DataError(
@@ -158,11 +165,11 @@ def with_splits(pictures: Sequence[Picture], classes: Collection[str], held_out:
         raise DataError(
             f"pictures of {', '.join(by_class) or 'no class'} only: give at least two classes to tell apart"
         )
-    rng, splits = np.random.default_rng(seed), {}
+    splits = {}
     for files in by_class.values():
         count = max(1, round(held_out * len(files)))
-        for place, index in enumerate(rng.permutation(len(files))):
-            splits[files[index]] = "held_out" if place < count else "validation" if place < 2 * count else "train"
+        for place, (_, file) in enumerate(sorted(files)):
+            splits[file] = "held_out" if place < count else "validation" if place < 2 * count else "train"
     return [replace(picture, split=splits.get(picture.file, "")) for picture in pictures]
 
 

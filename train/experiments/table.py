@@ -133,7 +133,7 @@ def write_table(rows: list[dict[str, Any]], out: Path) -> None:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Plot what was measured of each run, with the spread over the seeds; the best on top, the first one's as a line."""
+    """Plot what was measured of each run, with the spread over the seeds; best on top, the first run as a line."""
     from matplotlib.figure import Figure
 
     first = rows[0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from emotion_model.faces.cropping import Framing
 from emotion_model.network.calibration import scale_confidence
-from emotion_model.network.config import CONFIG_FILE, ModelConfig
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, ModelConfig
 from train.data.fer2013 import FaceDataset, load_split, without_images_of
 from train.evaluate import print_progress
 from train.evaluation.scores import class_order, evaluate
@@ -45,8 +45,12 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
     require_finished(run_dir)
     if is_run(out_dir):
         raise ValueError(f"{out_dir} is the folder of a run, whose config would be lost: choose another --out")
-    if weights.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{weights} has {weights.stat().st_size:,} bytes, and the limit is {MAX_BYTES:,}")
+    size = weights.stat().st_size
+    if size > MAX_BYTES and out_dir.resolve() == BUNDLED_DIR.resolve():
+        raise ValueError(
+            f"{weights} has {size:,} bytes, and the bundled model may have {MAX_BYTES:,}: give it a folder of its own "
+            "with --out"
+        )
     validation = load_split(data_dir, "validation")
     labels = _labels(validation, run_dir)
     framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}

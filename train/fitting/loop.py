@@ -8,6 +8,7 @@ The loop drives `train_on_batch` itself, so that a run can stop after any batch 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,6 +19,7 @@ import numpy as np
 
 from train.config import Preset, differences, write_json
 from train.data.fer2013 import FaceDataset
+from train.fitting.alone import alone_in
 from train.fitting.environment import record_environment
 from train.fitting.run import Run
 from train.fitting.signals import stop_on_signal
@@ -53,8 +55,8 @@ def fit(
 
     Raises:
         StoppedError: on SIGINT or SIGTERM, after the checkpoint is written; with `device_augmentation` at once.
-        ValueError: `run_dir` holds a run of another configuration, a teacher is missing or not asked for, or `start`
-            has other classes than the faces.
+        ValueError: another program trains in `run_dir`, or it holds a run of another configuration; a teacher is
+            missing or not asked for, or `start` has other classes than the faces.
     """
     require_teacher(preset, teacher is not None)
     if start and start.emotions not in (None, train.emotions):
@@ -63,22 +65,25 @@ def fit(
             f"{', '.join(train.emotions)}: a start needs the same, in the same order"
         )
     config = _record(preset, train, validation, dropped_duplicates, start, teacher)
-    config_path = run_dir / "config.json"
-    if config_path.exists():
-        _require_same(run_dir, config)
     run_dir.mkdir(parents=True, exist_ok=True)
-    run = Run(preset, train, validation, run_dir, start, draw, teacher)
+    with alone_in(run_dir):
+        if (run_dir / "config.json").exists():
+            _require_same(run_dir, config)
+        _train(Run(preset, train, validation, run_dir, start, draw, teacher), run_dir, config, track)
+    return json.loads((run_dir / "metrics.json").read_text())
+
+
+def _train(run: Run, run_dir: Path, config: dict[str, Any], track: bool) -> None:
     if run.complete:
         print(f"{run_dir}: already complete")
-    else:
-        write_json(config_path, config)
-        record_environment(run_dir / "environment.json", run.networks.precision)
-        with stop_on_signal() as stop:  # from here on a signal is remembered, even while a checkpoint is read
-            run.resume()
-            with tracker(run_dir, config) if track else nullcontext() as run.track:
-                run.train(stop)
-        run.finish()
-    return json.loads((run_dir / "metrics.json").read_text())
+        return
+    write_json(run_dir / "config.json", config)
+    record_environment(run_dir / "environment.json", run.networks.precision)
+    with stop_on_signal() as stop:  # from here on a signal is remembered, even while a checkpoint is read
+        run.resume()
+        with tracker(run_dir, config) if track else nullcontext() as run.track:
+            run.train(stop)
+    run.finish()
 
 
 def _record(
@@ -94,15 +99,32 @@ def _record(
         "architecture": preset.architecture.to_dict(),
         "training": preset.training.to_dict(),
         "emotions": list(train.emotions),
-        "data": {"train": len(train), "validation": len(validation), "train_duplicates_dropped": dropped_duplicates},
+        "data": {
+            "train": len(train),
+            "validation": len(validation),
+            "train_duplicates_dropped": dropped_duplicates,
+            "sha256": _digest(train, validation),
+        },
         **({"start": start.record} if start else {}),
         **({"teacher": teacher.record} if teacher else {}),
     }
 
 
+def _digest(*datasets: FaceDataset) -> str:
+    """Sha256 of the faces, their labels and their votes: corrected labels are other data, though there are as many."""
+    result = hashlib.sha256()
+    for one in datasets:
+        for values in (one.images, one.labels, one.votes):
+            result.update(b"" if values is None else np.ascontiguousarray(values).tobytes())
+    return result.hexdigest()
+
+
 def _require_same(run_dir: Path, config: dict[str, Any]) -> None:
-    """Refuse to go on with a run that had another configuration."""
-    changed = differences(_identity(recorded_config(run_dir)), _identity(json.loads(json.dumps(config))))
+    """Refuse to go on with a run that had another configuration, or other data."""
+    recorded = recorded_config(run_dir)
+    if "sha256" not in recorded.get("data", {}):  # begun before this was recorded
+        config = config | {"data": {name: value for name, value in config["data"].items() if name != "sha256"}}
+    changed = differences(_identity(recorded), _identity(json.loads(json.dumps(config))))
     if changed:
         raise ValueError(
             f"{run_dir} holds a run of another configuration ({'; '.join(changed)}): choose another --out, where "
