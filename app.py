@@ -9,18 +9,23 @@ import os
 import signal
 import sys
 import tempfile
+from pathlib import Path
 
 
 def main() -> None:
     """Serve the page, and leave no file of a visitor behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C does: clean up, then end
-    with tempfile.TemporaryDirectory(prefix="emotion-lens-") as files:
+    place = os.environ.get("GRADIO_TEMP_DIR")
+    if place:
+        Path(place).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="emotion-lens-", dir=place) as files:
         # Visitors' files go when the server does: what the page shows, and what is still being made.
-        os.environ.setdefault("GRADIO_TEMP_DIR", f"{files}/shown")
+        shown = Path(files) / "shown"
+        os.environ["GRADIO_TEMP_DIR"] = str(shown)
         tempfile.tempdir = files
         from ui.server import serve  # Gradio asks for the folder when it is imported
 
-        serve()
+        serve(shown)
 
 
 if __name__ == "__main__":

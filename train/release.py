@@ -64,8 +64,9 @@ def _plan_file(name: str, out: Path) -> Path:
     """The plan that was begun in `out`, on whatever machine; else the one for this machine, or the one asked for."""
     begun = [path for one in ("cpu", "gpu") if (path := out / f"{one}.toml").is_file()]
     if name == "auto" and begun:
-        print(f"plan: {begun[0].stem}, as begun", flush=True)
-        return begun[0]
+        last = max(begun, key=lambda path: path.stat().st_mtime)
+        print(f"plan: {last.stem}, as begun", flush=True)
+        return last
     if name == "auto":
         name = "gpu" if device_name() else "cpu"
         print(f"plan: {name}", flush=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from emotion_model import EmotionDetector, ModelConfig
 from ui import agents, album, api, model, photo, social
@@ -16,28 +15,15 @@ from ui.live import tab as live
 from ui.live.sessions import Live
 from ui.pictures import emoji_url
 from ui.refusals import Page
-from ui.sweeping import Sweeper
 from ui.video import tab as video
 
 SCRIPT = Path(__file__).with_name("page.js")  # for `launch(js=...)`
 KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
 SWEEP_SECONDS = 60  # and looked for this often
-NEVER = 10**9  # s; Gradio's own sweeper deletes when the server ends, and only then
 
 
 class Lens(Page):
-    """The page with what its preview needs, where somebody shares its address; while served, visitors' files go."""
-
-    def launch(self, *args: Any, **options: Any) -> Any:
-        """As Gradio does it, and sweep."""
-        self._sweeper = Sweeper(Path(get_upload_folder()), KEEP_SECONDS, SWEEP_SECONDS)
-        self._sweeper.start()
-        return super().launch(*args, **options)
-
-    def close(self, *args: Any, **options: Any) -> None:
-        """As Gradio does it."""
-        self._sweeper.stop()
-        super().close(*args, **options)
+    """The page with what its preview needs, where somebody shares its address."""
 
     def get_config_file(self) -> Any:
         """As Gradio has it, with the preview."""
@@ -47,7 +33,7 @@ class Lens(Page):
 def build_page(detector: EmotionDetector, networks: Networks | None = None) -> gr.Blocks:
     """The whole page, and all endpoints, around one detector; with `networks`, Live reads in the visitor's browser."""
     notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
-    with Lens(title="Emotion Lens", delete_cache=(NEVER, KEEP_SECONDS), analytics_enabled=False) as page:
+    with Lens(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
         agents.build_tools(detector)
         gr.HTML(masthead())
         if notices:

@@ -50,9 +50,9 @@ class Page(gr.Blocks):
         Raises:
             gr.Error: the values cannot be used, with a code as title.
         """
-        for file in _elsewhere(inputs):  # those at addresses, and a refusal of those on this machine
-            file["path"] = str(await self._fetched(file["path"]))
         try:
+            for file in _elsewhere(inputs):  # those at addresses, and a refusal of those on this machine
+                file["path"] = str(await self._fetched(file["path"]))
             for block in block_fn.inputs:
                 if "preprocess" in vars(block) and state is not None and block._id in state:
                     state[block._id].preprocess = block.preprocess
@@ -108,11 +108,13 @@ def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:
         return
     if not isinstance(values, dict):
         return
+    yield from _elsewhere(list(values.values()))
     path = values.get("path")
-    if not (isinstance(path, str) and is_http_url_like(path)):
-        if isinstance(path, str) and not is_in_or_equal(path, get_upload_folder()):
+    if not isinstance(path, str):
+        return
+    if not is_http_url_like(path):
+        if not is_in_or_equal(path, get_upload_folder()):
             raise Refusal("not_uploaded", NOT_UPLOADED)
-        yield from _elsewhere(list(values.values()))
         return
     own = unquote(urlsplit(path).path.partition("/gradio_api/file=")[2])
     if own and is_in_or_equal(own, get_upload_folder()) and Path(own).is_file():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from emotion_model import EmotionClassifier, EmotionDetector
 from ui import social
 from ui.browser.networks import networks_for
-from ui.page import SCRIPT, build_page
+from ui.page import KEEP_SECONDS, SCRIPT, SWEEP_SECONDS, build_page
 from ui.refusals import APP_OPTIONS
 from ui.scripts import bundle
+from ui.sweeping import Sweeper
 from ui.theme import STYLE_SHEET, page_theme
 from ui.video.runs import VideoLimits
 
@@ -16,8 +19,9 @@ QUEUE_LENGTH = 64
 SESSIONS = 100  # that Gradio remembers, the last ones used; each takes 0.2 MB
 
 
-def serve() -> None:
-    """Load the models and serve the page until stopped."""
+def serve(files: Path) -> None:
+    """Load the models and serve the page until stopped; below `files`, which is ours alone, lies what visitors send."""
+    Sweeper(files, KEEP_SECONDS, SWEEP_SECONDS).start()
     detector = EmotionDetector(EmotionClassifier.from_environment())
     detector.classifier.warm_up()
     for part in (detector.classifier, detector.faces):

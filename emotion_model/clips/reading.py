@@ -230,7 +230,9 @@ class VideoReader:
 
     def _read_pictures(self, start: float, end: float | None) -> Iterator[VideoFrame]:
         for index, path in enumerate(self._pictures):
-            time = index / self.rate
+            time, until = index / self.rate, (index + 1) / self.rate
+            if time < start and until - start > LONG_FRAME:  # still shown then
+                time = start
             if time < start or (end is not None and time >= end):
                 continue
             try:
@@ -238,7 +240,7 @@ class VideoReader:
             except ImageError as error:
                 raise MediaError("damaged", f"{path.name}: {error}") from error
             size = (self.width, self.height)  # of the first, so that none that is kept is larger
-            yield VideoFrame(index, time, 1 / self.rate, fitted(picture, *size), size)
+            yield VideoFrame(index, time, until - time, fitted(picture, *size), size)
         self.ended = self.duration
 
     def _read_file(self, start: float, end: float | None) -> Iterator[VideoFrame]:
@@ -287,7 +289,7 @@ class VideoReader:
         if math.isfinite(times.last):
             self.ended = times.last + (duration or 1 / self.rate)
             if early and self.ended - start > LONG_FRAME:
-                yield self._frame(early[0], start, self.ended - start, early[1])
+                yield self._frame(early[0], start, min(self.ended, end or math.inf) - start, early[1])
 
     def _frame(self, index: int, time: float, duration: float, frame: av.VideoFrame) -> VideoFrame:
         return VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns)

@@ -13,8 +13,8 @@ CUT_SIZE = (64, 36)  # pixels; frames are compared at this size
 CUT_CHANGE = 27.0  # mean change of hue, saturation and value, 0..255; the usual threshold of PySceneDetect
 CUT_RATIO = 3.0  # times the recent mean: fast motion is no cut
 BACK_SHARE = 0.5  # of a cut's change: a frame nearer than that to the one before the cut shows the same scene again
-FLASH_SECONDS = 0.2  # a scene that is back so soon was never left: a camera's flash, a strobe, a fault of the picture
-FLASH_FRAMES = 16  # that wait at most until it is known
+FLASH_SECONDS = 0.201  # a scene that is back so soon was never left: a camera's flash, a strobe, a fault of the picture
+FLASH_FRAMES = 64  # that wait at most until it is known
 
 
 class Scenes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ STRIDES = (8, 16, 32)  # pixels between the places at which the network looks fo
 DIVISOR = 32  # pixels; the sides of the network's input are multiples of it
 MAX_CANDIDATES = 5000  # the surest ones, before overlapping boxes are sorted out
 STEADY_LOOKS = 200  # at pictures of one size: from then on a network for that size has saved what making it takes
+STEADY_SIZES = 4  # at most: each takes 8 MB, and making one a third of a second
 STEADY_PIXELS = 448 * 448  # of the quick look; for larger pictures such a network would need too much memory
 
 _log = logging.getLogger(__name__)
@@ -111,14 +113,14 @@ class OpenVinoYuNet:
         """The network for pictures of this height and width: a quicker one, for no others, where they keep coming."""
         if size[0] * size[1] > STEADY_PIXELS:
             return self._network
+        if (self._path, size) in _steady:
+            return _steady[self._path, size]
         self._looks[size] += 1
-        if self._looks[size] <= STEADY_LOOKS:
-            return self._network
-        try:
-            return _load(self._path, size)
-        except RuntimeUnavailableError:  # in a process that was forked off
+        if self._looks[size] > STEADY_LOOKS and len(_steady) < STEADY_SIZES:
             self._looks[size] = 0
-            return self._network
+            with suppress(RuntimeUnavailableError):  # in a process that was forked off
+                return _steady.setdefault((self._path, size), _load(self._path, size))
+        return self._network
 
     def _decoded(self, raw: dict[tuple[str, int], np.ndarray], stride: int, columns: int) -> np.ndarray:
         """The rows of one stride whose score reaches the threshold."""
@@ -153,7 +155,10 @@ def _padded(image_rgb: np.ndarray) -> np.ndarray:
     return cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
 
 
-@lru_cache(maxsize=6)
+_steady: dict[tuple[Path, tuple[int, ...]], Network] = {}  # by the size of their pictures
+
+
+@lru_cache(maxsize=STEADY_SIZES + 2)
 def _load(path: Path, size: tuple[int, ...] = (-1, -1)) -> Network:
     """The network for uint8 RGB of one height and width, or of any; detectors of all thresholds share it."""
     return Network(path.read_bytes(), prepared=partial(_for_pictures, size))

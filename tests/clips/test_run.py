@@ -118,6 +118,18 @@ def test_flashes_end_no_scene_wherever_the_part_ends(film, quick, light, tmp_pat
             assert not any(frame.cut for frame in frames)
 
 
+@pytest.mark.parametrize(("rate", "flash"), [(5, 0.2), (120, 0.15)])
+def test_a_flash_is_one_at_any_frame_rate(film, quick, rate, flash, tmp_path):
+    times = [i / rate for i in range(round(1.5 * rate))]
+    path = clips.write_clip(
+        tmp_path / "flash.mp4",
+        lambda t: np.full_like(film(t), 255) if 0.6 <= t < 0.6 + flash - 1e-3 else film(t),
+        times,
+    )
+    with VideoReader(path) as reader:
+        assert not any(frame.cut for frame in analyze(reader, quick, VideoConfig(rate=5)))
+
+
 def test_a_scene_that_is_back_after_a_while_had_been_left(film, quick, tmp_path):
     def interrupted(time):
         return np.full_like(film(time), 255) if 0.6 <= time < 1.1 else film(time)
@@ -560,9 +572,21 @@ def test_what_cannot_be_written_in_the_end_takes_no_table_with_it(clip, quick, t
 def test_a_frame_that_is_still_shown_at_the_start_counts_from_there(film, quick, tmp_path):
     path = clips.write_clip(tmp_path / "slides.mp4", film, [0, 2, 4, 4.1, 4.2, 4.3, 4.4])
     with VideoReader(path) as reader:
-        assert [frame.time for frame in reader.frames(0.5, 1.5)] == [0.5]
+        assert [(frame.time, frame.duration) for frame in reader.frames(0.5, 1.5)] == [(0.5, 1.0)]
         assert [frame.time for frame in reader.frames(2.5)] == pytest.approx([2.5, 4, 4.1, 4.2, 4.3, 4.4])
         assert [frame.time for frame in reader.frames(4.15)] == pytest.approx([4.2, 4.3, 4.4])
         with VideoRun(reader, quick, config=VideoConfig(start=0.5, end=4.05)) as run:
             list(run)
     assert sum(one.seconds for one in run.summary.people) == pytest.approx(3.5, abs=0.06)
+
+
+def test_the_last_frame_is_shown_to_the_end_of_the_part_alone(film, quick, tmp_path):
+    frames = [Image.fromarray(film(t)) for t in (0, 2)]
+    frames[0].save(tmp_path / "slow.gif", save_all=True, append_images=frames[1:], duration=[2000, 10_000])
+    with VideoReader(tmp_path / "slow.gif") as reader:
+        assert [(f.time, f.duration) for f in reader.frames(6, 8)] == [(6, 2)]
+    for i, frame in enumerate(frames):
+        frame.save(tmp_path / f"slide{i}.png")
+    with VideoReader([tmp_path / f"slide{i}.png" for i in (0, 1)], sequence_rate=0.5) as reader:
+        assert [(f.time, f.duration) for f in reader.frames(3)] == [(3, 1)]
+        assert [(f.time, f.duration) for f in reader.frames(1)] == [(1, 1), (2, 2)]

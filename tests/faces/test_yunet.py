@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from emotion_model import DetectorError
+from emotion_model.faces import yunet as yunet_module
 from emotion_model.faces.detection import OVERLAP, SCORE_THRESHOLD, find_yunet
-from emotion_model.faces.yunet import STEADY_LOOKS, OpenCvYuNet, OpenVinoYuNet
+from emotion_model.faces.yunet import STEADY_LOOKS, STEADY_SIZES, OpenCvYuNet, OpenVinoYuNet
 from support.environment import of_users
 from support.paths import ROOT
 
@@ -83,3 +84,16 @@ def test_what_is_no_network_is_refused(tmp_path):
     (tmp_path / "no.onnx").write_bytes(b"no network")
     with pytest.raises(RuntimeError):
         OpenVinoYuNet(tmp_path / "no.onnx", SCORE_THRESHOLD, OVERLAP)
+
+
+def test_networks_of_their_own_are_made_for_few_sizes(file, monkeypatch):
+    made = []
+    make = yunet_module._load
+    monkeypatch.setattr(yunet_module, "_load", lambda path, *size: made.append(size) or make(path, *size))
+    monkeypatch.setattr(yunet_module, "STEADY_LOOKS", 1)
+    monkeypatch.setattr(yunet_module, "_steady", {})
+    yunet = OpenVinoYuNet(file, SCORE_THRESHOLD, OVERLAP)
+    for _ in range(4):
+        for side in (64, 96, 128, 160, 192, 224, 256):
+            assert len(yunet.find(np.zeros((side, 64, 3), np.uint8))) == 0
+    assert len(made) == 1 + STEADY_SIZES

@@ -15,6 +15,7 @@ from PIL import Image
 from emotion_model import EMOTIONS
 from emotion_model.faces.images import MAX_FILE_BYTES
 from support.apps import start_app
+from ui.sweeping import Sweeper
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,8 @@ def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, det
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     (tmp_path / "files").mkdir(exist_ok=True)
     (tmp_path / "files" / "tmp_broken_upload").write_bytes(b"x")
+    sweeper = Sweeper(tmp_path / "files", 2, 1)  # as the server starts it
+    sweeper.start()
     try:
         assert Client(url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
         deadline = time.monotonic() + 30
@@ -160,6 +163,7 @@ def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, det
             time.sleep(0.2)
         assert list_files(tmp_path) == []
     finally:
+        sweeper.stop()
         page.close()
 
 
@@ -210,7 +214,7 @@ def test_files_outside_the_upload_folder_are_not_read(app, photo):
 
 
 @pytest.mark.parametrize("endpoint", ["detect_image", "read_photo"])
-@pytest.mark.parametrize("shape", ["{}", '{{"a": [{}]}}'])
+@pytest.mark.parametrize("shape", ["{}", '{{"a": [{}]}}', '{{"path": "http://127.0.0.1:1/a.jpg", "b": {}}}'])
 def test_nor_where_the_request_does_not_say_that_it_is_a_file(app, photo, endpoint, shape):
     value = shape.format(json.dumps({"path": str(photo)}))
     request = urllib.request.Request(f"{app.url}/gradio_api/run/{endpoint}", f'{{"data": [{value}]}}'.encode())

@@ -2,55 +2,59 @@
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ui.sweeping import Sweeper, sweep
 
 
-def test_what_is_old_goes_and_what_is_fresh_stays(tmp_path):
+def test_what_is_old_goes_and_what_is_fresh_stays(tmp_path, monkeypatch):
     for name in ("old/photo.jpg", "tmp_broken_upload", "empty/deeper/none"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "empty/deeper/none").unlink()
-    time.sleep(0.3)
-    (tmp_path / "old/fresh.jpg").write_bytes(b"x")
     (tmp_path / "elsewhere").symlink_to(Path(__file__).resolve())
-    sweep(tmp_path, 0.25)
-    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} >= {"old", "old/fresh.jpg"}
-    assert not (tmp_path / "old/photo.jpg").exists() and not (tmp_path / "tmp_broken_upload").exists()
-    assert not (tmp_path / "empty/deeper").exists()
-    sweep(tmp_path, -1)
-    sweep(tmp_path, -1)
-    assert not list(tmp_path.iterdir())
+    time.sleep(0.5)
+    fresh = tmp_path / "old/fresh.jpg"
+    fresh.write_bytes(b"x")
+    now = fresh.lstat().st_ctime
+    monkeypatch.setattr("ui.sweeping.time.time", lambda: now + 0.1)
+    sweep(tmp_path, 60)
+    assert (tmp_path / "old/photo.jpg").exists() and (tmp_path / "empty/deeper").exists()
+    sweep(tmp_path, 0.3)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left <= {"old", "old/fresh.jpg", "empty"} and fresh.exists()
     assert Path(__file__).exists(), "a link goes, not what it leads to"
+    monkeypatch.setattr("ui.sweeping.time.time", lambda: now + 3600)
+    sweep(tmp_path, 0.3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_goes_on_while_files_come_and_go(tmp_path):
     ended = threading.Event()
+    come = []
 
     def visitors():
         while not ended.is_set():
-            path = tmp_path / "a" / "b"
-            path.parent.mkdir(exist_ok=True)
-            try:
-                path.write_bytes(b"x")
-                path.unlink()
-            except OSError:
-                pass  # swept away
+            with suppress(OSError):  # swept away
+                (tmp_path / "a").mkdir(exist_ok=True)
+                (tmp_path / "a" / "b").write_bytes(b"x")
+                (tmp_path / "a" / "b").unlink()
+                come.append(True)
 
     coming = threading.Thread(target=visitors)
     coming.start()
     sweeper = Sweeper(tmp_path, 0, 0.001)
     sweeper.start()
     time.sleep(0.5)
+    assert coming.is_alive() and come
     ended.set()
     coming.join()
     (tmp_path / "last").write_bytes(b"x")
-    for _ in range(100):
-        if not (tmp_path / "last").exists():
-            break
+    deadline = time.monotonic() + 20
+    while list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert sweeper.is_alive() and not list(tmp_path.iterdir())
     sweeper.stop()
-    sweeper.join(5)
+    sweeper.join(20)
     assert not sweeper.is_alive()

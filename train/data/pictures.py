@@ -181,11 +181,11 @@ def dataset(pictures: Iterable[Picture], split: str, emotions: tuple[str, ...]) 
 
 
 def digest(pictures: Iterable[Picture]) -> str:
-    """Sha256 of everything that is trained and measured on."""
+    """Sha256 of everything that is trained and measured on, and of what for."""
     result = hashlib.sha256()
     for picture in pictures:
         if picture.crop is not None:
-            result.update(f"{picture.emotion}/{picture.file}".encode() + picture.crop.tobytes())
+            result.update(f"{picture.split}/{picture.emotion}/{picture.file}".encode() + picture.crop.tobytes())
     return result.hexdigest()
 
 

@@ -27,10 +27,12 @@ def alone_in(run_dir: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise ValueError(
                 f"{run_dir} is being trained by another program: wait for it, or choose another --out"
             ) from error
+        except OSError:  # some shared disks cannot
+            pass
         yield
     finally:
         os.close(folder)
