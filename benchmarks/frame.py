@@ -10,6 +10,7 @@ machine. The last line is JSON.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -43,8 +44,11 @@ def milliseconds(call: Callable[[], object]) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    if len(sys.argv) > 1:
-        picture = read_image(sys.argv[1])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("photo", nargs="?", help="default: scikit-image's portrait of an astronaut")
+    options = parser.parse_args()
+    if options.photo:
+        picture = read_image(options.photo)
     else:
         import skimage.data
 

@@ -11,6 +11,7 @@ last line is JSON.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -100,6 +101,9 @@ def apart(clip: Path, rate: float | None, annotated: bool, times: int) -> dict[s
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--skip-memory", action="store_true", help="leave out the clip of 30 minutes")
+    options = parser.parse_args()
     result: dict[str, object] = {"cpu_count": os.cpu_count()}
     with tempfile.TemporaryDirectory() as folder:
         short, long = Path(folder) / "30s.mp4", Path(folder) / "30min.mp4"
@@ -107,7 +111,7 @@ def main() -> None:
         for name, (rate, annotated) in CASES.items():
             result[name] = apart(short, rate, annotated, RUNS)
             print(name, result[name])
-        if "--skip-memory" not in sys.argv:
+        if not options.skip_memory:
             write_clip(long, 1800)
             peaks = {name: apart(clip, 1.0, True, 1)["peak_mb"] for name, clip in (("30_s", short), ("30_min", long))}
             result["peak_mb"] = peaks | {"growth": round(peaks["30_min"] - peaks["30_s"], 1)}
