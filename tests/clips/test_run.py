@@ -590,3 +590,39 @@ def test_the_last_frame_is_shown_to_the_end_of_the_part_alone(film, quick, tmp_p
     with VideoReader([tmp_path / f"slide{i}.png" for i in (0, 1)], sequence_rate=0.5) as reader:
         assert [(f.time, f.duration) for f in reader.frames(3)] == [(3, 1)]
         assert [(f.time, f.duration) for f in reader.frames(1)] == [(1, 1), (2, 2)]
+
+
+def test_pictures_are_read_in_the_order_of_their_numbers(tmp_path):
+    for number in range(1, 13):
+        Image.new("RGB", (64, 48), (number * 20,) * 3).save(tmp_path / f"frame{number}.png")
+    (tmp_path / "._frame1.png").write_bytes(b"what macOS leaves")
+    with VideoReader(tmp_path) as reader:
+        assert [round(frame.image.mean() / 20) for frame in reader.frames()] == list(range(1, 13))
+
+
+def test_of_too_many_people_the_plot_shows_those_seen_longest_and_says_so(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    from emotion_model.drawing import plot
+
+    said, seen = [], []
+    monkeypatch.setattr(plot, "MAX_PEOPLE", 2)
+    monkeypatch.setattr(Figure, "supxlabel", lambda _, text, **__: said.append(text))
+    monkeypatch.setattr(plot, "_draw_areas", lambda _, __, person: seen.append(person.number))
+    summary = ClipSummary(0.0)
+    for second in range(20):
+        number = 1 if second < 3 else 2 if second < 10 else 3
+        summary.add(second, [face(track_id=number)])
+    summary.finish(20.0)
+    plot.save_timeline(summary, tmp_path / "plot.png")
+    assert seen == [2, 3] and said == ["1 more was seen for a shorter time."]
+
+
+def test_stopped_while_the_drawing_catches_up_everything_is_kept(clip, quick, tmp_path):
+    outputs = VideoOutputs(annotated=tmp_path / "out.mp4", csv=tmp_path / "out.csv")
+    with VideoReader(clip) as reader, VideoRun(reader, quick, outputs) as run:
+        list(run)
+        run.stop()
+    with VideoReader(outputs.annotated) as reader:
+        assert len(list(reader.frames())) == 20
+    assert len(outputs.csv.read_text().splitlines()) == 21
