@@ -11,10 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from emotion_model import EmotionDetector, ImageError, read_image
+from emotion_model import EmotionDetector, ImageError
 from emotion_model.labels import UNCLEAR
 from ui import cards, examples
-from ui.inputs import READING, for_visitors
+from ui.inputs import for_visitors, read_faces
 
 MAX_PHOTOS = 200
 SCORES = ("emotion", "confidence", "intensity", "valence", "arousal")
@@ -104,8 +104,7 @@ def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], 
     emotions = detector.classifier.emotions
     blank: list[Any] = [None] * (len(SCORES) + len(emotions) + 4)
     try:
-        with READING:
-            faces = detector.detect(read_image(path))
+        _, faces = read_faces(detector, path)
     except ImageError as error:
         return [[path.name, None, *blank, for_visitors(error)]], True
     if not faces:

@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from emotion_model import EmotionDetector, Face, ImageError, read_base64_image, read_image
+from emotion_model import EmotionDetector, Face, ImageError, read_base64_image
 from emotion_model.faces.images import FORMAT_NAMES
-from ui.inputs import READING, for_visitors, photo_input
+from ui.inputs import READING, for_visitors, photo_input, read_faces
 from ui.programs import for_programs
 
 # What the API's own documentation says of each endpoint.
@@ -43,9 +43,7 @@ class Api:
         try:
             if image is None:
                 raise ImageError("empty", "No picture was sent: give a file.")
-            with READING:
-                pixels = read_image(image)
-                return self._detector.to_dict(pixels, self._detector.detect(pixels))
+            return self._detector.to_dict(*read_faces(self._detector, image))
         except ImageError as error:
             raise _api_error(error) from None
 

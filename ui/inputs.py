@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
-from emotion_model import ImageError
+from emotion_model import EmotionDetector, Face, ImageError, read_image
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
 # At once, at every door: endpoints that are called in one step do not wait in Gradio's queue, and a picture of the
 # largest size takes some hundred megabytes while it is read.
 READING = threading.BoundedSemaphore(2)
+
+
+def read_faces(detector: EmotionDetector, path: str | Path) -> tuple[np.ndarray, list[Face]]:
+    """A picture, uint8 RGB `(height, width, 3)`, and its faces; waits where others are being read.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    with READING:
+        image = read_image(path)
+        return image, detector.detect(image)
 
 
 def photo_input(**options: Any) -> gr.Image:

@@ -13,7 +13,7 @@ from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
 from emotion_model.drawing.sharing import share_picture
 from emotion_model.network.config import short_name
 from ui import cards, examples
-from ui.inputs import READING, for_visitors, on_photo, photo_input
+from ui.inputs import READING, for_visitors, on_photo, photo_input, read_faces
 from ui.pictures import picture_url
 
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
@@ -66,9 +66,7 @@ def shared(detector: EmotionDetector, path: str | None, hide_faces: bool) -> str
     if path is None:
         return ""
     try:
-        with READING:
-            image = read_image(path)
-            faces = detector.detect(image)
+        image, faces = read_faces(detector, path)
     except ImageError as error:
         gr.Warning(for_visitors(error))
         return ""

@@ -17,16 +17,11 @@ def sweep(folder: Path, keep_seconds: float) -> None:
     """Delete the files below a folder that have lain there for so long, and folders that are empty for as long."""
     over = time.time() - keep_seconds
     for place, folders, files in os.walk(folder, topdown=False):
-        for name in files:
-            path = Path(place, name)
-            with suppress(OSError):  # another hand may have been quicker
-                if path.lstat().st_ctime < over:
-                    path.unlink()
-        for name in folders:
-            path = Path(place, name)
-            with suppress(OSError):  # not empty
-                if path.lstat().st_ctime < over:
-                    path.rmdir()
+        for remove, names in ((Path.unlink, files), (Path.rmdir, folders)):
+            for path in (Path(place, name) for name in names):
+                with suppress(OSError):  # another hand was quicker, or the folder is not empty
+                    if path.lstat().st_ctime < over:
+                        remove(path)
 
 
 class Sweeper(threading.Thread):

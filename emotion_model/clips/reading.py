@@ -252,7 +252,7 @@ class VideoReader:
             waiting: list[av.Packet] = []  # since the last key frame before the start
             index = skipped = 0
             started = start <= 0
-            early: tuple[int, av.VideoFrame] | None = None  # the last frame before the start, until it is known ...
+            early: tuple[int, av.VideoFrame] | None = None  # the last frame before the start
             for packet in packets(container, stream):
                 time = None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
                 if not started and time is not None and packet.size:
@@ -269,8 +269,7 @@ class VideoReader:
                         self._check_frame(frame.width, frame.height)
                         time, duration = times.time(frame), seconds(frame, frame.duration)
                         if early and time >= start:
-                            if time - start > LONG_FRAME:  # ... whether it is still shown then
-                                yield self._frame(early[0], start, min(time, end or math.inf) - start, early[1])
+                            yield from self._still_shown(early, start, time, end)
                             early = None
                         if end is not None and time >= end:
                             return
@@ -288,8 +287,16 @@ class VideoReader:
                 waiting = []
         if math.isfinite(times.last):
             self.ended = times.last + (duration or 1 / self.rate)
-            if early and self.ended - start > LONG_FRAME:
-                yield self._frame(early[0], start, min(self.ended, end or math.inf) - start, early[1])
+            if early:
+                yield from self._still_shown(early, start, self.ended, end)
+
+    def _still_shown(
+        self, early: tuple[int, av.VideoFrame], start: float, until: float, end: float | None
+    ) -> Iterator[VideoFrame]:
+        """The frame before the start, from there on, if the next one or the clip's end comes late."""
+        if until - start > LONG_FRAME:
+            index, frame = early
+            yield self._frame(index, start, min(until, math.inf if end is None else end) - start, frame)
 
     def _frame(self, index: int, time: float, duration: float, frame: av.VideoFrame) -> VideoFrame:
         return VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns)

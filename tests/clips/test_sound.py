@@ -14,7 +14,7 @@ CHUNK = 1152  # samples in a frame of MPEG audio
 
 
 def write(path, seconds, codec, layout, heard):
-    """Grey pictures at 10 frames a second, and a tone at these times alone: in between the file has no sound at all."""
+    """Grey pictures at 25 frames a second, and a tone at these times alone: in between the file has no sound at all."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg2video", rate=25)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"

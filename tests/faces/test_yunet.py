@@ -1,8 +1,5 @@
 """YuNet: on OpenVINO and on OpenCV the same faces, and the same ones however often it has looked."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,8 +8,7 @@ from emotion_model import DetectorError
 from emotion_model.faces import yunet as yunet_module
 from emotion_model.faces.detection import OVERLAP, SCORE_THRESHOLD, find_yunet
 from emotion_model.faces.yunet import STEADY_LOOKS, STEADY_SIZES, OpenCvYuNet, OpenVinoYuNet
-from support.environment import of_users
-from support.paths import ROOT
+from support.environment import run_program
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +64,7 @@ if not child:
     os._exit(0)
 os.waitpid(child, 0)
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=of_users(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ended = run_program(program)
     assert ended.stdout.split("\n")[0] == "{0}", ended.stderr
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from emotion_model import EmotionClassifier, ModelError
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
-from support.environment import of_users
+from support.environment import of_users, run_program
 from support.paths import ROOT
 
 ANSWER = """
@@ -139,15 +139,7 @@ if not child:
     os._exit(0)
 os.waitpid(child, 0)
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=of_users(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ended = run_program(program)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[0] == "same"
     assert "spawn" in ended.stdout + ended.stderr

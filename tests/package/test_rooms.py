@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.environment import of_users
+from support.environment import of_users, run_program
 from support.paths import ROOT
 
 OURS = ("emotion_model", "train", "ui")
@@ -116,9 +116,7 @@ def test_no_module_comes_back_to_itself(graph):
 @pytest.mark.programs
 def test_what_is_not_needed_is_not_loaded(program, unloaded):
     code = f"{program}\nimport sys; print('loaded:', *({unloaded!r} & set(sys.modules)))"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=of_users(), capture_output=True, text=True, check=False
-    )
+    ended = run_program(code)
     assert ended.stdout.splitlines()[-1].strip() == "loaded:", ended.stdout[-300:] + ended.stderr
 
 

@@ -1,9 +1,13 @@
 """What the tests, and the programs that they start, run on."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+
+from support.paths import ROOT
 
 
 def choose() -> None:
@@ -21,6 +25,19 @@ def choose() -> None:
 def of_users(**more: str) -> dict[str, str]:
     """For a program as users start it: with the Keras backend that they have."""
     return {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"} | more
+
+
+def run_program(code: str) -> subprocess.CompletedProcess[str]:
+    """A Python program in a fresh interpreter, as users run it; what it printed and how it ended."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=of_users(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def _load_folders(data_dir: Path, split: str) -> FaceDataset:
 
 def _half_of_test(files: list[Path], split: str) -> list[Path]:
     public = [file for file in files if file.name.startswith(_PUBLIC)] or files[::2]
-    return public if split == "validation" else [file for file in files if file not in set(public)]
+    return public if split == "validation" else sorted(set(files) - set(public))
 
 
 def _decode_all(encoded: Iterable[tuple[str, bytes | None]], count: int) -> np.ndarray:
