@@ -1,10 +1,17 @@
-"""Files that stand under their name only when they are whole."""
+"""Files that stand under their name only when they are whole, JSON, and files that one program has for itself."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: two programs are not kept apart there
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -22,3 +29,36 @@ def whole_file(target: Path) -> Iterator[Path]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader never sees half a file."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON.
+    """
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def lock(file: IO[str] | int) -> bool | None:
+    """Have an open file, or a folder's descriptor, for oneself; False where another program has it.
+
+    The system takes it back from a program that closes it or ends, however it ends. None where nobody can tell: some
+    shared disks cannot lock, and Windows does not know this.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

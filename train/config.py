@@ -220,10 +220,3 @@ def explain(error: Exception, out: Path) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{out}: the disk is full; free some space and run the same line, it goes on from its last checkpoint"
     return str(error)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader never sees half a file."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    partial.replace(path)

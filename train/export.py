@@ -15,8 +15,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from emotion_model.files import write_json
 from emotion_model.network.config import BUNDLED_DIR, ModelError
-from train.config import write_json
 from train.data.fer2013 import DataError
 from train.evaluation.report import make_report
 from train.exporting.model import export

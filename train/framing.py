@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from emotion_model.faces.detection import DetectorError, FaceDetector
-from train.config import write_json
+from emotion_model.files import write_json
 from train.data.fer2013 import DataError, load_split
 from train.data.framing import BORDER, measure
 

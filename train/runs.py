@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -12,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_model.faces.cropping import Framing
+from emotion_model.files import read_json, write_json
 from emotion_model.labels import LABELS, Label
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, ModelConfig
-from train.config import TrainingConfig, write_json
+from train.config import TrainingConfig
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +29,7 @@ def config_of_run(
 ) -> ModelConfig:
     """The config of a finished run's weights, neither calibrated nor measured yet; `more` joins its training record."""
     weights = run_dir / "model.keras"
-    run = {name: json.loads((run_dir / f"{name}.json").read_text()) for name in RECORDS}
+    run = {name: read_json(run_dir / f"{name}.json") for name in RECORDS}
     return ModelConfig(
         labels=labels,
         image_size=run["config"]["architecture"]["image_size"],
@@ -57,7 +57,7 @@ def config_of_run(
 
 def recorded_config(run_dir: Path) -> dict[str, Any]:
     """What a run wrote of its settings; those that did not exist when it began have their defaults."""
-    config, defaults = json.loads((run_dir / "config.json").read_text()), TrainingConfig().to_dict()
+    config, defaults = read_json(run_dir / "config.json"), TrainingConfig().to_dict()
     training = config.get("training", {})
     augmentation = defaults["augmentation"] | training.get("augmentation", {})
     return config | {"training": defaults | training | {"augmentation": augmentation}}
@@ -65,14 +65,14 @@ def recorded_config(run_dir: Path) -> dict[str, Any]:
 
 def origin_of_run(run_dir: Path) -> dict[str, Any]:
     """What a run came from, for a model's training record: the weights it began with, its teachers, what followed."""
-    config = json.loads((run_dir / "config.json").read_text())
+    config = read_json(run_dir / "config.json")
     return {name: config[name] for name in ORIGINS if config.get(name)}
 
 
 def labels_of_run(run_dir: Path) -> tuple[Label, ...]:
     """The classes that a run learned, in its order."""
     known = {label.name: label for label in LABELS}
-    names = json.loads((run_dir / "config.json").read_text())["emotions"]
+    names = read_json(run_dir / "config.json")["emotions"]
     return tuple(known.get(name, Label(name)) for name in names)
 
 
@@ -93,7 +93,7 @@ def write_run(network: keras.Model, run_dir: Path, out: Path, **changes: Any) ->
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for name in RECORDS:
-        values = json.loads((run_dir / f"{name}.json").read_text())
+        values = read_json(run_dir / f"{name}.json")
         new = changes.get(name)
         write_json(partial / f"{name}.json", values | new if isinstance(new, dict) else new or values)
     network.save(partial / "model.keras")

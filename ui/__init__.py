@@ -1,1 +1,1 @@
-"""Look and feel of the page: theme, style sheet and the HTML of results."""
+"""The page: its tabs, its looks, what they do for visitors, and the API behind it."""

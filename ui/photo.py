@@ -34,14 +34,8 @@ def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
         with READING:
             image = read_image(path)
     except ImageError as error:
-        yield (
-            None,
-            None,
-            cards.problem(for_visitors(error)),
-            "",
-            None,
-            gr.update(visible=False),
-        )  # an empty frame, not a broken picture
+        # An empty frame, not a broken picture.
+        yield None, None, cards.problem(for_visitors(error)), "", None, gr.update(visible=False)
         return
     height, width = image.shape[:2]
     if height * width > LARGE:

@@ -12,24 +12,18 @@ removed when the folder is opened again, and their files are read anew.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
 from pathlib import Path
 from typing import IO, Any
 
-try:
-    import fcntl
-except ImportError:  # Windows: two programs on one folder are not kept apart there
-    fcntl = None  # type: ignore[assignment]
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emotion_model.archives.reading import Result
 from emotion_model.archives.tables import FILES, faces_schema, files_table, people_schema
-from emotion_model.files import whole_file
+from emotion_model.files import lock, read_json, whole_file, write_json
 
 COMMIT_ROWS = 250_000  # of faces in a part
 COMMIT_SECONDS = 20.0  # after which what is done is written, however little
@@ -82,10 +76,9 @@ class ArchiveFolder:
     def _agree(self) -> None:
         file = self.path / RECORD_NAME
         if not file.exists():
-            with whole_file(file) as partial:
-                partial.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
+            write_json(file, self.record)
             return
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = read_json(file)
         for name, value in self.record.items():
             if before.get(name) != value:
                 raise FolderError(
@@ -209,16 +202,12 @@ def _number(file: Path) -> int | None:
 
 
 def _locked(folder: Path) -> IO[str]:
-    """A lock that the system takes back from a program that ends, however it ends."""
     file = (folder / ".lock").open("a+", encoding="utf-8")
-    try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    if lock(file) is False:
         file.seek(0)
         holder = file.read().strip() or "another program"
         file.close()
-        raise FolderError(f"{folder} is in use by {holder}: wait for it, or choose another folder.") from error
+        raise FolderError(f"{folder} is in use by {holder}: wait for it, or choose another folder.")
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}")
     file.flush()

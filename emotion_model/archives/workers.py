@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from emotion_model.files import lock
+
 ANSWER_SECONDS = 10.0  # within which a cluster has to answer
 SIGN_SECONDS = 0.5  # between two signs of life; more of them would only cost time
 
@@ -94,15 +96,11 @@ def take_core() -> IO[str] | None:
     """
     if sys.platform != "linux":
         return None
-    import fcntl
-
     folder = Path(tempfile.gettempdir()) / f"emotion-archive-cores-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     for core in sorted(os.sched_getaffinity(0)):
         file = (folder / str(core)).open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not lock(file):
             file.close()
             continue
         for thread in Path("/proc/self/task").iterdir():  # jobs run in one that is there already

@@ -1,6 +1,6 @@
 """A clip as a stream: decode, find and follow faces, classify many frames at once, draw and encode, all side by side.
 
-One thread decodes ahead, the caller's thread finds and classifies faces, and another one draws and encodes behind. That
+One thread decodes ahead, one finds faces, the caller's classifies them, and another one draws and encodes behind. That
 last one reads the clip a second time, so that no pictures have to wait for the results between which they lie; what
 passes between the threads is short queues of numbers. Memory does not depend on the clip's length.
 """
@@ -23,7 +23,7 @@ from emotion_model.clips.annotating import Drawing
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.writing import writing
-from emotion_model.files import whole_file
+from emotion_model.files import whole_file, write_json
 from emotion_model.network.config import short_name
 from emotion_model.pipeline import EmotionDetector
 from emotion_model.timelines.subtitles import subtitles
@@ -186,7 +186,7 @@ class VideoRun:
             (self._outputs.vtt, lambda p: p.write_text(cues("vtt"), encoding="utf-8")),
             (self._outputs.srt, lambda p: p.write_text(cues("srt"), encoding="utf-8")),
             (self._outputs.plot, lambda p: _save_plot(self.summary, p)),
-            (self._outputs.summary, lambda p: _save_json(self.summary.to_dict(), p)),
+            (self._outputs.summary, lambda p: write_json(p, self.summary.to_dict())),
             (self._outputs.page, self._save_page),
         ):
             _write(path, write)
@@ -226,12 +226,6 @@ def _save_plot(summary: ClipSummary, path: Path | BytesIO) -> None:
     from emotion_model.drawing.plot import save_timeline  # matplotlib takes a while to import
 
     save_timeline(summary, path)
-
-
-def _save_json(values: Any, path: Path) -> None:
-    import json
-
-    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _save_zip(paths: list[Path], target: Path) -> None:

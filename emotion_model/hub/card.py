@@ -25,7 +25,6 @@ def model_card(
     config: ModelConfig,
     repo_id: str = "USER/emotion-cnn",
     figures: Mapping[str, str] | None = None,
-    template: Path = TEMPLATE,
 ) -> str:
     """The text of the card for a model, with the metadata that the Hub reads.
 
@@ -33,7 +32,6 @@ def model_card(
         config: the model's; a model that was trained on FER2013 or fine-tuned on other pictures.
         repo_id: where it is published; its examples name it.
         figures: name of each file in the folder `figures` without `.png` -> what it shows.
-        template: Jinja text.
 
     Raises:
         ModelError: the config lacks the metrics or the training record that a card must show.
@@ -44,12 +42,12 @@ def model_card(
     metrics = config.scores
     if not metrics or not config.training:
         raise ModelError("config.json has no metrics: make it with `python -m train.export` or `train.finetune`.")
-    if not template.is_file():
-        raise ModelError(f"{template}: missing; publish from a checkout of the project.")
+    if not TEMPLATE.is_file():
+        raise ModelError(f"{TEMPLATE}: missing; publish from a checkout of the project.")
     split = "test" if "test" in metrics else list(metrics)[-1]
     card = ModelCard.from_template(
         _metadata(metrics, repo_id, own=bool(report)),
-        template_path=str(template),
+        template_path=str(TEMPLATE),
         repo_id=repo_id,
         config=config,
         onnx_file=f"{Path(config.weights['file']).stem}.onnx",

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from emotion_model.files import read_json, write_json
 from emotion_model.hub.card import CARD_FILE, FIGURES_RECORD, model_card
 from emotion_model.hub.conversion import (
     CODE_DIR,
@@ -65,8 +66,8 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
     module = torch_module(classifier)
     config = write_onnx(classifier, out, module)
     drawn = {FIGURES_KEY: [path.name for path in found]}
-    _write_json(out / CONFIG_FILE, json.loads(config.to_json()) | drawn | _transformers_keys(config))
-    _write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))
+    write_json(out / CONFIG_FILE, json.loads(config.to_json()) | drawn | _transformers_keys(config))
+    write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))
     (out / CARD_FILE).write_text(card, encoding="utf-8")
     _save_torch(module, out / TORCH_FILE)
     for path in CODE_DIR.glob("*.py"):
@@ -117,7 +118,7 @@ def _figures(folder: Path, config: ModelConfig) -> tuple[list[Path], list[str]]:
     if not found:
         return [], [f"no figures in {folder}: {mend}"]
     record = folder / FIGURES_RECORD
-    about = json.loads(record.read_text(encoding="utf-8")).get("weights_sha256") if record.is_file() else None
+    about = read_json(record).get("weights_sha256") if record.is_file() else None
     if about is None or about != config.weights.get("sha256"):
         return [], [f"the figures in {folder} are not about these weights: {mend}"]
     return found, []
@@ -129,10 +130,6 @@ def _description(path: Path) -> str:
     with Image.open(path) as picture:
         text = picture.info.get("Description", path.stem)
     return " ".join(text.split()).replace("[", "(").replace("]", ")")
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _check(classifier: EmotionClassifier, module: Any, onnx_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from emotion_model.download import HubError
@@ -21,8 +20,7 @@ def push(
     tag: str | None = None,
     figures: Path | None = None,
     dry_run: bool = False,
-    say: Callable[[str], None] = print,
-) -> str | None:
+) -> None:
     """Publish a model: one commit and a version tag.
 
     Args:
@@ -32,10 +30,6 @@ def push(
         tag: name of the version; by default the next of v1, v2, ... where anything changed.
         figures: folder of figures; by default `figures` beside the model.
         dry_run: list what would go, and ask nobody.
-        say: is given the lines for people to read.
-
-    Returns:
-        The tag of the published version; None for a dry run.
 
     Raises:
         HubError: the Hub refuses, or cannot be reached.
@@ -51,16 +45,16 @@ def push(
     with tempfile.TemporaryDirectory(prefix="emotion-model-") as name:
         folder = Path(name)
         for note in prepare(model, folder, repo_id, figures):
-            say(f"note: {note}")
+            print(f"note: {note}")
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-        list_files(files, say)
+        list_files(files)
         if dry_run:
-            say(f"nothing was sent; without --dry-run this goes to {repo_id}")
-            return None
-        return asked(repo_id, lambda: _push(repo_id, files, private, tag, say))
+            print(f"nothing was sent; without --dry-run this goes to {repo_id}")
+        else:
+            asked(repo_id, lambda: _push(repo_id, files, private, tag))
 
 
-def _push(repo_id: str, files: dict[str, Path], private: bool, tag: str | None, say: Callable[[str], None]) -> str:
+def _push(repo_id: str, files: dict[str, Path], private: bool, tag: str | None) -> None:
     from huggingface_hub import HfApi
 
     api = HfApi()
@@ -69,18 +63,16 @@ def _push(repo_id: str, files: dict[str, Path], private: bool, tag: str | None, 
     before = api.repo_info(repo_id).sha
     if tag in tags and tags[tag] != before:
         raise HubError(f"{repo_id}: the tag {tag} stands for an older version, and people rely on it: choose another.")
-    commit = commit_files(api, repo_id, "model", files, MADE_BY_PUSH, "Publish the model", say)
-    say(f"{api.endpoint}/{repo_id}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed"))
+    commit = commit_files(api, repo_id, "model", files, MADE_BY_PUSH, "Publish the model")
+    print(f"{api.endpoint}/{repo_id}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed"))
     known = [name for name, target in tags.items() if target == commit]
     if tag in tags and tags[tag] != commit:
         raise HubError(f"{repo_id}: published, but the tag {tag} stands for the version before: give this one another.")
     if tag in known or (tag is None and known):
-        tag = tag or known[-1]
-        say(f"version {tag}, as before")
-        return tag
+        print(f"version {tag or known[-1]}, as before")
+        return
     if tag is None:
         numbers = [int(name[1:]) for name in tags if re.fullmatch(r"v\d+", name)]
         tag = f"v{max(numbers, default=0) + 1}"
     api.create_tag(repo_id, tag=tag, revision=commit)
-    say(f"version {tag}")
-    return tag
+    print(f"version {tag}")

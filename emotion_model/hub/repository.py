@@ -28,18 +28,17 @@ def commit_files(
     files: dict[str, Path],
     ours: tuple[str, ...],
     message: str,
-    say: Callable[[str], None],
 ) -> str:
     """One commit that makes the repository hold these files; those matching `ours` besides are removed.
 
-    A pattern without a folder stands for files that lie in none. What is removed is told to `say`.
+    A pattern without a folder stands for files that lie in none. What is removed is told.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     there = api.list_repo_files(repo_id, repo_type=kind)
     stale = [path for path in there if path not in files and any(_matches(path, pattern) for pattern in ours)]
     for path in stale:
-        say(f"{'removed':>12}  {path}")
+        print(f"{'removed':>12}  {path}")
     operations = [
         *(CommitOperationAdd(path, str(source)) for path, source in files.items()),
         *(CommitOperationDelete(path) for path in stale),
@@ -98,8 +97,8 @@ def asked(repo_id: str, ask: Callable[[], Any]) -> Any:
         raise HubError(f"{repo_id}: {' '.join(str(error).split())}") from error
 
 
-def list_files(files: dict[str, Path], say: Callable[[str], None]) -> None:
+def list_files(files: dict[str, Path]) -> None:
     """Tell the files that go, and their sizes."""
     for path, source in files.items():
-        say(f"{source.stat().st_size:>12,}  {path}")
-    say(f"{sum(source.stat().st_size for source in files.values()):>12,}  bytes in {len(files)} files")
+        print(f"{source.stat().st_size:>12,}  {path}")
+    print(f"{sum(source.stat().st_size for source in files.values()):>12,}  bytes in {len(files)} files")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, ModelConfig
 ROOT = Path(__file__).parents[2]
 
 # What a Space needs of a checkout, and what its README leads to; the rest makes, tests and measures.
-SPACE_PARTS = ("app.py", "emotion_model", "ui", "docs", "requirements.txt", "packages.txt", "README.md", "LICENSE")
+SPACE_PARTS = ("app.py", "emotion_model", "ui", "docs", "requirements.txt", "README.md", "LICENSE")
 SPACE_VARIABLES = ("EMOTION_MODEL_REPO", "EMOTION_MODEL_REVISION")
 
 
@@ -25,9 +25,7 @@ def deploy(
     revision: str | None = None,
     private: bool = False,
     dry_run: bool = False,
-    root: Path = ROOT,
-    say: Callable[[str], None] = print,
-) -> str | None:
+) -> None:
     """Create or update the Space that serves the page.
 
     Args:
@@ -36,16 +34,11 @@ def deploy(
         revision: branch, tag or commit of the model; by default the newest. The Space is pinned to its commit.
         private: make a new Space private.
         dry_run: list what would go; only the model's repository is looked at.
-        root: a checkout of the project.
-        say: is given the lines for people to read.
-
-    Returns:
-        The Space's address; None for a dry run.
 
     Raises:
         HubError: the Hub refuses, or cannot be reached; or this is no checkout.
     """
-    _require_deployable(repo_id, model, revision, root)
+    _require_deployable(repo_id, model, revision)
     if not dry_run:
         check_token()
     variables, preload, hidden = {}, [], False
@@ -54,35 +47,33 @@ def deploy(
         commit, preload, hidden = asked(model, lambda: _look_up(model, revision))
         variables = dict(zip(SPACE_VARIABLES, (model, commit), strict=True))
     with tempfile.TemporaryDirectory(prefix="emotion-space-") as name:
-        files = _space_files(root)
+        files = _space_files()
         readme = Path(name) / CARD_FILE
-        text = (root / CARD_FILE).read_text(encoding="utf-8")
+        text = (ROOT / CARD_FILE).read_text(encoding="utf-8")
         readme.write_text(
             space_readme(text, repo_id, model, variables.get(SPACE_VARIABLES[1]), preload), encoding="utf-8"
         )
         files[CARD_FILE] = readme
-        list_files(files, say)
+        list_files(files)
         for key, value in variables.items():
-            say(f"variable {key}={value}")
+            print(f"variable {key}={value}")
         if hidden:
-            say(f"note: {model} is private: give the Space a secret HF_TOKEN that may read it.")
+            print(f"note: {model} is private: give the Space a secret HF_TOKEN that may read it.")
         if dry_run:
-            say(f"nothing was sent; without --dry-run this goes to the Space {repo_id}")
-            return None
-        return asked(repo_id, lambda: _deploy(repo_id, files, variables, private, say))
+            print(f"nothing was sent; without --dry-run this goes to the Space {repo_id}")
+        else:
+            asked(repo_id, lambda: _deploy(repo_id, files, variables, private))
 
 
-def _require_deployable(repo_id: str, model: str | None, revision: str | None, root: Path) -> None:
+def _require_deployable(repo_id: str, model: str | None, revision: str | None) -> None:
     check_name(repo_id)
     if revision and not model:
         raise HubError("--revision is that of a model: give --model too.")
-    if not (root / "app.py").is_file():
-        raise HubError(f"{root} holds no app.py: deploy from a checkout of the project.")
+    if not (ROOT / "app.py").is_file():
+        raise HubError(f"{ROOT} holds no app.py: deploy from a checkout of the project.")
 
 
-def _deploy(
-    repo_id: str, files: dict[str, Path], variables: dict[str, str], private: bool, say: Callable[[str], None]
-) -> str:
+def _deploy(repo_id: str, files: dict[str, Path], variables: dict[str, str], private: bool) -> None:
     from huggingface_hub import HfApi
 
     api = HfApi()
@@ -95,10 +86,10 @@ def _deploy(
             api.delete_space_variable(repo_id, key)
     before = api.repo_info(repo_id, repo_type="space").sha
     folders = tuple(f"{part}/*" for part in SPACE_PARTS if "." not in part)
-    commit = commit_files(api, repo_id, "space", files, folders, "Deploy the page", say)
-    url = f"{api.endpoint}/spaces/{repo_id}"
-    say(f"{url}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed"))
-    return url
+    commit = commit_files(api, repo_id, "space", files, folders, "Deploy the page")
+    print(
+        f"{api.endpoint}/spaces/{repo_id}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed")
+    )
 
 
 def space_readme(
@@ -144,12 +135,12 @@ def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
     return info.sha, [CONFIG_FILE, config.weights["file"], *others], bool(info.private)
 
 
-def _space_files(root: Path) -> dict[str, Path]:
+def _space_files() -> dict[str, Path]:
     files = {}
     for part in SPACE_PARTS:
-        path = root / part
+        path = ROOT / part
         for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            inner = one.relative_to(root)
+            inner = one.relative_to(ROOT)
             hidden = any(name == "__pycache__" or name.startswith(".") for name in inner.parts)
             if one.is_file() and not hidden:
                 files[inner.as_posix()] = one

@@ -55,14 +55,14 @@ class TrackingConfig:
 class EmotionSmoother:
     """The emotions of one face over time, made steady: what is shown, and the label, which is its leader.
 
-    Two exponential running means, with time constants in seconds, so that the frame rate, also an irregular one, does
-    not matter. The slow one is shown. The quick one watches for real changes: its lead over the label, squared, is
-    summed up over time, and only when the sum is large enough does the label change (a one-sided cumulative sum: Page,
-    "Continuous inspection schemes", 1954); then the slow mean begins anew from the quick one. So a short or small lead
-    is forgotten, and a large and lasting one shows at once. A mean that has just begun is the plain mean of what it has
-    seen. Where the leader of the slow mean changes gradually, the label goes with it; a lead below `TIE` is none, and
-    is shown as the label's. Whenever the label has changed, it takes a larger lead for some seconds, so that a face
-    between two emotions does not flicker.
+    Two exponential running means, with time constants in seconds, so that the frame rate, also an irregular one,
+    does not matter. The slow one is shown. The quick one watches for real changes: its lead over the label,
+    squared, is summed up over time, and only when the sum is large enough does the label change (a one-sided
+    cumulative sum: Page, "Continuous inspection schemes", 1954); then the slow mean begins anew from the quick one.
+    So a short or small lead is forgotten, and a large and lasting one shows at once. A mean that has just begun is
+    the plain mean of what it has seen. Where the leader of the slow mean changes gradually, the label goes with it;
+    a lead below `HAIR` is none, and is shown as the label's. Whenever the label has changed, it takes a larger lead
+    for some seconds, so that a face between two emotions does not flicker.
     """
 
     def __init__(self) -> None:

@@ -78,7 +78,7 @@ def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path
         full = run(*command, python=warm.python())
         assert full.returncode == 2
         assert "the disk is full; free some space and run the same line" in full.stderr
-        assert not list(disk.rglob("partial*.keras"))
+        assert not list(disk.rglob(".partial*"))
         (disk / "other").unlink()
         subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
         assert run(*command, python=warm.python()).returncode == 0

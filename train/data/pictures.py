@@ -18,6 +18,7 @@ import numpy as np
 from emotion_model.faces.cropping import Framing, crop_face, network_input
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import ImageError, read_image, to_grey
+from emotion_model.files import whole_file
 from emotion_model.network.config import ModelConfig
 from train.data.fer2013 import DataError, FaceDataset
 
@@ -191,15 +192,13 @@ def digest(pictures: Iterable[Picture]) -> str:
 
 def write_list(path: Path, pictures: Iterable[Picture]) -> None:
     """Write a CSV with a line per picture: `file,class,status,note`."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "class", "status", "note"))
         for one in pictures:
             writer.writerow(
                 (one.file, one.emotion, "unusable" if one.crop is None else one.split or "usable", one.note)
             )
-    partial.replace(path)
 
 
 def summary(pictures: Sequence[Picture], list_path: Path) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
+from emotion_model.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,10 +87,9 @@ def new_figure(path: Path, height: float, description: str, width: float = WIDTH
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        partial = path.with_name(f"partial-{path.name}")
-        figure.savefig(partial, dpi=DPI)
+        drawn = BytesIO()
+        figure.savefig(drawn, dpi=DPI)
     said = PngInfo()
     said.add_text("Description", description)
-    with Image.open(partial) as picture:  # a few dozen colours say the same in a third of the bytes
+    with whole_file(path) as partial, Image.open(drawn) as picture:  # a few dozen colours say the same in fewer bytes
         picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(partial, "PNG", optimize=True, pnginfo=said)
-    partial.replace(path)

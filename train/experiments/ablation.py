@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from emotion_model.files import read_json
 from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
 from train.data.fer2013 import load_split
@@ -59,7 +59,7 @@ def ablate(
         if status:
             print(f"    failed with status {status}: {last_line(folder / 'log.txt')}", flush=True)
         else:
-            metrics = json.loads((folder / "metrics.json").read_text())
+            metrics = read_json(folder / "metrics.json")
             score = metrics["validation"]
             print(
                 f"    validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f}, "

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
-from train.config import PRESETS, write_json
+from emotion_model.files import read_json, whole_file, write_json
+from train.config import PRESETS
 from train.data.fer2013 import FaceDataset
 from train.evaluation.robustness import robustness_curves
 from train.evaluation.scores import class_order
@@ -49,14 +49,14 @@ def collect(plan: Plan, out: Path, timed: bool = False, faces: FaceDataset | Non
         row["failed"] = sum((f / "log.txt").exists() for f in folders) - len(complete)
         row["epochs"] = settings.get("epochs", PRESETS[plan.preset].training.epochs)
         if complete:
-            metrics = [json.loads((f / "metrics.json").read_text()) for f in complete]
+            metrics = [read_json(f / "metrics.json") for f in complete]
             row |= _scores([m["validation"] for m in metrics])
             if faces is not None:
                 row |= _mean_and_spread("damaged", [damaged_accuracy(f, faces) for f in complete])
             row["parameters"], row["multiply_adds"] = metrics[0]["parameters"], metrics[0]["multiply_adds"]
             row["minutes"] = round(statistics.mean(m["minutes"] for m in metrics), 1)
             row["epochs"] = metrics[0]["epochs"]
-            row["train_faces"] = json.loads((complete[0] / "config.json").read_text())["data"]["train"]
+            row["train_faces"] = read_json(complete[0] / "config.json")["data"]["train"]
             row["ms_per_face"] = _milliseconds(complete[0] / "model.keras") if timed else ""
         rows.append(row)
     base = rows[0]["accuracy"]
@@ -91,7 +91,7 @@ def damaged_accuracy(folder: Path, faces: FaceDataset) -> float:
     """Mean accuracy of a run under every damage, mild and severe; measured once and kept in its `robustness.json`."""
     kept = folder / "robustness.json"
     if kept.exists():
-        found = json.loads(kept.read_text())
+        found = read_json(kept)
     else:
         classifier = load_model(folder)
         labels = class_order(faces, classifier.emotions)[faces.labels]
@@ -122,13 +122,10 @@ def _text(changes: dict[str, Any]) -> str:
 
 def write_table(rows: list[dict[str, Any]], out: Path) -> None:
     """Write the rows as `results.csv`, and draw them as `results.png`."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    partial = out / "results.csv.partial"
-    partial.write_text(text.getvalue(), encoding="utf-8")
-    partial.replace(out / "results.csv")
+    with whole_file(out / "results.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     draw(rows, out / "results.png")
 
 
@@ -159,6 +156,5 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes.tick_params(length=0)
         axes.set_xlabel(DRAWN[column])
     figure.supxlabel("validation, mean over the seeds; bar: their standard deviation", fontsize="small")
-    partial = path.with_name(f"partial-{path.name}")
-    figure.savefig(partial, dpi=130)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=130)

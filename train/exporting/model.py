@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emotion_model.faces.cropping import Framing
+from emotion_model.files import read_json
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, ModelConfig
 from train.data.fer2013 import FaceDataset, load_split, without_images_of
@@ -53,7 +53,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         )
     validation = load_split(data_dir, "validation")
     labels = _labels(validation, run_dir)
-    framing = {name: Framing(**m["framing"]) for name, m in json.loads(FRAMING_RESULT.read_text()).items()}
+    framing = {name: Framing(**m["framing"]) for name, m in read_json(FRAMING_RESULT).items()}
     splits = ("validation", "test") if measure_test else ("validation",)
     # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
@@ -13,11 +12,12 @@ import keras
 import numpy as np
 
 from emotion_model.faces.detection import FaceDetector
+from emotion_model.files import read_json, write_json
 from emotion_model.labels import Label
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE
-from train.config import Preset, write_json
+from train.config import Preset
 from train.data.fer2013 import FaceDataset
 from train.data.pictures import class_folders, dataset, digest, read_pictures, summary, with_splits, write_list
 from train.evaluation.report import make_report
@@ -79,7 +79,7 @@ def finetune(
         "pictures": digest(pictures),
         "rehearsal": fer2013 is not None,
     }
-    if (out / SETTINGS_FILE).exists() and json.loads((out / SETTINGS_FILE).read_text()) != record:
+    if (out / SETTINGS_FILE).exists() and read_json(out / SETTINGS_FILE) != record:
         raise ValueError(f"{out} holds a run with other pictures or settings: choose another --out or remove it")
     write_list(out / PICTURES_FILE, pictures)
     own = {split: dataset(pictures, split, emotions) for split in SPLITS}
@@ -145,7 +145,7 @@ def _prepare(out: Path, folder: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in out.iterdir()}
-        begun = {PICTURES_FILE, f"{PICTURES_FILE}.partial", f"{SETTINGS_FILE}.partial"}  # by a run that broke off
+        begun = {name for name in there if name == PICTURES_FILE or name.startswith(".partial-")}  # a run broke off
         if there - begun and SETTINGS_FILE not in there:
             raise ValueError(
                 f"{out} holds other files ({', '.join(sorted(there)[:3])}): choose a new or an empty --out"
@@ -188,7 +188,7 @@ def _train(
             fit(preset, train, own["validation"], runs / name, left_out, start=start, draw=draw)
             done.append(runs / name)
             start = Start.of(runs / name, preset)
-    best = [best_epoch(json.loads((run / "history.json").read_text())) for run in done]
+    best = [best_epoch(read_json(run / "history.json")) for run in done]
     return done[best.index(best_epoch(best))]
 
 

@@ -7,32 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows: two programs on one folder are not kept apart there
-    fcntl = None  # type: ignore[assignment]
+from emotion_model.files import lock
 
 
 @contextmanager
 def alone_in(run_dir: Path) -> Iterator[None]:
-    """Have a folder for oneself; the system takes it back from a program that ends, however it ends.
+    """Have a folder for oneself.
 
     Raises:
         ValueError: another program trains there.
     """
-    if fcntl is None:
+    if os.name == "nt":  # where folders cannot be opened
         yield
         return
     folder = os.open(run_dir, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"{run_dir} is being trained by another program: wait for it, or choose another --out"
-            ) from error
-        except OSError:  # some shared disks cannot
-            pass
+        if lock(folder) is False:
+            raise ValueError(f"{run_dir} is being trained by another program: wait for it, or choose another --out")
         yield
     finally:
         os.close(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from train.config import write_json
+from emotion_model.files import read_json, write_json
 from train.fitting.networks import Networks
 
 CHECKPOINT = "checkpoint"  # the folder; beside it stands, for moments, a new or an old one
@@ -65,7 +64,7 @@ def resume(folder: Path, networks: Networks, callbacks: Sequence[keras.callbacks
     current = next((one for ending in ("", ".old") if (one := folder / f"{CHECKPOINT}{ending}").exists()), None)
     if current is None:
         return None
-    state = json.loads((current / "state.json").read_text())
+    state = read_json(current / "state.json")
     networks.model.set_weights(_arrays(current / "model.npz"))
     optimizer = networks.learner.optimizer
     optimizer.build(networks.learner.trainable_variables)

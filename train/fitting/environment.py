@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 import sys
@@ -13,8 +12,8 @@ import cv2
 import keras
 import numpy as np
 
+from emotion_model.files import read_json, write_json
 from emotion_model.runtime import usable_cores
-from train.config import write_json
 from train.fitting.fast import device_name
 
 
@@ -52,7 +51,7 @@ def record_environment(path: Path, precision: str) -> None:
     if not path.exists():
         write_json(path, now)
         return
-    record = json.loads(path.read_text())
+    record = read_json(path)
     resumed = record.pop("resumed", [])
     if now != (resumed or [record])[-1]:
         resumed.append(now)

@@ -120,7 +120,7 @@ def _layers_for_torch() -> dict[type[keras.layers.Layer], type[keras.layers.Laye
             return inputs * (kept.to(inputs.dtype) / (1 - self.rate))
 
     class FusedConv2D(keras.layers.Conv2D):
-        """Adds its bias while it convolves: by itself Keras goes over the maps once more for it, and for its gradient."""
+        """Adds its bias while it convolves; Keras goes over the maps once more for it, and for its gradient."""
 
         def call(self, inputs: Any) -> Any:
             if self.padding != "same" or self.data_format != "channels_last" or not self.use_bias:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from train.config import Preset, differences, write_json
+from emotion_model.files import read_json, write_json
+from train.config import Preset, differences
 from train.data.fer2013 import FaceDataset
 from train.fitting.alone import alone_in
 from train.fitting.environment import record_environment
@@ -70,7 +71,7 @@ def fit(
         if (run_dir / "config.json").exists():
             _require_same(run_dir, config)
         _train(Run(preset, train, validation, run_dir, start, draw, teacher), run_dir, config, track)
-    return json.loads((run_dir / "metrics.json").read_text())
+    return read_json(run_dir / "metrics.json")
 
 
 def _train(run: Run, run_dir: Path, config: dict[str, Any], track: bool) -> None:

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 
 from emotion_model.faces.cropping import network_input
+from emotion_model.files import whole_file, write_json
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model, count_multiply_adds
-from train.config import Preset, write_json
+from train.config import Preset
 from train.data.fer2013 import FaceDataset, class_weights, soft_targets
 from train.data.on_device import AugmentedTraining
 from train.data.pictures import resized
@@ -299,12 +300,8 @@ def _save_weights(weights: list[np.ndarray], architecture: ArchitectureConfig, p
     """Save an uncompiled network: no optimizer state, a third of the size."""
     copy = build_model(architecture)
     copy.set_weights(weights)
-    partial = path.with_name(f"partial-{path.name}")
-    try:
+    with whole_file(path) as partial:
         copy.save(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _duration(seconds: float) -> str:

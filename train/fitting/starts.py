@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from emotion_model.files import read_json
 from emotion_model.hub.card import spent
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
@@ -45,7 +45,7 @@ class Start:
         model = load_model(name)
         if not _same_network(model.config.architecture, preset):
             raise ValueError(f"{model.source} is another network: start from a model of the same architecture")
-        measured = json.loads((Path(name) / "metrics.json").read_text()) if is_run(name) else model.config.metrics
+        measured = read_json(Path(name) / "metrics.json") if is_run(name) else model.config.metrics
         accuracy = measured.get("validation", {}).get("accuracy")
         return cls(model.model.get_weights(), _origin(model, accuracy), tuple(model.emotions))
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from emotion_model.faces.cropping import network_input
+from emotion_model.files import read_json, write_json
 from emotion_model.hub.card import CARD_FILE, model_card
 from emotion_model.network.config import ModelConfig
 from emotion_model.network.ensemble import EmotionEnsemble
-from train.config import write_json
 from train.data.fer2013 import load_split
 from train.evaluate import print_progress
 from train.evaluation.report import make_report
@@ -80,7 +79,7 @@ def _history(stages: Stages, stage: Stage, seed: int) -> list[dict[str, float]]:
     """The epochs of a run after those of the run that it began with."""
     before = stages.plan.of(stage.start) if stage.start else None
     earlier = _history(stages, before, before.seeds[0]) if before else []
-    return earlier + json.loads((stages.folder(stage, seed) / "history.json").read_text())
+    return earlier + read_json(stages.folder(stage, seed) / "history.json")
 
 
 def _record(stages: Stages) -> dict[str, Any]:
@@ -88,10 +87,7 @@ def _record(stages: Stages) -> dict[str, Any]:
     runs = []
     for stage in stages.plan.stages:
         for seed in stage.seeds:
-            read = {
-                name: json.loads((stages.folder(stage, seed) / f"{name}.json").read_text())
-                for name in ("metrics", "environment")
-            }
+            read = {name: read_json(stages.folder(stage, seed) / f"{name}.json") for name in ("metrics", "environment")}
             scores = read["metrics"]["validation"]
             runs.append(
                 {

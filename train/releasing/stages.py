@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emotion_model.files import read_json
 from train.__main__ import flags
 from train.experiments.plans import PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, is_complete, last_line
@@ -113,7 +113,7 @@ class Stages:
                 raise KeyboardInterrupt
             if status:
                 raise RunFailedError(f"{folder.name} failed: {last_line(folder / 'log.txt')}")
-            metrics = json.loads((folder / "metrics.json").read_text())
+            metrics = read_json(folder / "metrics.json")
             score = metrics["validation"]
             print(
                 f"{folder.name}: {metrics['epochs']} epochs in {metrics['minutes']} min, validation accuracy "
