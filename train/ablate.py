@@ -18,7 +18,7 @@ from pathlib import Path
 from train.data.fer2013 import DataError
 from train.experiments.ablation import ablate, hardware
 from train.experiments.plans import PlanError, read_plan
-from train.experiments.running import ROOT
+from train.runs import RESULTS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = ablate(plan, options.data, options.out, options.limit, options.robustness)
         if options.keep:
             for suffix in (".csv", ".png"):
-                kept = ROOT / "train" / "results" / f"{plan.name}-{hardware()}{suffix}"
+                kept = RESULTS / f"{plan.name}-{hardware()}{suffix}"
                 kept.write_bytes((options.out / f"results{suffix}").read_bytes())
     except (PlanError, DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -9,20 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from emotion_model.network.config import ModelError
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.data.fer2013 import DataError
-from train.evaluation.scores import evaluate
+from train.evaluation.scores import evaluate, print_progress
 from train.runs import load_model
-
-
-def print_progress(split: str) -> Callable[[str], None]:
-    """A `progress` for `evaluate` that prints to stderr, so that stdout stays what was asked for."""
-    return lambda what: print(f"{split}: {what}", file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

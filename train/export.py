@@ -20,8 +20,7 @@ from emotion_model.network.config import BUNDLED_DIR, ModelError
 from train.data.fer2013 import DataError
 from train.evaluation.report import make_report
 from train.exporting.model import export
-from train.framing import RESULT as FRAMING_RESULT
-from train.runs import RECORDS
+from train.runs import RECORDS, RESULTS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.out is None:
-        records = FRAMING_RESULT.parent / "bundled"
+        records = RESULTS / "bundled"
         records.mkdir(parents=True, exist_ok=True)
         for name in RECORDS:
             shutil.copyfile(options.run / f"{name}.json", records / f"{name}.json")

@@ -19,8 +19,9 @@ from emotion_model.faces.detection import DetectorError, FaceDetector
 from emotion_model.files import write_json
 from train.data.fer2013 import DataError, load_split
 from train.data.framing import BORDER, measure
+from train.runs import RESULTS
 
-RESULT = Path(__file__).parent / "results" / "framing.json"
+RESULT = RESULTS / "framing.json"
 
 
 def main(arguments: list[str] | None = None) -> int:

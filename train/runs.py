@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from train.config import TrainingConfig
 if TYPE_CHECKING:
     import keras
 
+RESULTS = Path(__file__).parent / "results"  # what is told of runs in the repository
 RECORDS = ("config", "environment", "history", "metrics")  # of a run, each a JSON file
 ORIGINS = ("start", "teacher", "blend", "release", "correction")  # in `config`: what the weights came from
 
@@ -111,13 +112,24 @@ def is_run(folder: str | Path) -> bool:
     return (Path(folder) / "environment.json").exists()
 
 
+def is_complete(run_dir: Path) -> bool:
+    """Whether a run has come to its end."""
+    return (run_dir / "metrics.json").exists()
+
+
+def told(metrics: Mapping[str, Any]) -> str:
+    """What a complete run came to, for people; `metrics`: of its `metrics.json`."""
+    score = metrics["validation"]
+    return f"validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f}"
+
+
 def require_finished(run_dir: Path) -> None:
     """Refuse a run that has not come to its end.
 
     Raises:
         ValueError: it has not.
     """
-    if not (run_dir / "metrics.json").exists():
+    if not is_complete(run_dir):
         raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,8 @@ def _only_here(dataset: FaceDataset, data_dir: str | Path, split: str) -> np.nda
 def _brief(labels: np.ndarray, probabilities: np.ndarray, emotions: Sequence[str]) -> dict[str, Any]:
     scores = classification_metrics(labels, probabilities, emotions)
     return {name: scores[name] for name in ("images", "accuracy", "macro_f1", "ece")}
+
+
+def print_progress(split: str) -> Callable[[str], None]:
+    """A `progress` for `evaluate` that prints to stderr, so that stdout stays what was asked for."""
+    return lambda what: print(f"{split}: {what}", file=sys.stderr, flush=True)

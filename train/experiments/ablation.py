@@ -13,9 +13,10 @@ from emotion_model.files import read_json
 from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
 from train.data.fer2013 import load_split
-from train.experiments.plans import Plan, PlanError, command_line, folder_of
-from train.experiments.running import STOPPED, begin, changed_settings, is_complete, last_line
+from train.experiments.plans import Plan, PlanError
+from train.experiments.running import STOPPED, begin, changed_settings, command_of, folder_of, last_line
 from train.experiments.table import collect, write_table
+from train.runs import is_complete, told
 
 DAMAGED_FACES = 500  # of validation, each with 44 damages
 
@@ -52,7 +53,7 @@ def ablate(
         print(
             f"[{number}/{len(jobs)}] {name}, seed {seed}{_time_left(started, done, len(jobs) - number + 1)}", flush=True
         )
-        status = _run(command_line(plan, name, seed, data, folder, limit), folder)
+        status = _run(command_of(plan.preset, plan.runs[name], seed, data, folder, limit), folder)
         if status in STOPPED:
             raise KeyboardInterrupt
         done += 1
@@ -60,12 +61,7 @@ def ablate(
             print(f"    failed with status {status}: {last_line(folder / 'log.txt')}", flush=True)
         else:
             metrics = read_json(folder / "metrics.json")
-            score = metrics["validation"]
-            print(
-                f"    validation accuracy {score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f}, "
-                f"{metrics['minutes']} min",
-                flush=True,
-            )
+            print(f"    {told(metrics)}, {metrics['minutes']} min", flush=True)
         write_table(collect(plan, out), out)
     if robustness:
         print("damaged faces: about a minute a run", flush=True)

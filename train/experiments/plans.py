@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from train.__main__ import command_parser, flags
 from train.config import PRESETS, with_settings
+from train.flags import command_parser, flags
 
 
 class PlanError(ValueError):
@@ -116,13 +115,13 @@ def read_plan(path: Path) -> Plan:
             raise PlanError(f"{path}: [runs.{name}]: seed is no setting of a run, each is made with all of `seeds`")
         try:
             with_settings(PRESETS[preset], settings)
-            _parse(command_line(plan, name, seeds[0], Path(), Path(), None))
+            _parse(settings)
         except (ValueError, TypeError) as error:
             raise PlanError(f"{path}: [runs.{name}]: {error}") from error
     return plan
 
 
-def _parse(command: Sequence[str]) -> None:
+def _parse(settings: Mapping[str, Any]) -> None:
     """Refuse what `python -m train` would not understand.
 
     Raises:
@@ -131,18 +130,6 @@ def _parse(command: Sequence[str]) -> None:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            command_parser().parse_args(command[3:])
+            command_parser().parse_args(flags(settings))
     except SystemExit:
         raise ValueError(said.getvalue().strip().splitlines()[-1].partition("error: ")[2]) from None
-
-
-def command_line(plan: Plan, name: str, seed: int, data: Path, out: Path, limit: int | None) -> list[str]:
-    """The command that makes one run, for anybody to repeat."""
-    command = [sys.executable, "-m", "train", "--preset", plan.preset, "--data", str(data), "--out", str(out)]
-    command += ["--seed", str(seed)] + (["--limit", str(limit)] if limit else [])
-    return command + flags(plan.runs[name])
-
-
-def folder_of(out: Path, name: str, seed: int) -> Path:
-    """The run folder of one experiment with one seed."""
-    return out / f"{name}-seed{seed}"

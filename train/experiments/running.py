@@ -5,14 +5,31 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from train.config import Preset, differences
+from train.flags import flags
 from train.runs import recorded_config
 
 ROOT = Path(__file__).parents[2]
 STOPPED = (130, -signal.SIGINT, -signal.SIGTERM)  # how a run ends that was asked to stop, and has saved itself
+
+
+def folder_of(out: Path, name: str, seed: int) -> Path:
+    """The folder of a run."""
+    return out / f"{name}-seed{seed}"
+
+
+def command_of(
+    preset: str, settings: Mapping[str, Any], seed: int, data: Path, out: Path, limit: int | None
+) -> list[str]:
+    """The command that makes one run, for anybody to repeat."""
+    command = [sys.executable, "-m", "train", "--preset", preset, "--data", str(data), "--out", str(out)]
+    command += ["--seed", str(seed)] + (["--limit", str(limit)] if limit else [])
+    return command + flags(settings)
 
 
 def begin(
@@ -30,11 +47,6 @@ def last_line(log: Path) -> str:
     """The last that a run has printed."""
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "nothing was printed"
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether a run has come to its end."""
-    return (folder / "metrics.json").exists()
 
 
 def changed_settings(folder: Path, preset: Preset) -> list[str]:

@@ -14,8 +14,9 @@ from train.config import PRESETS
 from train.data.fer2013 import FaceDataset
 from train.evaluation.robustness import robustness_curves
 from train.evaluation.scores import class_order
-from train.experiments.plans import Plan, folder_of
-from train.runs import load_model
+from train.experiments.plans import Plan
+from train.experiments.running import folder_of
+from train.runs import is_complete, load_model
 
 COLUMNS = (
     "run", "changes", "seeds", "accuracy", "accuracy_spread", "difference", "macro_f1", "macro_f1_spread", "worst_f1",
@@ -43,7 +44,7 @@ def collect(plan: Plan, out: Path, timed: bool = False, faces: FaceDataset | Non
     rows: list[dict[str, Any]] = []
     for name, settings in plan.runs.items():
         folders = [folder_of(out, name, seed) for seed in plan.seeds]
-        complete = [f for f in folders if (f / "metrics.json").exists()]
+        complete = [f for f in folders if is_complete(f)]
         row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         row |= {"run": name, "changes": _text(plan.changes[name]), "seeds": len(complete)}
         row["failed"] = sum((f / "log.txt").exists() for f in folders) - len(complete)

@@ -13,13 +13,12 @@ from emotion_model.files import read_json
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, ModelConfig
 from train.data.fer2013 import FaceDataset, load_split, without_images_of
-from train.evaluate import print_progress
-from train.evaluation.scores import class_order, evaluate
+from train.evaluation.scores import class_order, evaluate, print_progress
 from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.correction import choose_correction
 from train.exporting.files import move_in, with_onnx
-from train.framing import RESULT as FRAMING_RESULT
 from train.runs import (
+    RESULTS,
     config_of_run,
     is_run,
     labels_of_run,
@@ -53,7 +52,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
         )
     validation = load_split(data_dir, "validation")
     labels = _labels(validation, run_dir)
-    framing = {name: Framing(**m["framing"]) for name, m in read_json(FRAMING_RESULT).items()}
+    framing = {name: Framing(**m["framing"]) for name, m in read_json(RESULTS / "framing.json").items()}
     splits = ("validation", "test") if measure_test else ("validation",)
     # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.
     with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,7 @@ from train.fitting.recipe import callbacks_of, loss_of
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
-from train.runs import best_epoch
+from train.runs import best_epoch, is_complete
 
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work; where `device_augmentation` is on, an epoch
 RECORD_SECONDS = 30  # epochs shorter than this do not write curves, weights and checkpoint each time
@@ -88,7 +88,7 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether the run has come to its end before."""
-        return (self._dir / "metrics.json").exists()
+        return is_complete(self._dir)
 
     @property
     def _step(self) -> int:

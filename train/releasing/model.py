@@ -13,9 +13,8 @@ from emotion_model.hub.card import CARD_FILE, model_card
 from emotion_model.network.config import ModelConfig
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.data.fer2013 import load_split
-from train.evaluate import print_progress
 from train.evaluation.report import make_report
-from train.evaluation.scores import evaluate, single_view_scores
+from train.evaluation.scores import evaluate, print_progress, single_view_scores
 from train.experiments.blending import mean_weights
 from train.exporting.model import export
 from train.releasing.plan import Stage

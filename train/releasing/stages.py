@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emotion_model.files import read_json
-from train.__main__ import flags
 from train.experiments.plans import PlanError
-from train.experiments.running import STOPPED, begin, changed_settings, is_complete, last_line
+from train.experiments.running import STOPPED, begin, changed_settings, command_of, folder_of, last_line
 from train.releasing.plan import ReleasePlan, Stage
+from train.runs import is_complete, told
 
 LOOK_SECONDS = 0.5  # between looks at the runs that train
 
@@ -41,7 +40,7 @@ class Stages:
 
     def folder(self, stage: Stage, seed: int) -> Path:
         """Where a run is, complete or not."""
-        return self.out / f"{stage.name}-seed{seed}"
+        return folder_of(self.out, stage.name, seed)
 
     def folders(self, name: str) -> list[Path]:
         """Those of a stage."""
@@ -82,15 +81,13 @@ class Stages:
 
     def command(self, stage: Stage, seed: int) -> list[str]:
         """The command that makes one run, for anybody to repeat."""
-        command = [sys.executable, "-m", "train", "--preset", stage.preset, "--data", str(self.data.resolve())]
-        command += ["--out", str(self.folder(stage, seed).resolve()), "--seed", str(seed)]
-        if self.plan.faces:
-            command += ["--limit", str(self.plan.faces)]
+        data, folder = self.data.resolve(), self.folder(stage, seed).resolve()
+        command = command_of(stage.preset, stage.settings, seed, data, folder, self.plan.faces)
         if stage.start:
             command += ["--start", str(self.folders(stage.start)[0].resolve())]
         if stage.teachers:
             command += ["--teacher", *(str(path.resolve()) for name in stage.teachers for path in self.folders(name))]
-        return command + flags(stage.settings)
+        return command
 
     def _environment(self) -> dict[str, str]:
         """Runs share the memory of a GPU, and what was compiled for one is not compiled again for the next."""
@@ -114,12 +111,7 @@ class Stages:
             if status:
                 raise RunFailedError(f"{folder.name} failed: {last_line(folder / 'log.txt')}")
             metrics = read_json(folder / "metrics.json")
-            score = metrics["validation"]
-            print(
-                f"{folder.name}: {metrics['epochs']} epochs in {metrics['minutes']} min, validation accuracy "
-                f"{score['accuracy']:.4f}, macro-F1 {score['macro_f1']:.4f}",
-                flush=True,
-            )
+            print(f"{folder.name}: {metrics['epochs']} epochs in {metrics['minutes']} min, {told(metrics)}", flush=True)
 
     @contextmanager
     def _ended(self) -> Iterator[None]:
