@@ -15,9 +15,10 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from emotion_model import EmotionDetector, ImageError, MediaError, VideoConfig, draw_faces, read_image
+from emotion_model import EmotionDetector, ImageError, MediaError, draw_faces, read_image
 from ui.inputs import READING, for_visitors, photo_input
 from ui.refusals import Refusal
+from ui.video.handlers import part
 from ui.video.runs import Analysis, VideoLimits
 from ui.video.words import for_visitors as clip_for_visitors
 
@@ -82,8 +83,7 @@ class Tools:
         if not clip:
             raise Refusal("empty", "No clip was sent: give its address.")
         try:
-            config = VideoConfig(rate or None, start or 0.0, end or None)
-            for step in self.analysis.steps(clip, config, False, f"agent {threading.get_ident()}"):
+            for step in self.analysis.steps(clip, part(rate, start, end), False, f"agent {threading.get_ident()}"):
                 if step.progress:
                     progress((round(100 * step.progress.fraction), 100), desc="of the clip", unit="%")
             return json.dumps(step.summary.to_dict(), ensure_ascii=False)

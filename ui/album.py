@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import gradio as gr
 from emotion_model import EmotionDetector, ImageError
 from emotion_model.labels import UNCLEAR
 from ui import cards, examples
-from ui.inputs import for_visitors, read_faces
+from ui.inputs import Turns, for_visitors, read_faces
 
 MAX_PHOTOS = 200
 SCORES = ("emotion", "confidence", "intensity", "valence", "arousal")
@@ -40,13 +39,18 @@ def build_tab(detector: EmotionDetector) -> None:
         elem_id="album-table",
     )
     file = gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file")
+    turns = Turns()
+
+    def answer(photos: list[str] | None, request: gr.Request) -> Iterator[tuple[str, Any, Any]]:
+        yield from turns.newest(request.session_hash, read_album(detector, photos))
+
     read: dict[str, Any] = {
-        "fn": partial(read_album, detector),
+        "fn": answer,
         "inputs": photos,
         "outputs": [status, table, file],
         "api_visibility": "private",
         "show_progress": "hidden",
-        "trigger_mode": "always_last",
+        "trigger_mode": "multiple",
     }
     gr.on([photos.upload, photos.delete, photos.clear], **read)
     tried = example.click(

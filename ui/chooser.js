@@ -3,7 +3,8 @@
 import {FACING, recall, remember} from './live/remembered.js';
 
 // Gradio asks for a named device where a visitor chose one from its list, and for none where the camera is opened. The
-// Live tab says a frame rate and which camera each time, and stops its own stream: what it asks for stays as it is.
+// Live tab says a frame rate and which camera each time, and stops its own stream: what it asks for stays as it is. While
+// it is out of sight it gives its camera up for this one.
 export function keepChoice(devices) {
   if (!devices || !devices.getUserMedia) return;  // a page without https
   const open = devices.getUserMedia.bind(devices);
@@ -11,6 +12,7 @@ export function keepChoice(devices) {
   devices.getUserMedia = async constraints => {
     const {video} = constraints;
     if (!video || video.frameRate) return open(constraints);
+    document.dispatchEvent(new Event('camera-wanted'));
     const chosen = video.deviceId;
     if (chosen && shown) stop(shown);  // phones open one camera at a time
     shown = chosen ? await open(constraints) : await openLast(devices, open, constraints);

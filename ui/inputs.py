@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +48,54 @@ def photo_input(**options: Any) -> gr.Image:
     return component
 
 
-def on_photo(photo: gr.Image, example: gr.Button, read: Any, read_example: Any, outputs: list[Any], busy: Any) -> None:
+class Turns:
+    """What each visitor of a tab has asked for last: the answers to what they asked before end at their next step."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str | None, object] = {}
+
+    def newest(self, session: str | None, steps: Iterator[Any]) -> Iterator[Any]:
+        """The steps of an answer, as long as the visitor asks for nothing else."""
+        mine = self._newest[session] = object()
+        try:
+            for step in steps:
+                if self._newest.get(session) is not mine:
+                    return
+                yield step
+        finally:
+            if self._newest.get(session) is mine:
+                del self._newest[session]
+
+
+def on_photo(
+    photo: gr.Image,
+    example: gr.Button,
+    read: Callable[[str | None], Iterator[Any]],
+    read_example: Callable[[], Iterator[Any]],
+    outputs: list[Any],
+    busy: Any,
+) -> None:
     """Let a photo, and the example's button, be answered by `outputs`, of which `busy` shows that it takes a while.
 
     Not by `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
     """
+    turns = Turns()
+
+    def answer(path: str | None, request: gr.Request) -> Iterator[Any]:
+        yield from turns.newest(request.session_hash, read(path))
+
+    def answer_example(request: gr.Request) -> Iterator[Any]:
+        yield from turns.newest(request.session_hash, read_example())
+
     common: dict[str, Any] = {
         "outputs": outputs,
-        "trigger_mode": "always_last",
+        "trigger_mode": "multiple",
         "api_visibility": "private",
         "show_progress": "minimal",
         "show_progress_on": [busy],
     }
-    gr.on([photo.input, photo.clear], read, photo, **common)
-    example.click(read_example, None, **common)
+    gr.on([photo.input, photo.clear], answer, photo, **common)
+    example.click(answer_example, None, **common)
 
 
 def for_visitors(error: ImageError) -> str:

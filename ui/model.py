@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -64,11 +64,11 @@ def build_tab(detector: EmotionDetector) -> None:
     if isinstance(classifier, EmotionClassifier):
         gr.HTML(drawings(classifier.folder / FIGURES_DIR))
 
-    def explain(path: str | None) -> tuple[Any, str]:
-        return look(detector, path)
+    def explain(path: str | None) -> Iterator[tuple[Any, str]]:
+        yield look(detector, path)
 
-    def explain_example() -> tuple[Any, str]:
-        return examples.portrait(), look(detector, str(examples.portrait_path()))[1]
+    def explain_example() -> Iterator[tuple[Any, str]]:
+        yield examples.portrait(), look(detector, str(examples.portrait_path()))[1]
 
     on_photo(photo, example, explain, explain_example, [photo, looks], looks)
 

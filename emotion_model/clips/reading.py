@@ -73,7 +73,7 @@ class VideoReader:
             self._open_pictures([Path(one) for one in source], sequence_rate)
         elif Path(source).is_dir():
             folder = Path(source)
-            found = sorted(filter(_is_picture, folder.iterdir()), key=_by_number)
+            found = sorted(filter(_is_picture, folder.iterdir()), key=by_number)
             if not found:
                 raise MediaError("empty", f"{folder}: there are no pictures in this folder.")
             self._open_pictures(found, sequence_rate)
@@ -88,7 +88,7 @@ class VideoReader:
         try:
             self.height, self.width = read_image(paths[0]).shape[:2]
         except ImageError as error:
-            raise MediaError("damaged", f"{paths[0].name}: {error}") from error
+            raise _unusable(paths[0], error) from error
         self._check_frame(self.width, self.height)
 
     def _open_file(self, path: Path) -> None:
@@ -238,7 +238,7 @@ class VideoReader:
             try:
                 picture = read_image(path)
             except ImageError as error:
-                raise MediaError("damaged", f"{path.name}: {error}") from error
+                raise _unusable(path, error) from error
             size = (self.width, self.height)  # of the first, so that none that is kept is larger
             yield VideoFrame(index, time, until - time, fitted(picture, *size), size)
         self.ended = self.duration
@@ -317,7 +317,12 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in _PICTURE_SUFFIXES and not path.name.startswith(".")  # as macOS leaves on sticks
 
 
-def _by_number(path: Path) -> list[tuple[int, str]]:
+def _unusable(path: Path, error: ImageError) -> MediaError:
+    code = "unreadable" if error.code == "unreadable" else "damaged"
+    return MediaError(code, f"{path.name}: {error}")
+
+
+def by_number(path: Path) -> list[tuple[int, str]]:
     """Where a picture of a sequence belongs: `frame10` behind `frame9`."""
     parts = re.split(r"(\d+)", path.name)
     return [(int(part), "") if part.isdecimal() else (0, part.lower()) for part in parts] + [(0, path.name)]

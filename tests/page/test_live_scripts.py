@@ -65,6 +65,21 @@ def test_frames_are_sent_as_fast_as_replies_come(node):
     }  # fmt: skip
 
 
+def test_a_face_that_one_frame_misses_stays_hidden_however_rarely_frames_are_read(node):
+    script = """
+    import {Still} from './live/still.js';
+    const still = new Still({face_id: 0, w: 1});
+    const kept = [];
+    for (const [time, rows] of [[1000, [[1, 9], [2, 9]]], [4000, [[1, 9]]], [7000, [[1, 9]]]]) {
+      performance.now = () => time;
+      still.take({}, {rows});
+      kept.push([...still.faces.keys()]);
+    }
+    console.log(JSON.stringify(kept));
+    """
+    assert node(script) == [[1, 2], [1, 2], [1]]
+
+
 def test_numbers_for_people(node):
     text = """
     import * as numbers from './live/numbers.js';

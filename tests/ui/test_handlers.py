@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 from emotion_model import EmotionDetector, MediaError
 from ui import album
 from ui.album import read_album
+from ui.inputs import Turns
 from ui.live.sessions import Live
 from ui.live.tab import Handlers
 from ui.model import look
@@ -31,7 +33,7 @@ def broken(tmp_path) -> str:
 def analysis(detector) -> Iterator[Analysis]:
     analysis = Analysis(detector, VideoLimits(seconds=60, pictures=2))
     yield analysis
-    analysis.drop("me")
+    analysis.leave("me")
 
 
 def test_a_photo_gives_its_copy_cards_and_numbers(detector, photo):
@@ -109,6 +111,48 @@ def test_a_clip_that_cannot_be_read_says_so_where_the_results_would_be(analysis,
     assert last["stop"]["interactive"] is False
 
 
+def test_a_clip_that_was_replaced_or_taken_away_while_it_waited_is_not_read(analysis, clip, broken):
+    handlers.received(analysis, str(clip), "me")
+    handlers.received(analysis, broken, "me")
+    assert list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me")) == []
+    assert "problem" in list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me"))[-1]["status"]
+    handlers.received(analysis, None, "me")
+    assert list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me")) == []
+
+
+def test_pictures_that_are_no_longer_on_the_server_are_said_to_be_and_no_path_is_named(analysis, photo, tmp_path):
+    gone = [str(photo), str(tmp_path / "swept.jpg")]
+    for pictures in (gone, [str(tmp_path / "a.jpg"), gone[1]]):
+        handlers.received(analysis, pictures, "me")
+        last = list(handlers.show(analysis, None, pictures, "every frame", 0, 0, False, "me"))[-1]
+        assert "no longer on the server" in last["status"]
+        assert str(tmp_path) not in last["status"]
+
+
+@pytest.mark.parametrize("odd", [{"rate": "five"}, {"start": [1]}, {"start": -5}])
+def test_programs_that_send_no_numbers_are_told(analysis, clip, odd):
+    values = {"rate": 1, "start": 0, "end": 0} | odd
+    with pytest.raises(gr.Error) as refused:
+        list(handlers.answers(analysis, str(clip), **values, annotated=False, caller="me"))
+    assert refused.value.title == "bad_value"
+    assert next(iter(odd)) in refused.value.message
+
+
+def test_numbers_as_text_will_do(analysis, clip):
+    assert next(handlers.answers(analysis, str(clip), "1", "0", "", False, "me"))
+
+
+def test_the_newest_question_of_a_visitor_is_answered_and_the_ones_before_end():
+    turns = Turns()
+    first, other = turns.newest("me", iter("abc")), turns.newest("somebody else", iter("ab"))
+    assert [next(first), next(other)] == ["a", "a"]
+    second = turns.newest("me", iter("xy"))
+    assert next(second) == "x"
+    assert list(first) == []
+    assert [*second, *other] == ["y", "b"]
+    assert list(turns.newest("me", iter("z"))) == ["z"]
+
+
 def test_without_a_clip_the_tab_is_emptied(analysis):
     [shown] = handlers.show(analysis, None, None, "every frame", 0, 0, False, "me")
     assert shown["annotated"] is None
@@ -120,6 +164,7 @@ def test_pictures_are_a_sequence_in_the_order_of_their_names_but_one_alone_is_a_
     assert handlers.sequence([], limits) is None
     assert handlers.sequence(["x/b.png"], limits) == "x/b.png"
     assert handlers.sequence(["x/b.png", "y/a.png"], limits) == ["y/a.png", "x/b.png"]
+    assert handlers.sequence(["x/frame10.png", "x/frame9.png"], limits) == ["x/frame9.png", "x/frame10.png"]
     with pytest.raises(MediaError, match="Those are 3 pictures, and the limit is 2: choose fewer"):
         handlers.sequence(["a.png", "b.png", "c.png"], limits)
 

@@ -31,7 +31,7 @@ export class DistantReader {
   leaveForGood() {
     const component = window.gradio_config?.components?.find(one => one.props?.elem_id === 'live');
     if (!component) return;
-    const body = {data: this.session, component_id: component.id, fn_name: 'leave', session_hash: this.session};
+    const body = {data: this.session, component_id: component.id, fn_name: 'leave', session_hash: 'leaving'};  // Gradio keeps each for a while
     const address = `${window.gradio_config.root || ''}${window.gradio_config.api_prefix || '/gradio_api'}/component_server/`;
     fetch(address, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body), keepalive: true});
     window.addEventListener('pageshow', () => { this.session = newSession(); }, {once: true});

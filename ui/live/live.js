@@ -11,7 +11,7 @@ import {Meter} from './meter.js';
 import {percent} from './numbers.js';
 import {Overlay} from './overlay.js';
 import {Pace} from './pace.js';
-import {Panel} from './panel.js';
+import {Panel, READ} from './panel.js';
 import {Readers} from './readers.js';
 import {Reading} from './reading.js';
 import {Record} from './record.js';
@@ -20,6 +20,7 @@ import {Still} from './still.js';
 
 const FACE_GRACE = 400;       // ms that a box stays when frames miss the face
 const STALE = 3000;           // ms that it stays when no results come at all
+const ASK_FROM = 60;          // s of a timeline in no file from which on the browser asks before the page goes
 const DRAW_PERIOD = 125;      // ms between two drawings of the timeline
 
 export function start(element, server, worker) { new Live(tabOf(element), server, worker); }
@@ -67,6 +68,7 @@ class Live {
     this.lastFaceTime = 0;
     this.drawnAt = 0;
     this.record = new Record(tab.settings.columns);
+    this.unsavedSince = null;     // time in the session of the first row that stands in no file yet
     this.still = new Still(tab.at);
     this.pace = new Pace();
     this.meter = new Meter($('.meter'));
@@ -90,8 +92,8 @@ class Live {
       mirror: () => this.overlay.turn(),
       snapshot: () => this.withPicture(picture => saveCanvas(picture, 'snapshot')),
       share: () => this.withPicture(picture => shareCanvas(cardOf(tab, picture, this.chart.pictureOf(this.lineOptions)), 'emotions')),
-      csv: () => saveText(this.record.toCsv(), 'text/csv', 'csv'),
-      json: () => saveText(this.record.toJson(), 'application/json', 'json'),
+      csv: () => this.save(this.record.toCsv(), 'text/csv', 'csv'),
+      json: () => this.save(this.record.toJson(), 'application/json', 'json'),
       picture: () => saveCanvas(this.chart.pictureOf(this.lineOptions), 'emotions'),
       clear: () => this.panel.clear(),
     };
@@ -104,7 +106,9 @@ class Live {
     this.video.addEventListener('loadedmetadata', fit);
     this.video.addEventListener('resize', () => this.video.videoWidth && fit());
     document.addEventListener('visibilitychange', () => this.tick());
+    document.addEventListener('camera-wanted', () => this.giveWay());
     window.addEventListener('pagehide', () => this.leave());
+    window.addEventListener('beforeunload', event => { if (this.unsaved) event.preventDefault(); });
   }
 
   // ------------------------------------------------------------------------------------------- camera on and off
@@ -138,8 +142,11 @@ class Live {
     if (!this.camera.stream) return;
     const run = ++this.run;
     this.pace.restart();
+    let spoken = true;  // once, and not each percent
     await this.readers.prepare(share => {
-      if (run === this.run && !this.paused) this.panel.say('Getting ready.', `The networks come to this browser, once: ${percent(share)}.`);
+      if (run !== this.run || this.paused) return;
+      this.panel.say('Getting ready.', `The networks come to this browser, once: ${percent(share)}.`, '', {spoken});
+      spoken = false;
     });
     if (run !== this.run) return;
     this.lastFaceTime = performance.now();
@@ -193,6 +200,13 @@ class Live {
       : 'Press “Start camera” and allow it in the browser.', 'quiet');
   }
 
+  // Another tab of the page opens a camera; phones have only one at a time.
+  giveWay() {
+    if (!this.camera.stream || this.tab.root.offsetParent !== null) return;
+    this.stop();
+    this.panel.say('Camera off.', 'Another tab of this page has used it. What was read is kept: save it, or start again.', 'quiet');
+  }
+
   lostCamera() {
     this.stop();
     this.panel.say('The camera is gone.', 'It was unplugged, or its permission was taken back. Plug it in and press “Start camera”.', 'problem');
@@ -213,7 +227,18 @@ class Live {
     const {picture, faces} = this.still;
     if (!this.tab.control.hide.value) use(this.overlay.snapshot(this.video));
     else if (picture) use(this.overlay.snapshot(picture, faces.values()));
-    else this.panel.say('Nothing was saved.', 'Faces can be hidden as soon as a frame has been read: try again in a moment.', 'notice');
+    else this.panel.say('Nothing was saved.', 'Faces can be hidden as soon as a frame has been read: try again in a moment.', 'notice', {hold: READ});
+  }
+
+  save(text, type, ending) {
+    saveText(text, type, ending);
+    this.unsavedSince = null;
+  }
+
+  // Whether more than a try would be lost with the page.
+  get unsaved() {
+    return this.unsavedSince !== null && this.record.rows.length > 0 &&
+      this.record.last - Math.max(this.unsavedSince, this.record.first) > ASK_FROM;
   }
 
   // Frees the place on the server as the page goes; without it the server waits a few seconds.
@@ -287,6 +312,7 @@ class Live {
     this.still.take(picture, reply);
     const {largest} = this.tab.control, rows = largest.value ? reply.rows.slice(0, 1) : reply.rows;
     const faces = this.record.add(rows, reply.started);
+    this.unsavedSince ??= time;
     this.seenAt = now;
     if (faces.length) { this.current = faces; this.lastFaceTime = now; }
     this.overlay.fit(reply);
@@ -300,6 +326,7 @@ class Live {
   }
 
   tell(faces, now) {
+    if (now < this.panel.heldUntil) return;
     const long = this.record.dropped ? 'The session is very long: its oldest rows have been dropped.' : '';
     if (faces) this.panel.say(`${faces === 1 ? '1 face' : `${faces} faces`} followed.`, long);
     else if (now - this.lastFaceTime > 1500) this.panel.say('No face in the picture.', 'Come closer, face the camera, or turn on a light.', 'quiet');

@@ -63,7 +63,7 @@ def _camera(still: str) -> str:
 </div>
 <div class="status quiet live-status" role="status" aria-live="polite"><strong>Camera off.</strong>
   <span>Press “Start camera” and allow it in the browser.</span></div>
-<p class="privacy" role="note"></p>
+<p class="privacy" role="status" aria-live="polite"></p>
 <div class="toolbar" role="group" aria-label="Camera">
   <button type="button" class="button stop" disabled>Stop</button>
   <button type="button" class="button pause" aria-pressed="false" disabled>Pause</button>

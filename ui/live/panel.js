@@ -1,15 +1,20 @@
 // Buttons and words: which buttons can be pressed, what the status says, and Clear with its Undo.
 
 const UNDO_PERIOD = 10000; // ms in which a cleared timeline comes back
+export const READ = 4000;  // ms in which a sentence is read
 
 export class Panel {
   constructor(tab, record) {
     Object.assign(this, {tab, record});
     this.stage = tab.$('.stage'); this.cover = tab.$('.cover'); this.status = tab.$('.live-status');
     this.cleared = null;  // what Undo brings back
+    this.heldUntil = 0;   // what was said stays until then, whatever the frames have to say
   }
 
-  say(headline, detail, kind = '') {
+  // `hold`: ms for which it stays; `spoken`: whether screen readers say it.
+  say(headline, detail, kind = '', {hold = 0, spoken = true} = {}) {
+    this.heldUntil = performance.now() + hold;
+    this.status.setAttribute('aria-live', spoken ? 'polite' : 'off');
     const strong = this.status.querySelector('strong'), span = this.status.querySelector('span');
     this.status.className = `status live-status ${kind}`;
     if (strong.textContent !== headline) strong.textContent = headline;  // screen readers speak only what changes
@@ -43,13 +48,13 @@ export class Panel {
     if (this.cleared) {  // the button says Undo
       this.record.restore(this.cleared.rows);
       this.forgetCleared();
-      this.say('The timeline is back.', '');
+      this.say('The timeline is back.', '', '', {hold: READ});
       return;
     }
     this.cleared = {rows: this.record.clear(), timer: setTimeout(() => this.forgetCleared(), UNDO_PERIOD)};
     button.clear.textContent = 'Undo';
     for (const name of ['csv', 'json', 'picture', 'share']) button[name].disabled = true;
-    this.say('Cleared.', 'For ten seconds “Undo” brings the timeline back.');
+    this.say('Cleared.', 'For ten seconds “Undo” brings the timeline back.', '', {hold: READ});
   }
 
   forgetCleared() {

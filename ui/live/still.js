@@ -1,7 +1,7 @@
 // The newest frame that was read, and where all of its faces are: what a picture with hidden faces is made of. The video
 // has gone on since, and its faces with it.
 
-const LATELY = 1500;  // ms for which a face that was missed is hidden where it was last
+const LATELY = 1500;  // ms for which a face that was missed is hidden where it was last, and in the next frame in any case
 
 export class Still {
   // `at`: where a value stands in a row.
@@ -14,6 +14,7 @@ export class Still {
   clear() {
     this.picture = null;
     this.faces = new Map();  // face id -> {row, size, seen}
+    this.before = 0;         // when the frame before was read
   }
 
   // What a video shows now.
@@ -25,7 +26,8 @@ export class Still {
     if (this.picture) this.free.push(this.picture);
     this.picture = picture;
     for (const row of reply.rows) if (row[this.at.w]) this.faces.set(row[this.at.face_id], {row, size: reply, seen});
-    for (const [id, face] of this.faces) if (seen - face.seen > LATELY) this.faces.delete(id);
+    for (const [id, face] of this.faces) if (seen - face.seen > LATELY && face.seen < this.before) this.faces.delete(id);
+    this.before = seen;
   }
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from emotion_model import ImageError, MediaError, VideoConfig
+from emotion_model.clips.reading import by_number
 from emotion_model.timelines.summary import ClipSummary
 from ui import cards
 from ui.video.figure import timeline_figure
@@ -34,8 +35,13 @@ def show(
     strip: bool,
     session: str,
 ) -> Iterator[Updates]:
-    """Analyse a clip, or the pictures of a sequence, for the page; without either the tab is emptied."""
-    analysis.drop(session)  # whatever becomes of this request, nobody waits for the one before
+    """Analyse a clip, or the pictures of a sequence, for the page; without either the tab is emptied.
+
+    Nothing happens where the visitor has handed in something else while this one waited for its turn.
+    """
+    if not analysis.wants(session, clip or pictures):
+        return
+    analysis.want(session, clip or pictures)  # whatever becomes of it, nobody waits for the one before
     nothing: Updates = {"annotated": None, "summary": ""}
     nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
     try:
@@ -62,7 +68,7 @@ def show(
 
 def received(analysis: Analysis, source: Any, session: str) -> str:
     """What the status says of a clip, or of pictures, until it is their turn; the run before ends at once."""
-    analysis.drop(session)
+    analysis.want(session, source)
     if not source:
         return INVITATION
     most = analysis.limits.at_once
@@ -91,6 +97,7 @@ def _results(step: Step) -> Updates:
 def choose(number: int | None, summary: ClipSummary | None) -> Any:
     """The timeline of another person."""
     if summary is None:
+        gr.Warning("The timelines are no longer on the server: press Analyse once more.")
         return gr.skip()
     return timeline_figure(summary, next((one for one in summary.people if one.number == number), None))
 
@@ -109,7 +116,7 @@ def answers(
     if not video:
         raise gr.Error("No clip was sent: give a file.", title="empty", print_exception=False)
     try:
-        config = VideoConfig(rate or None, start or 0.0, end or None)
+        config = part(rate, start, end)
         for step in analysis.steps(video, config, annotated, f"api {caller} {threading.get_ident()}"):
             answer: dict[str, Any] = {"done": step.outputs is not None}
             if step.outputs is None:
@@ -125,13 +132,26 @@ def answers(
         raise gr.Error(for_visitors(error), title=code, print_exception=False) from None
 
 
+def part(rate: Any, start: Any, end: Any) -> VideoConfig:
+    """The part of a clip that a program asks for; 0 or nothing: every frame, from the beginning, to the end.
+
+    Raises:
+        ValueError: these are no numbers, or out of range.
+    """
+    try:
+        rate, start, end = (float(value or 0) for value in (rate, start, end))
+    except (TypeError, ValueError):
+        raise ValueError(f"rate={rate!r}, start={start!r}, end={end!r}: give numbers") from None
+    return VideoConfig(rate or None, start, end or None)
+
+
 def files_of(step: Step) -> list[str]:
     """Paths of the tables, tracks and pictures that a run has written."""
     return [str(getattr(step.outputs, name)) for name in FILES]
 
 
 def sequence(pictures: list[str] | None, limits: VideoLimits) -> Any:
-    """One file is a clip of its own, several are a sequence in the order of their names.
+    """One file is a clip of its own, several are a sequence in the order of the numbers in their names.
 
     Raises:
         MediaError: they are too many.
@@ -144,4 +164,4 @@ def sequence(pictures: list[str] | None, limits: VideoLimits) -> Any:
             f"Those are {len(pictures):,} pictures, and the limit is {limits.pictures:,}: choose fewer, "
             "or make a clip of them.",
         )
-    return pictures[0] if len(pictures) == 1 else sorted(pictures, key=lambda path: Path(path).name)
+    return pictures[0] if len(pictures) == 1 else sorted(pictures, key=lambda path: by_number(Path(path)))

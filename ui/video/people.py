@@ -22,7 +22,7 @@ def summary_html(summary: ClipSummary, brief: bool = False) -> str:
     """
     people = summary.people
     if not people:
-        return ""
+        return f'<div data-start="{summary.start}" hidden></div>'
     cards = "".join(_person_card(one, summary, brief) for one in people)
     return f'<ul class="cards" data-start="{summary.start}" aria-label="People in the clip">{cards}</ul>'
 

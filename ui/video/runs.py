@@ -108,6 +108,7 @@ class Analysis:
         self._detector = video_detector(detector)
         self._names = detector.classifier.emotions
         self._runs = Runs()
+        self._wanted: dict[str, Any] = {}  # session -> what its visitor has handed in last
 
     def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Iterator[Step]:
         """What a run has come to, again and again while it goes on.
@@ -145,8 +146,18 @@ class Analysis:
         """End the run of a visitor who still wants what is done of it."""
         self._runs.stop(session)
 
-    def drop(self, session: str) -> None:
-        """End the run of a visitor who wants nothing of it."""
+    def want(self, session: str, source: Any) -> None:
+        """Note what a visitor has handed in, None for nothing; the run before ends at once."""
+        self._wanted[session] = source
+        self._runs.drop(session)
+
+    def wants(self, session: str, source: Any) -> bool:
+        """Whether this is still what the visitor waits for."""
+        return bool(self._wanted.get(session, source) == source)
+
+    def leave(self, session: str) -> None:
+        """The visitor is gone."""
+        self._wanted.pop(session, None)
         self._runs.drop(session)
 
 

@@ -16,6 +16,8 @@ from ui.video.handlers import RATES, Answer, answers, choose, received, show
 from ui.video.runs import Analysis, VideoLimits
 
 SCRIPT = Path(__file__).with_name("video.js")
+# The line of a timeline that is new stands where the clip does.
+AGAIN = "() => { document.querySelector('#video-annotated video')?.dispatchEvent(new Event('timeupdate')); }"
 ANALYZE_VIDEO = (
     "Everybody's emotions over a clip (MP4, MOV, WebM, MKV, AVI or GIF). `rate` is how many frames per second are "
     "analysed (0: every one); `start` and `end` choose a part, in seconds (`end` 0: to the clip's end); `annotated` "
@@ -71,8 +73,8 @@ def _settings() -> dict[str, Any]:
     with gr.Accordion("Settings, and other kinds of clips", open=False):
         with gr.Row():
             parts["rate"] = gr.Dropdown(list(RATES), value="10 per second", label="Frames to analyse", min_width=160)
-            parts["start"] = gr.Number(0, minimum=0, label="From second", min_width=120)
-            parts["end"] = gr.Number(0, minimum=0, label="To second", info="0: to the end", min_width=120)
+            parts["start"] = gr.Number(0, label="From second", min_width=120)
+            parts["end"] = gr.Number(0, label="To second", info="0: to the end", min_width=120)
             parts["strip"] = gr.Checkbox(True, label="Timeline along the bottom of the clip", min_width=200)
         parts["pictures"] = gr.File(
             label="A GIF, or the pictures of a sequence",
@@ -109,6 +111,9 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     def taken(source: Any, request: gr.Request) -> str:
         return received(analysis, source, request.session_hash or "")
 
+    def asked(clip: str | None, pictures: list[str] | None, request: gr.Request) -> str:
+        return received(analysis, clip or pictures, request.session_hash or "")
+
     def shown(
         clip: str | None,
         pictures: list[str] | None,
@@ -123,6 +128,9 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
 
     def halt(request: gr.Request) -> None:
         analysis.stop(request.session_hash or "")
+
+    def left(request: gr.Request) -> None:
+        analysis.leave(request.session_hash or "")
 
     quiet: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     analysed: dict[str, Any] = {
@@ -145,15 +153,17 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
         gr.on(events, taken, source, parts["status"], **quiet)
         gr.on(events, lambda: None, None, other, **quiet)
         gr.on(events, **analysed)
+    parts["go"].click(asked, [clip, pictures], parts["status"], **quiet)
     parts["go"].click(**analysed)
     tried = parts["example"].click(lambda: (str(examples.clip_path()), None), None, [clip, pictures], **quiet)
-    tried.success(**analysed)
+    tried.success(asked, [clip, pictures], parts["status"], **quiet).success(**analysed)
     parts["stop"].click(halt, None, None, api_visibility="private", queue=False)
-    parts["person"].input(
+    chosen = parts["person"].input(
         choose, [parts["person"], parts["state"]], parts["timeline"], api_visibility="private", show_progress="hidden"
     )
+    chosen.then(None, js=AGAIN, api_visibility="private")
     if context := gr.context.Context.root_block:
-        context.unload(halt)  # nobody waits any more
+        context.unload(left)
 
 
 def _endpoint(analysis: Analysis) -> None:

@@ -33,7 +33,9 @@ document.addEventListener('pointerup', (event) => {
 }, true);
 document.addEventListener('click', (event) => {
   const moment = event.target.closest?.('#video-summary [data-time]');
-  if (moment) seek(Number(moment.dataset.time));
+  if (!moment) return;
+  seek(Number(moment.dataset.time));
+  player()?.scrollIntoView({block: 'nearest'});  // on a phone it is far above
 });
 // A recording does not say how long it is, and the player would show "Infinity": sent to its end, the browser knows.
 document.addEventListener('loadedmetadata', ({target: video}) => {
