@@ -12,6 +12,7 @@ Installed, it is called `emotion-lens`.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 
 from emotion_model import DetectorError, EmotionDetector, ModelError, __version__
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0 all well, 1 some files failed, 2 nothing could be done, 130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold bytes that are no text
+            stream.reconfigure(errors="backslashreplace")
     if arguments[:1] == ["hub"]:
         from emotion_model.hub.command import main as hub
 

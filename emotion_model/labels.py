@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# What tables call their other columns; a class of such a name would take the place of one.
-COLUMNS = (
-    "time", "frame", "face_id", "x", "y", "w", "h", "emotion", "confidence", "intensity", "valence", "arousal", "clear",
-)  # fmt: skip
-RAW = "raw_"  # likewise, before the name of each class
+# What tables call their columns besides the classes, of which none may take the place of another.
+PLACE = ("time", "frame", "face_id", "x", "y", "w", "h")  # where and when a face was seen
+SCORES = ("emotion", "confidence", "intensity", "valence", "arousal", "clear")
+RECORDING = ("source", "kind", "model", "detector")  # of an archive
+RAW = "raw_"  # before the name of each class
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Label:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
             raise ValueError(f"colour={self.colour!r} of {self.name}: write it as #rrggbb, such as #8d909a")
-        if self.name in COLUMNS or self.name.startswith(RAW):
+        if self.name in (*PLACE, *SCORES, *RECORDING) or self.name.startswith(RAW):
             raise ValueError(f"{self.name}: tables have a column of that name; call the class otherwise")
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,20 @@ def flags(changes: Mapping[str, Any]) -> list[str]:
         else:
             words += [_flag(name), str(value)]
     return words
+
+
+def require_flags(changes: Mapping[str, Any]) -> None:
+    """Refuse settings that `python -m train` would not understand.
+
+    Raises:
+        ValueError: with what it says.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            command_parser().parse_args(flags(changes))
+    except SystemExit:
+        raise ValueError(said.getvalue().strip().splitlines()[-1].partition("error: ")[2]) from None
 
 
 def _kernels(text: str) -> tuple[int, ...]:

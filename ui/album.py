@@ -11,12 +11,12 @@ from typing import Any
 import gradio as gr
 
 from emotion_model import EmotionDetector, ImageError
-from emotion_model.labels import UNCLEAR
+from emotion_model.labels import SCORES, UNCLEAR
 from ui import cards, examples
 from ui.inputs import Turns, for_visitors, read_faces
 
 MAX_PHOTOS = 200
-SCORES = ("emotion", "confidence", "intensity", "valence", "arousal")
+SHOWN = SCORES[:-1]  # the note says what is unclear
 
 
 def build_tab(detector: EmotionDetector) -> None:
@@ -94,7 +94,7 @@ def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[
 
 
 def _head(detector: EmotionDetector) -> list[str]:
-    return ["photo", "face", *SCORES, *detector.classifier.emotions, "x", "y", "w", "h", "note"]
+    return ["photo", "face", *SHOWN, *detector.classifier.emotions, "x", "y", "w", "h", "note"]
 
 
 def _summary(read: int, problems: int, given: int) -> str:
@@ -106,7 +106,7 @@ def _summary(read: int, problems: int, given: int) -> str:
 def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], bool]:
     """The rows of one photo, one for each face, else one that says why there is none; and whether it was unreadable."""
     emotions = detector.classifier.emotions
-    blank: list[Any] = [None] * (len(SCORES) + len(emotions) + 4)
+    blank: list[Any] = [None] * (len(SHOWN) + len(emotions) + 4)
     try:
         _, faces = read_faces(detector, path)
     except ImageError as error:
@@ -116,7 +116,7 @@ def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], 
     rows = []
     for number, face in enumerate(faces, start=1):
         values = face.to_dict()
-        scores = [values[name] for name in SCORES]
+        scores = [values[name] for name in SHOWN]
         rows.append(
             [
                 path.name,

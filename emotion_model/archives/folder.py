@@ -13,6 +13,7 @@ removed when the folder is opened again, and their files are read anew.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from pathlib import Path
@@ -96,7 +97,7 @@ class ArchiveFolder:
         for folder in (self.path / "faces", self.path / "people"):
             folder.mkdir(exist_ok=True)
             for file in folder.iterdir():
-                if file.name.startswith(".partial-") or _number(file) not in parts:
+                if file.name.startswith(".partial-") or (_number(file) or 0) not in (0, *parts):
                     file.unlink()
         for file in (*self.path.glob(".partial-*"), *self.path.glob("annotated/.partial-*")):
             file.unlink()
@@ -143,7 +144,7 @@ class ArchiveFolder:
                 long.move(self._file("faces", number))
                 self._write("people", number, self._people, [result.people])
             row: dict[str, Any] = dict.fromkeys(FILES.names)
-            self.files[result.source.uri] = row | result.file | {"part": number}
+            self.files[result.source.told] = row | result.file | {"part": number}
         with whole_file(self.path / FILES_NAME) as partial:
             pq.write_table(files_table(list(self.files.values())), partial, compression="zstd")
 
@@ -197,8 +198,9 @@ class LongTable:
 
 
 def _number(file: Path) -> int | None:
-    digits = file.stem.removeprefix("part-")
-    return int(digits) if digits.isdigit() else None
+    """Of a part of the tables; None for files of somebody else's."""
+    found = re.fullmatch(r"part-(\d+)\.parquet", file.name)
+    return int(found[1]) if found else None
 
 
 def _locked(folder: Path) -> IO[str]:

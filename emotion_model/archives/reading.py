@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import pickle
 import platform
 import time
@@ -45,6 +46,7 @@ from emotion_model.timelines.table import frame_rows
 from emotion_model.timelines.tracking import FaceTracker
 
 RUN_IN = 5.0  # s that a part is read early; a scene's usual change is then forgotten, a picture's turn decided
+LONGEST_STEM = 200  # bytes of an annotated copy's name; most disks take 255, what is added included
 ROWS_AT_ONCE = 4096  # as dictionaries, before they are packed
 
 
@@ -115,7 +117,7 @@ def failure(source: Source, code: str, error: str, seconds: float = 0.0) -> Resu
 
 def file_row(source: Source) -> dict[str, Any]:
     """How the row of a recording in the table of files begins."""
-    return {"source": source.uri, "kind": source.kind, "bytes": source.bytes}
+    return {"source": source.told, "kind": source.kind, "bytes": source.bytes}
 
 
 @dataclass
@@ -183,8 +185,8 @@ class Reader:
         except Exception as error:
             yield failure(source, *told(error), time.perf_counter() - began)
 
-    def join(self, source: Source, looked: bytes, state: bytes | None, end: float | None) -> Iterator[Joined]:
-        """The rows of the next part of a clip; `end` of the clip in seconds, if it was the last part."""
+    def join(self, source: Source, looked: bytes, state: bytes | None, end: float | None) -> Iterator[Sign | Joined]:
+        """Signs of life, and the rows of the next part of a clip; `end` of the clip in s, if it was the last part."""
         frames: list[AnalyzedFrame]
         frames, ended = pickle.loads(looked)  # noqa: S301 - made by another worker of this very run
         following: _Following = (
@@ -194,11 +196,12 @@ class Reader:
         for frame in followed(frames, following.tracker):
             following.summary.add(frame.time, frame.faces)
             rows.add(frame)
+            yield Sign(frame.time - frames[0].time, 0.0)
         if end is None:
             yield Joined(rows.table(), len(frames), rows.faces, pickle.dumps(following))
         else:
             following.summary.finish(end if ended is None else ended)
-            yield Joined(rows.table(), len(frames), rows.faces, b"", people_table(source.uri, following.summary))
+            yield Joined(rows.table(), len(frames), rows.faces, b"", people_table(source.told, following.summary))
 
     @property
     def _labels(self) -> Any:
@@ -206,7 +209,8 @@ class Reader:
 
     def packed(self, source: Source, rows: Sequence[dict[str, Any]]) -> pa.Table:
         """Rows as a table."""
-        same = {"source": source.uri, "kind": source.kind} | {name: self.record[name] for name in ("model", "detector")}
+        made_by = {name: self.record[name] for name in ("model", "detector")}
+        same = {"source": source.told, "kind": source.kind} | made_by
         return faces_table(rows, self.record["emotions"], same)
 
     def _photo(self, source: Source, path: Path, began: float) -> Result:
@@ -231,7 +235,8 @@ class Reader:
     def _clip(self, source: Source, path: Path, began: float) -> Iterator[Sign | Cut | Result]:
         with VideoReader(path) as reader:
             annotated = self._annotated(source, ".mp4")
-            if not annotated and (bounds := self._bounds(reader)):
+            # What has to be fetched first is not cut: it would be fetched for each part.
+            if not annotated and path == Path(source.uri) and (bounds := self._bounds(reader)):
                 yield Cut(reader.duration, reader.width, reader.height, bounds)
                 return
             outputs = VideoOutputs(annotated=self._folder / annotated if annotated else None)
@@ -251,7 +256,7 @@ class Reader:
                 "seconds": round(time.perf_counter() - began, 3),
                 "annotated": annotated,
             }
-            yield Result(source, file_row(source) | file, rows.table(), people_table(source.uri, run.summary))
+            yield Result(source, file_row(source) | file, rows.table(), people_table(source.told, run.summary))
 
     def _bounds(self, reader: VideoReader) -> tuple[float, ...]:
         """Where a clip is cut: at ends of batches, in parts of like length."""
@@ -273,8 +278,9 @@ class Reader:
         if not self.settings.annotated:
             return None
         (self._folder / "annotated").mkdir(exist_ok=True)
-        stem = Path(source.name).stem
-        return f"annotated/{stem}-{hashlib.sha256(source.uri.encode()).hexdigest()[:8]}{ending}"
+        uri = os.fsencode(source.uri)
+        stem = os.fsencode(Path(source.name).stem)[:LONGEST_STEM].decode("utf-8", "ignore")
+        return f"annotated/{stem}-{hashlib.sha256(uri).hexdigest()[:8]}{ending}"
 
 
 @dataclass

@@ -133,7 +133,7 @@ def _bars(shown: Sequence[Label], values: np.ndarray) -> str:
     return (
         "<div class=bars>"
         + "".join(
-            f"<span>{label.emoji} {html.escape(label.name)}</span>"
+            f"<span>{html.escape(f'{label.emoji} {label.name}')}</span>"
             f'<i style="background:{label.colour};width:{share / max(shares.max(), 1e-9):.2%}"></i>'
             f"<span>{share:.1%}</span>"
             for label, share in zip(shown, shares, strict=True)

@@ -68,7 +68,7 @@ class ArchiveRun:
     ) -> None:
         """Plan what is missing in the folder, or failed before."""
         self._folder, self._workers, self._settings = folder, workers, settings
-        missing = [one for one in sources if not folder.is_done(one.uri)]
+        missing = [one for one in sources if not folder.is_done(one.told)]
         self.progress = Progress(before=len(sources) - len(missing))
         for source in missing:
             self.progress.expect(source)
@@ -165,7 +165,8 @@ class ArchiveRun:
 
     def _give_up_the_late(self) -> None:
         for job in list(self._jobs):
-            limit = self._settings.patience + self._settings.patience_rate * job.seconds
+            passed = job.arguments[0].start if job.method == "look" else 0.0  # what lies before a part is read too
+            limit = self._settings.patience + self._settings.patience_rate * job.seconds + passed
             if job.elapsed > limit and job.sources:
                 self._workers.end(job)
                 self._jobs.discard(job)

@@ -49,7 +49,12 @@ class Source:
     @property
     def name(self) -> str:
         """The file's name alone."""
-        return PurePosixPath(self.uri.split("::")[0].split("?")[0]).name
+        return PurePosixPath(self.uri if _is_local(self.uri) else _without_query(self.uri.split("::")[0])).name
+
+    @property
+    def told(self) -> str:
+        """The address as tables and people are given it: bytes that are no UTF-8 are spelled out."""
+        return os.fsencode(self.uri).decode("utf-8", "backslashreplace")
 
 
 def find_sources(given: Sequence[str], kinds: Sequence[str] = KINDS) -> tuple[list[Source], int]:
@@ -121,7 +126,10 @@ def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None
     matches = system.glob(pattern, detail=True)
     if not matches:
         raise SourceError(f"{address}: nothing fits this pattern.")
+    asks_for_hidden = PurePosixPath(pattern).name.startswith(".")
     for path, about in matches.items():
+        if PurePosixPath(path).name.startswith(".") and not asks_for_hidden:
+            continue
         if about["type"] == "directory" or _is_linked_folder(about):
             yield from _below(system, path, address)
         else:
@@ -137,8 +145,13 @@ def _below(system: Any, path: str, address: str, above: tuple[Path, ...] = ()) -
             continue
         if not _is_linked_folder(about):
             yield _taken(about, system, address)
-        elif not any(folder.is_relative_to(Path(one).resolve()) for folder in above):  # else it leads in a circle
+        elif not _is_known(Path(one).resolve(), above):
             yield from _below(system, one, address, above)
+
+
+def _is_known(folder: Path, above: tuple[Path, ...]) -> bool:
+    """Whether a link leads in a circle, or to what is listed without it."""
+    return folder.is_relative_to(above[0]) or any(one.is_relative_to(folder) for one in above)
 
 
 def _is_linked_folder(about: dict[str, Any]) -> bool:
@@ -181,11 +194,15 @@ def _entries(system: Any, path: str) -> Iterator[str]:
 
 
 def _is_local(name: str) -> bool:
-    return "://" not in name and "::" not in name
+    return name.startswith("/") or ("://" not in name and "::" not in name)
+
+
+def _without_query(address: str) -> str:
+    return address.split("?")[0] if address.startswith(("http://", "https://")) else address
 
 
 def _kind(path: str) -> str | None:
-    return _KIND_OF.get(PurePosixPath(path.split("?")[0]).suffix.lower())
+    return _KIND_OF.get(PurePosixPath(_without_query(path)).suffix.lower())
 
 
 def _size(about: dict[str, Any]) -> int:

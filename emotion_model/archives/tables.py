@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from emotion_model.labels import UNCLEAR
+from emotion_model.labels import RECORDING, UNCLEAR
 from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import columns
 
@@ -44,9 +44,9 @@ _TYPES = {
 def faces_schema(emotions: Sequence[str]) -> pa.Schema:
     """One row for each face in each frame, and one for each frame without a face: the columns of a clip's CSV file,
     and `source`, `kind`, `model` and `detector`."""
-    start = [(name, pa.string()) for name in ("source", "kind")]
-    end = [(name, pa.string()) for name in ("model", "detector")]
-    return pa.schema([*start, *((name, _TYPES.get(name, pa.float32())) for name in columns(emotions)), *end])
+    source, kind, *made_by = [(name, pa.string()) for name in RECORDING]
+    seen = [(name, _TYPES.get(name, pa.float32())) for name in columns(emotions)]
+    return pa.schema([source, kind, *seen, *made_by])
 
 
 def people_schema(emotions: Sequence[str]) -> pa.Schema:

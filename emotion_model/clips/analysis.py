@@ -114,8 +114,10 @@ def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Iterator[
 
 
 def batch_seconds(reader: VideoReader, config: VideoConfig) -> float:
-    """How much of the clip is looked at in one go."""
-    return _batch_size(reader) / min(config.rate or math.inf, reader.rate)
+    """How much of the clip is looked at in one go: whole steps of the rate, which counts from there in a part."""
+    if not config.rate:
+        return _batch_size(reader) / reader.rate
+    return math.ceil(_batch_size(reader) * config.rate / min(config.rate, reader.rate)) / config.rate
 
 
 def batch_start(number: int, step: float) -> float:

@@ -17,7 +17,7 @@ import av
 from emotion_model.clips.container import decoded, open_container, packets
 from emotion_model.clips.frame import VideoFrame, fitted
 from emotion_model.clips.limits import MediaError, MediaLimits
-from emotion_model.clips.times import Clock, seconds
+from emotion_model.clips.times import Clock, PacketClock, seconds
 from emotion_model.faces.images import ImageError, read_image
 from emotion_model.timelines.clock import clock
 
@@ -253,12 +253,13 @@ class VideoReader:
             index = skipped = 0
             started = start <= 0
             early: tuple[int, av.VideoFrame] | None = None  # the last frame before the start
+            passed = PacketClock(self.rate, self._zero)
             for packet in packets(container, stream):
-                time = None if packet.pts is None else float(packet.pts * packet.time_base) - self._zero
-                if not started and time is not None and packet.size:
+                if not started and packet.pts is not None and packet.size:
+                    time = passed.time(float(packet.pts * packet.time_base))
                     if packet.is_keyframe and time <= start:
                         skipped += sum(not one.is_discard for one in waiting)
-                        waiting = []
+                        waiting, times.lost = [], passed.lost
                     if time < start:
                         waiting.append(packet)
                         continue
@@ -268,7 +269,7 @@ class VideoReader:
                     for frame in decoded(ready):
                         self._check_frame(frame.width, frame.height)
                         time, duration = times.time(frame), seconds(frame, frame.duration)
-                        if early and time >= start:
+                        if early and time >= start - 1e-6:
                             yield from self._still_shown(early, start, time, end)
                             early = None
                         if end is not None and time >= end:

@@ -7,6 +7,7 @@ passes between the threads is short queues of numbers. Memory does not depend on
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import zipfile
@@ -201,7 +202,8 @@ class VideoRun:
             timeline.write(self._outputs.plot.read_bytes())
         else:
             _save_plot(self.summary, timeline)
-        title = self._reader.path.stem if self._reader.path else "A sequence of pictures"
+        stem = self._reader.path.stem if self._reader.path else "A sequence of pictures"
+        title = os.fsencode(stem).decode("utf-8", "backslashreplace")  # a name may hold bytes that are no text
         save_page(self.summary, timeline.getvalue(), title, short_name(self._detector.classifier.source), path)
 
     def _leave(self, error: BaseException | None) -> None:

@@ -14,6 +14,7 @@ class Clock:
 
     Attributes:
         last: the time of the last frame.
+        lost: by how much the clock is behind, in seconds, as it began anew before.
     """
 
     def __init__(self, rate: float, zero: float, lag: float | None) -> None:
@@ -26,15 +27,15 @@ class Clock:
                 None.
         """
         self._step, self._zero, self._lag = 1 / rate, zero, lag
-        self._lost = 0.0  # s; where the clock began anew
+        self.lost = 0.0
         self.last = -math.inf
 
     def time(self, frame: av.VideoFrame) -> float:
         """When the next frame is shown."""
         shown = self._shown(frame)
-        time = self.last + self._step if shown is None else shown + self._lost
+        time = self.last + self._step if shown is None else shown + self.lost
         if time < self.last - CLOCK_JUMP:  # as where two recordings were put one behind the other
-            self._lost += self.last + self._step - time
+            self.lost += self.last + self._step - time
             time = self.last + self._step
         time = max(time, self.last, 0.0)  # a clock that runs backwards stands still here
         self.last = time if math.isfinite(time) else 0.0
@@ -44,6 +45,24 @@ class Clock:
         if self._lag is not None:
             return None if frame.dts is None else seconds(frame, frame.dts) - self._lag
         return None if frame.pts is None else seconds(frame, frame.pts) - self._zero
+
+
+class PacketClock:
+    """The same for packets that are passed over, as far as they tell it without being decoded."""
+
+    def __init__(self, rate: float, zero: float) -> None:
+        """Begin before the first packet; as `Clock`."""
+        self._step, self._zero, self._latest = 1 / rate, zero, -math.inf
+        self.lost = 0.0
+
+    def time(self, shown: float) -> float:
+        """When what is in the next packet is shown, from what it says itself, in seconds."""
+        time = shown - self._zero + self.lost
+        if time < self._latest - CLOCK_JUMP:
+            self.lost += self._latest + self._step - time
+            time = self._latest + self._step
+        self._latest = max(self._latest, time)
+        return time
 
 
 def seconds(frame: av.VideoFrame, ticks: int | None) -> float:

@@ -126,7 +126,7 @@ def _read(
     from emotion_model.archives.run import ArchiveRun
     from emotion_model.archives.workers import Workers
 
-    missing = sum(not folder.is_done(source.uri) for source in sources)
+    missing = sum(not folder.is_done(source.told) for source in sources)
     stopped = False
     if missing:
         arguments = (settings, folder.path, folder.record)
@@ -145,7 +145,7 @@ def _read(
     if stopped:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return EXIT_INTERRUPTED
-    return status_of(sum(not folder.is_done(source.uri) for source in sources), len(sources))
+    return status_of(sum(not folder.is_done(source.told) for source in sources), len(sources))
 
 
 class _Teller:
@@ -172,7 +172,7 @@ class _Teller:
         if result is not None and self._json:
             _print_json({"event": "file"} | result.file)
         elif result is not None and result.file["status"] == "failed":
-            tqdm.write(f"error: {result.source.uri}: {result.file['error']}", file=sys.stderr)
+            tqdm.write(f"error: {result.source.told}: {result.file['error']}", file=sys.stderr)
         if time.monotonic() - self._told < TOLD_SECONDS:
             return
         self._told = time.monotonic()
@@ -193,7 +193,7 @@ class _Teller:
 
 def _close(sources: list[Source], folder: ArchiveFolder, progress: Progress | None, as_json: bool) -> None:
     """The closing report."""
-    rows = [folder.files[source.uri] for source in sources if source.uri in folder.files]
+    rows = [folder.files[source.told] for source in sources if source.told in folder.files]
     failed = [row for row in rows if row["status"] == "failed"]
     slowest = sorted((row for row in rows if row["status"] == "done"), key=lambda row: -row["seconds"])[:NAMED]
     if as_json:

@@ -114,7 +114,7 @@ def _image_processor(config: ModelConfig) -> dict[str, Any]:
 def _figures(folder: Path, config: ModelConfig) -> tuple[list[Path], list[str]]:
     """The figures to publish, and why there are none: figures of other weights are worse than none."""
     mend = "draw them with `python -m train.report --model MODEL --out FOLDER`"
-    found = sorted(folder.glob("*.png"))
+    found = sorted(one for one in folder.glob("*.png") if not one.name.startswith("."))
     if not found:
         return [], [f"no figures in {folder}: {mend}"]
     record = folder / FIGURES_RECORD

@@ -68,7 +68,7 @@ class EmotionClassifier:
             return cls()
         path = Path(path)
         if path.is_dir():
-            found = sorted(path.glob("*.keras"))
+            found = sorted(one for one in path.glob("*.keras") if not one.name.startswith("."))
             if len(found) != 1:
                 raise ModelError(f"{path}: expected one .keras file, found {len(found)}; give the file itself.")
             path = found[0]
@@ -136,10 +136,13 @@ class EmotionClassifier:
         config_path = path.with_name(CONFIG_FILE)
         if not config_path.is_file():
             raise ModelError(f"{config_path}: missing; `python -m train.export` writes it beside the weights.")
-        self.config = ModelConfig.from_json(config_path.read_text(encoding="utf-8"))
-        expected = self.config.weights.get("sha256")
-        if expected:
-            require_digest(path, path.read_bytes(), expected)
+        try:
+            self.config = ModelConfig.from_json(config_path.read_text(encoding="utf-8"))
+            expected = self.config.weights.get("sha256")
+            if expected:
+                require_digest(path, path.read_bytes(), expected)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path.parent}: the model cannot be read ({error}).") from error
         self._path = path
         self._engine = start_engine(path, self.config, lambda: self.model)
         self._check_shapes()

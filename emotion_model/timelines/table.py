@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from emotion_model.face import Face
-from emotion_model.labels import EMOTIONS
+from emotion_model.labels import EMOTIONS, PLACE, RAW, SCORES
 
 FORMS = ("csv", "json")
-SCORES = ("emotion", "confidence", "intensity", "valence", "arousal", "clear")
 
 
 def columns(emotions: Sequence[str] = EMOTIONS) -> tuple[str, ...]:
@@ -22,8 +21,7 @@ def columns(emotions: Sequence[str] = EMOTIONS) -> tuple[str, ...]:
     `clear` (false where the probabilities carry no word), and the probabilities as the network gave them, as
     `raw_<emotion>`.
     """
-    box = ("x", "y", "w", "h")
-    return ("time", "frame", "face_id", *box, *emotions, *SCORES, *(f"raw_{name}" for name in emotions))
+    return (*PLACE, *emotions, *SCORES, *(RAW + name for name in emotions))
 
 
 def frame_rows(
@@ -50,7 +48,7 @@ def frame_rows(
             | dict(zip("xywh", face.box, strict=True))
             | values["probabilities"]
             | {name: values[name] for name in SCORES}
-            | {f"raw_{name}": round(float(p), 4) for name, p in zip(emotions, raw, strict=True)}
+            | {RAW + name: round(float(p), 4) for name, p in zip(emotions, raw, strict=True)}
         )
     return rows
 

@@ -110,6 +110,28 @@ def test_a_program_that_ends_while_it_writes_leaves_nothing_half(
     assert content(tmp_path) == ({"a": "done", "b": "done"}, ["a"] * 3 + ["b"] * 3)
 
 
+def test_files_of_somebody_else_beside_the_tables_stay(tmp_path: Path):
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(result("a"))
+    (tmp_path / "faces" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "faces" / "mine.parquet").write_bytes(b"mine")
+    (tmp_path / "faces" / "part-00009.parquet").write_bytes(b"never committed")
+    ArchiveFolder(tmp_path, RECORD).close()
+    assert {path.name for path in (tmp_path / "faces").iterdir()} == {
+        ".ipynb_checkpoints", "mine.parquet", "part-00001.parquet"
+    }  # fmt: skip
+
+
+def test_a_name_that_is_no_text_is_spelled_out_and_known_again(tmp_path: Path):
+    source = Source("/archive/caf\udce9.jpg", "photo")
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(failure(source, "damaged", "It is damaged."))
+        folder.add(result("b"))
+    assert content(tmp_path)[0] == {r"/archive/caf\xe9.jpg": "failed", "b": "done"}
+    with ArchiveFolder(tmp_path, RECORD) as again:
+        assert source.told in again.files
+
+
 @pytest.fixture
 def begun(tmp_path: Path) -> Iterator[Path]:
     with ArchiveFolder(tmp_path / "out", RECORD) as folder:

@@ -56,6 +56,31 @@ def test_links_to_folders_are_followed_but_not_in_circles(archive: Path, tmp_pat
     assert "linked/f.mp4" in names(find_sources([str(archive / "link*")])[0], archive)
 
 
+def test_a_link_to_a_folder_that_is_listed_anyway_adds_nothing(archive: Path):
+    (archive / "latest").symlink_to(archive / "deep")
+    assert names(find_sources([str(archive)])[0], archive) == ["a.mp4", "b.JPG", "deep/d e.png", "deep/er/c.mov"]
+
+
+def test_question_marks_and_colons_in_names_are_part_of_them(tmp_path: Path):
+    for name in ("what?/Who is it?.mp4", "what?/12::30.mp4", "what?/is it?.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"content")
+    found, others = find_sources([str(tmp_path)])
+    assert [(one.name, one.kind) for one in found] == [
+        ("12::30.mp4", CLIP), ("Who is it?.mp4", CLIP), ("is it?.jpg", PHOTO)
+    ]  # fmt: skip
+    assert others == 0
+    with local_copy(found[0]) as path:
+        assert path.read_bytes() == b"content"
+    assert find_sources([str(tmp_path / "what?" / "is it?.jpg")])[0][0].kind == PHOTO
+
+
+def test_a_pattern_passes_over_what_is_hidden_unless_it_asks_for_it(archive: Path):
+    (archive / "._a.mp4").write_bytes(b"left by a computer of another kind")
+    assert names(find_sources([str(archive / "*.mp4")])[0], archive) == ["a.mp4"]
+    assert names(find_sources([str(archive / ".*.mp4")])[0], archive) == ["._a.mp4"]
+
+
 def test_copies_of_processes_that_were_killed_are_removed(archive: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     dead = subprocess.Popen(["true"])

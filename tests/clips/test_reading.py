@@ -149,6 +149,28 @@ def test_recordings_put_one_behind_the_other_follow_each_other(film, tmp_path):
     assert times(tmp_path / "both.ts") == pytest.approx([i / 10 for i in range(40)], abs=0.11)
 
 
+@pytest.mark.parametrize("start", [0.5, 1.7, 2.3, 3.9, 4.7])
+def test_a_part_of_recordings_put_one_behind_the_other_is_that_of_the_whole(film, tmp_path, start):
+    pieces = [
+        clips.write_clip(tmp_path / f"{i}.ts", film, seconds=length).read_bytes() for i, length in enumerate((2, 3))
+    ]
+    (tmp_path / "both.ts").write_bytes(b"".join(pieces))
+    with VideoReader(tmp_path / "both.ts") as reader:
+        whole = [(frame.index, frame.time) for frame in reader.frames() if frame.time >= start - 1e-6]
+    with VideoReader(tmp_path / "both.ts") as reader:
+        part = [(frame.index, frame.time) for frame in reader.frames(start)]
+    assert len(whole) > 1 and [index for index, _ in part] == [index for index, _ in whole]
+    assert [time for _, time in part] == pytest.approx([time for _, time in whole], abs=1e-6)
+
+
+def test_no_frame_is_shown_after_a_later_one_wherever_a_part_begins(film, tmp_path):
+    path = clips.write_clip(tmp_path / "slow.mkv", film, times=[1.4 + i / 5 for i in range(15)])
+    for tenth in range(0, 30):
+        with VideoReader(path) as reader:
+            shown = [(frame.time, frame.index) for frame in reader.frames(tenth / 10)]
+        assert shown == sorted(shown) and len({index for _, index in shown}) == len(shown), tenth
+
+
 def test_frames_that_were_coded_out_of_order_have_their_times_in_avi_too(tmp_path):
     def ramp(time):
         return np.full((64, 64, 3), round(time * 100), np.uint8)

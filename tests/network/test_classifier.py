@@ -140,6 +140,17 @@ def test_damaged_weights_are_refused(copy):
         EmotionClassifier.load(copy)
 
 
+def test_files_that_cannot_be_read_are_told(copy):
+    (copy / CONFIG_FILE).write_bytes("{}".encode("utf-16"))
+    with pytest.raises(ModelError, match="the model cannot be read"):
+        EmotionClassifier.load(copy)
+
+
+def test_what_systems_hide_beside_a_model_is_no_other_one(copy):
+    (copy / f"._{WEIGHTS_FILE}").write_bytes(b"left by a computer of another kind")
+    EmotionClassifier.load(copy)
+
+
 def test_a_web_page_saved_as_keras_is_refused(copy):
     (copy / WEIGHTS_FILE).write_text("<html>404</html>")
     with pytest.raises(ModelError, match="cannot be loaded"):

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from emotion_model import Face, Label
-from emotion_model.labels import COLUMNS, RAW, UNCLEAR
+from emotion_model.labels import PLACE, RAW, RECORDING, SCORES, UNCLEAR
 
 _LONGER = os.environ.get("EMOTION_TEST_EXAMPLES")
 settings.register_profile(
@@ -29,7 +29,7 @@ boxes = st.tuples(places, places, sizes, sizes)
 colours = st.from_regex(r"#[0-9a-fA-F]{6}", fullmatch=True)
 # Any script; no control signs, which no class is named with.
 names = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12).filter(
-    lambda name: name not in (*COLUMNS, UNCLEAR.name) and not name.startswith(RAW)
+    lambda name: name not in (*PLACE, *SCORES, *RECORDING, UNCLEAR.name) and not name.startswith(RAW)
 )
 
 

@@ -129,6 +129,8 @@ def test_the_plans_that_are_brought_along_can_be_built(name):
         ("[stages.a]\nstart = 'b'\n[stages.b]", r"\[stages.a\]: b is no stage before it; those are none"),
         ("[stages.a]\n[stages.b]\nteachers = ['a']", r"\[stages.b\]: give both teachers and a distillation above 0"),
         ("[stages.a]\nepochs = 0", r"\[stages.a\]: epochs=0: use a value from 1"),
+        ("[stages.a]\nepochs = 6.0", r"\[stages.a\]: argument --epochs: invalid int value: '6.0'"),
+        ("[stages.a]\n[stages.b]\nstart = 'a'\nskip_connections = true", r"start = 'a': that is another network"),
         ("[stages.a]\nlayers = 3", r"\[stages.a\]: unknown setting layers"),
         ("[stages.a]\nseeds = [1, 1]", r"seeds = \[1, 1\]: give different whole numbers"),
         ("[stages.a]\nseed = 1", "seed is no setting of a stage"),

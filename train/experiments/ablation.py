@@ -53,7 +53,7 @@ def ablate(
         print(
             f"[{number}/{len(jobs)}] {name}, seed {seed}{_time_left(started, done, len(jobs) - number + 1)}", flush=True
         )
-        status = _run(command_of(plan.preset, plan.runs[name], seed, data, folder, limit), folder)
+        status = _run(command_of(plan.preset, plan.runs[name], seed, data.resolve(), folder.resolve(), limit), folder)
         if status in STOPPED:
             raise KeyboardInterrupt
         done += 1

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from train.config import PRESETS, with_settings
-from train.flags import command_parser, flags
+from train.flags import require_flags
 
 
 class PlanError(ValueError):
@@ -115,21 +113,7 @@ def read_plan(path: Path) -> Plan:
             raise PlanError(f"{path}: [runs.{name}]: seed is no setting of a run, each is made with all of `seeds`")
         try:
             with_settings(PRESETS[preset], settings)
-            _parse(settings)
+            require_flags(settings)
         except (ValueError, TypeError) as error:
             raise PlanError(f"{path}: [runs.{name}]: {error}") from error
     return plan
-
-
-def _parse(settings: Mapping[str, Any]) -> None:
-    """Refuse what `python -m train` would not understand.
-
-    Raises:
-        ValueError: with what it says.
-    """
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            command_parser().parse_args(flags(settings))
-    except SystemExit:
-        raise ValueError(said.getvalue().strip().splitlines()[-1].partition("error: ")[2]) from None

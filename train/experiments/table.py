@@ -47,7 +47,7 @@ def collect(plan: Plan, out: Path, timed: bool = False, faces: FaceDataset | Non
         complete = [f for f in folders if is_complete(f)]
         row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         row |= {"run": name, "changes": _text(plan.changes[name]), "seeds": len(complete)}
-        row["failed"] = sum((f / "log.txt").exists() for f in folders) - len(complete)
+        row["failed"] = sum((f / "log.txt").exists() for f in folders if f not in complete)
         row["epochs"] = settings.get("epochs", PRESETS[plan.preset].training.epochs)
         if complete:
             metrics = [read_json(f / "metrics.json") for f in complete]

@@ -10,7 +10,7 @@ from emotion_model.labels import CONTEMPT, LABELS, Label
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.config import CONFIG_FILE, ModelError
+from emotion_model.network.config import CONFIG_FILE, ModelConfig, ModelError
 
 # Of new classes: as far from the known emotions' colours as anything legible is, for the kinds of colour vision that
 # `LABELS` names.
@@ -34,6 +34,7 @@ def choose_labels(base: Sequence[Label], found: Collection[str], drop: Collectio
         labels.append(known.get(name) or Label(name, colour=next(spare, Label.colour)))
     if len(labels) < 2:
         raise ValueError(f"{', '.join(drop)} dropped: a model needs at least two classes, so drop fewer")
+    ModelConfig(labels=tuple(labels))  # says now, not after the first epochs, what names it takes
     return tuple(labels)
 
 

@@ -52,8 +52,8 @@ def save(folder: Path, networks: Networks, position: Position, callbacks: Sequen
         ],
     }
     write_json(new / "state.json", state)
-    shutil.rmtree(old, ignore_errors=True)
-    if current.exists():
+    if current.exists():  # else the older one is all that there is
+        shutil.rmtree(old, ignore_errors=True)
         current.rename(old)
     new.rename(current)
     shutil.rmtree(old, ignore_errors=True)

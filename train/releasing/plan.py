@@ -9,6 +9,7 @@ from typing import Any
 
 from train.config import PRESETS, Preset, with_settings
 from train.experiments.plans import PlanError, read_toml, require_preset, require_seeds
+from train.flags import require_flags
 
 PLANS = Path(__file__).parents[1] / "plans" / "releases"
 SMOKE_FACES = 256  # training faces of each run of a smoke test
@@ -95,13 +96,13 @@ def read_plan(path: Path) -> ReleasePlan:
     stages: list[Stage] = []
     for name, own in tables.items():
         try:
-            stages.append(_stage(name, common | own, [stage.name for stage in stages]))
+            stages.append(_stage(name, common | own, {stage.name: stage for stage in stages}))
         except (ValueError, TypeError) as error:
             raise PlanError(f"{path}: [stages.{name}]: {error}") from error
     return ReleasePlan(path.stem, tuple(stages), together)
 
 
-def _stage(name: str, values: dict[str, Any], before: list[str]) -> Stage:
+def _stage(name: str, values: dict[str, Any], before: Mapping[str, Stage]) -> Stage:
     """One stage, checked.
 
     Raises:
@@ -117,6 +118,9 @@ def _stage(name: str, values: dict[str, Any], before: list[str]) -> Stage:
         raise ValueError("seed is no setting of a stage, each is run with all of `seeds`")
     stage = Stage(name, preset, settings, seeds, start, tuple(teachers))
     recipe = stage.recipe(seeds[0])
+    require_flags(settings)
+    if start and before[start].recipe(seeds[0]).architecture != recipe.architecture:
+        raise ValueError(f"start = {start!r}: that is another network")
     if bool(recipe.training.distillation) != bool(teachers):
         raise ValueError("give both teachers and a distillation above 0, or neither")
     return stage
