@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from emotion_model.network.config import BUNDLED_DIR
-from support import clips, warm
+from support import warm
 from support.environment import of_users
 from support.paths import ROOT
 
@@ -30,26 +30,28 @@ def snippets(page, heading, language):
 
 
 @pytest.fixture
-def run(app, photo, astronaut, tmp_path):
+def run(app, photo, clip, tmp_path, tmp_path_factory):
+    python = tmp_path_factory.mktemp("bin") / "python"
+    python.symlink_to(warm.python())
     (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
-    clips.write_clip(tmp_path / "clip.mp4", clips.face_film(astronaut), sound="aac")
+    (tmp_path / "clip.mp4").write_bytes(clip.read_bytes())
+
+    environment = of_users(
+        PYTHONPATH=str(ROOT), PATH=os.pathsep.join((str(python.parent), f"{sys.prefix}/bin", os.environ["PATH"]))
+    )
 
     def run_snippet(command, text):
         text = text.replace("http://127.0.0.1:7860", app.url)
-        done = subprocess.run([*command, text], cwd=tmp_path, capture_output=True, text=True, env=environment())
+        done = subprocess.run([*command, text], cwd=tmp_path, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     return run_snippet
 
 
-def environment():
-    return of_users(PYTHONPATH=str(ROOT), PATH=f"{sys.prefix}/bin:{os.environ['PATH']}")
-
-
 def test_the_python_call_of_the_readme(run):
     (text,) = snippets("README.md", "API", "python")
-    assert "\nhappy " in run([sys.executable, "-c"], text)
+    assert "\nhappy " in run([warm.python(), "-c"], text)
 
 
 @pytest.mark.parametrize("text", snippets("api.md", "Python", "python"), ids=["detect_image", "predict"])

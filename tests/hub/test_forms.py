@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -78,7 +79,8 @@ def in_order(published, answers):
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_a_model_is_published_from_every_keras_backend(small, converters, backend):
-    pytest.importorskip(backend)
+    if not find_spec(backend):
+        pytest.skip(f"needs {backend}")
     command = [warm.python(), "-m", "emotion_model.hub", "push", NAME, "--model", str(small), "--dry-run"]
     environment = os.environ | {"KERAS_BACKEND": backend}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

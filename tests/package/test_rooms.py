@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from graphlib import TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,8 @@ def test_what_is_not_needed_is_not_loaded(program, unloaded):
 @pytest.mark.programs
 def test_training_needs_neither_video_nor_page_nor_tensorflow(backend):
     """It has to run on machines that lack them."""
-    pytest.importorskip(backend, reason=f"needs {backend}")
+    if not find_spec(backend):
+        pytest.skip(f"needs {backend}")
     code = (
         "import sys\n"
         "for name in ('av', 'gradio', 'tensorflow', 'openvino'): sys.modules[name] = None\n"

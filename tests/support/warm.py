@@ -30,6 +30,11 @@ from typing import NoReturn
 
 from .ask import read_at_import
 
+# What pytest's own processes import, which run on PyTorch, each for itself otherwise; what is not there is left out.
+FOR_TESTS = (
+    "gradio", "hypothesis", "mcp", "onnx", "onnxscript", "playwright.sync_api", "pyarrow.parquet", "skimage.data",
+    "torch.onnx", "train.ablate", "train.finetune", "train.release", "transformers",
+)  # fmt: skip
 PATH = "EMOTION_TESTS_PYTHON"  # the variable that says where the interpreter is
 CLIENT = """#!{python} -IS
 import sys
@@ -106,7 +111,7 @@ def _start(kind: str, client: str, unneeded: list[int]) -> socket.socket:
     try:
         if kind:
             os.environ["KERAS_BACKEND"] = kind
-            _import_for_training()
+            _import_for_training(kind)
         else:
             _import_for_users()
     except ImportError as error:
@@ -124,16 +129,19 @@ def _start(kind: str, client: str, unneeded: list[int]) -> socket.socket:
             os.close(one)
 
 
-def _import_for_training() -> None:
-    import gradio  # noqa: F401 - pytest's own processes are among them
+def _import_for_training(backend: str) -> None:
     import keras
 
-    import train.ablate
-    import train.finetune
-    import train.release  # noqa: F401
-    from train.evaluation.figures import draw_curves
+    import train.__main__  # noqa: F401
 
     keras.utils.set_random_seed(0)  # imports TensorFlow, where it is there
+    if backend != "torch":
+        return
+    for name in FOR_TESTS:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    from train.evaluation.figures import draw_curves
+
     with tempfile.TemporaryDirectory() as folder:
         draw_curves([{"epoch": 1, "val_accuracy": 0.5}], Path(folder) / "curves.png")  # fonts
 

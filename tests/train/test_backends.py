@@ -3,14 +3,16 @@
 import json
 import os
 import subprocess
+from importlib.util import find_spec
 
 import pytest
 
 from support import warm
 from support.paths import ROOT
 
-pytest.importorskip("torch", reason="needs torch: requirements-torch.txt")
-pytest.importorskip("jax", reason="needs jax: requirements-dev.txt")
+for needed, where in (("torch", "requirements-torch.txt"), ("jax", "requirements-dev.txt")):
+    if not find_spec(needed):  # imported by the programs alone
+        pytest.skip(f"needs {needed}: {where}", allow_module_level=True)
 
 TRAIN = """
 import json, sys
@@ -33,14 +35,15 @@ for folder, precision, augmented in json.loads(sys.argv[1]):
     out = Path(folder)
     fit(Preset(replace(TINY, attention_blocks=(1,)), recipe), data, data, out, 0)
     model = keras.saving.load_model(out / "model.keras")
-    np.savez(out / "answers.npz", inputs=inputs, probabilities=model.predict(inputs, verbose=0))
+    np.savez(out / "answers.npz", inputs=inputs, probabilities=model.predict(inputs, batch_size=len(inputs), verbose=0))
 """
 PREDICT = """
 import json, sys, numpy as np, keras
 differences = {}
 for folder in sys.argv[1:]:
     saved = np.load(folder + "/answers.npz")
-    probabilities = keras.saving.load_model(folder + "/model.keras").predict(saved["inputs"], verbose=0)
+    inputs = saved["inputs"]
+    probabilities = keras.saving.load_model(folder + "/model.keras").predict(inputs, batch_size=len(inputs), verbose=0)
     differences[folder] = float(np.abs(probabilities - saved["probabilities"]).max())
 print(json.dumps([keras.backend.backend(), differences]))
 """
