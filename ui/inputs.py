@@ -77,12 +77,16 @@ def on_photo(
 ) -> None:
     """Let a photo, and the example's button, be answered by `outputs`, of which `busy` shows that it takes a while.
 
-    Not by `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it.
+    Not by `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it. Nor by
+    `input`: where an example is taken out, the page sends it with that once more.
     """
     turns = Turns()
 
     def answer(path: str | None, request: gr.Request) -> Iterator[Any]:
         yield from turns.newest(request.session_hash, read(path))
+
+    def empty(request: gr.Request) -> Iterator[Any]:
+        yield from turns.newest(request.session_hash, read(None))
 
     def answer_example(request: gr.Request) -> Iterator[Any]:
         yield from turns.newest(request.session_hash, read_example())
@@ -94,7 +98,8 @@ def on_photo(
         "show_progress": "minimal",
         "show_progress_on": [busy],
     }
-    gr.on([photo.input, photo.clear], answer, photo, **common)
+    photo.upload(answer, photo, **common)
+    photo.clear(empty, None, **common)
     example.click(answer_example, None, **common)
 
 

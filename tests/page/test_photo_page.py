@@ -8,16 +8,38 @@ from playwright.sync_api import expect
 from support.pages import DESKTOP, PHONE, WAIT, contrast, luminance
 
 
-@pytest.fixture
-def page(window, app):
+def opened(window, address):
     page = window.new_page()
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.goto(app.url)
-    open_photo_tab(page)
+    page.goto(address)
+    return page
+
+
+@pytest.fixture(scope="module")
+def shared_page(window, app):
+    page = opened(window, app.url)
     yield page
-    assert page.problems == []
     page.close()
+
+
+@pytest.fixture
+def page(shared_page):
+    """The page at its Photo tab, with no photo in it; the same one for many tests, as for a visitor who stays."""
+    shared_page.problems.clear()
+    for tab, photo in (("Model", "#own-photo"), ("Photo", "#photo")):
+        shared_page.get_by_role("tab", name=tab).click()
+        shared_page.locator(photo).wait_for()
+        if shared_page.locator(f"{photo} img").count():
+            remove_from(shared_page.locator(photo))
+    expect(shared_page.locator(".card")).to_have_count(0)
+    expect(shared_page.locator("#looks img")).to_have_count(0)
+    yield shared_page
+    assert shared_page.problems == []
+
+
+def remove_from(photo):
+    photo.get_by_label("Clear").or_(photo.get_by_label("Remove Image")).first.click()
 
 
 def open_photo_tab(page):
@@ -39,6 +61,11 @@ def test_whoever_has_no_photo_tries_the_portrait(page):
     expect(page.locator(".card h2")).to_have_text("Neutral")
     expect(page.locator("#photo img")).to_be_visible()
     expect(page.locator("#annotated img")).to_be_visible()
+    remove_from(page.locator("#photo"))
+    expect(status(page)).to_contain_text("Add a photo", timeout=WAIT)
+    page.wait_for_timeout(500)
+    expect(status(page)).to_contain_text("Add a photo")
+    expect(page.locator(".card")).to_have_count(0)
 
 
 def test_a_photo_gives_the_annotated_picture_and_a_card(page, photo):
@@ -125,24 +152,30 @@ def test_a_bad_file_gets_a_sentence_and_the_next_photo_works(page, tmp_path, pho
 def test_removing_the_photo_clears_the_results(page, photo):
     upload(page, photo)
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
-    page.locator("#photo").get_by_label("Clear").or_(page.locator("#photo").get_by_label("Remove Image")).first.click()
+    remove_from(page.locator("#photo"))
     expect(status(page)).to_contain_text("Add a photo", timeout=WAIT)
     expect(page.locator(".card")).to_have_count(0)
     expect(page.locator("#annotated img")).to_have_count(0)
 
 
 @PHONE
-def test_a_snapshot_of_the_camera_is_read(page):
+def test_a_snapshot_of_the_camera_is_read(window, app):
+    page = opened(window, app.url)
+    open_photo_tab(page)
     page.locator("#photo").get_by_label("Capture from camera").click()
     page.locator("#photo").get_by_text("Click to Access Webcam").click()
     page.locator("#photo video").wait_for(state="visible")
     page.wait_for_timeout(1000)  # the first frames of a camera are black
     page.locator("#photo").get_by_label("capture photo").click()
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+    assert page.problems == []
+    page.close()
 
 
 @DESKTOP
-def test_a_picture_is_pasted(page, photo):
+def test_a_picture_is_pasted(window, photo, app):
+    page = opened(window, app.url)
+    open_photo_tab(page)
     png = cv2.imencode(".png", cv2.imread(str(photo)))[1].tolist()
     page.evaluate(
         """async bytes => {
@@ -153,6 +186,8 @@ def test_a_picture_is_pasted(page, photo):
     )
     page.locator("#photo").get_by_label("Paste from clipboard").click()
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+    assert page.problems == []
+    page.close()
 
 
 @DESKTOP
@@ -167,8 +202,8 @@ def test_results_are_announced_and_pictures_are_described_to_screen_readers(page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_is_legible_in_light_and_dark(page, photo, scheme, app):
-    page.goto(f"{app.url}/?__theme={scheme}")
+def test_text_is_legible_in_light_and_dark(window, photo, scheme, app):
+    page = opened(window, f"{app.url}/?__theme={scheme}")
     open_photo_tab(page)
     upload(page, photo)
     page.wait_for_selector(".card")
@@ -187,6 +222,8 @@ def test_text_is_legible_in_light_and_dark(page, photo, scheme, app):
         assert contrast(foreground, background) >= 4.5, f"{selector}: {foreground} on {background}"
     background = luminance(colours[0][1])
     assert background > 0.8 if scheme == "light" else background < 0.05
+    assert page.problems == []
+    page.close()
 
 
 def test_the_model_tab_states_scores_and_limits(page):
@@ -209,8 +246,7 @@ def test_the_model_tab_shows_what_the_network_looks_at(page, photo):
     looks = page.locator("#looks")
     expect(looks).to_contain_text("Its answer: happy", timeout=WAIT)
     expect(looks.locator("img")).to_have_count(2)
-    own = page.locator("#own-photo")
-    own.get_by_label("Clear").or_(own.get_by_label("Remove Image")).first.click()
+    remove_from(page.locator("#own-photo"))
     expect(looks.locator("img")).to_have_count(0)
 
 
@@ -223,6 +259,8 @@ def test_whoever_has_no_photo_sees_what_the_network_looks_at_in_the_portrait(pag
     expect(pictures).to_have_count(2)
     assert pictures.first.bounding_box()["width"] > 100
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    remove_from(page.locator("#own-photo"))
+    expect(pictures).to_have_count(0)
 
 
 @PHONE
