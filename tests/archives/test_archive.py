@@ -26,13 +26,14 @@ if not find_spec("ray"):  # imported by the programs alone, where it can be
     pytest.skip("needs requirements-archive.txt", allow_module_level=True)
 
 from emotion_model import VideoReader, read_image
+from emotion_model.archives import workers as workers_module
 from emotion_model.archives.folder import ArchiveFolder
 from emotion_model.archives.reading import Result
 from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import Source
 from emotion_model.archives.workers import Died, Ended, Workers, WorkersError
-from support import environment
+from support import environment, warm
 from support.apps import free_port
 from support.clips import face_film, write_clip
 from support.paths import ROOT
@@ -60,8 +61,8 @@ def archive(astronaut: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> 
 class Running:
     """The command under way, with what it told so far."""
 
-    def __init__(self, *arguments: str | Path) -> None:
-        command = [sys.executable, "-m", "emotion_model", "archive", *map(str, arguments), "--json", "--part", "5"]
+    def __init__(self, *arguments: str | Path, python: str = sys.executable) -> None:
+        command = [python, "-m", "emotion_model", "archive", *map(str, arguments), "--json", "--part", "5"]
         # A group of its own, as a terminal gives it: Ctrl-C reaches all of it.
         with environment.as_users_have_it():
             self.process = subprocess.Popen(
@@ -220,16 +221,37 @@ def test_a_cluster_gives_the_same_though_a_node_dies(
 
 def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, archive: Path):
     again = subprocess.run(
-        [sys.executable, "-m", "emotion_model", "archive", archive / "clip 1.mp4", "--out", out_of(whole)],
+        [warm.python(), "-m", "emotion_model", "archive", archive / "clip 1.mp4", "--out", out_of(whole)],
         capture_output=True,
         text=True,
         cwd=ROOT,
+        env=environment.of_users(),
     )
     assert again.returncode == 0 and "1 of 1 files are done" in again.stdout
-    other = Running(archive, "--out", out_of(whole), "--rate", "7")
+    other = Running(archive, "--out", out_of(whole), "--rate", "7", python=warm.python())
     assert other.end() == 2 and "another rate (5.0 instead of 7.0)" in other.errors
 
 
+@pytest.fixture(scope="module")
+def connected() -> Iterator[Any]:
+    """Ray, with processes of its own, for all whose driver lives on."""
+    before = dict(os.environ)
+    with environment.as_users_have_it():
+        ray = workers_module._connected("local")
+    for name in set(os.environ) - set(before):  # else the programs that others start would know its token
+        del os.environ[name]
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def processes(connected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers start in processes that are there already."""
+    monkeypatch.setattr(workers_module, "_connected", lambda _: connected)
+    monkeypatch.setattr(connected, "shutdown", lambda: None)
+
+
+@pytest.mark.usefixtures("processes")
 def test_workers_that_die_hang_or_fail_are_replaced(tmp_path: Path):
     class Kind:
         def fine(self, count: int) -> Iterator[int]:
@@ -308,6 +330,7 @@ def test_what_lies_elsewhere_is_fetched_and_what_hangs_given_up(photo: Path, cli
         assert reader.duration == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(tmp_path: Path):
     class Kind:
         def read(self, sources: list[Source]) -> Iterator[Result]:
@@ -338,6 +361,7 @@ def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(t
     assert (run.progress.done, run.progress.failed, run.progress.share) == (3, 1, 1.0)
 
 
+@pytest.mark.usefixtures("processes")
 def test_workers_that_cannot_start_say_why():
     class Kind:
         def __init__(self) -> None:

@@ -56,11 +56,13 @@ def live_page(browser_with, app):
     """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused.
 
     `script` runs before the page's own. Frames are read on the server, unless `reader` is None: then where the page
-    itself would have them read.
+    itself would have them read. Four a second are enough for most tests; with an `interval` of None as many as come.
     """
 
     @contextmanager
-    def opened(camera, url=app.url, viewport=DESKTOP, scheme="light", flags=(), script="", reader="server"):
+    def opened(
+        camera, url=app.url, viewport=DESKTOP, scheme="light", flags=(), script="", reader="server", interval="0.25"
+    ):
         flags = [*flags]
         if camera is not None:
             flags.append("--use-fake-device-for-media-stream")
@@ -74,6 +76,8 @@ def live_page(browser_with, app):
         page.add_init_script((READ_ON_SERVER if reader else "") + script)
         page.goto(f"{url}/?__theme={scheme}")
         page.wait_for_selector(".live[data-ready]")
+        if interval:
+            page.locator(".interval").select_option(interval)
         try:
             yield page
         finally:

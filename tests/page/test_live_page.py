@@ -71,7 +71,7 @@ def test_the_box_lies_on_the_face_mirrored_with_the_picture_or_not(live_page, fi
 
 
 def test_the_video_plays_in_the_page_and_nothing_shifts(live_page, films):
-    with live_page(films["smile"]) as page:
+    with live_page(films["smile"], interval=None) as page:
         start(page)
         page.wait_for_selector(".face-box")
         before = page.locator(".timeline").bounding_box()
@@ -109,7 +109,7 @@ def test_two_faces_have_two_ids_two_colours_and_two_lines(live_page, films):
 
 
 def test_the_session_is_saved_as_csv_json_and_picture(live_page, films):
-    with live_page(films["smile"]) as page:
+    with live_page(films["smile"], interval=None) as page:
         start(page)
         wait_for_rows(page, 10)
         page.get_by_role("button", name="Pause").click()
@@ -137,7 +137,7 @@ def test_the_session_is_saved_as_csv_json_and_picture(live_page, films):
 def test_a_picture_to_share_has_the_still_and_the_timeline_and_hides_faces_if_wished(live_page, films):
     x, y, w, h = SIZE[0] - BOX[0] - BOX[2], *BOX[1:]  # mirrored
     detail = {}
-    with live_page(films["smile"]) as page:
+    with live_page(films["smile"], interval=None) as page:
         start(page)
         wait_for_rows(page, 10)
         for shown in ("faces shown", "faces hidden"):
@@ -224,7 +224,7 @@ def test_a_camera_that_is_allowed_for_another_tab_starts_nothing_here(live_page,
 
 
 def test_pause_clear_undo_and_stop(live_page, films):
-    with live_page(films["smile"]) as page:
+    with live_page(films["smile"], interval=None) as page:
         start(page)
         wait_for_rows(page, 5)
         page.get_by_role("button", name="Pause").click()
@@ -252,7 +252,7 @@ def test_pause_clear_undo_and_stop(live_page, films):
 
 
 def test_the_interval_between_frames_is_kept(live_page, films):
-    with live_page(films["smile"]) as page:
+    with live_page(films["smile"], interval=None) as page:
         page.locator("select.interval").select_option("1")
         start(page)
         wait_for_rows(page, 4)
@@ -364,7 +364,7 @@ def test_a_closed_tab_gives_its_place_to_whoever_waits(live_page, films, small_h
 
 def test_what_a_page_reads_while_it_goes_takes_no_place_until_it_comes_back(live_page, films, small_house):
     live, url = small_house
-    with live_page(films["smile"], url=url) as page:
+    with live_page(films["smile"], url=url, interval=None) as page:
         start(page)
         page.wait_for_selector(".face-box")
         page.evaluate("window.dispatchEvent(new Event('pagehide'))")
@@ -379,7 +379,7 @@ def test_what_a_page_reads_while_it_goes_takes_no_place_until_it_comes_back(live
 def test_after_a_restart_of_the_server_the_same_page_goes_on(live_page, films, tmp_path):
     port = free_port()
     with start_app(tmp_path, port) as running:
-        opened = live_page(films["smile"], url=running.url)
+        opened = live_page(films["smile"], url=running.url, interval=None)
         page = opened.__enter__()
         start(page)
         wait_for_rows(page, 5)

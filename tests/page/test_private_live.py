@@ -23,7 +23,7 @@ HERE, THERE = "does not leave it", "go to the server"
 
 
 def test_nothing_of_the_camera_leaves_the_browser(live_page, films):
-    with live_page(films["changing"], viewport=PHONE, reader=None) as page:
+    with live_page(films["changing"], viewport=PHONE, reader=None, interval=None) as page:
         expect(page.locator(".privacy")).to_contain_text(HERE)
         sent = []
         page.on("request", lambda request: sent.append(request))
@@ -62,7 +62,7 @@ def test_the_networks_are_fetched_once_and_kept_by_the_browser(live_page, films,
     quiet = {"prevent_thread_lock": True, "quiet": True, "ssr_mode": False}
     blocks.launch(server_name="127.0.0.1", server_port=port, app_kwargs={"routes": networks.routes}, **quiet)
     try:
-        with live_page(films["smile"], url=f"http://127.0.0.1:{port}", reader=None) as page:
+        with live_page(films["smile"], url=f"http://127.0.0.1:{port}", reader=None, interval=None) as page:
             for _ in range(2):
                 start(page)
                 page.wait_for_selector(".face-box")
@@ -132,7 +132,7 @@ window.Worker = class extends Real { constructor(...all) { super(...all); hired.
 
 @pytest.mark.parametrize("end", ["onerror(new ErrorEvent('error', {message: 'out of memory'}))", "terminate()"])
 def test_the_server_stands_in_where_a_worker_ends(live_page, films, end):
-    with live_page(films["smile"], script=WATCHED, reader=None) as page:
+    with live_page(films["smile"], script=WATCHED, reader=None, interval=None) as page:
         start(page)
         wait_for_rows(page, 5)
         page.evaluate(f"hired[0].{end}")

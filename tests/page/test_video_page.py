@@ -86,17 +86,44 @@ def test_the_documentation_names_the_fields(app):
 # The page
 
 
-@pytest.fixture
-def page(window, app):
+def opened(window, app):
     page = window.new_page()
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.goto(app.url)
     page.get_by_role("tab", name="Video").click()
     page.wait_for_selector("#video-clip input[type=file]", state="attached")
+    return page
+
+
+@pytest.fixture(scope="module")
+def shared_page(window, app):
+    page = opened(window, app)
     yield page
-    assert problems == []
     page.close()
+
+
+@pytest.fixture
+def page(shared_page):
+    """The page at its Video tab, with nothing in it; the same one for many tests, as for a visitor who stays."""
+    shared_page.problems.clear()
+    for tab, fields, invitation in (
+        ("Album", ("#album-photos",), "#album-status >> text=Add photos"),
+        ("Video", ("#video-clip", "#video-pictures"), "#video-status >> text=Add a clip"),
+    ):
+        shared_page.get_by_role("tab", name=tab).click()
+        shared_page.locator(fields[0]).wait_for()
+        for field in fields:
+            if (taken := shared_page.locator(field).get_by_label("Clear")).count():
+                taken.first.click()
+        shared_page.locator(invitation).wait_for()
+    yield shared_page
+    assert shared_page.problems == []
+
+
+def open_settings(page):
+    if not page.locator("#video-pictures").is_visible():
+        page.get_by_role("button", name="Settings").click()
 
 
 @DESKTOP
@@ -140,7 +167,8 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
 
 
 @PHONE
-def test_a_recording_is_analysed_at_once(page):
+def test_a_recording_is_analysed_at_once(window, app):
+    page = opened(window, app)
     clip = page.locator("#video-clip")
     page.evaluate("""() => {
       const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -165,6 +193,8 @@ def test_a_recording_is_analysed_at_once(page):
     # The recording itself says no length; the player beside it shows one all the same.
     page.wait_for_function("isFinite(document.querySelector('#video-clip video').duration)", timeout=WAIT)
     expect(clip).not_to_contain_text("NaN")
+    assert page.problems == []
+    page.close()
 
 
 @DESKTOP
@@ -211,7 +241,7 @@ def test_a_gif_is_a_clip_too(page, film, tmp_path):
 
     pictures = [Image.fromarray(film(i / 5)) for i in range(5)]
     pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:], duration=200)
-    page.get_by_role("button", name="Settings").click()
+    open_settings(page)
     page.set_input_files("#video-pictures input[type=file]", tmp_path / "moving.gif")
     expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
 
@@ -223,7 +253,7 @@ def test_what_was_added_last_is_read_a_clip_or_pictures(page, clip, landscape, t
     Image.fromarray(landscape).save(tmp_path / "still.gif")
     page.set_input_files("#video-clip input[type=file]", clip)
     expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
-    page.get_by_role("button", name="Settings").click()
+    open_settings(page)
     page.set_input_files("#video-pictures input[type=file]", tmp_path / "still.gif")
     expect(page.locator("#video-status")).to_contain_text("No face", timeout=WAIT)
     expect(page.locator("#video-clip video")).to_have_count(0)
