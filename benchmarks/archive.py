@@ -26,8 +26,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from emotion_model.archives.answers import Result
 from emotion_model.archives.folder import ArchiveFolder
-from emotion_model.archives.reading import Reader, Result
+from emotion_model.archives.reading import Reader
 from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import Source, find_sources

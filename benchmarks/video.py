@@ -69,7 +69,7 @@ def run(clip: Path, rate: float | None, annotated: bool, times: int) -> dict[str
     from emotion_model.clips.run import VideoOutputs, VideoRun
 
     detector = video_detector(EmotionDetector())
-    detector.classifier.warm_up((1, 2, 4, 8, 16))
+    detector.classifier.warm_up()
     best, frames = 0.0, 0
     for _ in range(times):
         with tempfile.TemporaryDirectory() as folder:

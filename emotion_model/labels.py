@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # What tables call their columns besides the classes, of which none may take the place of another.
@@ -10,6 +11,11 @@ PLACE = ("time", "frame", "face_id", "x", "y", "w", "h")  # where and when a fac
 SCORES = ("emotion", "confidence", "intensity", "valence", "arousal", "clear")
 RECORDING = ("source", "kind", "model", "detector")  # of an archive
 RAW = "raw_"  # before the name of each class
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """A colour written as `#rrggbb` as (red, green, blue), each 0..255."""
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Label:
     @property
     def rgb(self) -> tuple[int, int, int]:
         """The colour as (red, green, blue), each 0..255."""
-        return tuple(int(self.colour[i : i + 2], 16) for i in (1, 3, 5))  # type: ignore[return-value]
+        return rgb(self.colour)
 
 
 # Found by search, not by taste: any two stay at least 22 CIELAB units apart for normal, protan, deutan and tritan
@@ -58,6 +64,12 @@ CONTEMPT = Label("contempt", "😏", "#4e7230")
 UNCLEAR = Label("unclear", "❔", "#565a66")
 
 EMOTIONS: tuple[str, ...] = tuple(label.name for label in LABELS)
+
+
+def label_of(word: str, labels: Sequence[Label] = LABELS) -> Label:
+    """The label of a word that is shown: one of these, `unclear`, or in grey what is neither."""
+    return next((label for label in (*labels, UNCLEAR) if label.name == word), None) or Label(word)
+
 
 # People of a clip or before a camera; the numbers beside them tell apart those that share a colour.
 PERSON_COLOURS: tuple[str, ...] = (

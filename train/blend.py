@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emotion_model.hub.card import spent
+from emotion_model.hub.cost import spent
 from emotion_model.network.config import ModelError
 from train.config import explain
 from train.data.fer2013 import DataError, load_split

@@ -45,19 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--model", default="bundled", help="`bundled`, a .keras file or its folder (default: bundled)")
     parser.add_argument("--drop", nargs="+", default=[], metavar="CLASS", type=str.lower, help="classes to leave out")
-    helps = {
-        "epochs_frozen": "epochs of the classifier alone; 0 for none",
-        "epochs": "epochs of the whole network; 0 for none",
-        "learning_rate": "of the classifier; the whole network gets a tenth",
-        "held_out": "share of each class for the report, and as much again to choose the epoch",
-        "seed": "another one splits and trains otherwise",
-    }
     for field in fields(Settings):
-        flag, default = "--" + field.name.replace("_", "-"), field.default
-        parser.add_argument(flag, type=type(default), default=default, help=f"{helps[field.name]} (default: {default})")
+        flag, default, meaning = "--" + field.name.replace("_", "-"), field.default, field.metadata["meaning"]
+        parser.add_argument(flag, type=type(default), default=default, help=f"{meaning} (default: {default})")
     options = parser.parse_args(arguments)
     try:
-        settings = Settings(**{name: getattr(options, name) for name in helps})
+        settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
         base, detector = EmotionClassifier.load(options.model), FaceDetector()
         if detector.notice:
             print(detector.notice, detector.fallback_reason, file=sys.stderr)

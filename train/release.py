@@ -19,7 +19,7 @@ from emotion_model.network.config import ModelError
 from train.config import explain
 from train.data.fer2013 import DataError
 from train.experiments.plans import PlanError
-from train.fitting.fast import device_name
+from train.fitting.hardware import device_name
 from train.releasing.model import MODEL, RECORD, make_model
 from train.releasing.plan import PLANS, read_plan
 from train.releasing.stages import RunFailedError, Stages

@@ -20,7 +20,7 @@ from ui.inputs import READING, for_visitors, photo_input
 from ui.refusals import Refusal
 from ui.video.handlers import part
 from ui.video.runs import Analysis, VideoLimits
-from ui.video.words import for_visitors as clip_for_visitors
+from ui.video.words import refused
 
 
 def description(function: Callable[..., Any]) -> str:
@@ -88,8 +88,7 @@ class Tools:
                     progress((round(100 * step.progress.fraction), 100), desc="of the clip", unit="%")
             return json.dumps(step.summary.to_dict(), ensure_ascii=False)
         except (MediaError, ValueError) as error:
-            code = error.code if isinstance(error, MediaError) else "bad_value"
-            raise Refusal(code, clip_for_visitors(error)) from None
+            raise refused(error) from None
 
 
 def build_tools(detector: EmotionDetector) -> None:

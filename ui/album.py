@@ -78,9 +78,9 @@ def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[
         rows += found
         faces += sum(row[1] is not None for row in found)
         problems += problem
-        bar = f'<progress max="{len(chosen)}" value="{number}" aria-label="Progress"></progress>'
         if number < len(chosen):
-            yield cards.status(f"{number} of {len(chosen)} photos", "", extra=bar), gr.skip(), gr.skip()
+            said = f"{number} of {len(chosen)} photos"
+            yield cards.under_way(said, "", number / len(chosen)), gr.skip(), gr.skip()
     head = _head(detector)
     with tempfile.TemporaryDirectory(prefix="album-") as folder:
         file = Path(folder) / "album_emotions.csv"

@@ -10,6 +10,7 @@ from emotion_model import EmotionDetector, Face, ImageError, read_base64_image
 from emotion_model.faces.images import FORMAT_NAMES
 from ui.inputs import READING, for_visitors, photo_input, read_faces
 from ui.programs import for_programs
+from ui.refusals import Refusal
 
 # What the API's own documentation says of each endpoint.
 ENDPOINTS = {
@@ -45,7 +46,7 @@ class Api:
                 raise ImageError("empty", "No picture was sent: give a file.")
             return self._detector.to_dict(*read_faces(self._detector, image))
         except ImageError as error:
-            raise _api_error(error) from None
+            raise Refusal(error.code, for_visitors(error)) from None
 
     def predict(self, image: str) -> dict[str, Any]:
         """The largest face in a picture given as base64 text or as a data URL.
@@ -57,7 +58,7 @@ class Api:
             with READING:
                 faces = self._detector.detect(read_base64_image(image))
         except ImageError as error:
-            raise _api_error(error) from None
+            raise Refusal(error.code, for_visitors(error)) from None
         return prediction(faces)
 
     def model_info(self) -> dict[str, Any]:
@@ -106,7 +107,3 @@ def prediction(faces: list[Face]) -> dict[str, Any]:
         "probabilities": values["probabilities"],
         "box": values["box"],
     }
-
-
-def _api_error(error: ImageError) -> gr.Error:
-    return gr.Error(for_visitors(error), title=error.code, print_exception=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from emotion_model import Face, Label
 from emotion_model.faces.cropping import square_crop
+from emotion_model.labels import label_of
 from ui.pictures import emoji_url, picture_url
 
 _CROP_SIDE = 116  # pixels, shown at half that on dense screens
@@ -43,11 +44,18 @@ def caption(model: str) -> str:
     return f"Emotion Lens · {date.today():%d %B %Y} · model: {model}"
 
 
-def status(headline: str, detail: str, kind: str = "", extra: str = "") -> str:
-    """One line on how things stand; `extra`, a progress bar, follows it, and then nothing is read out: it moves on."""
-    live = ' aria-live="off"' if extra else ""
-    said = f"<strong>{escape(headline)}</strong><span>{escape(detail)}</span>"
-    return f'<div class="status {kind}"{live}>{said}{extra}</div>'
+def status(headline: str, detail: str, kind: str = "") -> str:
+    """One line on how things stand."""
+    return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span></div>'
+
+
+def under_way(headline: str, detail: str, share: float | None) -> str:
+    """The same of work that goes on, with a bar, 0..1 or None; it is not read out, as it moves on all the time."""
+    value = "" if share is None else f' value="{share:.3f}"'
+    return (
+        f'<div class="status" aria-live="off"><strong>{escape(headline)}</strong><span>{escape(detail)}</span>'
+        f'<progress max="1"{value} aria-label="Progress"></progress></div>'
+    )
 
 
 def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label]) -> str:
@@ -71,12 +79,11 @@ def doubt(face: Face) -> str:
 
 def bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
     """A bar for every emotion and its share, 0..1."""
-    colours = {label.name: label.colour for label in labels}
     top = max(rows, key=lambda row: row[1])[0]
     items = "".join(
         f"<li{' class=top' if name == top else ''}><span>{escape(name.capitalize())}</span>"
         f'<span class="track" aria-hidden="true"><span class="fill" '
-        f'style="width:{value:.1%};--tone:{escape(colours.get(name, Label(name).colour))}"></span></span>'
+        f'style="width:{value:.1%};--tone:{label_of(name, labels).colour}"></span></span>'
         f'<span class="value">{value:.0%}</span></li>'
         for name, value in rows
     )
@@ -84,4 +91,4 @@ def bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:
 
 
 def _crop_url(image_rgb: np.ndarray, face: Face) -> str:
-    return picture_url(square_crop(image_rgb, face, _CROP_SIDE, around=1.0)[..., ::-1])
+    return picture_url(square_crop(image_rgb, face, _CROP_SIDE, around=1.0))

@@ -48,7 +48,7 @@ def build_page(detector: EmotionDetector, networks: Networks | None = None) -> g
             album.build_tab(detector)
         with gr.Tab("Model"):
             model.build_tab(detector)
-        gr.HTML(fine_print(detector.classifier.config, (KEEP_SECONDS + SWEEP_SECONDS) // 60))
+        gr.HTML(fine_print(detector.classifier.config))
         api.build_endpoints(detector)
     return page
 
@@ -69,14 +69,14 @@ def notice(message: str) -> str:
     return f'<div class="status notice"><span>{escape(message)}</span></div>'
 
 
-def fine_print(config: ModelConfig, keep_minutes: int) -> str:
+def fine_print(config: ModelConfig) -> str:
     """Privacy and limits, on every page."""
-    accuracy = config.metrics.get("test", {}).get("accuracy")
+    accuracy, minutes = config.metrics.get("test", {}).get("accuracy"), (KEEP_SECONDS + SWEEP_SECONDS) // 60
     measured = f"it names {accuracy:.0%} of the FER2013 test pictures as their labels do," if accuracy else "it errs,"
     return (
         '<div class="fineprint"><p><strong>Privacy.</strong> Live says under its picture who reads it: your browser or '
         "the server. Photos and clips are processed in memory and not kept: the temporary copy that your page shows is "
-        f"deleted from the server within {keep_minutes} minutes, and nothing of it is logged.</p>"
+        f"deleted from the server within {minutes} minutes, and nothing of it is logged.</p>"
         "<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; "
         f"{measured} and how well it does for different groups of people has not been measured. Not for decisions "
         "about people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"

@@ -67,7 +67,7 @@ def shared(detector: EmotionDetector, path: str | None, hide_faces: bool) -> str
     classifier = detector.classifier
     caption = cards.caption(short_name(classifier.source))
     picture = share_picture(image, faces, caption, classifier.config.labels, hide_faces)
-    return picture_url(picture[..., ::-1])
+    return picture_url(picture)
 
 
 def build_tab(detector: EmotionDetector) -> None:

@@ -38,9 +38,9 @@ def _drawing_url(emotion: str, size: int) -> str:
     return data_url(".png", cv2.cvtColor(draw_emoji(emotion, size), cv2.COLOR_RGBA2BGRA))
 
 
-def picture_url(image_bgr: np.ndarray) -> str:
-    """A picture, uint8 BGR, as a data URL."""
-    return data_url(".jpg", image_bgr)
+def picture_url(image_rgb: np.ndarray) -> str:
+    """A picture, uint8 RGB, as a data URL."""
+    return data_url(".jpg", image_rgb[..., ::-1])
 
 
 def data_url(suffix: str, image: Any) -> str:

@@ -22,8 +22,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emotion_model.archives.reading import Result
-from emotion_model.archives.tables import FILES, faces_schema, files_table, people_schema
+from emotion_model.archives.answers import Result
+from emotion_model.archives.tables import FILES, faces_schema, people_schema
 from emotion_model.files import lock, read_json, whole_file, write_json
 
 COMMIT_ROWS = 250_000  # of faces in a part
@@ -146,7 +146,7 @@ class ArchiveFolder:
             row: dict[str, Any] = dict.fromkeys(FILES.names)
             self.files[result.source.told] = row | result.file | {"part": number}
         with whole_file(self.path / FILES_NAME) as partial:
-            pq.write_table(files_table(list(self.files.values())), partial, compression="zstd")
+            pq.write_table(pa.Table.from_pylist(list(self.files.values()), FILES), partial, compression="zstd")
 
     def _next_part(self) -> int:
         self._part += 1

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from emotion_model.archives.answers import Cut, Joined, Part, Result, file_row
 from emotion_model.archives.folder import LongTable
-from emotion_model.archives.reading import Cut, Joined, Part, Result, file_row
 from emotion_model.archives.sources import Source
 
 

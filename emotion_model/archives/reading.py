@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
+from emotion_model.archives.answers import Cut, Joined, Looked, Part, Result, Sign, failure, file_row
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import PHOTO, Source, local_copy, remove_left_copies
 from emotion_model.archives.tables import faces_table, people_table
@@ -41,6 +42,7 @@ from emotion_model.clips.run import VideoOutputs, VideoRun
 from emotion_model.drawing.faces import draw_faces
 from emotion_model.faces.images import ImageError, read_image
 from emotion_model.files import whole_file
+from emotion_model.pipeline import EmotionDetector
 from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import frame_rows
 from emotion_model.timelines.tracking import FaceTracker
@@ -48,76 +50,6 @@ from emotion_model.timelines.tracking import FaceTracker
 RUN_IN = 5.0  # s that a part is read early; a scene's usual change is then forgotten, a picture's turn decided
 LONGEST_STEM = 200  # bytes of an annotated copy's name; most disks take 255, what is added included
 ROWS_AT_ONCE = 4096  # as dictionaries, before they are packed
-
-
-@dataclass(frozen=True)
-class Sign:
-    """A sign of life: so many seconds of the clip were read by this job, of so many."""
-
-    passing = True  # the next one says as much
-
-    seconds: float
-    of: float
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The clip is long: read its parts instead. `bounds` are their ends but for the last one, in seconds."""
-
-    duration: float
-    width: int
-    height: int
-    bounds: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Looked:
-    """The frames of a part, pickled: a list of `AnalyzedFrame` without pictures, and the end of the clip's last one."""
-
-    frames: bytes
-
-
-@dataclass(frozen=True)
-class Joined:
-    """The rows of a part, and what the next one goes on with, pickled; of the last one, the people instead.
-
-    `frames` and `shown` count the frames and the faces in them.
-    """
-
-    faces: pa.Table
-    frames: int
-    shown: int
-    state: bytes
-    people: pa.Table | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a recording: its row in the table of files, and its rows in the others."""
-
-    source: Source
-    file: dict[str, Any]
-    faces: pa.Table | None = None
-    people: pa.Table | None = None
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a long clip: from its start up to its end, in seconds; None for the clip's end."""
-
-    start: float
-    end: float | None
-
-
-def failure(source: Source, code: str, error: str, seconds: float = 0.0) -> Result:
-    """The result of a recording that could not be read."""
-    file = {"status": "failed", "code": code, "error": error, "seconds": round(seconds, 3)}
-    return Result(source, file_row(source) | file)
-
-
-def file_row(source: Source) -> dict[str, Any]:
-    """How the row of a recording in the table of files begins."""
-    return {"source": source.told, "kind": source.kind, "bytes": source.bytes}
 
 
 @dataclass
@@ -144,7 +76,7 @@ class Reader:
         """
         remove_left_copies()
         self.settings, self._folder = settings, folder
-        self._photos = settings.load()
+        self._photos = EmotionDetector.load(settings.models, settings.detector)
         self._clips = video_detector(self._photos)
         self.record = settings.record(self._photos)
         for name, value in (expected or {}).items():

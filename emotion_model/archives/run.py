@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emotion_model.archives.answers import Cut, Joined, Looked, Result, Sign, failure
 from emotion_model.archives.folder import ArchiveFolder, LongTable
 from emotion_model.archives.long_clip import LongClip
 from emotion_model.archives.progress import Progress
-from emotion_model.archives.reading import Cut, Joined, Looked, Result, Sign, failure
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import PHOTO, Source
 from emotion_model.archives.workers import Died, Ended, Workers

@@ -29,10 +29,6 @@ class ArchiveSettings:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: use more than 0 seconds")
 
-    def load(self) -> EmotionDetector:
-        """The detector that these settings name; raises what `EmotionDetector.load` does."""
-        return EmotionDetector.load(self.models, self.detector)
-
     def record(self, detector: EmotionDetector) -> dict[str, Any]:
         """What the rows of one archive have in common, JSON-ready."""
         classifier = detector.classifier

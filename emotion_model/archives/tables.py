@@ -94,8 +94,3 @@ def people_table(source: str, summary: ClipSummary) -> pa.Table:
         shares = {f"share_{name}": share for name, share in told["shares"].items()}
         rows.append({"source": source} | told | shares | peaks)
     return pa.Table.from_pylist(rows, people_schema(emotions))
-
-
-def files_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """A row for each file: what became of it."""
-    return pa.Table.from_pylist(list(rows), FILES)

@@ -32,13 +32,10 @@ class VideoFrame:
     @property
     def image(self) -> np.ndarray:
         """Pixels, uint8 RGB `(height, width, 3)`, upright, of the clip's size."""
-        return self._pixels(*self._size)
+        return self.at_size(*self._size)
 
-    def thumbnail(self, width: int, height: int) -> np.ndarray:
+    def at_size(self, width: int, height: int) -> np.ndarray:
         """The whole frame at another size, uint8 RGB `(height, width, 3)`; cheaper than `image`."""
-        return self._pixels(width, height)
-
-    def _pixels(self, width: int, height: int) -> np.ndarray:
         if isinstance(self._source, np.ndarray):
             return fitted(self._source, width, height)
         size = (height, width) if self._turns % 2 else (width, height)

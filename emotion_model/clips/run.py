@@ -98,6 +98,7 @@ class VideoRun:
         self._outputs, self._config = outputs or VideoOutputs(), config or VideoConfig()
         self._start, self._end = reader.span(self._config.start, self._config.end)
         self._labels = detector.classifier.config.labels
+        self._names = detector.classifier.emotions
         self.summary = ClipSummary(self._start, self._labels)
         self._stopped = threading.Event()
         self._files = ExitStack()
@@ -125,8 +126,7 @@ class VideoRun:
                     with writing(path):
                         partial = self._files.enter_context(whole_file(path))
                         file = self._files.enter_context(partial.open("w", encoding="utf-8", newline=""))
-                    names = [label.name for label in self._labels]
-                    self._tables[path] = self._files.enter_context(TimelineWriter(file, form, names))
+                    self._tables[path] = self._files.enter_context(TimelineWriter(file, form, self._names))
             if self._outputs.annotated is not None:
                 self._drawing = Drawing(self._reader, self._outputs.annotated, self._config, self._labels)
                 self._drawing.start()
@@ -138,7 +138,6 @@ class VideoRun:
     def __iter__(self) -> Iterator[VideoProgress]:
         began = time.perf_counter()
         frames = analyze(self._reader, self._detector, self._config)
-        names = [label.name for label in self._labels]
         try:
             for frame in frames:
                 if self.stopped:
@@ -146,7 +145,7 @@ class VideoRun:
                 self.summary.add(frame.time, frame.faces, frame.image)
                 for path, table in self._tables.items():
                     with writing(path):
-                        table.write(frame_rows(frame.time, frame.index, frame.faces, names))
+                        table.write(frame_rows(frame.time, frame.index, frame.faces, self._names))
                 if self._drawing:
                     self._drawing.put(replace(frame, image=None))
                 fraction = min(max((frame.time - self._start) / (self._end - self._start), 0.0), 1.0)

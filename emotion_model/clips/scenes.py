@@ -55,7 +55,7 @@ def with_cuts(frames: Iterable[tuple[VideoFrame, bool]]) -> Iterator[tuple[Video
     scenes = Scenes()
     held: list[tuple[VideoFrame, bool, bool]] = []  # since a cut that may be a flash
     for frame, chosen in frames:
-        cut = scenes.changes(frame.thumbnail(*CUT_SIZE))
+        cut = scenes.changes(frame.at_size(*CUT_SIZE))
         if held and (frame.time - held[0][0].time > FLASH_SECONDS or len(held) == FLASH_FRAMES):
             yield from held
             held = []

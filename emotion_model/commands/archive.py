@@ -17,9 +17,9 @@ from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_UNUSABLE, stat
 from emotion_model.timelines.clock import clock
 
 if TYPE_CHECKING:  # loaded when there is an archive to read, not by the other commands
+    from emotion_model.archives.answers import Result
     from emotion_model.archives.folder import ArchiveFolder
     from emotion_model.archives.progress import Progress
-    from emotion_model.archives.reading import Result
     from emotion_model.archives.run import ArchiveRun
     from emotion_model.archives.settings import ArchiveSettings
     from emotion_model.archives.sources import Source

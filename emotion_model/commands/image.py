@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
+from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_image
 from emotion_model.commands.results import status_of, target_of, tell_failure
 from emotion_model.files import whole_file
 
@@ -44,7 +45,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         result = {"file": str(path)} | detector.to_dict(image, faces)
         results.append(result)
         if not options.json:
-            print(f"{path}: {_sentence(result)}")
+            print(f"{path}: {_sentence(faces)}")
     if options.json:
         print(json.dumps(results, indent=1, ensure_ascii=False))
     return status_of(failed, len(options.paths))
@@ -58,13 +59,11 @@ def _save(image: Any, target: Path) -> None:
         raise ImageError("unreadable", f"{target}: unknown picture format; use .png, .jpg or .webp.") from error
 
 
-def _sentence(result: dict[str, Any]) -> str:
-    if not result["faces"]:
-        return "no face found"
-    return ", ".join(map(_told, result["faces"]))
+def _sentence(faces: Sequence[Face]) -> str:
+    return ", ".join(map(_told, faces)) or "no face found"
 
 
-def _told(face: dict[str, Any]) -> str:
-    likeliest = sorted(face["probabilities"].items(), key=lambda one: -one[1])[: 1 if face["clear"] else 2]
-    said = " or ".join(f"{name} {probability:.0%}" for name, probability in likeliest)
-    return said if face["clear"] else f"unclear ({said})"
+def _told(face: Face) -> str:
+    if face.clear:
+        return f"{face.emotion} {face.confidence:.0%}"
+    return f"unclear ({' or '.join(f'{name} {probability:.0%}' for name, probability in face.likeliest)})"

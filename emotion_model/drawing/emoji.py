@@ -151,10 +151,6 @@ def _plain(pen: _Pen, emotion: str) -> None:
     pen.letter(emotion[:1].upper() or "?")
 
 
-def _unclear(pen: _Pen) -> None:
-    _plain(pen, "?")
-
-
 _EMOJI: dict[str, Callable[[_Pen], None]] = {
     "angry": _angry,
     "contempt": _contempt,
@@ -164,5 +160,5 @@ _EMOJI: dict[str, Callable[[_Pen], None]] = {
     "neutral": _neutral,
     "sad": _sad,
     "surprise": _surprise,
-    "unclear": _unclear,
+    "unclear": lambda pen: _plain(pen, "?"),
 }

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from emotion_model.drawing.emoji import WHITE, draw_emoji
 from emotion_model.drawing.fonts import font
 from emotion_model.face import Face
-from emotion_model.labels import LABELS, UNCLEAR, Label, person_colour
+from emotion_model.labels import LABELS, UNCLEAR, Label, label_of, person_colour, rgb
 
 _PILL = (18, 20, 26)
 CROWD = 40  # faces; more have no room for words, only for their number and emoji
@@ -31,12 +31,11 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     """
     canvas = image_rgb.copy()
     size = (canvas.shape[1], canvas.shape[0])
-    known = {label.name: label.rgb for label in (*labels, UNCLEAR)}
-    colours = [known.get(face.word, Label(face.word).rgb) for face in faces]
+    colours = [label_of(face.word, labels).rgb for face in faces]
     taken: list[tuple[int, int, int, int]] = []
     crowded = len(faces) > CROWD
     for face, emotion_colour in zip(faces, colours, strict=True):
-        colour = emotion_colour if face.track_id is None else Label("", colour=person_colour(face.track_id)).rgb
+        colour = emotion_colour if face.track_id is None else rgb(person_colour(face.track_id))
         x, y, width, height = face.box
         line = max(2, round(min(min(size) / 180, width / 14)))  # never so thick that it hides the face
         # A dark rim keeps the colour visible on any picture.

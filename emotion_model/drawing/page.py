@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 
-from emotion_model.labels import UNCLEAR, Label, person_colour
+from emotion_model.labels import UNCLEAR, Label, label_of, person_colour
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Peak, Person
 
@@ -64,10 +64,8 @@ def save_page(summary: ClipSummary, timeline: bytes, title: str, model: str, pat
 def _card(person: Person, labels: Sequence[Label]) -> str:
     shares = {name: seconds / person.seconds for name, seconds in person.shares.items() if seconds > 0}
     order = sorted(shares, key=lambda name: -shares[name])
-    colours = {label.name: label.colour for label in labels}
     bars = "".join(
-        f'<span style="flex:{shares[one]:.4f};background:{escape(colours.get(one, Label(one).colour))}"></span>'
-        for one in order
+        f'<span style="flex:{shares[one]:.4f};background:{label_of(one, labels).colour}"></span>' for one in order
     )
     said = ", ".join(f"{escape(one)} {shares[one]:.0%}" for one in order if shares[one] >= 0.01)
     moments = "".join(_moment(peak) for peak in person.moments if peak.thumbnail is not None)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from emotion_model.labels import UNCLEAR
+from emotion_model.labels import UNCLEAR, label_of
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person
 
@@ -30,13 +30,13 @@ def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
     FigureCanvasAgg(figure)
     ratios = [4, 1] * max(len(people), 1)
     grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
-    colours = {label.name: label.colour for label in (*summary.labels, UNCLEAR)}
     for i, person in enumerate(people):
         areas, band = grid[2 * i], grid[2 * i + 1]
         _draw_areas(areas, summary, person)
         areas.set_ylabel(f"Person {person.number}", rotation=0, ha="right", va="center")
         spans = [(one.start, max(one.end - one.start, 1e-3)) for one in person.segments]
-        band.broken_barh(spans, (0, 1), facecolors=[colours.get(one.emotion, "#8d909a") for one in person.segments])
+        colours = [label_of(one.emotion, summary.labels).colour for one in person.segments]
+        band.broken_barh(spans, (0, 1), facecolors=colours)
         for axes in (areas, band):
             axes.set(ylim=(0, 1), yticks=[])
             axes.spines[:].set_visible(False)

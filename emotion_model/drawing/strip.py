@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from emotion_model.face import Face
-from emotion_model.labels import UNCLEAR, Label, person_colour
+from emotion_model.labels import Label, label_of, person_colour, rgb
 
 STRIP_ROWS = 4  # people at a time in the strip along the bottom
 
@@ -18,7 +18,7 @@ class Strip:
         self._width, height = size
         self._height = min(max(round(height / 12), 12), height)
         self._start, self._seconds = start, max(end - start, 1e-9)
-        self._colours = {label.name: label.rgb for label in (*labels, UNCLEAR)}
+        self._labels = labels
         self._rows = np.full((STRIP_ROWS, self._width, 3), (38, 40, 48), np.uint8)
         self._slots: dict[int, int] = {}  # person -> row
         self._column = 0
@@ -35,15 +35,14 @@ class Strip:
                 self._slots[face.track_id or 0] = free[0]
             row = self._slots.get(face.track_id or 0)
             if row is not None:
-                colour = self._colours.get(face.word, Label(face.word).rgb)
-                self._rows[row, self._column : column + 1] = colour
+                self._rows[row, self._column : column + 1] = label_of(face.word, self._labels).rgb
                 self._used = max(self._used, row + 1)
         self._column = column
         size = (self._width, self._height)
         strip = cv2.resize(self._rows[: self._used], size, interpolation=cv2.INTER_NEAREST)
         for person, row in self._slots.items():
             top = row * self._height // self._used
-            mark = Label("", colour=person_colour(person)).rgb
+            mark = rgb(person_colour(person))
             strip[top : top + self._height // self._used, max(column - 6, 0) : column] = mark
         strip[:, max(column - 1, 0) : column + 1] = 255
         strip[:2] = (20, 21, 26)

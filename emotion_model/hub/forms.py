@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.files import read_json, write_json
-from emotion_model.hub.card import CARD_FILE, FIGURES_RECORD, model_card
+from emotion_model.hub.card import CARD_FILE, model_card
 from emotion_model.hub.conversion import (
     CODE_DIR,
     CONVERTERS,
@@ -28,7 +28,7 @@ from emotion_model.hub.conversion import (
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, FIGURES_KEY, ModelConfig, ModelError
+from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, FIGURES_KEY, FIGURES_RECORD, ModelConfig, ModelError
 
 TORCH_FILE = "model.safetensors"
 IMAGE_CONFIG_FILE = "preprocessor_config.json"

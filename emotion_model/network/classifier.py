@@ -28,10 +28,10 @@ from emotion_model.network.config import (
     require_digest,
 )
 from emotion_model.network.engines import PADDED_SIZES, load_keras, read_onnx, start_engine
-from emotion_model.network.protocol import COMMON_BATCHES
 
 MAX_CONFIG_BYTES = 10_000_000
 MAX_FIGURE_BYTES = 2_000_000
+COMMON_BATCHES = (1, 2, 4, 8)  # faces in one picture
 LARGEST_BATCH = PADDED_SIZES[-1]  # faces; more are answered in several
 
 
@@ -207,9 +207,9 @@ class EmotionClassifier:
         both = self._probabilities(np.concatenate([inputs, inputs[:, :, ::-1]]))
         return (both[: len(inputs)] + both[len(inputs) :]) / 2
 
-    def warm_up(self, batch_sizes: Sequence[int] = COMMON_BATCHES) -> None:
-        """Compile the forward pass for these batch sizes now, so that no visitor waits for it."""
-        for size in batch_sizes:
+    def warm_up(self) -> None:
+        """Compile the forward pass for the faces of a picture or two now, so that no visitor waits for it."""
+        for size in COMMON_BATCHES:
             self.predict(np.zeros((size, self.config.image_size, self.config.image_size), np.uint8))
 
     def attention(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:

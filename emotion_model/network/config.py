@@ -16,6 +16,7 @@ WEIGHTS_FILE = "emotion_cnn.keras"
 CONFIG_FILE = "config.json"
 HELD_OUT = "held-out"  # the pictures that measure a fine-tuned model, where a split of FER2013 would stand
 FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
+FIGURES_RECORD = "figures.json"  # there; says which weights they are about
 FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from emotion_model.faces.images import Picture
-from emotion_model.network.protocol import COMMON_BATCHES, Classifier
+from emotion_model.network.protocol import Classifier
 
 
 class EmotionEnsemble:
@@ -68,7 +68,7 @@ class EmotionEnsemble:
             total += member.predict(images, flip)[:, order]
         return (total / len(self.members)).astype(np.float32)
 
-    def warm_up(self, batch_sizes: Sequence[int] = COMMON_BATCHES) -> None:
-        """Let every member get ready for these batch sizes."""
+    def warm_up(self) -> None:
+        """Let every member get ready."""
         for member in self.members:
-            member.warm_up(batch_sizes)
+            member.warm_up()

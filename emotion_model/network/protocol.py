@@ -10,8 +10,6 @@ import numpy as np
 from emotion_model.faces.images import Picture
 from emotion_model.network.config import ModelConfig
 
-COMMON_BATCHES = (1, 2, 4, 8)  # faces in one picture
-
 
 class Classifier(Protocol):
     """What the pipeline and the evaluation need of a model."""
@@ -28,5 +26,5 @@ class Classifier(Protocol):
     def predict(self, images: Sequence[Picture] | np.ndarray, flip: bool = False) -> np.ndarray:
         """Cropped faces, uint8 of any sizes -> float32 `(n, classes)` in the order of `config.labels`."""
 
-    def warm_up(self, batch_sizes: Sequence[int] = ...) -> None:
-        """Get ready for these batch sizes, so that nobody waits for it later."""
+    def warm_up(self) -> None:
+        """Get ready, so that nobody waits for it later."""

@@ -72,7 +72,7 @@ class TransformersClassifier:
         """Names of the classes, in the order of the probabilities."""
         return self.config.emotions
 
-    def warm_up(self, batch_sizes: Sequence[int] = (1,)) -> None:
+    def warm_up(self) -> None:
         """Ask once: it is loaded already, and compiles nothing."""
         self.predict(np.zeros((1, 48, 48), np.uint8))
 

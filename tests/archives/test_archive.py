@@ -27,8 +27,8 @@ if not find_spec("ray"):  # imported by the programs alone, where it can be
 
 from emotion_model import VideoReader, read_image
 from emotion_model.archives import workers as workers_module
+from emotion_model.archives.answers import Result
 from emotion_model.archives.folder import ArchiveFolder
-from emotion_model.archives.reading import Result
 from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import Source

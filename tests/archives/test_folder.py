@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emotion_model.archives import folder as module
+from emotion_model.archives.answers import Result, failure
 from emotion_model.archives.folder import ArchiveFolder, FolderError
-from emotion_model.archives.reading import Result, failure
 from emotion_model.archives.sources import Source
 from emotion_model.archives.tables import faces_table
 from emotion_model.timelines.table import frame_rows

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from emotion_model import EmotionDetector, VideoConfig, VideoReader, analyze, read_image, video_detector
-from emotion_model.archives.reading import Cut, Part, Reader, Result, Sign
+from emotion_model.archives.answers import Cut, Part, Result, Sign
+from emotion_model.archives.reading import Reader
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import find_sources
 from support import environment

@@ -6,8 +6,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
-from emotion_model.hub.card import model_card, spent, tendencies
+from emotion_model.hub.card import model_card, tendencies
 from emotion_model.hub.command import main
+from emotion_model.hub.cost import spent
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from support.hub_server import check_metadata
 

@@ -43,7 +43,7 @@ from train.exporting.model import export
 from train.fitting import environment
 from train.fitting import run as run_module
 from train.fitting.alone import alone_in
-from train.fitting.fast import fastest_precision
+from train.fitting.hardware import fastest_precision
 from train.fitting.loop import fit
 from train.fitting.run import Run
 from train.fitting.signals import StoppedError

@@ -69,9 +69,9 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -
     return entries
 
 
-def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
+def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean gap between confidence and accuracy over the bins of `reliability`, by their images; 0 is best."""
-    filled = [entry for entry in reliability(labels, probabilities, bins) if entry["images"]]
+    filled = [entry for entry in reliability(labels, probabilities) if entry["images"]]
     return sum(abs(e["accuracy"] - e["confidence"]) * e["images"] for e in filled) / max(1, len(labels))
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_model.files import write_json
-from emotion_model.hub.card import FIGURES_RECORD
-from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, FIGURES_DIR, HELD_OUT, ModelConfig, ModelError
+from emotion_model.network.config import (
+    BUNDLED_DIR,
+    CONFIG_FILE,
+    FIGURES_DIR,
+    FIGURES_RECORD,
+    HELD_OUT,
+    ModelConfig,
+    ModelError,
+)
 from train.evaluation.figures import draw_confusion, draw_curves, draw_per_class, draw_reliability, draw_robustness
 from train.evaluation.mistakes import MISTAKES_FILE, confident_mistakes, draw_mistakes
 from train.runs import load_served

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from emotion_model.faces.cropping import network_input
-from emotion_model.hub.card import spent
+from emotion_model.hub.cost import spent
 from emotion_model.network.classifier import EmotionClassifier
 from train.data.fer2013 import FaceDataset
 from train.evaluation.scores import single_view_scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emotion_model.network.architecture import setting
 from train.config import AugmentationConfig, TrainingConfig
 
 EPOCH_FACES = 256  # own faces in an epoch; fewer pictures are seen several times, varied anew each time
@@ -27,11 +28,11 @@ class Settings:
         ValueError: a value is out of range.
     """
 
-    epochs_frozen: int = 10  # of the classifier on top of frozen convolutions; 0 leaves it out
-    epochs: int = 10  # of the whole network, at a tenth of the learning rate; 0 leaves it out
-    learning_rate: float = 1e-3
-    held_out: float = 0.2  # share of each class for the report, and as much again to choose the epoch
-    seed: int = 0
+    epochs_frozen: int = setting(10, "epochs of the classifier alone; 0 for none")
+    epochs: int = setting(10, "epochs of the whole network; 0 for none")
+    learning_rate: float = setting(1e-3, "of the classifier; the whole network gets a tenth")
+    held_out: float = setting(0.2, "share of each class for the report, and as much again to choose the epoch")
+    seed: int = setting(0, "another one splits and trains otherwise")
 
     def __post_init__(self) -> None:
         if min(self.epochs_frozen, self.epochs) < 0 or not self.epochs_frozen + self.epochs:

@@ -14,7 +14,7 @@ import numpy as np
 
 from emotion_model.files import read_json, write_json
 from emotion_model.runtime import usable_cores
-from train.fitting.fast import device_name
+from train.fitting.hardware import device_name
 
 
 def environment() -> dict[str, Any]:

@@ -11,7 +11,8 @@ from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model
 from train.config import Preset
 from train.data.on_device import AugmentedTraining
-from train.fitting.fast import fastest_precision, with_fast_layers
+from train.fitting.fast import with_fast_layers
+from train.fitting.hardware import fastest_precision
 from train.fitting.recipe import dtype_policy, loss_of, optimizer_of
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher

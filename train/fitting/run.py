@@ -16,6 +16,7 @@ from emotion_model.faces.cropping import network_input
 from emotion_model.files import whole_file, write_json
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model, count_multiply_adds
+from emotion_model.timelines.clock import clock
 from train.config import Preset
 from train.data.fer2013 import FaceDataset, class_weights, soft_targets
 from train.data.on_device import AugmentedTraining
@@ -134,7 +135,7 @@ class Run:
             f"epoch {position.epoch}/{epochs}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, "
             f"val_loss {logs['val_loss']:.4f}, val_accuracy {logs['val_accuracy']:.4f} "
             f"(best {best['val_accuracy']:.4f}), learning rate {logs['learning_rate']:.2e}, "
-            f"{logs['seconds']:.3g} s, at most {_duration(left)} left",
+            f"{logs['seconds']:.3g} s, at most {clock(left)} left",
             flush=True,
         )
         if time.monotonic() - self._recorded > RECORD_SECONDS:
@@ -302,9 +303,3 @@ def _save_weights(weights: list[np.ndarray], architecture: ArchitectureConfig, p
     copy.set_weights(weights)
     with whole_file(path) as partial:
         copy.save(partial)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from emotion_model.files import read_json
-from emotion_model.hub.card import spent
+from emotion_model.hub.cost import spent
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
 from train.config import Preset

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from emotion_model.hub.card import spent
+from emotion_model.hub.cost import spent
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.config import Preset

@@ -28,7 +28,7 @@ def page_html(labels: tuple[Label, ...], networks: Networks, preview: np.ndarray
         preview: what stands where the camera's picture comes, uint8 RGB.
         model: its name.
     """
-    still = f'<img class="still" src="{picture_url(preview[..., ::-1])}" alt="">' if preview is not None else ""
+    still = f'<img class="still" src="{picture_url(preview)}" alt="">' if preview is not None else ""
     settings = {
         "labels": [vars(label) | {"picture": emoji_url(label.name, labels, EMOJI_SIDE)} for label in labels],
         "unclear": vars(UNCLEAR) | {"picture": emoji_url(UNCLEAR.name, labels, EMOJI_SIDE)},

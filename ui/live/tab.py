@@ -26,6 +26,7 @@ from ui.browser.networks import WORKER, Networks
 from ui.live.markup import page_html
 from ui.live.sessions import Live, SessionError
 from ui.programs import for_programs
+from ui.refusals import Refusal
 from ui.scripts import bundle
 
 PREVIEW = (640, 480)  # pixels
@@ -83,7 +84,7 @@ class Handlers:
         try:
             found = self._live.detect(image, session, time, smoothing)
         except (ImageError, SessionError) as error:
-            raise gr.Error(str(error), title=error.code, print_exception=False) from None
+            raise Refusal(error.code, str(error)) from None
         return {
             "width": found.width,
             "height": found.height,

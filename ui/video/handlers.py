@@ -13,10 +13,11 @@ from emotion_model import ImageError, MediaError, VideoConfig
 from emotion_model.clips.reading import by_number
 from emotion_model.timelines.summary import ClipSummary
 from ui import cards
+from ui.refusals import Refusal
 from ui.video.figure import timeline_figure
 from ui.video.people import summary_html
 from ui.video.runs import FILES, Analysis, Replaced, Step, VideoLimits
-from ui.video.words import end_line, for_visitors, progress_line
+from ui.video.words import end_line, for_visitors, progress_line, refused
 
 RATES = {"every frame": 0.0, "10 per second": 10.0, "5 per second": 5.0, "2 per second": 2.0, "1 per second": 1.0}
 
@@ -111,10 +112,10 @@ def answers(
     """What `/analyze_video` answers, again and again while it works: progress, annotated clip, files.
 
     Raises:
-        gr.Error: the clip cannot be used, with the code as title.
+        Refusal: the clip cannot be used, with the code as title.
     """
     if not video:
-        raise gr.Error("No clip was sent: give a file.", title="empty", print_exception=False)
+        raise Refusal("empty", "No clip was sent: give a file.")
     try:
         config = part(rate, start, end)
         for step in analysis.steps(video, config, annotated, f"api {caller} {threading.get_ident()}"):
@@ -128,8 +129,7 @@ def answers(
             answer |= {"progress": 1.0, "seconds_left": 0.0, "rows": step.rows, "summary": step.summary.to_dict()}
             yield answer, str(step.outputs.annotated) if step.outputs.annotated else None, files_of(step)
     except (MediaError, ValueError) as error:
-        code = error.code if isinstance(error, MediaError) else "bad_value"
-        raise gr.Error(for_visitors(error), title=code, print_exception=False) from None
+        raise refused(error) from None
 
 
 def part(rate: Any, start: Any, end: Any) -> VideoConfig:

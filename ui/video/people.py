@@ -46,7 +46,7 @@ def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
 
 
 def _moment(peak: Any, labels: Sequence[Label]) -> str:
-    picture = emoji_url(peak.emotion, labels) if peak.thumbnail is None else picture_url(peak.thumbnail[..., ::-1])
+    picture = emoji_url(peak.emotion, labels) if peak.thumbnail is None else picture_url(peak.thumbnail)
     said = f"{escape(peak.emotion)} {peak.probability:.0%}"
     return (
         f'<button type="button" class="moment" data-time="{peak.time:.3f}" title="Show {said} at {clock(peak.time)}">'

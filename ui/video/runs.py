@@ -17,7 +17,18 @@ from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import frame_rows
 
 REPORT_SECONDS = 0.5  # between two looks at a run
-FILES = ("csv", "json", "vtt", "srt", "plot", "summary", "page", "zip")
+_ENDINGS = {
+    "csv": "emotions.csv",
+    "json": "emotions.json",
+    "vtt": "emotions.vtt",
+    "srt": "emotions.srt",
+    "plot": "timeline.png",
+    "summary": "summary.json",
+    "page": "page.html",
+    "zip": "all.zip",
+    "annotated": "annotated.mp4",
+}
+FILES = tuple(name for name in _ENDINGS if name != "annotated")
 
 
 @dataclass(frozen=True)
@@ -84,19 +95,6 @@ class Step:
     summary: ClipSummary
     outputs: VideoOutputs | None = None
     stopped: bool = False
-
-
-_ENDINGS = {
-    "csv": "emotions.csv",
-    "json": "emotions.json",
-    "vtt": "emotions.vtt",
-    "srt": "emotions.srt",
-    "plot": "timeline.png",
-    "summary": "summary.json",
-    "page": "page.html",
-    "zip": "all.zip",
-    "annotated": "annotated.mp4",
-}
 
 
 class Analysis:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from emotion_model import MediaError
 from emotion_model.clips.run import VideoProgress
 from emotion_model.timelines.clock import clock
-from ui.cards import status
+from ui.cards import status, under_way
+from ui.refusals import Refusal
 from ui.video.runs import Step
 
 
 def progress_line(progress: VideoProgress | None) -> str:
     """How far a run has come, with a bar; None: it has just begun."""
     if progress is None:
-        return status("Opening the clip.", "", extra='<progress max="1" aria-label="Progress"></progress>')
+        return under_way("Opening the clip.", "", None)
     left = "" if progress.seconds_left is None else f"about {clock(progress.seconds_left)} left"
-    bar = f'<progress max="1" value="{progress.fraction:.3f}" aria-label="Progress"></progress>'
-    return status(
-        f"{progress.fraction:.0%}", f"at {clock(progress.frame.time)} of the clip, {left}".rstrip(", "), extra=bar
-    )
+    detail = f"at {clock(progress.frame.time)} of the clip, {left}".rstrip(", ")
+    return under_way(f"{progress.fraction:.0%}", detail, progress.fraction)
 
 
 def end_line(step: Step) -> str:
@@ -37,3 +37,8 @@ def for_visitors(error: Exception) -> str:
     if getattr(error, "code", "") in ("disk_full", "unwritable"):
         return "The server has no room for the result at the moment: try a shorter clip, or later."
     return str(error)
+
+
+def refused(error: MediaError | ValueError) -> Refusal:
+    """The same for programs, with a code."""
+    return Refusal(error.code if isinstance(error, MediaError) else "bad_value", for_visitors(error))

@@ -1,0 +1,80 @@
+"""What those who read recordings answer to those who write the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from emotion_model.archives.sources import Source
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of life: so many seconds of the clip were read by this job, of so many."""
+
+    passing = True  # the next one says as much
+
+    seconds: float
+    of: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The clip is long: read its parts instead. `bounds` are their ends but for the last one, in seconds."""
+
+    duration: float
+    width: int
+    height: int
+    bounds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The frames of a part, pickled: a list of `AnalyzedFrame` without pictures, and the end of the clip's last one."""
+
+    frames: bytes
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The rows of a part, and what the next one goes on with, pickled; of the last one, the people instead.
+
+    `frames` and `shown` count the frames and the faces in them.
+    """
+
+    faces: pa.Table
+    frames: int
+    shown: int
+    state: bytes
+    people: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a recording: its row in the table of files, and its rows in the others."""
+
+    source: Source
+    file: dict[str, Any]
+    faces: pa.Table | None = None
+    people: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a long clip: from its start up to its end, in seconds; None for the clip's end."""
+
+    start: float
+    end: float | None
+
+
+def failure(source: Source, code: str, error: str, seconds: float = 0.0) -> Result:
+    """The result of a recording that could not be read."""
+    file = {"status": "failed", "code": code, "error": error, "seconds": round(seconds, 3)}
+    return Result(source, file_row(source) | file)
+
+
+def file_row(source: Source) -> dict[str, Any]:
+    """How the row of a recording in the table of files begins."""
+    return {"source": source.told, "kind": source.kind, "bytes": source.bytes}

@@ -1,0 +1,59 @@
+"""What trains here: a GPU or the processor, and the precision that it is best at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import keras
+
+CPU_WITH_BFLOAT16 = re.compile(r"^(?:flags|Features)\s*:.*\b(?:avx512_bf16|amx_bf16|bf16)\b", re.MULTILINE)  # x86, Arm
+
+
+def fastest_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """`mixed_bfloat16` where this machine's GPU or processor computes it, else `float32`.
+
+    A processor that has to emulate bfloat16 trains ten times slower with it. Where there is no `cpuinfo`, as outside
+    Linux, it counts as one of those.
+    """
+    has = _gpu_has_bfloat16()
+    if has is None:
+        has = cpuinfo.exists() and bool(CPU_WITH_BFLOAT16.search(cpuinfo.read_text()))
+    return "mixed_bfloat16" if has else "float32"
+
+
+def _gpu_has_bfloat16() -> bool | None:
+    """Whether the GPU that Keras would use computes bfloat16; None without one."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.is_bf16_supported(including_emulation=False) if torch.cuda.is_available() else None
+    if backend == "jax":
+        import jax
+
+        return True if jax.default_backend() != "cpu" else None
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return None
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return details.get("compute_capability", (0, 0)) >= (8, 0)  # Ampere
+
+
+def device_name() -> str | None:
+    """The GPU that trains, by its maker's name; None where it is the processor."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    if backend == "jax":
+        import jax
+
+        return None if jax.default_backend() == "cpu" else jax.devices()[0].device_kind
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name") if gpus else None
