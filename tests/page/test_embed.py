@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from support.pages import BROWSER_FLAGS, WAIT
+from support.pages import WAIT
 from support.paths import ROOT
 
 
@@ -24,13 +24,12 @@ def serving(folder):
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_the_page_works_in_a_frame_of_another_site_in_the_theme_asked_for(app, chromium, photo, theme, tmp_path):
+def test_the_page_works_in_a_frame_of_another_site_in_the_theme_asked_for(app, browser, photo, theme, tmp_path):
     page = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
     frame = re.search(r"<iframe .*</iframe>", page)[0]
     frame = frame.replace("https://USER-emotion.hf.space/", app.url).replace("theme=dark", f"theme={theme}")
     (tmp_path / "index.html").write_text(f"<!doctype html><h1>A blog</h1>{frame}")
-    with serving(tmp_path) as blog, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
+    with serving(tmp_path) as blog:
         context = browser.new_context(color_scheme="light" if theme == "dark" else "dark")  # not what is asked for
         context.set_default_timeout(WAIT)
         page = context.new_page()
@@ -43,4 +42,4 @@ def test_the_page_works_in_a_frame_of_another_site_in_the_theme_asked_for(app, c
         assert dark == (theme == "dark")
         # Nothing sticks out sideways: the frame is as wide as the blog.
         assert inner.locator("html").evaluate("html => html.scrollWidth <= html.clientWidth")
-        browser.close()
+        context.close()

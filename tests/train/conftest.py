@@ -9,3 +9,10 @@ def without_curves(monkeypatch):
     from train.fitting import run
 
     monkeypatch.setattr(run, "draw_curves", lambda history, path: path.touch())
+
+
+@pytest.fixture
+def without_onnx(monkeypatch):
+    """Models are made without their ONNX form, which takes seconds; those that are asked about it have it."""
+    for made_by in ("train.exporting.model", "train.finetuning.tuning"):
+        monkeypatch.setattr(f"{made_by}.with_onnx", lambda classifier, _: classifier.config)

@@ -387,6 +387,7 @@ def test_a_temperature_that_cannot_be_fitted_is_the_base_models_class_by_class()
     assert kept_temperature(base, ("amused", "new", "calm")) == (2.0, 1.0, 0.5)
 
 
+@pytest.mark.usefixtures("without_onnx")
 def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(album, base, data, tuned, tmp_path, capsys):
     out = tmp_path / "model"
     command = arguments(album, base, out, "--fer2013", str(data), "--drop", "fear")

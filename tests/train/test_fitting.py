@@ -403,6 +403,7 @@ def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, mon
     assert "run holds no finished run: train it to its end first" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_onnx")
 def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_path, capsys, monkeypatch, tiny_model):
     monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
     command_line = ["--data", str(parquet), "--out"]
@@ -471,6 +472,7 @@ def test_frozen_blocks_keep_their_weights(parquet, tmp_path, capsys, monkeypatch
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_onnx")
 def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
     first, tuned, out = (tmp_path / name for name in ("first", "tuned", "blended"))
@@ -490,7 +492,7 @@ def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkey
         assert np.allclose(mixed, 0.75 * a + 0.25 * b, atol=1e-6)
     mean = 0.75 * weights_of(first)[-1] + 0.25 * weights_of(tuned)[-1]
     assert np.allclose(weights_of(out)[-1] - mean, [0.5 * (name == "fear") for name in EMOTIONS], atol=1e-6)
-    config = export(out, parquet, tmp_path / "model")
+    config = export(out, parquet, tmp_path / "model", measure_test=False)
     sha256 = hashlib.sha256((first / "model.keras").read_bytes()).hexdigest()
     assert config.training["blend"] == {"with": "first", "sha256": sha256, "share": 0.25, "logit_bias": {"fear": 0.5}}
     assert config.training["start"]["sha256"] == sha256
@@ -569,6 +571,7 @@ def test_automatic_precision_is_what_the_hardware_has(data, tmp_path):
     assert (said["training"]["precision"], used["precision"]) == ("auto", fastest_precision())
 
 
+@pytest.mark.usefixtures("without_onnx")
 def test_an_unfinished_or_oversized_run_is_not_exported(finished, parquet, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="finished is the folder of a run, whose config would be lost"):
         export(finished, parquet, finished)
@@ -579,7 +582,7 @@ def test_an_unfinished_or_oversized_run_is_not_exported(finished, parquet, tmp_p
     with pytest.raises(ValueError, match=r"may have 1,000: give it a folder of its own with --out"):
         export(finished, parquet, tmp_path / "model")
     monkeypatch.setattr(export_module, "BUNDLED_DIR", tmp_path / "bundled")
-    assert export(finished, parquet, tmp_path / "model").weights["bytes"] > 1000
+    assert export(finished, parquet, tmp_path / "model", measure_test=False).weights["bytes"] > 1000
 
 
 @pytest.mark.parametrize(
