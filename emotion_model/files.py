@@ -34,7 +34,8 @@ def whole_file(target: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader never sees half a file."""
     with whole_file(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no text
 
 
 def read_json(path: Path) -> Any:

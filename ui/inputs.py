@@ -53,18 +53,21 @@ class Turns:
 
     def __init__(self) -> None:
         self._newest: dict[str | None, object] = {}
+        self._lock = threading.Lock()
 
     def newest(self, session: str | None, steps: Iterator[Any]) -> Iterator[Any]:
         """The steps of an answer, as long as the visitor asks for nothing else."""
-        mine = self._newest[session] = object()
+        with self._lock:
+            mine = self._newest[session] = object()
         try:
             for step in steps:
                 if self._newest.get(session) is not mine:
                     return
                 yield step
         finally:
-            if self._newest.get(session) is mine:
-                del self._newest[session]
+            with self._lock:
+                if self._newest.get(session) is mine:
+                    del self._newest[session]
 
 
 def on_photo(
@@ -97,6 +100,8 @@ def on_photo(
         "api_visibility": "private",
         "show_progress": "minimal",
         "show_progress_on": [busy],
+        "concurrency_limit": 2,
+        "concurrency_id": photo.elem_id,  # one queue, so that they begin in their order
     }
     photo.upload(answer, photo, **common)
     photo.clear(empty, None, **common)

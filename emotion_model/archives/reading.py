@@ -167,8 +167,7 @@ class Reader:
     def _clip(self, source: Source, path: Path, began: float) -> Iterator[Sign | Cut | Result]:
         with VideoReader(path) as reader:
             annotated = self._annotated(source, ".mp4")
-            # What has to be fetched first is not cut: it would be fetched for each part.
-            if not annotated and path == Path(source.uri) and (bounds := self._bounds(reader)):
+            if not annotated and (bounds := self._bounds(reader)):
                 yield Cut(reader.duration, reader.width, reader.height, bounds)
                 return
             outputs = VideoOutputs(annotated=self._folder / annotated if annotated else None)

@@ -96,10 +96,11 @@ def _expanded(name: str) -> Iterator[Source | None]:
 
 
 def _listed(name: str) -> Iterator[Source | None]:
-    address = str(Path(name).absolute()) if _is_local(name) else name
-    if "::" not in address and PurePosixPath(address).suffix.lower() == ".zip":
-        address = f"zip://::{address}"
-    system, path = fsspec.core.url_to_fs(address)
+    local = _is_local(name)
+    address = str(Path(name).absolute()) if local else name
+    if (local or "::" not in address) and PurePosixPath(address).suffix.lower() == ".zip":
+        address, local = f"zip://::{address}", False
+    system, path = (LocalFileSystem(), address) if local else fsspec.core.url_to_fs(address)
     try:
         about = system.info(path)
     except FileNotFoundError:
@@ -126,9 +127,9 @@ def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None
     matches = system.glob(pattern, detail=True)
     if not matches:
         raise SourceError(f"{address}: nothing fits this pattern.")
-    asks_for_hidden = PurePosixPath(pattern).name.startswith(".")
+    asked_for = _hidden_parts(pattern)
     for path, about in matches.items():
-        if PurePosixPath(path).name.startswith(".") and not asks_for_hidden:
+        if _hidden_parts(path) > asked_for:
             continue
         if about["type"] == "directory" or _is_linked_folder(about):
             yield from _below(system, path, address)
@@ -151,7 +152,13 @@ def _below(system: Any, path: str, address: str, above: tuple[Path, ...] = ()) -
 
 def _is_known(folder: Path, above: tuple[Path, ...]) -> bool:
     """Whether a link leads in a circle, or to what is listed without it."""
-    return folder.is_relative_to(above[0]) or any(one.is_relative_to(folder) for one in above)
+    inside = folder.relative_to(above[0]).parts if folder.is_relative_to(above[0]) else None
+    listed = inside is not None and not any(part.startswith(".") for part in inside)
+    return listed or any(one.is_relative_to(folder) for one in above)
+
+
+def _hidden_parts(path: str) -> int:
+    return sum(part.startswith(".") for part in PurePosixPath(path).parts)
 
 
 def _is_linked_folder(about: dict[str, Any]) -> bool:

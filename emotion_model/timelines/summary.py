@@ -97,7 +97,7 @@ class Person:
 class ClipSummary:
     """Gathers the frames of a clip; memory does not grow with their number, only with the people and their changes.
 
-        summary = ClipSummary(start=0, labels=detector.classifier.labels)
+        summary = ClipSummary(start=0, labels=detector.classifier.config.labels)
         for frame in analyze(...):
             summary.add(frame.time, frame.faces, frame.image)
         summary.finish(reader.duration)

@@ -61,6 +61,13 @@ def test_a_link_to_a_folder_that_is_listed_anyway_adds_nothing(archive: Path):
     assert names(find_sources([str(archive)])[0], archive) == ["a.mp4", "b.JPG", "deep/d e.png", "deep/er/c.mov"]
 
 
+def test_a_link_into_what_is_hidden_is_followed(archive: Path):
+    (archive / ".store").mkdir()
+    (archive / ".store" / "g.mp4").write_bytes(b"stored")
+    (archive / "day").symlink_to(archive / ".store")
+    assert "day/g.mp4" in names(find_sources([str(archive)])[0], archive)
+
+
 def test_question_marks_and_colons_in_names_are_part_of_them(tmp_path: Path):
     for name in ("what?/Who is it?.mp4", "what?/12::30.mp4", "what?/is it?.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -73,12 +80,14 @@ def test_question_marks_and_colons_in_names_are_part_of_them(tmp_path: Path):
     with local_copy(found[0]) as path:
         assert path.read_bytes() == b"content"
     assert find_sources([str(tmp_path / "what?" / "is it?.jpg")])[0][0].kind == PHOTO
+    assert find_sources([str(tmp_path / "what?" / "12::30.mp4")])[0] == found[:1]
 
 
 def test_a_pattern_passes_over_what_is_hidden_unless_it_asks_for_it(archive: Path):
     (archive / "._a.mp4").write_bytes(b"left by a computer of another kind")
     assert names(find_sources([str(archive / "*.mp4")])[0], archive) == ["a.mp4"]
     assert names(find_sources([str(archive / ".*.mp4")])[0], archive) == ["._a.mp4"]
+    assert names(find_sources([str(archive / "**" / "*.mp4")])[0], archive) == ["a.mp4"]
 
 
 def test_copies_of_processes_that_were_killed_are_removed(archive: Path, tmp_path: Path, monkeypatch):

@@ -57,7 +57,7 @@ def test_rotated_clips_stand_upright(film, tmp_path, rotation):
     with VideoReader(path) as reader:
         image = next(iter(reader.frames())).image
         assert (reader.height, reader.width) == image.shape[:2] == upright.shape[:2]
-        assert next(iter(reader.frames())).thumbnail(64, 48).shape == (48, 64, 3)
+        assert next(iter(reader.frames())).at_size(64, 48).shape == (48, 64, 3)
     assert np.abs(image.astype(int) - upright).mean() < 8
 
 

@@ -251,6 +251,47 @@ def test_pause_clear_undo_and_stop(live_page, films):
         wait_for_rows(page, kept + 3)
 
 
+LATER = """
+const now = performance.now.bind(performance);
+let ahead = 0;
+performance.now = () => now() + ahead;
+window.later = seconds => { ahead += 1000 * seconds; };
+window.asks = () => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}));
+"""
+
+
+def test_a_long_timeline_is_not_lost_unasked_and_what_is_said_stays_for_a_while(live_page, films):
+    with live_page(films["smile"], script=LATER) as page:
+        start(page)
+        wait_for_rows(page, 2)
+        assert not page.evaluate("asks()"), "whoever tries it for a moment is not asked"
+        page.evaluate("later(61)")
+        wait_for_rows(page, rows_shown(page) + 2)
+        assert page.evaluate("asks()")
+        with page.expect_download():
+            page.get_by_role("button", name="CSV").click()
+        assert not page.evaluate("asks()")
+        page.get_by_role("button", name="Clear").click()
+        wait_for_rows(page, 3)
+        expect(page.locator(".live-status")).to_contain_text("Cleared.")
+        page.evaluate("later(5)")
+        expect(page.locator(".live-status")).to_contain_text("1 face followed.")
+
+
+def test_the_camera_gives_way_where_another_tab_opens_one(live_page, films):
+    with live_page(films["smile"]) as page:
+        start(page)
+        wait_for_rows(page, 1)
+        page.get_by_role("tab", name="Photo").click()
+        page.locator("#photo").get_by_label("Capture from camera").click()
+        page.locator("#photo").get_by_text("Click to Access Webcam").click()
+        page.locator("#photo video").wait_for(state="visible")
+        page.get_by_role("tab", name="Live").first.click()
+        if page.locator(".stage").is_hidden():  # the first click may only close Gradio's list of cameras
+            page.get_by_role("tab", name="Live").first.click()
+        expect(page.locator(".live-status")).to_contain_text("Another tab of this page has used it")
+
+
 def test_the_interval_between_frames_is_kept(live_page, films):
     with live_page(films["smile"], interval=None) as page:
         page.locator("select.interval").select_option("1")

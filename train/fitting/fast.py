@@ -70,7 +70,7 @@ def _layers_for_torch() -> dict[type[keras.layers.Layer], type[keras.layers.Laye
         """Adds its bias while it convolves; Keras goes over the maps once more for it, and for its gradient."""
 
         def call(self, inputs: Any) -> Any:
-            if self.padding != "same" or self.data_format != "channels_last" or not self.use_bias:
+            if self.padding != "same" or self.strides != (1, 1) or self.groups != 1 or not self.use_bias:
                 return super().call(inputs)
             kernel, bias = (keras.ops.convert_to_tensor(weights) for weights in (self.kernel, self.bias))
             maps = torch_functional.conv2d(

@@ -204,7 +204,7 @@ class Live {
   giveWay() {
     if (!this.camera.stream || this.tab.root.offsetParent !== null) return;
     this.stop();
-    this.panel.say('Camera off.', 'Another tab of this page has used it. What was read is kept: save it, or start again.', 'quiet');
+    this.panel.say('Camera off.', 'Another tab of this page has used it: start it again when it is free.', 'quiet');
   }
 
   lostCamera() {
