@@ -66,7 +66,7 @@ def _camera(still: str) -> str:
 <p class="privacy" role="status" aria-live="polite"></p>
 <div class="toolbar" role="group" aria-label="Camera">
   <button type="button" class="button stop" disabled>Stop</button>
-  <button type="button" class="button pause" aria-pressed="false" disabled>Pause</button>
+  <button type="button" class="button pause" disabled>Pause</button>
   <button type="button" class="button mirror" aria-pressed="true">Mirror</button>
   <button type="button" class="button snapshot" disabled>Snapshot</button>
   <button type="button" class="button share" disabled>Share</button>

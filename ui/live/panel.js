@@ -30,7 +30,6 @@ export class Panel {
     this.cover.hidden = state !== 'off';
     for (const name of ['stop', 'pause', 'snapshot']) button[name].disabled = state === 'off';
     button.share.disabled = state === 'off' || !this.record.rows.length;
-    button.pause.setAttribute('aria-pressed', state === 'paused');
     button.pause.textContent = state === 'paused' ? 'Go on' : 'Pause';
     // The button that was pressed is gone: the next useful one takes the focus over.
     const idle = document.activeElement === document.body || this.cover.contains(document.activeElement);
