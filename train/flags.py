@@ -67,10 +67,10 @@ def _add_setting_flags(parser: argparse.ArgumentParser) -> None:
         else:
             options |= {"type": type(default), "choices": CHOICES.get(name)}
             options |= {} if name in CHOICES else {"metavar": "N" if isinstance(default, int) else "X"}
-        group.add_argument(_flag(name), **options)
+        group.add_argument(flag(name), **options)
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
     """The command line's name of a setting."""
     return "--" + name.replace("_", "-")
 
@@ -80,12 +80,12 @@ def flags(changes: Mapping[str, Any]) -> list[str]:
     words: list[str] = []
     for name, value in changes.items():
         if isinstance(value, bool):
-            words.append(_flag(name) if value else _flag("no_" + name))
+            words.append(flag(name) if value else flag("no_" + name))
         elif isinstance(value, list):
-            words.append(_flag(name))
+            words.append(flag(name))
             words += [",".join(map(str, item)) if isinstance(item, list) else str(item) for item in value]
         else:
-            words += [_flag(name), str(value)]
+            words += [flag(name), str(value)]
     return words
 
 

@@ -32,7 +32,7 @@ from .ask import read_at_import
 
 # What pytest's own processes import, which run on PyTorch, each for itself otherwise; what is not there is left out.
 FOR_TESTS = (
-    "gradio", "hypothesis", "mcp", "onnx", "onnxscript", "playwright.sync_api", "pyarrow.parquet", "skimage.data",
+    "gradio", "mcp", "onnx", "onnxscript", "playwright.sync_api", "pyarrow.parquet", "skimage.data",
     "torch.onnx", "train.ablate", "train.finetune", "train.release", "transformers",
 )  # fmt: skip
 PATH = "EMOTION_TESTS_PYTHON"  # the variable that says where the interpreter is
@@ -178,6 +178,9 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
     for target, stream in enumerate(streams):
         os.dup2(stream, target)
         os.close(stream)
+    # What the streams were opened on may have been of another kind.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", closefd=False)  # noqa: SIM115
     tempfile.tempdir = None  # TMPDIR may be another one
     os.chdir(asked["folder"])
     os.environ.clear()

@@ -49,6 +49,7 @@ from train.fitting.run import Run
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
+from train.flags import flag
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 
@@ -357,7 +358,7 @@ def test_the_command_tells_what_each_setting_means_and_what_the_reference_has(pa
     told = " ".join(capsys.readouterr().out.split())
     assert set(meanings()) == set(settings()) - {"classes"}, "classes follow from the data"
     for name, meaning in meanings().items():
-        assert f"{command.flag(name)} " in told.replace(",", " ") and meaning in told, name
+        assert f"{flag(name)} " in told.replace(",", " ") and meaning in told, name
     for default in ("(3,3 3,3 3,3 3,3)", "to either side (25.0)", "mirror every second face (on)", "(0.3 0.25)"):
         assert default in told
     with pytest.raises(SystemExit):
