@@ -77,12 +77,11 @@ def in_order(published, answers):
     return np.array([[{one["label"]: one["score"] for one in answer}[name] for name in emotions] for answer in answers])
 
 
-@pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_a_model_is_published_from_every_keras_backend(small, converters, backend):
-    if not find_spec(backend):
-        pytest.skip(f"needs {backend}")
+def test_a_model_is_published_from_another_keras_backend_than_torch_too(small, converters):
+    if not find_spec("jax"):
+        pytest.skip("needs jax")
     command = [warm.python(), "-m", "emotion_model.hub", "push", NAME, "--model", str(small), "--dry-run"]
-    environment = os.environ | {"KERAS_BACKEND": backend}
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "model.safetensors" in done.stdout and "emotion_cnn.onnx" in done.stdout
