@@ -17,7 +17,8 @@ import av
 from emotion_model.clips.container import decoded, open_container, packets
 from emotion_model.clips.frame import VideoFrame, fitted
 from emotion_model.clips.limits import MediaError, MediaLimits
-from emotion_model.clips.times import Clock, PacketClock, seconds
+from emotion_model.clips.passing import passed_over
+from emotion_model.clips.times import Clock, seconds
 from emotion_model.faces.images import ImageError, read_image
 from emotion_model.timelines.clock import clock
 
@@ -249,43 +250,27 @@ class VideoReader:
         with open_container(self.path) as container:
             stream = container.streams[self._stream.index]
             stream.thread_type = "AUTO"
-            waiting: list[av.Packet] = []  # since the last key frame before the start
-            index = skipped = 0
-            started = start <= 0
+            index, times.lost, rest = passed_over(packets(container, stream), start, self.rate, self._zero)
             early: tuple[int, av.VideoFrame] | None = None  # the last frame before the start
-            passed = PacketClock(self.rate, self._zero)
-            for packet in packets(container, stream):
-                if not started and packet.pts is not None and packet.size:
-                    time = passed.time(float(packet.pts * packet.time_base))
-                    if packet.is_keyframe and time <= start:
-                        skipped += sum(not one.is_discard for one in waiting)
-                        waiting, times.lost = [], passed.lost
-                    if time < start:
-                        waiting.append(packet)
-                        continue
-                if not started:
-                    started, index = True, skipped
-                for ready in (*waiting, packet):
-                    for frame in decoded(ready):
-                        self._check_frame(frame.width, frame.height)
-                        time, duration = times.time(frame), seconds(frame, frame.duration)
-                        if early and time >= start - 1e-6:
-                            yield from self._still_shown(early, start, time, end)
-                            early = None
-                        if end is not None and time >= end:
-                            return
-                        if time - start > longest:
-                            raise MediaError(
-                                "too_long",
-                                f"The clip goes on beyond what its header says, and the limit is "
-                                f"{clock(self.limits.seconds or 0)}: choose a shorter part.",
-                            )
-                        if time >= start - 1e-6:
-                            yield self._frame(index, time, duration, frame)
-                        else:
-                            early = index, frame
-                        index += 1
-                waiting = []
+            for frame in (one for packet in rest for one in decoded(packet)):
+                self._check_frame(frame.width, frame.height)
+                time, duration = times.time(frame), seconds(frame, frame.duration)
+                if early and time >= start - 1e-6:
+                    yield from self._still_shown(early, start, time, end)
+                    early = None
+                if end is not None and time >= end:
+                    return
+                if time - start > longest:
+                    raise MediaError(
+                        "too_long",
+                        f"The clip goes on beyond what its header says, and the limit is "
+                        f"{clock(self.limits.seconds or 0)}: choose a shorter part.",
+                    )
+                if time >= start - 1e-6:
+                    yield self._frame(index, time, duration, frame)
+                else:
+                    early = index, frame
+                index += 1
         if math.isfinite(times.last):
             self.ended = times.last + (duration or 1 / self.rate)
             if early:

@@ -47,24 +47,6 @@ class Clock:
         return None if frame.pts is None else seconds(frame, frame.pts) - self._zero
 
 
-class PacketClock:
-    """The same for packets that are passed over, as far as they tell it without being decoded."""
-
-    def __init__(self, rate: float, zero: float) -> None:
-        """Begin before the first packet; as `Clock`."""
-        self._step, self._zero, self._latest = 1 / rate, zero, -math.inf
-        self.lost = 0.0
-
-    def time(self, shown: float) -> float:
-        """When what is in the next packet is shown, from what it says itself, in seconds."""
-        time = shown - self._zero + self.lost
-        if time < self._latest - CLOCK_JUMP:
-            self.lost += self._latest + self._step - time
-            time = self._latest + self._step
-        self._latest = max(self._latest, time)
-        return time
-
-
 def seconds(frame: av.VideoFrame, ticks: int | None) -> float:
     """Ticks of a frame's clock in seconds; 0 where nothing is known."""
     return float((ticks or 0) * (frame.time_base or 0))

@@ -104,17 +104,22 @@ def _results(limits: VideoLimits) -> dict[str, Any]:
     }
 
 
-def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
-    """What happens when a visitor does something."""
-    clip, pictures = parts["clip"], parts["pictures"]
+class _Handlers:
+    """What is done for the visitor who asks."""
 
-    def taken(source: Any, request: gr.Request) -> str:
-        return received(analysis, source, request.session_hash or "")
+    def __init__(self, parts: dict[str, Any], analysis: Analysis) -> None:
+        self._parts, self._analysis = parts, analysis
 
-    def asked(clip: str | None, pictures: list[str] | None, request: gr.Request) -> str:
-        return received(analysis, clip or pictures, request.session_hash or "")
+    def taken(self, source: Any, request: gr.Request) -> str:
+        """A clip or pictures came, or went: what is said until their turn."""
+        return received(self._analysis, source, request.session_hash or "")
+
+    def asked(self, clip: str | None, pictures: list[str] | None, request: gr.Request) -> str:
+        """Analyse was pressed, or an example came: likewise."""
+        return received(self._analysis, clip or pictures, request.session_hash or "")
 
     def shown(
+        self,
         clip: str | None,
         pictures: list[str] | None,
         rate: str,
@@ -123,18 +128,25 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
         strip: bool,
         request: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
-        for updates in show(analysis, clip, pictures, rate, start, end, strip, request.session_hash or ""):
-            yield {parts[name]: value for name, value in updates.items()}
+        """What the components show, again and again."""
+        for updates in show(self._analysis, clip, pictures, rate, start, end, strip, request.session_hash or ""):
+            yield {self._parts[name]: value for name, value in updates.items()}
 
-    def halt(request: gr.Request) -> None:
-        analysis.stop(request.session_hash or "")
+    def halt(self, request: gr.Request) -> None:
+        """Stop was pressed."""
+        self._analysis.stop(request.session_hash or "")
 
-    def left(request: gr.Request) -> None:
-        analysis.leave(request.session_hash or "")
+    def left(self, request: gr.Request) -> None:
+        """The page is gone."""
+        self._analysis.leave(request.session_hash or "")
 
+
+def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
+    """What happens when a visitor does something."""
+    clip, pictures, do = parts["clip"], parts["pictures"], _Handlers(parts, analysis)
     quiet: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     analysed: dict[str, Any] = {
-        "fn": shown,
+        "fn": do.shown,
         "inputs": [clip, pictures, *(parts[name] for name in ("rate", "start", "end", "strip"))],
         "outputs": [
             parts[name] for name in ("annotated", "status", "summary", "timeline", "person", "files", "state", "stop")
@@ -150,20 +162,20 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
         (clip, pictures, [clip.input, clip.stop_recording]),
         (pictures, clip, [pictures.upload, pictures.clear, pictures.delete]),
     ):
-        gr.on(events, taken, source, parts["status"], **quiet)
+        gr.on(events, do.taken, source, parts["status"], **quiet)
         gr.on(events, lambda: None, None, other, **quiet)
         gr.on(events, **analysed)
-    parts["go"].click(asked, [clip, pictures], parts["status"], **quiet)
+    parts["go"].click(do.asked, [clip, pictures], parts["status"], **quiet)
     parts["go"].click(**analysed)
     tried = parts["example"].click(lambda: (str(examples.clip_path()), None), None, [clip, pictures], **quiet)
-    tried.success(asked, [clip, pictures], parts["status"], **quiet).success(**analysed)
-    parts["stop"].click(halt, None, None, api_visibility="private", queue=False)
+    tried.success(do.asked, [clip, pictures], parts["status"], **quiet).success(**analysed)
+    parts["stop"].click(do.halt, None, None, api_visibility="private", queue=False)
     chosen = parts["person"].input(
         choose, [parts["person"], parts["state"]], parts["timeline"], api_visibility="private", show_progress="hidden"
     )
     chosen.then(None, js=AGAIN, api_visibility="private")
     if context := gr.context.Context.root_block:
-        context.unload(left)
+        context.unload(do.left)
 
 
 def _endpoint(analysis: Analysis) -> None:
