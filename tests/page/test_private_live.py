@@ -19,6 +19,8 @@ from ui.live.tab import build_tab
 pytestmark = pytest.mark.skipif(
     not ORT.is_dir(), reason="no onnxruntime-web: npm install --prefix tests --no-package-lock"
 )
+# Where one worker is enough: loading the networks is what most of these tests spend.
+ONE_CORE = "Object.defineProperty(navigator, 'hardwareConcurrency', {value: 1});"
 HERE, THERE = "does not leave it", "go to the server"
 
 
@@ -75,7 +77,7 @@ def test_the_networks_are_fetched_once_and_kept_by_the_browser(live_page, films,
 
 
 def test_whoever_wants_it_has_frames_read_on_the_server(live_page, films):
-    with live_page(films["smile"], reader=None) as page:
+    with live_page(films["smile"], script=ONE_CORE, reader=None) as page:
         start(page)
         page.wait_for_selector(".face-box")
         with page.expect_request(lambda request: "component_server" in request.url):
@@ -89,7 +91,7 @@ def test_whoever_wants_it_has_frames_read_on_the_server(live_page, films):
 
 
 def test_pause_and_a_new_start_go_on_with_the_same_timeline(live_page, films):
-    with live_page(films["smile"], reader=None) as page:
+    with live_page(films["smile"], script=ONE_CORE, reader=None) as page:
         start(page)
         wait_for_rows(page, 5)
         page.get_by_role("button", name="Stop").click()
@@ -112,7 +114,7 @@ def test_pause_and_a_new_start_go_on_with_the_same_timeline(live_page, films):
     ids=["unreachable", "another file"],
 )
 def test_the_server_stands_in_where_a_file_does_not_come(live_page, films, broken):
-    with live_page(films["smile"], reader=None) as page:
+    with live_page(films["smile"], script=ONE_CORE, reader=None) as page:
         page.route("**/emotions.onnx", broken)
         start(page)
         expect(page.locator(".privacy")).to_contain_text("Reading in this browser failed", timeout=WAIT)
@@ -163,7 +165,7 @@ def test_a_graphics_chip_reads_where_there_is_one(live_page, films):
 
 def test_the_processor_stands_in_for_the_graphics_chip(live_page, films):
     script = "Object.defineProperty(navigator, 'gpu', {value: {requestAdapter: async () => ({info: {}})}});"
-    with live_page(films["smile"], script=script, reader=None) as page:
+    with live_page(films["smile"], script=ONE_CORE + script, reader=None) as page:
         page.get_by_label("Read it").select_option("in this browser, GPU")
         start(page)
         expect(page.locator(".face-box .tag")).to_contain_text("Happy")
