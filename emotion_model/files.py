@@ -1,8 +1,9 @@
-"""Files that stand under their name only when they are whole, JSON, and files that one program has for itself."""
+"""Files that stand under their name only when they are whole, JSON, files for oneself, and names as text."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,11 @@ def whole_file(target: Path) -> Iterator[Path]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def spelled_out(name: str) -> str:
+    """A file's name as tables and people are given it: bytes that are no UTF-8 become `\\xe9` and the like."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from emotion_model.files import spelled_out
+
 PHOTO, CLIP = "photo", "clip"
 KINDS = (PHOTO, CLIP)
 _ENDINGS = {
@@ -53,8 +55,8 @@ class Source:
 
     @property
     def told(self) -> str:
-        """The address as tables and people are given it: bytes that are no UTF-8 are spelled out."""
-        return os.fsencode(self.uri).decode("utf-8", "backslashreplace")
+        """The address as tables and people are given it."""
+        return spelled_out(self.uri)
 
 
 def find_sources(given: Sequence[str], kinds: Sequence[str] = KINDS) -> tuple[list[Source], int]:

@@ -7,7 +7,6 @@ passes between the threads is short queues of numbers. Memory does not depend on
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import zipfile
@@ -24,7 +23,7 @@ from emotion_model.clips.annotating import Drawing
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.writing import writing
-from emotion_model.files import whole_file, write_json
+from emotion_model.files import spelled_out, whole_file, write_json
 from emotion_model.network.config import short_name
 from emotion_model.pipeline import EmotionDetector
 from emotion_model.timelines.subtitles import subtitles
@@ -202,7 +201,7 @@ class VideoRun:
         else:
             _save_plot(self.summary, timeline)
         stem = self._reader.path.stem if self._reader.path else "A sequence of pictures"
-        title = os.fsencode(stem).decode("utf-8", "backslashreplace")  # a name may hold bytes that are no text
+        title = spelled_out(stem)
         save_page(self.summary, timeline.getvalue(), title, short_name(self._detector.classifier.source), path)
 
     def _leave(self, error: BaseException | None) -> None:

@@ -5,15 +5,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from support.pages import DESKTOP, PHONE, WAIT, contrast, luminance
-
-
-def opened(window, address):
-    page = window.new_page()
-    page.problems = []
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.goto(address)
-    return page
+from support.pages import DESKTOP, PHONE, WAIT, contrast, luminance, opened
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
 from support import clips
-from support.pages import DESKTOP, PHONE, WAIT
+from support.pages import DESKTOP, PHONE, WAIT, opened
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +86,8 @@ def test_the_documentation_names_the_fields(app):
 # The page
 
 
-def opened(window, app):
-    page = window.new_page()
-    page.problems = []
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.goto(app.url)
+def at_video_tab(window, app):
+    page = opened(window, app.url)
     page.get_by_role("tab", name="Video").click()
     page.wait_for_selector("#video-clip input[type=file]", state="attached")
     return page
@@ -98,7 +95,7 @@ def opened(window, app):
 
 @pytest.fixture(scope="module")
 def shared_page(window, app):
-    page = opened(window, app)
+    page = at_video_tab(window, app)
     yield page
     page.close()
 
@@ -168,7 +165,7 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
 
 @PHONE
 def test_a_recording_is_analysed_at_once(window, app):
-    page = opened(window, app)
+    page = at_video_tab(window, app)
     clip = page.locator("#video-clip")
     page.evaluate("""() => {
       const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);

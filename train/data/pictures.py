@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import difflib
 import hashlib
-import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from emotion_model.faces.cropping import Framing, crop_face, network_input
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import ImageError, read_image, to_grey
-from emotion_model.files import whole_file
+from emotion_model.files import spelled_out, whole_file
 from emotion_model.network.config import ModelConfig
 from train.data.fer2013 import DataError, FaceDataset
 
@@ -104,7 +103,7 @@ def read_pictures(
     for file, emotion in files:
         crop, note = _face(file, detector, config)
         # Of a name that is no UTF-8, as old archives leave them, the odd bytes are spelled out.
-        name = os.fsencode(file.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+        name = spelled_out(file.relative_to(folder).as_posix())
         pictures.append(Picture(name, emotion, crop, note))
         progress.add(1)
     same: dict[bytes, list[Picture]] = {}
