@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
+from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like
 from starlette.exceptions import HTTPException
@@ -39,9 +40,15 @@ UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE, "too_large"),
 
 
 class Page(gr.Blocks):
-    """A page whose endpoints say what was wrong with what they were sent."""
+    """A page whose endpoints say what was wrong with what they were sent, and whose sessions keep nothing of it.
 
-    async def preprocess_data(self, block_fn: Any, inputs: Any, state: Any, explicit_call: bool = False) -> Any:
+    Gradio notes in a visitor's session every value that it is sent and every one that it answers, pictures too, for
+    links to the page as it stands; there they would lie until many others have come. This page offers no such links.
+    """
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: Any, state: SessionState | None, explicit_call: bool = False
+    ) -> Any:
         """As Gradio does it.
 
         A component that has been sent an update is another one from then on in that session; how its values are read
@@ -61,6 +68,15 @@ class Page(gr.Blocks):
             raise
         except Exception as error:
             raise _refusal(error) from None
+        finally:
+            _forget(state)
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: SessionState | None) -> list[Any]:
+        """As Gradio does it."""
+        try:
+            return await super().postprocess_data(block_fn, predictions, state)
+        finally:
+            _forget(state)
 
     async def _fetched(self, address: str) -> Path:
         try:
@@ -91,6 +107,12 @@ def _refusal(error: Exception) -> Exception:
     if isinstance(error, ValueError | TypeError | KeyError | AttributeError):
         return Refusal("bad_request", WRONG_KIND)
     return error
+
+
+def _forget(state: SessionState | None) -> None:
+    """Drop what Gradio has noted of a session's values; of one that it misses it notes the component anew."""
+    if state:
+        state.config_values.clear()
 
 
 def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from ui.video.runs import VideoLimits
 
 SPARE_UPLOAD = 1.1  # uploads may be over the readers' own limits, so that their clear sentence is what people see
 QUEUE_LENGTH = 64
-SESSIONS = 100  # that Gradio remembers, the last ones used; each takes 0.2 MB
+SESSIONS = 100  # that Gradio remembers, the last ones used: what has changed on the page, no pictures
 
 
 def serve(files: Path) -> None:

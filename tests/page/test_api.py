@@ -144,7 +144,7 @@ def test_many_callers_at_once_are_all_answered(app, files):
         assert list(pool.map(call, names)) == [1, 0, 20] * 4
 
 
-def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, detector, tmp_path, monkeypatch):
+def test_pictures_stay_on_disk_until_their_time_is_over_and_in_no_session(files, detector, tmp_path, monkeypatch):
     from ui import page as page_module
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
@@ -157,7 +157,11 @@ def test_pictures_are_deleted_from_the_server_when_their_time_is_over(files, det
     sweeper = Sweeper(tmp_path / "files", 2, 1)  # as the server starts it
     sweeper.start()
     try:
-        assert Client(url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
+        client = Client(url, verbose=False)
+        assert client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
+        assert client.predict(encoded(files / "photo.jpg"), api_name="/predict")["face"]
+        (session,) = page.state_holder.session_data.values()
+        assert not session.config_values, "what Gradio has noted of pictures and answers"
         deadline = time.monotonic() + 30
         while list_files(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -48,6 +48,26 @@ def serving(work: Callable[[str], str], **limits) -> Iterator[str]:
         page.close()
 
 
+def test_what_visitors_send_and_get_is_not_kept_in_their_sessions():
+    def work(said: str) -> Iterator[tuple[str, dict]]:
+        yield f"heard {said}", gr.update(value=f"read {said}", placeholder="set")
+        yield gr.skip(), gr.skip()
+        yield f"told {said}", f"known {said}"
+
+    with Page() as page:
+        sent = gr.Textbox("at first")
+        sent.submit(work, sent, [gr.Textbox(), gr.Textbox()], api_name="work")
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    try:
+        steps = list(Client(url, verbose=False).submit("a face", api_name="/work"))
+        assert [step[0] for step in steps][::2] == ["heard a face", "told a face"]
+        assert steps[0][1]["value"] == "read a face" and steps[-1][1] == "known a face"
+        (session,) = page.state_holder.session_data.values()
+        assert "a face" not in str([vars(session), *map(vars, session.blocks_config.blocks.values())])
+    finally:
+        page.close()
+
+
 def answer(url: str, body: bytes, kind: str) -> tuple[int, dict]:
     request = urllib.request.Request(url, body, {"Content-Type": kind})
     try:
