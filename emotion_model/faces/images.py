@@ -50,14 +50,14 @@ class ImageError(ValueError):
         self.code = code
 
 
-def read_image(source: str | Path | bytes) -> np.ndarray:
+def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture file, or its bytes, to uint8 RGB `(height, width, 3)`, turned upright by its EXIF orientation.
 
     JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, HEIC/HEIF and JPEG 2000; colour, grey, palette, 8 or 16 bits.
     Transparent parts become white.
 
     Raises:
-        ImageError: no such file, empty, over 10 MB, over 50 megapixels, not a picture, or damaged.
+        ImageError: no such file, empty, over 10 MB, over `max_pixels`, not a picture, or damaged.
     """
     data = source if isinstance(source, bytes) else _read_file(Path(source))
     if not data:
@@ -67,11 +67,11 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             # Checked on the header, before a small file can unfold into gigabytes.
-            if picture.width * picture.height > MAX_PIXELS:
+            if picture.width * picture.height > max_pixels:
                 megapixels = picture.width * picture.height / 1e6
                 raise ImageError(
                     "too_many_pixels",
-                    f"The picture has {megapixels:.0f} megapixels, and the limit is {MAX_PIXELS // 1_000_000}: "
+                    f"The picture has {megapixels:.1f} megapixels, and the limit is {max_pixels / 1e6:g}: "
                     "make it smaller and try again.",
                 )
             if max(picture.size) > MAX_SIDE:
@@ -89,7 +89,7 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(
-            "too_many_pixels", f"The picture has over {MAX_PIXELS // 1_000_000} megapixels: make it smaller."
+            "too_many_pixels", f"The picture has over {max_pixels / 1e6:g} megapixels: make it smaller."
         ) from error
     except ImageError:
         raise
@@ -97,7 +97,7 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
         raise ImageError("damaged", "The picture is damaged or cut off: save or send it once more.") from error
 
 
-def read_base64_image(text: str) -> np.ndarray:
+def read_base64_image(text: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture given as base64 or as a data URL to uint8 RGB `(height, width, 3)`.
 
     Raises:
@@ -114,7 +114,7 @@ def read_base64_image(text: str) -> np.ndarray:
         raise ImageError(
             "bad_base64", "The text is not valid base64: send base64 or a data:image/...;base64,... URL."
         ) from error
-    return read_image(data)
+    return read_image(data, max_pixels)
 
 
 def as_rgb(image: Picture) -> np.ndarray:

@@ -80,6 +80,7 @@ def test_what_cannot_be_used_gets_a_sentence_and_the_next_frame_works(client, se
         "bad_base64": ("not base64!", session, 6),
         "not_an_image": (base64.b64encode(b"no picture").decode(), session, 6),
         "too_large": ("A" * 2_000_001, session, 6),
+        "too_many_pixels": (encoded(np.zeros((2001, 2000, 3), np.uint8)), session, 6),  # few characters
         "bad_time": (smiling, session, 4),
         "bad_smoothing": (smiling, session, 6, -1),
     }.items():
@@ -151,7 +152,9 @@ def test_frames_of_one_session_may_overtake_each_other(detector, smiling, sessio
     assert [face.track_id for face in live.detect(smiling, session, 1.1).faces] == [1]
 
 
-@pytest.mark.parametrize("wrong", [{"seats": 0}, {"idle_seconds": 0}, {"max_characters": 10}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"seats": 0}, {"idle_seconds": 0}, {"max_characters": 10}, {"max_pixels": 0}], ids=str
+)
 def test_invalid_limits_are_refused_by_name(wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"{name}=.*: "):

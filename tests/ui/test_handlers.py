@@ -181,3 +181,5 @@ def test_a_live_frame_is_answered_and_a_bad_one_refused_with_a_code(detector: Em
     assert len(reply.get("rows", ())) == 1, reply
     assert live.leave("the-first")
     assert live.detect(frame | {"image": "nonsense", "session": "the-other"})["error"]
+    unfolding = data_url(".png", np.zeros((2001, 2000), np.uint8))
+    assert live.detect(frame | {"image": unfolding, "session": "the-other"})["error"] == "too_many_pixels"

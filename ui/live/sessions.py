@@ -28,6 +28,7 @@ class LiveConfig:
     seats: int = 8
     idle_seconds: float = 10.0  # a session without a frame for this long is over
     max_characters: int = 2_000_000  # of a frame as base64 text; 640x480 pixels take about 60,000
+    max_pixels: int = 4_000_000  # of a frame: a small text can unfold into gigabytes
 
     def __post_init__(self) -> None:
         if self.seats < 1:
@@ -36,6 +37,8 @@ class LiveConfig:
             raise ValueError(f"idle_seconds={self.idle_seconds}: must be above 0")
         if self.max_characters < 1000:
             raise ValueError(f"max_characters={self.max_characters}: no picture is that small; use at least 1000")
+        if self.max_pixels < 1:
+            raise ValueError(f"max_pixels={self.max_pixels}: must be above 0")
 
 
 class SessionError(ValueError):
@@ -96,7 +99,7 @@ class Live:
             smoothing: time constant in seconds, 0 for raw values and labels; by default that of `TrackingConfig`.
 
         Raises:
-            ImageError: the frame cannot be decoded.
+            ImageError: the frame cannot be decoded, or is too large.
             SessionError: no place is free, or the session's name, the time or the smoothing is not valid.
         """
         tracking = _tracking(smoothing)
@@ -105,7 +108,7 @@ class Live:
         if isinstance(image, str) and len(image) > self.config.max_characters:
             raise ImageError("too_large", "The frame is too large: send it at 640 pixels or so, as JPEG.")
         own = self._session(session)
-        pixels = read_base64_image(image)
+        pixels = read_base64_image(image, self.config.max_pixels)
         faces = self.detector.detect(pixels)
         with own.lock:
             own.used = time.monotonic()
