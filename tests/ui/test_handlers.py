@@ -1,15 +1,17 @@
 """What stands behind the buttons, called without a page."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
-from emotion_model import EmotionDetector, MediaError
+from emotion_model import EmotionDetector, MediaError, VideoReader
+from emotion_model.clips.run import VideoRun
 from ui import album
 from ui.album import read_album
 from ui.inputs import Turns
@@ -118,6 +120,42 @@ def test_a_clip_that_was_replaced_or_taken_away_while_it_waited_is_not_read(anal
     assert "problem" in list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me"))[-1]["status"]
     handlers.received(analysis, None, "me")
     assert list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me")) == []
+
+
+@pytest.fixture
+def opening(monkeypatch) -> Callable[[Callable[[], None]], None]:
+    """Has something done while the next clip is being opened."""
+
+    def during(action: Callable[[], None]) -> None:
+        def opened(*given: Any) -> VideoReader:
+            action()
+            return VideoReader(*given)
+
+        monkeypatch.setattr("ui.video.runs.VideoReader", opened)
+
+    return during
+
+
+def test_a_clip_can_be_stopped_or_taken_out_while_it_is_being_opened(analysis, clip, broken, opening):
+    opening(lambda: analysis.stop("me"))
+    last = list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me"))[-1]
+    assert "Stopped." in last["status"] and Path(last["files"]["value"][0]).suffix == ".csv"
+    opening(lambda: handlers.received(analysis, None, "me"))
+    for gone in (str(clip), broken):
+        handlers.received(analysis, gone, "me")
+        [begun] = handlers.show(analysis, gone, None, "every frame", 0, 0, False, "me")
+        assert begun["annotated"] is None
+
+
+def test_nor_does_one_show_anything_that_was_taken_out_while_its_files_were_finished(analysis, clip, monkeypatch):
+    def finish(run: VideoRun) -> None:
+        finished(run)
+        handlers.received(analysis, None, "me")
+
+    finished = VideoRun._finish
+    monkeypatch.setattr(VideoRun, "_finish", finish)
+    steps = list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me"))
+    assert not any(step.get("annotated") for step in steps)
 
 
 def test_pictures_that_are_no_longer_on_the_server_are_said_to_be_and_no_path_is_named(analysis, photo, tmp_path):

@@ -51,39 +51,52 @@ class Replaced(Exception):  # noqa: N818 - no error, but the way out of a run
 
 
 class Runs:
-    """The run that each visitor has under way, so that it can be stopped, or give way to another clip."""
+    """The run that each visitor has under way, so that it can be stopped, or give way to another clip.
+
+    A run is known by its event, which tells it to stop, from before its clip is opened until its files are whole.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._runs: dict[str, VideoRun] = {}
+        self._runs: dict[str, threading.Event] = {}
 
-    def begin(self, session: str, run: VideoRun) -> None:
+    def begin(self, session: str) -> threading.Event:
         """Note a run; the one before of the same visitor ends."""
+        run = threading.Event()
         with self._lock:
             before, self._runs[session] = self._runs.get(session), run
         if before:
-            before.stop()
+            before.set()
+        return run
 
-    def end(self, session: str, run: VideoRun) -> bool:
-        """Whether the visitor still waits for this run, and not for another one or none."""
+    def check(self, session: str, run: threading.Event) -> None:
+        """Go on only where the visitor still waits for this run.
+
+        Raises:
+            Replaced: for another one, or for none.
+        """
         with self._lock:
-            awaited = self._runs.get(session) is run
-            if awaited:
+            if self._runs.get(session) is not run:
+                raise Replaced
+
+    def end(self, session: str, run: threading.Event) -> None:
+        """Forget a run that has ended."""
+        with self._lock:
+            if self._runs.get(session) is run:
                 del self._runs[session]
-            return awaited
 
     def stop(self, session: str) -> None:
         """End the run of a visitor who still wants what is done of it."""
         with self._lock:
             if session in self._runs:
-                self._runs[session].stop()
+                self._runs[session].set()
 
     def drop(self, session: str) -> None:
         """End the run of a visitor who wants nothing of it."""
         with self._lock:
             run = self._runs.pop(session, None)
         if run:
-            run.stop()
+            run.set()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,24 +134,29 @@ class Analysis:
             MediaError: the clip cannot be read, or is over the limits.
             Replaced: the visitor has gone on to another clip, or to none.
         """
+        halt = self._runs.begin(session)
         limits = MediaLimits(megabytes=self.limits.megabytes, seconds=self.limits.seconds, pixels=4096 * 2304)
-        with tempfile.TemporaryDirectory(prefix="clip-") as folder:
-            outputs = _outputs(source, Path(folder), annotated)
-            rows: list[dict[str, Any]] = []
-            with VideoReader(source, limits) as reader, VideoRun(reader, self._detector, outputs, config) as run:
-                self._runs.begin(session, run)
-                try:
+        try:
+            with tempfile.TemporaryDirectory(prefix="clip-") as folder:
+                outputs = _outputs(source, Path(folder), annotated)
+                rows: list[dict[str, Any]] = []
+                with VideoReader(source, limits) as reader, VideoRun(reader, self._detector, outputs, config) as run:
                     told = time.monotonic()
                     for progress in run:
                         rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, self._names)
-                        if time.monotonic() - told >= REPORT_SECONDS:
+                        if halt.is_set():
+                            run.stop()
+                        elif time.monotonic() - told >= REPORT_SECONDS:
                             yield Step(progress, rows, run.summary)
                             rows, told = [], time.monotonic()
-                finally:
-                    awaited = self._runs.end(session, run)
-                if not awaited:
-                    raise Replaced  # no file is finished for nobody
-            yield Step(None, rows, run.summary, outputs, run.stopped)
+                    self._runs.check(session, halt)  # no file is finished for nobody
+                self._runs.check(session, halt)  # to finish them took a while
+                yield Step(None, rows, run.summary, outputs, run.stopped)
+        except Exception:
+            self._runs.check(session, halt)  # what was wrong with a clip that is gone concerns nobody
+            raise
+        finally:
+            self._runs.end(session, halt)
 
     def stop(self, session: str) -> None:
         """End the run of a visitor who still wants what is done of it."""
