@@ -19,7 +19,7 @@ from emotion_model import EmotionDetector, ImageError, MediaError, draw_faces, r
 from ui.inputs import READING, for_visitors, photo_input
 from ui.refusals import Refusal
 from ui.video.handlers import part
-from ui.video.runs import Analysis, VideoLimits
+from ui.video.runs import Analysis
 from ui.video.words import refused
 
 
@@ -32,9 +32,9 @@ def description(function: Callable[..., Any]) -> str:
 class Tools:
     """What the tools do; their docstrings are what agents are told of them."""
 
-    def __init__(self, detector: EmotionDetector) -> None:
-        """Answer with this model."""
-        self._detector, self.analysis = detector, Analysis(detector, VideoLimits())
+    def __init__(self, detector: EmotionDetector, analysis: Analysis) -> None:
+        """Answer with this model, about clips by this analysis."""
+        self._detector, self._analysis = detector, analysis
 
     def detect_image(self, photo: str | None) -> tuple[str, np.ndarray]:
         """Tell which of seven emotions each face in a photo shows: the numbers, and the photo with boxes and words.
@@ -83,7 +83,7 @@ class Tools:
         if not clip:
             raise Refusal("empty", "No clip was sent: give its address.")
         try:
-            for step in self.analysis.steps(clip, part(rate, start, end), False, f"agent {threading.get_ident()}"):
+            for step in self._analysis.steps(clip, part(rate, start, end), False, f"agent {threading.get_ident()}"):
                 if step.progress:
                     progress((round(100 * step.progress.fraction), 100), desc="of the clip", unit="%")
             return json.dumps(step.summary.to_dict(), ensure_ascii=False)
@@ -91,12 +91,12 @@ class Tools:
             raise refused(error) from None
 
 
-def build_tools(detector: EmotionDetector) -> None:
+def build_tools(detector: EmotionDetector, analysis: Analysis) -> None:
     """Add the tools to a page; to be called inside `gr.Blocks`, before the endpoints of the same names.
 
     A tool is called as its function; the endpoints behind them are `/read_photo` and `/read_clip`.
     """
-    tools = Tools(detector)
+    tools = Tools(detector, analysis)
     gr.Button(visible=False).click(
         tools.detect_image,
         photo_input(label="Photo", visible=False),
@@ -119,6 +119,6 @@ def build_tools(detector: EmotionDetector) -> None:
         gr.Textbox(label="People as JSON", visible=False),
         api_name="read_clip",
         api_description=description(tools.analyze_video),
-        concurrency_limit=tools.analysis.limits.at_once,
+        concurrency_limit=analysis.limits.at_once,
         concurrency_id="video",
     )

@@ -16,6 +16,7 @@ from ui.live.sessions import Live
 from ui.pictures import emoji_url
 from ui.refusals import Page
 from ui.video import tab as video
+from ui.video.runs import Analysis, VideoLimits
 
 SCRIPT = Path(__file__).with_name("page.js")  # for `launch(js=...)`
 KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
@@ -33,8 +34,9 @@ class Lens(Page):
 def build_page(detector: EmotionDetector, networks: Networks | None = None) -> gr.Blocks:
     """The whole page, and all endpoints, around one detector; with `networks`, Live reads in the visitor's browser."""
     notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
+    analysis = Analysis(detector, VideoLimits())
     with Lens(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
-        agents.build_tools(detector)
+        agents.build_tools(detector, analysis)
         gr.HTML(masthead())
         if notices:
             gr.HTML(notice(notices), elem_id="notice")
@@ -43,7 +45,7 @@ def build_page(detector: EmotionDetector, networks: Networks | None = None) -> g
         with gr.Tab("Photo"):
             photo.build_tab(detector)
         with gr.Tab("Video", render_children=True):
-            video.build_tab(detector)
+            video.build_tab(analysis)
         with gr.Tab("Album", render_children=True):
             album.build_tab(detector)
         with gr.Tab("Model"):

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emotion_model import EmotionDetector, MediaError, VideoReader
+from emotion_model import EmotionDetector, MediaError, VideoConfig, VideoReader
 from emotion_model.clips.run import VideoRun
 from ui import album
 from ui.album import read_album
@@ -97,6 +98,7 @@ def test_an_album_over_the_limit_says_what_was_left_out(detector, photo, monkeyp
 
 def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, clip):
     steps = handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me")
+    assert next(steps)["stop"]["interactive"] is False
     assert next(steps)["stop"]["interactive"] is True
     last = next(step for step in steps if "annotated" in step)
     assert last["stop"]["interactive"] is False
@@ -143,8 +145,28 @@ def test_a_clip_can_be_stopped_or_taken_out_while_it_is_being_opened(analysis, c
     opening(lambda: handlers.received(analysis, None, "me"))
     for gone in (str(clip), broken):
         handlers.received(analysis, gone, "me")
-        [begun] = handlers.show(analysis, gone, None, "every frame", 0, 0, False, "me")
-        assert begun["annotated"] is None
+        _, begun = handlers.show(analysis, gone, None, "every frame", 0, 0, False, "me")
+        assert "Opening" in begun["status"]
+
+
+def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, clip):
+    analysis = Analysis(detector, VideoLimits(at_once=1))
+    taken = analysis.steps(str(clip), VideoConfig(), False, "somebody else")
+    next(taken)
+    with ThreadPoolExecutor(2) as pool:
+        for session in ("me", "gone"):
+            assert "Waiting" in handlers.received(analysis, str(clip), session)
+        mine, gone = (
+            handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, session) for session in ("me", "gone")
+        )
+        assert "status" not in next(mine) and "status" not in next(gone)
+        waiting = pool.submit(next, mine)
+        given_up = pool.submit(list, gone)
+        handlers.received(analysis, None, "gone")
+        assert given_up.result(60) == [] and not waiting.done()
+        taken.close()
+        assert "Opening" in waiting.result(60)["status"]
+    assert "1 person" in list(mine)[-1]["status"]
 
 
 def test_nor_does_one_show_anything_that_was_taken_out_while_its_files_were_finished(analysis, clip, monkeypatch):

@@ -40,31 +40,37 @@ def show(
 
     Nothing happens where the visitor has handed in something else while this one waited for its turn.
     """
-    if not analysis.wants(session, clip or pictures):
+    given = clip or pictures
+    if not analysis.wants(session, given):
         return
-    analysis.want(session, clip or pictures)  # whatever becomes of it, nobody waits for the one before
-    nothing: Updates = {"annotated": None, "summary": ""}
+    analysis.want(session, given)  # whatever becomes of it, nobody waits for the one before
+    nothing: Updates = {"annotated": None, "summary": "", "stop": gr.update(interactive=False)}
     nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
     try:
         source = clip or sequence(pictures, analysis.limits)
     except MediaError as error:
-        yield nothing | {"status": cards.problem(str(error)), "stop": gr.update(interactive=False)}
+        yield nothing | {"status": cards.problem(str(error))}
         return
     if not source:
-        yield nothing | {"status": INVITATION, "stop": gr.update(interactive=False)}
+        yield nothing | {"status": INVITATION}
         return
-    yield nothing | {"status": progress_line(None), "stop": gr.update(interactive=True)}
     try:
         config = VideoConfig(RATES[rate] or None, start or 0.0, end or None, strip)
-        for step in analysis.steps(source, config, True, session):
-            if step.outputs is None:
+        steps = analysis.steps(source, config, True, session)
+        yield nothing  # the status goes on saying that it waits
+        for step in steps:
+            if not analysis.wants(session, given):
+                return  # taken out just before the run began
+            if step.outputs:
+                yield _results(step)
+            elif step.progress:
                 yield {"status": progress_line(step.progress), "summary": summary_html(step.summary, brief=True)}
             else:
-                yield _results(step)
+                yield {"status": progress_line(None), "stop": gr.update(interactive=True)}
     except Replaced:
         return  # the page shows what came after
     except (MediaError, ImageError, ValueError) as error:
-        yield {"status": cards.problem(for_visitors(error)), "summary": "", "stop": gr.update(interactive=False)}
+        yield nothing | {"status": cards.problem(for_visitors(error))}
 
 
 def received(analysis: Analysis, source: Any, session: str) -> str:
@@ -118,16 +124,17 @@ def answers(
         raise Refusal("empty", "No clip was sent: give a file.")
     try:
         config = part(rate, start, end)
+        answer: dict[str, Any]
         for step in analysis.steps(video, config, annotated, f"api {caller} {threading.get_ident()}"):
-            answer: dict[str, Any] = {"done": step.outputs is not None}
-            if step.outputs is None:
-                left = step.progress.seconds_left if step.progress else None
-                fraction = step.progress.fraction if step.progress else 0.0
-                answer |= {"progress": round(fraction, 4), "seconds_left": None if left is None else round(left, 1)}
-                yield answer | {"rows": step.rows}, None, None
-                continue
-            answer |= {"progress": 1.0, "seconds_left": 0.0, "rows": step.rows, "summary": step.summary.to_dict()}
-            yield answer, str(step.outputs.annotated) if step.outputs.annotated else None, files_of(step)
+            if step.outputs:
+                answer = {"done": True, "progress": 1.0, "seconds_left": 0.0, "rows": step.rows}
+                answer |= {"summary": step.summary.to_dict()}
+                yield answer, str(step.outputs.annotated) if step.outputs.annotated else None, files_of(step)
+            elif step.progress:
+                left = step.progress.seconds_left
+                answer = {"done": False, "progress": round(step.progress.fraction, 4)}
+                answer |= {"seconds_left": None if left is None else round(left, 1), "rows": step.rows}
+                yield answer, None, None
     except (MediaError, ValueError) as error:
         raise refused(error) from None
 

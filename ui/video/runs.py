@@ -6,7 +6,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import frame_rows
 
 REPORT_SECONDS = 0.5  # between two looks at a run
+LOOK_SECONDS = 0.2  # between two looks whether a visitor still waits for a place
 _ENDINGS = {
     "csv": "emotions.csv",
     "json": "emotions.json",
@@ -101,7 +103,10 @@ class Runs:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a run reports: its progress and new rows, and at the end its files, which go when the next step is taken."""
+    """What a run reports: its progress and new rows, and at the end its files, which go when the next step is taken.
+
+    The first one has neither: a place is free, and the clip is being opened.
+    """
 
     progress: VideoProgress | None
     rows: list[dict[str, Any]]
@@ -116,13 +121,15 @@ class Analysis:
     def __init__(self, detector: EmotionDetector, limits: VideoLimits) -> None:
         """Read with the model of this detector, and the quick look for faces that moving pictures need."""
         self.limits = limits
+        # Held here too: who calls an endpoint in one step does not wait in Gradio's queue.
+        self._places = threading.BoundedSemaphore(limits.at_once)
         self._detector = video_detector(detector)
         self._names = detector.classifier.emotions
         self._runs = Runs()
         self._wanted: dict[str, Any] = {}  # session -> what its visitor has handed in last
 
     def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Iterator[Step]:
-        """What a run has come to, again and again while it goes on.
+        """What a run has come to, again and again while it goes on; it can be stopped or dropped from now on.
 
         Args:
             source: a clip's path, or those of the pictures of a sequence.
@@ -134,29 +141,51 @@ class Analysis:
             MediaError: the clip cannot be read, or is over the limits.
             Replaced: the visitor has gone on to another clip, or to none.
         """
-        halt = self._runs.begin(session)
-        limits = MediaLimits(megabytes=self.limits.megabytes, seconds=self.limits.seconds, pixels=4096 * 2304)
+        return self._steps(source, config, annotated, session, self._runs.begin(session))
+
+    def _steps(
+        self, source: Any, config: VideoConfig, annotated: bool, session: str, halt: threading.Event
+    ) -> Iterator[Step]:
         try:
             with tempfile.TemporaryDirectory(prefix="clip-") as folder:
-                outputs = _outputs(source, Path(folder), annotated)
-                rows: list[dict[str, Any]] = []
-                with VideoReader(source, limits) as reader, VideoRun(reader, self._detector, outputs, config) as run:
-                    told = time.monotonic()
-                    for progress in run:
-                        rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, self._names)
-                        if halt.is_set():
-                            run.stop()
-                        elif time.monotonic() - told >= REPORT_SECONDS:
-                            yield Step(progress, rows, run.summary)
-                            rows, told = [], time.monotonic()
-                    self._runs.check(session, halt)  # no file is finished for nobody
-                self._runs.check(session, halt)  # to finish them took a while
-                yield Step(None, rows, run.summary, outputs, run.stopped)
+                last = yield from self._read(source, config, _outputs(source, Path(folder), annotated), session, halt)
+                self._runs.check(session, halt)  # to finish the files took a while
+                yield last
         except Exception:
             self._runs.check(session, halt)  # what was wrong with a clip that is gone concerns nobody
             raise
         finally:
             self._runs.end(session, halt)
+
+    def _read(
+        self, source: Any, config: VideoConfig, outputs: VideoOutputs, session: str, halt: threading.Event
+    ) -> Generator[Step, None, Step]:
+        """All steps but the last one, which is returned once its files are whole."""
+        limits = MediaLimits(megabytes=self.limits.megabytes, seconds=self.limits.seconds, pixels=4096 * 2304)
+        rows: list[dict[str, Any]] = []
+        with self._place(session, halt):
+            yield Step(None, [], ClipSummary(0.0))
+            with VideoReader(source, limits) as reader, VideoRun(reader, self._detector, outputs, config) as run:
+                told = time.monotonic()
+                for progress in run:
+                    rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, self._names)
+                    if halt.is_set():
+                        run.stop()
+                    elif time.monotonic() - told >= REPORT_SECONDS:
+                        yield Step(progress, rows, run.summary)
+                        rows, told = [], time.monotonic()
+                self._runs.check(session, halt)  # no file is finished for nobody
+        return Step(None, rows, run.summary, outputs, run.stopped)
+
+    @contextmanager
+    def _place(self, session: str, halt: threading.Event) -> Iterator[None]:
+        """One of the clips that are read at a time; waits for it."""
+        while not self._places.acquire(timeout=LOOK_SECONDS):
+            self._runs.check(session, halt)
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def stop(self, session: str) -> None:
         """End the run of a visitor who still wants what is done of it."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from emotion_model import EmotionDetector
 from emotion_model.timelines.clock import clock
 from ui import cards, examples
 from ui.programs import for_programs
@@ -31,9 +30,8 @@ ANALYZE_VIDEO = (
 )
 
 
-def build_tab(detector: EmotionDetector, limits: VideoLimits | None = None) -> None:
+def build_tab(analysis: Analysis) -> None:
     """The content of the Video tab, and the endpoint `/analyze_video`; to be called inside `gr.Blocks`."""
-    analysis = Analysis(detector, limits or VideoLimits())
     parts = _layout(analysis.limits)
     _wire(parts, analysis)
     _endpoint(analysis)
