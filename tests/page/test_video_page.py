@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import urllib.request
 from pathlib import Path
 
@@ -218,6 +219,29 @@ def test_another_clip_takes_the_place_of_the_one_in_work(page, long_clip, clip):
     page.wait_for_timeout(1500)  # nothing of the first one comes late
     expect(status).to_contain_text("1 person")
     expect(page.locator("#video-files")).to_contain_text("my_clip_emotions")
+
+
+@DESKTOP
+def test_a_clip_that_comes_before_the_server_has_answered_about_another_is_read(page, clip, tmp_path):
+    slow = []
+    first, other = (shutil.copy(clip, tmp_path / name) for name in ("first.mp4", "other.mp4"))
+
+    def hold(route):
+        if "first.mp4" in (route.request.post_data or ""):
+            slow.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    page.route("**/run/predict*", hold)
+    page.set_input_files("#video-clip input[type=file]", first)
+    expect(page.locator("#video-clip video")).to_be_attached(timeout=WAIT)
+    page.locator("#video-clip").get_by_label("Clear").first.click()
+    page.set_input_files("#video-clip input[type=file]", other)
+    expect(page.locator("#video-files")).to_contain_text("other_emotions", timeout=WAIT)
+    assert slow
+    for route, answer in slow:
+        route.fulfill(response=answer)
+    page.unroute("**/run/predict*")
 
 
 @PHONE

@@ -143,6 +143,7 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     """What happens when a visitor does something."""
     clip, pictures, do = parts["clip"], parts["pictures"], _Handlers(parts, analysis)
     quiet: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+    quiet["trigger_mode"] = "multiple"  # another clip may come while the one before is being told of
     analysed: dict[str, Any] = {
         "fn": do.shown,
         "inputs": [clip, pictures, *(parts[name] for name in ("rate", "start", "end", "strip"))],
