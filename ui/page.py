@@ -15,12 +15,11 @@ from ui.live import tab as live
 from ui.live.sessions import Live
 from ui.pictures import emoji_url
 from ui.refusals import Page
+from ui.sweeping import KEEP_SECONDS, SWEEP_SECONDS
 from ui.video import tab as video
 from ui.video.runs import Analysis, VideoLimits
 
 SCRIPT = Path(__file__).with_name("page.js")  # for `launch(js=...)`
-KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
-SWEEP_SECONDS = 60  # and looked for this often
 
 
 class Lens(Page):

@@ -7,10 +7,10 @@ from pathlib import Path
 from emotion_model import EmotionClassifier, EmotionDetector
 from ui import social
 from ui.browser.networks import networks_for
-from ui.page import KEEP_SECONDS, SCRIPT, SWEEP_SECONDS, build_page
+from ui.page import SCRIPT, build_page
 from ui.refusals import APP_OPTIONS
 from ui.scripts import bundle
-from ui.sweeping import Sweeper
+from ui.sweeping import KEEP_SECONDS, SWEEP_SECONDS, Sweeper
 from ui.theme import STYLE_SHEET, page_theme
 from ui.video.runs import VideoLimits
 

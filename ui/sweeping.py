@@ -12,6 +12,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
+SWEEP_SECONDS = 60  # and looked for this often
+
 
 def sweep(folder: Path, keep_seconds: float) -> None:
     """Delete the files below a folder that have lain there for so long, and folders that are empty for as long."""

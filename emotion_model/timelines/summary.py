@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -155,6 +155,11 @@ class ClipSummary:
                 | {name: round(float(value), 4) for name, value in values.items()}
             )
         return rows
+
+    def forget_pictures(self) -> None:
+        """Drop the thumbnails of the moments; the numbers stay."""
+        for person in self._people.values():
+            person.peaks = {name: replace(peak, thumbnail=None) for name, peak in person.peaks.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the span, the frames, and for each person the shares of time, means, changes and peaks."""

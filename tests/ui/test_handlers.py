@@ -106,6 +106,8 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
     assert len(last["files"]["value"]) == len(FILES)
     assert last["timeline"]["visible"]
     assert "valence" in handlers.choose(1, last["state"]).plot
+    assert "image/jpeg" in last["summary"], "moments as pictures, which nobody keeps"
+    assert [peak.thumbnail for one in last["state"].people for peak in one.moments] == [None]
     assert list(steps) == []
 
 
@@ -215,7 +217,7 @@ def test_the_newest_question_of_a_visitor_is_answered_and_the_ones_before_end():
 
 def test_without_a_clip_the_tab_is_emptied(analysis):
     [shown] = handlers.show(analysis, None, None, "every frame", 0, 0, False, "me")
-    assert shown["annotated"] is None
+    assert shown["annotated"] is None and shown["state"] is None
     assert "Add a clip" in shown["status"]
 
 

@@ -44,7 +44,7 @@ def show(
     if not analysis.wants(session, given):
         return
     analysis.want(session, given)  # whatever becomes of it, nobody waits for the one before
-    nothing: Updates = {"annotated": None, "summary": "", "stop": gr.update(interactive=False)}
+    nothing: Updates = {"annotated": None, "summary": "", "state": None, "stop": gr.update(interactive=False)}
     nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
     try:
         source = clip or sequence(pictures, analysis.limits)
@@ -85,10 +85,12 @@ def received(analysis: Analysis, source: Any, session: str) -> str:
 def _results(step: Step) -> Updates:
     people = step.summary.people
     chosen = max(people, key=lambda one: one.seconds, default=None)
+    cards_of_people = summary_html(step.summary)
+    step.summary.forget_pictures()  # it stays on the server for the timelines of the others
     return {
         "annotated": str(step.outputs.annotated) if step.outputs else None,
         "status": end_line(step),
-        "summary": summary_html(step.summary),
+        "summary": cards_of_people,
         "timeline": gr.update(value=timeline_figure(step.summary, chosen), visible=True),
         "person": gr.update(
             choices=[(f"Person {one.number}", one.number) for one in people],

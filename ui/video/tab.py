@@ -11,6 +11,7 @@ import gradio as gr
 from emotion_model.timelines.clock import clock
 from ui import cards, examples
 from ui.programs import for_programs
+from ui.sweeping import KEEP_SECONDS
 from ui.video.handlers import RATES, Answer, answers, choose, received, show
 from ui.video.runs import Analysis, VideoLimits
 
@@ -98,7 +99,7 @@ def _results(limits: VideoLimits) -> dict[str, Any]:
         "files": gr.File(
             label="Files", file_count="multiple", interactive=False, visible=False, height=260, elem_id="video-files"
         ),
-        "state": gr.State(None, time_to_live=3600),
+        "state": gr.State(None, time_to_live=KEEP_SECONDS),
     }
 
 
