@@ -1,5 +1,6 @@
 """What stands behind the buttons, called without a page."""
 
+import asyncio
 import csv
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.state_holder import SessionState
 from PIL import Image
 
 from emotion_model import EmotionDetector, MediaError, VideoConfig, VideoReader
@@ -19,6 +21,7 @@ from ui.inputs import Turns
 from ui.live.sessions import Live
 from ui.live.tab import Handlers
 from ui.model import look
+from ui.page import build_page
 from ui.photo import read_photo
 from ui.pictures import data_url
 from ui.video import handlers
@@ -109,6 +112,14 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
     assert "image/jpeg" in last["summary"], "moments as pictures, which nobody keeps"
     assert [peak.thumbnail for one in last["state"].people for peak in one.moments] == [None]
     assert list(steps) == []
+
+
+def test_a_person_chosen_after_the_server_has_forgotten_the_clip_gets_a_sentence(detector):
+    page = build_page(detector)
+    chosen = next(event for event in page.fns.values() if event.fn is handlers.choose)
+    with pytest.warns(UserWarning, match="no longer on the server: press Analyse"):
+        answer = asyncio.run(page.process_api(chosen, [2, None], SessionState(page)))
+    assert "value" not in answer["data"][0]
 
 
 def test_a_clip_that_cannot_be_read_says_so_where_the_results_would_be(analysis, broken):

@@ -87,13 +87,15 @@ def _settings() -> dict[str, Any]:
 
 def _results(limits: VideoLimits) -> dict[str, Any]:
     said = f"Up to {clock(limits.seconds)} minutes and {limits.megabytes:g} MB: every person in it gets a timeline."
+    person: Any = gr.Dropdown([], label="Person shown in the timeline", visible=False, elem_id="video-person")
+    person.preprocess = lambda number: number  # Gradio may have forgotten the choices; `choose` knows what to say
     return {
         "status": gr.HTML(
             cards.status("Add a clip to begin.", said, "quiet"),
             elem_id="video-status",
             js_on_load=SCRIPT.read_text(encoding="utf-8"),
         ),
-        "person": gr.Dropdown([], label="Person shown in the timeline", visible=False, elem_id="video-person"),
+        "person": person,
         "timeline": gr.Plot(label="Timeline", show_label=False, visible=False, elem_id="video-timeline"),
         "summary": gr.HTML("", elem_id="video-summary"),
         "files": gr.File(
