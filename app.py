@@ -9,20 +9,21 @@ import os
 import signal
 import sys
 import tempfile
-from pathlib import Path
+
+from ui.sweeping import own_folder
 
 
 def main() -> None:
     """Serve the page, and leave no file of a visitor behind."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C does: clean up, then end
-    place = os.environ.get("GRADIO_TEMP_DIR")
-    if place:
-        Path(place).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="emotion-lens-", dir=place) as files:
+    for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C does: clean up, then end; Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
+            signal.signal(number, lambda *_: sys.exit(0))
+    with own_folder(os.environ.get("GRADIO_TEMP_DIR")) as files:
         # Visitors' files go when the server does: what the page shows, and what is still being made.
-        shown = Path(files) / "shown"
+        shown = files / "shown"
         os.environ["GRADIO_TEMP_DIR"] = str(shown)
-        tempfile.tempdir = files
+        tempfile.tempdir = str(files)
         from ui.server import serve  # Gradio asks for the folder when it is imported
 
         serve(shown)

@@ -1,19 +1,53 @@
 """Visitors' files, deleted when their time is over.
 
 Gradio deletes what it remembers of a session, and forgets what is handed out by a component that changed, and uploads
-that broke off; and its sweeper ends for good at the first upload that comes while it looks. This goes by the folder.
+that broke off; and its sweeper ends for good at the first upload that comes while it looks. This goes by the folder,
+which a server has for itself.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from emotion_model.files import lock
 
 KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
 SWEEP_SECONDS = 60  # and looked for this often
+
+
+_FOLDERS = "emotion-lens-"  # what the names of servers' folders begin with
+_HELD = "held"  # a file in each, locked as long as its server runs
+
+
+@contextmanager
+def own_folder(place: str | None = None) -> Iterator[Path]:
+    """A folder for visitors' files, removed at the end; those of servers that were killed are removed now.
+
+    Args:
+        place: where to make it; None: where temporary files lie.
+    """
+    place = place or tempfile.gettempdir()
+    Path(place).mkdir(parents=True, exist_ok=True)
+    _remove_left(Path(place))
+    with tempfile.TemporaryDirectory(prefix=_FOLDERS, dir=place) as name, Path(name, _HELD).open("w") as held:
+        lock(held)
+        held.write(f"{os.getpid()}")  # from now on it is known by the lock whether this server runs
+        held.flush()
+        yield Path(name)
+
+
+def _remove_left(place: Path) -> None:
+    for path in place.glob(f"{_FOLDERS}*/{_HELD}"):
+        with suppress(OSError), path.open() as held:
+            if lock(held) and held.read():
+                shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def sweep(folder: Path, keep_seconds: float) -> None:

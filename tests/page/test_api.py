@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -175,6 +176,8 @@ def test_no_file_of_a_visitor_outlives_the_server(files, tmp_path):
     with start_app(tmp_path, TMPDIR=str(tmp_path)) as app:
         Client(app.url, verbose=False).predict(handle_file(files / "photo.jpg"), api_name="/detect_image")
         assert any(path.name == "photo.jpg" for path in list_files(tmp_path))
+        app.process.send_signal(signal.SIGHUP)  # as where its terminal is closed; other tests end it by SIGTERM
+        app.process.wait(60)
     assert [path for path in list_files(tmp_path) if path != app.log] == []
 
 

@@ -23,6 +23,7 @@ class RunningApp:
 
     url: str
     log: Path
+    process: subprocess.Popen[bytes]
 
 
 def free_port() -> int:
@@ -57,7 +58,7 @@ def start_app(folder: Path, port: int | None = None, root: Path = ROOT, **variab
                 time.sleep(0.2)
         else:
             pytest.fail(f"app.py did not answer:\n{log.read_text()}")
-        yield RunningApp(url, log)
+        yield RunningApp(url, log, process)
     finally:
         process.terminate()
         process.wait(20)

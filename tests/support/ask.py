@@ -33,7 +33,7 @@ def _run_there(address):
         program = int(door.recv(99) or 0)
         if not program:
             return
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda received, _: os.kill(program, received))
         status = int(door.recv(99) or 1)
     if status < 0:

@@ -188,7 +188,8 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
     if "huggingface_hub.constants" in sys.modules:  # where the Hub is, and its cache
         importlib.reload(sys.modules["huggingface_hub.constants"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     sys.executable = client  # what it starts in turn is to start at once too
     sys.path[:1] = [asked["folder"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     arguments = asked["arguments"]

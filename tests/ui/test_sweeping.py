@@ -1,11 +1,14 @@
 """Visitors' files on the server, and their end."""
 
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from ui.sweeping import Sweeper, sweep
+from support.paths import ROOT
+from ui.sweeping import Sweeper, own_folder, sweep
 
 
 def test_what_is_old_goes_and_what_is_fresh_stays(tmp_path, monkeypatch):
@@ -58,3 +61,32 @@ def test_it_goes_on_while_files_come_and_go(tmp_path):
     sweeper.stop()
     sweeper.join(20)
     assert not sweeper.is_alive()
+
+
+def test_the_folder_of_a_server_that_was_killed_goes_and_that_of_one_that_runs_stays(tmp_path):
+    text = """
+import sys
+from ui.sweeping import own_folder
+
+with own_folder(sys.argv[1]) as folder:
+    (folder / "photo.jpg").write_bytes(b"x")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+    def serve() -> tuple[subprocess.Popen[str], Path]:
+        command = [sys.executable, "-c", text, str(tmp_path)]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return process, Path(process.stdout.readline().strip())
+
+    (tmp_path / "emotion-lens-before").mkdir()  # as servers called theirs that locked nothing
+    killed, left = serve()
+    running, own = serve()
+    killed.kill()
+    killed.communicate()
+    assert (left / "photo.jpg").exists()
+    with own_folder(str(tmp_path)) as folder:
+        assert set(tmp_path.iterdir()) == {own, folder, tmp_path / "emotion-lens-before"}
+        assert (own / "photo.jpg").exists()
+    running.communicate("")
+    assert set(tmp_path.iterdir()) == {tmp_path / "emotion-lens-before"}
