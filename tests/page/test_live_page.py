@@ -200,6 +200,7 @@ def test_whoever_stops_or_pauses_while_a_camera_is_changed_has_that(live_page, f
         page.wait_for_function(f"{RUNNING} === 1")
         page.wait_for_function("document.querySelector('.stage video').paused")
         expect(page.locator(".live-status")).to_contain_text("Paused")
+        expect(page.locator(".face-box")).to_have_count(0)  # those were of another camera's picture
         page.get_by_role("button", name="Go on").click()
         expect(page.locator(".live-status")).to_contain_text("1 face followed")
 

@@ -55,7 +55,7 @@ class Live {
     this.tab = tab;
     this.video = $('video');
     this.readers = new Readers(tab, server, worker, () => this.prepare());
-    this.run = 0;                 // counts up with each start and stop, so that late replies are known as such
+    this.run = 0;                 // counts up with each start, stop and change of cameras, so that late replies are known as such
     this.paused = false;
     this.starting = false;
     this.again = false;           // another camera was chosen while the first was being opened
@@ -175,7 +175,7 @@ class Live {
   async change() {
     this.again = this.starting;
     if (this.starting || !this.panel.on) return;
-    this.still.clear();
+    this.forgetFrames();
     try {
       await this.open();
     } catch (error) {
@@ -185,15 +185,20 @@ class Live {
       return;
     }
     if (this.paused) this.video.pause();
-    if (this.readers.current) this.tick(); else this.prepare();  // another one was chosen meanwhile
+    this.prepare();
+  }
+
+  // What was read so far says nothing of the pictures to come, nor does what is still being read.
+  forgetFrames() {
+    this.run++;
+    this.still.clear();
+    this.overlay.remove(-1);
   }
 
   stop() {
-    this.run++;
+    this.forgetFrames();
     this.camera.close();
-    this.still.clear();
     this.readers.leave();
-    this.overlay.remove(-1);
     this.meter.clear();
     this.panel.setState('off');
     this.panel.say('Camera off.', this.record.rows.length ? 'What was read is kept: save it, or start again.'
@@ -249,7 +254,8 @@ class Live {
   get interval() { return Number(this.tab.control.interval.value); }
 
   get asleep() {
-    return this.paused || document.hidden || this.tab.root.offsetParent === null || !this.video.videoWidth || !this.readers.current;
+    return this.paused || document.hidden || this.tab.root.offsetParent === null || !this.readers.current
+      || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA;
   }
 
   tick() {
