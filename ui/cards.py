@@ -71,10 +71,13 @@ def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label
 
 def doubt(face: Face) -> str:
     """The two likeliest emotions of a face that is unclear, else nothing."""
-    if face.clear:
-        return ""
+    return "" if face.clear else f'<p class="doubt">{escape(likeliest(face))}</p>'
+
+
+def likeliest(face: Face) -> str:
+    """The two likeliest emotions of a face, in words; not escaped."""
     (first, most), (second, less) = face.likeliest
-    return f'<p class="doubt">{escape(first)} {most:.0%} or {escape(second)} {less:.0%}</p>'
+    return f"{first} {most:.0%} or {second} {less:.0%}"
 
 
 def bars(rows: Sequence[tuple[str, float]], labels: Sequence[Label]) -> str:

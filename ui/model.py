@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from emotion_model import EmotionClassifier, EmotionDetector, ImageError, ModelConfig, read_image
+from emotion_model import EmotionClassifier, EmotionDetector, Face, ImageError, ModelConfig, read_image
 from emotion_model.network.config import FIGURES_DIR, short_name
 from emotion_model.network.explain import attention_map, draw_heat
 from ui import cards, examples
@@ -48,7 +48,7 @@ def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
         return gr.skip(), cards.summary(faces, 0, detector.faces.name)
     heat = attention_map(detector.classifier, crop)
     looked_at = None if heat is None else draw_heat(crop, heat)
-    return gr.skip(), attention(crop, looked_at, faces[0].emotion, faces[0].confidence)
+    return gr.skip(), attention(crop, looked_at, faces[0])
 
 
 def build_tab(detector: EmotionDetector) -> None:
@@ -170,10 +170,11 @@ def _drawing(path: Path, question: str) -> str:
     )
 
 
-def attention(crop: np.ndarray, looked_at: np.ndarray | None, emotion: str, confidence: float) -> str:
+def attention(crop: np.ndarray, looked_at: np.ndarray | None, face: Face) -> str:
     """A face as the network is given it and, uint8 RGB, with what its attention lets through; None: it has none."""
     seen = _figure_of(cv2.resize(crop, (240, 240), interpolation=cv2.INTER_CUBIC), "What the network is given")
-    answer = f"Its answer: {emotion}, {confidence:.0%}."
+    said = f"{face.emotion}, {face.confidence:.0%}" if face.clear else f"{face.word}, {cards.likeliest(face)}"
+    answer = f"Its answer: {said}."
     if looked_at is None:
         return f'<div class="looks">{seen}</div>' + status(answer, "This model has no attention to show.")
     looks = _figure_of(looked_at[..., ::-1], "Bright: what its attention lets through")

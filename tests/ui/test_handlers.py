@@ -4,6 +4,7 @@ import asyncio
 import csv
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ui.album import read_album
 from ui.inputs import Turns
 from ui.live.sessions import Live
 from ui.live.tab import Handlers
-from ui.model import look
+from ui.model import attention, look
 from ui.page import build_page
 from ui.photo import read_photo
 from ui.pictures import data_url
@@ -75,6 +76,13 @@ def test_the_model_shows_where_it_looks_or_says_why_not(detector, photo, broken,
     assert "happy" in look(detector, str(photo))[1].lower()
     assert "No face" in look(detector, str(tmp_path / "landscape.png"))[1]
     assert "problem" in look(detector, broken)[1]
+
+
+def test_the_model_names_no_emotion_where_its_answer_is_unclear(detector, astronaut):
+    (face,) = detector.detect(astronaut)
+    assert "Its answer: happy, " in attention(astronaut[:48, :48, 0], None, face)
+    unclear = attention(astronaut[:48, :48, 0], None, replace(face, clear_from=1.1))
+    assert "Its answer: unclear, happy " in unclear and " or " in unclear
 
 
 def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, photo, broken):
