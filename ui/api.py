@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from emotion_model import EmotionDetector, Face, ImageError, read_base64_image
 from emotion_model.faces.images import FORMAT_NAMES
+from emotion_model.network.config import short_name
 from ui.inputs import READING, for_visitors, photo_input, read_faces
 from ui.programs import for_programs
 from ui.refusals import Refusal
@@ -65,7 +67,8 @@ class Api:
         """The model that serves."""
         classifier, faces = self._detector.classifier, self._detector.faces
         return {
-            "source": classifier.source,
+            # A folder of this machine by its name alone.
+            "source": short_name(classifier.source) if Path(classifier.source).exists() else classifier.source,
             "labels": [vars(label) for label in classifier.config.labels],
             "detector": faces.name,
             "notice": " ".join(part.notice for part in (classifier, faces) if part.notice),

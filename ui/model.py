@@ -84,7 +84,7 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
         facts.append(("Parameters", f"{weights['parameters'] / 1e6:.2f} million"))
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     tuned = config.training.get("report")
-    panels = [_scores(test)] if test else [_tuned_scores(tuned)] if tuned else []
+    panels = [_scores(test) if test else _tuned_scores(tuned) if tuned else ""]
     panels.append(
         '<section class="panel"><h2>What it is not</h2><ul>'
         "<li>It names the expression that a face shows, not what a person feels.</li>"
@@ -97,9 +97,9 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
 
 
 def in_words(test: dict[str, Any], emotions: Sequence[str]) -> str:
-    """What the model is good at and what it is bad at, a sentence each; nothing where that was not measured."""
-    scores, confusion = test.get("per_class"), test.get("confusion")
-    if not scores or not confusion:
+    """What the model is good at and what it is bad at, a sentence each; nothing where that was not measured of all."""
+    scores, confusion = test.get("per_class") or {}, test.get("confusion") or []
+    if not all("recall" in scores.get(name, {}) for name in emotions) or len(confusion) != len(emotions):
         return ""
     order = sorted(emotions, key=lambda name: -scores[name]["recall"])
     best, next_best, worst = order[0], order[1], order[-1]
@@ -123,20 +123,23 @@ def drawings(folder: Path) -> str:
 
 
 def _scores(test: dict[str, Any]) -> str:
-    rows = [("Accuracy, one view of each face", f"{test['accuracy']:.2%}")]
-    # A model from elsewhere may have fewer scores than `train.evaluate` measures.
-    for key, name in (
-        ("flip", "Accuracy, face and mirrored face averaged"),
-        ("ten_crop", "Accuracy, ten crops averaged"),
-        ("deduplicated", "Accuracy without pictures that also stand in other splits"),
-    ):
-        if key in test:
-            rows.append((name, f"{test[key]['accuracy']:.2%}"))
-    rows.append(("Macro-F1, the mean over the emotions", f"{test['macro_f1']:.3f}"))
-    rows.append(("Calibration error, confidence against accuracy", f"{test['ece']:.1%}"))
-    if test.get("ferplus_majority_accuracy") is not None:
-        rows.append(("Agreement with ten FER+ taggers' majority", f"{test['ferplus_majority_accuracy']:.2%}"))
-    return _score_table(f"FER2013 test, {test['images']:,} pictures", rows)
+    """The scores on the test split; a model from elsewhere may have fewer than `train.evaluate` measures."""
+    measured = (
+        ("Accuracy, one view of each face", test.get("accuracy"), ".2%"),
+        ("Accuracy, face and mirrored face averaged", test.get("flip", {}).get("accuracy"), ".2%"),
+        ("Accuracy, ten crops averaged", test.get("ten_crop", {}).get("accuracy"), ".2%"),
+        (
+            "Accuracy without pictures that also stand in other splits",
+            test.get("deduplicated", {}).get("accuracy"),
+            ".2%",
+        ),
+        ("Macro-F1, the mean over the emotions", test.get("macro_f1"), ".3f"),
+        ("Calibration error, confidence against accuracy", test.get("ece"), ".1%"),
+        ("Agreement with ten FER+ taggers' majority", test.get("ferplus_majority_accuracy"), ".2%"),
+    )
+    rows = [(name, f"{value:{form}}") for name, value, form in measured if value is not None]
+    pictures = f", {test['images']:,} pictures" if "images" in test else ""
+    return _score_table(f"FER2013 test{pictures}", rows) if rows else ""
 
 
 def _tuned_scores(report: dict[str, Any]) -> str:

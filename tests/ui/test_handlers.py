@@ -14,14 +14,15 @@ import pytest
 from gradio.state_holder import SessionState
 from PIL import Image
 
-from emotion_model import EmotionDetector, MediaError, VideoConfig, VideoReader
+from emotion_model import EmotionClassifier, EmotionDetector, MediaError, VideoConfig, VideoReader
 from emotion_model.clips.run import VideoRun
 from ui import album
 from ui.album import read_album
+from ui.api import Api
 from ui.inputs import Turns
 from ui.live.sessions import Live
 from ui.live.tab import Handlers
-from ui.model import attention, look
+from ui.model import attention, look, model_page
 from ui.page import build_page
 from ui.photo import read_photo
 from ui.pictures import data_url
@@ -83,6 +84,18 @@ def test_the_model_names_no_emotion_where_its_answer_is_unclear(detector, astron
     assert "Its answer: happy, " in attention(astronaut[:48, :48, 0], None, face)
     unclear = attention(astronaut[:48, :48, 0], None, replace(face, clear_from=1.1))
     assert "Its answer: unclear, happy " in unclear and " or " in unclear
+
+
+def test_of_a_model_in_a_folder_no_path_is_told_and_only_the_scores_that_it_has(small):
+    classifier = EmotionClassifier.load(small)
+    assert Api(EmotionDetector(classifier)).model_info()["source"] == small.name
+    config = classifier.config
+    assert "Macro-F1" in model_page(config, "own", "yunet") and "Bad at" in model_page(config, "own", "yunet")
+    scores = config.metrics["test"]
+    partly = scores | {"per_class": {"calm": scores["per_class"]["calm"]}}
+    assert "Bad at" not in model_page(replace(config, metrics={"test": partly}), "own", "yunet")
+    fewest = model_page(replace(config, metrics={"test": {"accuracy": 0.7}}), "own", "yunet")
+    assert "70.00%" in fewest and "Macro-F1" not in fewest
 
 
 def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, photo, broken):
