@@ -7,7 +7,8 @@ import importlib.util
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.backends import import_keras
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, ModelConfig, ModelError
 from emotion_model.network.engines import ATTENTION, UNCALIBRATED, KerasEngine, OpenVinoEngine
@@ -67,8 +69,34 @@ def sample_faces(size: int) -> np.ndarray:
 
 
 def keras_answers(classifier: EmotionClassifier, faces: np.ndarray) -> np.ndarray:
-    """What Keras itself says of such faces: float32 `(n, classes)`, not calibrated."""
-    return KerasEngine(classifier.model).probabilities(faces)
+    """What Keras itself says of such faces, computed in float32: float32 `(n, classes)`, not calibrated."""
+    model, backend = classifier.model, import_keras().backend.backend()
+    if backend == "openvino":  # which Keras itself would let compute in bfloat16
+        return OpenVinoEngine.of_keras(model).probabilities(faces)
+    with _in_float32(backend):
+        return KerasEngine(model).probabilities(faces)
+
+
+@contextmanager
+def _in_float32(backend: str) -> Iterator[None]:
+    """Meanwhile no GPU rounds to TensorFloat-32: that alone would make more difference than the tolerance."""
+    with ExitStack() as restored:
+        if backend == "jax":
+            import jax
+
+            restored.enter_context(jax.default_matmul_precision("float32"))
+        elif backend == "tensorflow":
+            from tensorflow.config import experimental as switches
+
+            restored.callback(switches.enable_tensor_float_32_execution, switches.tensor_float_32_execution_enabled())
+            switches.enable_tensor_float_32_execution(False)
+        else:
+            import torch
+
+            for part in (torch.backends.cudnn, torch.backends.cuda.matmul):
+                restored.callback(setattr, part, "allow_tf32", part.allow_tf32)
+                part.allow_tf32 = False
+        yield
 
 
 def require_equal(form: str, probabilities: np.ndarray, expected: np.ndarray) -> None:

@@ -14,12 +14,14 @@ from PIL import Image
 
 from emotion_model import EmotionClassifier
 from emotion_model.faces.cropping import network_input
-from emotion_model.hub.conversion import TOLERANCE, torch_module
+from emotion_model.hub.conversion import TOLERANCE, keras_answers, sample_faces, torch_module
 from emotion_model.hub.forms import prepare
 from emotion_model.network.architecture import ArchitectureConfig
+from emotion_model.network.backends import import_keras
 from emotion_model.network.building import build_model
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR
+from emotion_model.network.engines import KerasEngine
 from support import warm
 from support.environment import of_users
 from support.hub_server import Repo, running_hub
@@ -85,6 +87,54 @@ def test_a_model_is_published_from_another_keras_backend_than_torch_too(small, c
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "model.safetensors" in done.stdout and "emotion_cnn.onnx" in done.stdout
+
+
+def reduced_precision():
+    """Whether the backend that these tests run on lets a GPU round to TensorFloat-32."""
+    backend = import_keras().backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.config.experimental.tensor_float_32_execution_enabled()
+    if backend == "jax":
+        import jax
+
+        return jax.config.jax_default_matmul_precision != "float32"
+    import torch
+
+    return torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+
+
+def test_forms_are_compared_with_what_keras_says_in_float32(small, monkeypatch):
+    seen = []
+
+    class Watched(KerasEngine):
+        def probabilities(self, faces):
+            seen.append(reduced_precision())
+            return super().probabilities(faces)
+
+    monkeypatch.setattr("emotion_model.hub.conversion.KerasEngine", Watched)
+    before, classifier = reduced_precision(), EmotionClassifier.load(small)
+    assert keras_answers(classifier, sample_faces(classifier.config.image_size)).shape == (5, 3)
+    assert seen == [False] and reduced_precision() == before
+
+
+FLOAT32_ON_OPENVINO = """
+import sys
+from emotion_model import EmotionClassifier
+from emotion_model.hub.conversion import keras_answers, sample_faces
+from emotion_model.network.backends import import_keras
+from emotion_model.runtime import import_openvino
+import_openvino().compile_model = lambda *_: sys.exit("Keras compiles it by itself, in bfloat16 where there is that")
+classifier = EmotionClassifier.load(sys.argv[1])
+print(keras_answers(classifier, sample_faces(classifier.config.image_size)).shape, import_keras().backend.backend())
+"""
+
+
+def test_so_they_are_where_keras_runs_on_openvino(small):
+    command = [warm.python(), "-c", FLOAT32_ON_OPENVINO, str(small)]
+    done = subprocess.run(command, cwd=ROOT, env=of_users(), capture_output=True, text=True, check=False)
+    assert done.stdout == "(5, 3) openvino\n", done.stderr
 
 
 def test_keras(published, pictures, expected):
