@@ -175,6 +175,7 @@ def test_a_stopped_plan_stops_its_run_too(tmp_path):
         ("[runs.a]\nrotation = true", "argument --rotation: expected one argument"),
         ("[runs.a]\nclasses = 8", "unrecognized arguments: --classes 8"),
         ("seeds = 3\n[runs.a]", "seeds = 3: give different whole numbers"),
+        ("seeds = [1, -2]\n[runs.a]", "give different whole numbers from 0 to 4294967295"),
         ("seeds = [true]\n[runs.a]", "different whole numbers"),
         ("preset = ['seed']\n[runs.a]", "choose one of"),
         ("common = 3\n[runs.a]", "settings stand in tables"),

@@ -138,6 +138,16 @@ def test_the_plans_that_are_brought_along_can_be_built(name):
         ("[stages.a]\n[stages.b]\nstart = 'a'\nskip_connections = true", r"start = 'a': that is another network"),
         ("[stages.a]\nlayers = 3", r"\[stages.a\]: unknown setting layers"),
         ("[stages.a]\nseeds = [1, 1]", r"seeds = \[1, 1\]: give different whole numbers"),
+        ("[stages.a]\nseeds = [0, -2]", r"seeds = \[0, -2\]: give different whole numbers from 0 to 4294967295"),
+        ("[stages.a]\nseeds = [20260101120000]", "give different whole numbers from 0 to 4294967295"),
+        ("[stages.a]\n[stages.b]\nstart = ['a']", r"start = \['a'\]: give the name of one stage"),
+        ("[stages.a]\n[stages.b]\nteachers = 'a'", r"teachers = 'a': give a list of stages' names"),
+        ("[stages.a]\n[stages.b]\nteachers = [['a']]", r"teachers = \[\['a'\]\]: give a list of stages' names"),
+        (
+            "common = {device_augmentation = true}\n[stages.a]\nimage_size = 32\n"
+            "[stages.b]\nteachers = ['a']\ndistillation = 0.5",
+            r"\[stages.b\]: its teacher a looks at faces of 32 pixels, it itself at 48: with device_augmentation give",
+        ),
         ("[stages.a]\nseed = 1", "seed is no setting of a stage"),
         ("[stages.a]\npreset = 'huge'", "preset = 'huge': choose one of"),
         ("together = 0\n[stages.a]", "together = 0: give a whole number of at least 1"),

@@ -11,6 +11,8 @@ from typing import Any
 from train.config import PRESETS, with_settings
 from train.flags import require_flags
 
+LARGEST_SEED = 2**32 - 1  # that Keras takes
+
 
 class PlanError(ValueError):
     """A plan cannot be run; the message names what is wrong and where."""
@@ -69,11 +71,11 @@ def require_seeds(seeds: Any) -> tuple[int, ...]:
     """The seeds of a plan.
 
     Raises:
-        ValueError: they are no different whole numbers.
+        ValueError: they are no different whole numbers, or none that random numbers can begin with.
     """
-    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    whole = isinstance(seeds, list) and all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in seeds)
     if not whole or not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"seeds = {seeds!r}: give different whole numbers, such as [0, 1]")
+        raise ValueError(f"seeds = {seeds!r}: give different whole numbers from 0 to {LARGEST_SEED}, such as [0, 1]")
     return tuple(seeds)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,17 +110,48 @@ def _stage(name: str, values: dict[str, Any], before: Mapping[str, Stage]) -> St
     """
     settings = dict(values)
     preset, seeds = require_preset(settings.pop("preset", "compact")), require_seeds(settings.pop("seeds", [0]))
-    start, teachers = settings.pop("start", None), settings.pop("teachers", [])
-    missing = [one for one in (*teachers, *([start] if start else [])) if one not in before]
-    if missing:
-        raise ValueError(f"{missing[0]} is no stage before it; those are {', '.join(before) or 'none'}")
+    start, teachers = _needs(settings.pop("start", None), settings.pop("teachers", []), before)
     if "seed" in settings:
         raise ValueError("seed is no setting of a stage, each is run with all of `seeds`")
-    stage = Stage(name, preset, settings, seeds, start, tuple(teachers))
+    stage = Stage(name, preset, settings, seeds, start, teachers)
     recipe = stage.recipe(seeds[0])
     require_flags(settings)
     if start and before[start].recipe(seeds[0]).architecture != recipe.architecture:
         raise ValueError(f"start = {start!r}: that is another network")
     if bool(recipe.training.distillation) != bool(teachers):
         raise ValueError("give both teachers and a distillation above 0, or neither")
+    if recipe.training.device_augmentation:
+        _require_same_size(recipe, [before[teacher] for teacher in teachers])
     return stage
+
+
+def _needs(start: Any, teachers: Any, before: Mapping[str, Stage]) -> tuple[str | None, tuple[str, ...]]:
+    """The stages that a stage begins with and is taught by.
+
+    Raises:
+        ValueError: they are no names, or no stages before it.
+    """
+    if start is not None and not isinstance(start, str):
+        raise ValueError(f"start = {start!r}: give the name of one stage, such as 'student'")
+    if not isinstance(teachers, list) or not all(isinstance(teacher, str) for teacher in teachers):
+        raise ValueError(f"teachers = {teachers!r}: give a list of stages' names, such as ['deep', 'plain']")
+    for one in (*teachers, *([] if start is None else [start])):
+        if one not in before:
+            raise ValueError(f"{one} is no stage before it; those are {', '.join(before) or 'none'}")
+    return start, tuple(teachers)
+
+
+def _require_same_size(recipe: Preset, teachers: Sequence[Stage]) -> None:
+    """Refuse teachers that could not look at the student's faces, as they do with `device_augmentation`.
+
+    Raises:
+        ValueError: one of them looks at faces of another size.
+    """
+    size = recipe.architecture.image_size
+    for teacher in teachers:
+        other = teacher.recipe(0).architecture.image_size
+        if other != size:
+            raise ValueError(
+                f"its teacher {teacher.name} looks at faces of {other} pixels, it itself at {size}: with "
+                "device_augmentation give both the same image_size"
+            )
