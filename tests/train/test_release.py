@@ -1,5 +1,6 @@
 import functools
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -94,6 +95,27 @@ def test_a_release_goes_on_where_it_was_and_refuses_a_plan_that_has_changed(rele
     changed.write_text(PLAN.replace("dense_units = [8]", "dense_units = [12]"))
     assert main([*line, "--plan", str(changed)]) == 2
     assert "wide-seed0 is a run with other settings than the plan now has (dense_units" in capsys.readouterr().err
+
+
+def test_a_complete_run_is_refused_where_those_that_it_came_from_are_others_now(released, tmp_path, capsys):
+    data, plan, made = released
+    out = shutil.copytree(made, tmp_path / "out")
+    line = ["--data", str(data), "--out", str(out), "--smoke", "--train-only", "--plan"]
+    changed = tmp_path / "plan.toml"
+    changed.write_text(PLAN.replace('start = "student"', ""))
+    assert main([*line, str(changed)]) == 2
+    assert "final-seed1 is a run with other settings than the plan now has (start student-seed0, now none): remove" in (
+        capsys.readouterr().err
+    )
+    weights = out / "student-seed0" / "model.keras"
+    weights.write_bytes(weights.read_bytes() + b"trained anew")
+    assert main([*line, str(plan)]) == 2
+    assert "(start student-seed0, which has other weights now): remove it" in capsys.readouterr().err
+    weights.unlink()
+    assert main([*line, str(plan)]) == 0, "runs may be brought along without their weights"
+    (out / "wide-seed0" / "metrics.json").unlink()
+    assert main([*line, str(plan)]) == 2
+    assert "(teachers wide-seed0, which would be trained anew): remove it or choose" in capsys.readouterr().err
 
 
 def test_what_was_begun_on_other_hardware_is_ended_by_the_same_line(released, tmp_path, monkeypatch, capsys):

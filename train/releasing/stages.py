@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from emotion_model.files import read_json
 from train.experiments.plans import PlanError
@@ -52,7 +54,7 @@ class Stages:
 
         Raises:
             KeyboardInterrupt: it was asked to stop; each run has saved itself.
-            PlanError: a complete run was made with other settings.
+            PlanError: a complete run was made with other settings, or from other weights.
             RunFailedError: a run failed; those beside it have been stopped.
         """
         waiting = [(stage, seed) for stage in self.plan.stages for seed in stage.seeds]
@@ -125,7 +127,7 @@ class Stages:
                 process.wait()
 
     def _require_same(self, stage: Stage, seed: int) -> None:
-        """Refuse a complete run that was made with other settings.
+        """Refuse a complete run that was made with other settings, or from other weights than those of its stages.
 
         Raises:
             PlanError: it was.
@@ -133,9 +135,35 @@ class Stages:
         folder = self.folder(stage, seed)
         if not is_complete(folder):
             return
+        config = read_json(folder / "config.json")
+        starts = self.folders(stage.start)[:1] if stage.start else []
+        teachers = [path for name in stage.teachers for path in self.folders(name)]
         changed = changed_settings(folder, stage.recipe(seed))
+        changed += _changed_weights("start", [config["start"]] if config.get("start") else [], starts)
+        changed += _changed_weights("teachers", config.get("teacher") or [], teachers)
         if changed:
             raise PlanError(
                 f"{folder} is a run with other settings than the plan now has ({'; '.join(changed)}): remove it or "
                 "choose another --out"
             )
+
+
+def _changed_weights(what: str, recorded: Sequence[Mapping[str, Any]], now: Sequence[Path]) -> list[str]:
+    """In what the runs that a run came from are others now, for people.
+
+    Args:
+        what: they are to the run.
+        recorded: those that it tells of.
+        now: the folders of those that the plan gives it; one that was brought along may lack its weights.
+    """
+    if len(recorded) != len(now):
+        names = [one.get("run") or one["source"] for one in recorded], [folder.name for folder in now]
+        return [f"{what} {', now '.join(', '.join(some) or 'none' for some in names)}"]
+    told = []
+    for before, folder in zip(recorded, now, strict=True):
+        weights = folder / "model.keras"
+        if not is_complete(folder):
+            told.append(f"{what} {folder.name}, which would be trained anew")
+        elif weights.exists() and hashlib.sha256(weights.read_bytes()).hexdigest() != before["sha256"]:
+            told.append(f"{what} {folder.name}, which has other weights now")
+    return told
