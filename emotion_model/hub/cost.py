@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 WATTS_PER_CORE = 15  # assumed for the estimate of energy; nothing was metered
@@ -11,11 +11,10 @@ WATTS_PER_GPU = 700  # likewise: what a large one may draw
 
 def cost(training: Mapping[str, Any]) -> dict[str, Any]:
     """What a card says of time and energy."""
-    environment, total = training["environment"], spent(training)
+    total = spent(training)
     gpu_minutes = total.get("gpu_minutes", 0)
-    minutes = total["minutes"] - gpu_minutes
-    # A run may have gone on elsewhere: the most cores that any part of it had.
-    cores = max(place["cpu_count"] for place in (environment, *environment.get("resumed", ())))
+    minutes = round(total["minutes"] - gpu_minutes, 1)
+    cores = total.get("cores", training["environment"]["cpu_count"])
     return {
         "hours": minutes / 60,
         "cores": cores,
@@ -35,7 +34,8 @@ def spent(training: Mapping[str, Any]) -> dict[str, Any]:
         training: the record of a model's `config.json`.
 
     Returns:
-        `minutes`, and where some of them were on a GPU `gpu`, its name, and `gpu_minutes`, how many.
+        `minutes`; where some of them were on a GPU `gpu`, its name, and `gpu_minutes`, how many; where some were not,
+        `cores`, the most that any part had, as far as records tell.
     """
     start = training.get("start") or {}
     # A start's minutes hold those of its teachers, and it may be a teacher itself.
@@ -45,12 +45,56 @@ def spent(training: Mapping[str, Any]) -> dict[str, Any]:
     parts += [blend, *blend.get("averaged", ())]
     if training.get("base"):
         parts.append(spent(training["base"]))
-    own = {"minutes": training.get("minutes", 0)}
-    if training.get("environment", {}).get("gpu"):
-        own |= {"gpu": training["environment"]["gpu"], "gpu_minutes": own["minutes"]}
-    parts.append(own)
+    parts.append(_own(training))
     total: dict[str, Any] = {"minutes": round(sum(part.get("minutes", 0) for part in parts), 1)}
+    if cores := [part["cores"] for part in parts if "cores" in part]:
+        total["cores"] = max(cores)
     gpus = [part["gpu"] for part in parts if part.get("gpu")]
     if gpus:
         total |= {"gpu": gpus[-1], "gpu_minutes": round(sum(part.get("gpu_minutes", 0) for part in parts), 1)}
+    return total
+
+
+def _own(training: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training itself took; older records say of how many minutes alone."""
+    if "spent" in (training.get("release") or ()):
+        return dict(training["release"]["spent"])
+    history = training.get("history") or [{"seconds": 60 * training.get("minutes", 0)}]
+    return spent_side_by_side([{"history": history, "environment": training.get("environment", {})}])
+
+
+def spent_side_by_side(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What runs took, as `spent` has it, but not rounded. Those that trained at the same time shared a machine: that
+    time counts once, for GPUs and for processors.
+
+    Args:
+        runs: `history` and `environment` of each.
+    """
+    spans: dict[bool, list[tuple[float, float]]] = {True: [], False: []}  # on a GPU or not: from when to when
+    gpus, cores, earlier = [], [], 0.0
+    for run in runs:
+        environment = run["environment"]
+        places = (environment, *environment.get("resumed", ()))
+        gpus += [place["gpu"] for place in places if place.get("gpu")]
+        cores += [place["cpu_count"] for place in places if "cpu_count" in place and not place.get("gpu")]
+        for epoch in run["history"]:
+            if "ended" not in epoch:  # an older record: each epoch by itself, before all others, where its run began
+                earlier -= epoch["seconds"]
+            ended = epoch.get("ended", earlier + epoch["seconds"])
+            spans[bool(epoch.get("on_gpu", environment.get("gpu")))].append((ended - epoch["seconds"], ended))
+    minutes = {on_gpu: _covered(some) / 60 for on_gpu, some in spans.items()}
+    result: dict[str, Any] = {"minutes": sum(minutes.values())}
+    if minutes[False] and cores:
+        result["cores"] = max(cores)
+    if minutes[True]:
+        result |= {"gpu": gpus[-1], "gpu_minutes": minutes[True]}
+    return result
+
+
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Seconds in which at least one of the spans lies."""
+    total, until = 0.0, float("-inf")
+    for begun, ended in sorted(spans):
+        total += max(0.0, ended - max(begun, until))
+        until = max(until, ended)
     return total

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
 from emotion_model.hub.card import model_card, tendencies
 from emotion_model.hub.command import main
-from emotion_model.hub.cost import spent
+from emotion_model.hub.cost import spent, spent_side_by_side
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from support.hub_server import check_metadata
 
@@ -61,8 +61,11 @@ def test_the_card_says_what_a_reader_must_know(config):
 
 def test_tables_stand_apart_from_the_text_around_them(config):
     """A heading, a figure or a table without an empty line before it is no such thing for the Hub."""
-    lines = model_card(config, figures={name: name for name in ("per_class", "confusion", "robustness")}).split("\n")
-    fenced = False
+    require_apart(model_card(config, figures={name: name for name in ("per_class", "confusion", "robustness")}))
+
+
+def require_apart(card):
+    fenced, lines = False, card.split("\n")
     for before, line in itertools.pairwise(lines):
         fenced ^= line.startswith("```")
         begins = line.startswith(("#", "![")) or (line.startswith("|") and not before.startswith("|"))
@@ -90,13 +93,21 @@ def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
         labels=(Label("tired"), Label("awake")),
         temperature=1.25,
         metrics={},
-        training=config.training | {"report": report, "base": config.training, "finetune": {}},
+        clear_from=0.41,
+        training=config.training
+        | {"report": report, "base": config.training, "finetune": {}, "epochs": 10, "start": {"run": "1", "epochs": 8}},
     )
     text = model_card(tuned)
+    require_apart(text)
+    assert "fine-tuned for 18 epochs" in text, "both phases"
+    assert "less than four times in ten" not in text and "That limit is taken\nover from the model" in text
+    assert "| split | unclear |" not in text
     assert "{{" not in text and "75.00 %" in text and "60 pictures" in text and "12 held-out pictures." in text
     assert "50.00 %" in text, "what the model was worth before"
     assert "the temperature 1.25, fitted on validation" in text and "tired 1" not in text
-    assert "tired 0.8, awake 1.3" in model_card(replace(tuned, temperature=(0.8, 1.3)))
+    report["temperature_fitted"] = False
+    text = model_card(replace(tuned, temperature=(0.8, 1.3)))
+    assert "tired 0.8, awake 1.3" in text and "these, taken over from the model that it began as" in text
     assert ModelCard(text).data.eval_results[0].dataset_type == "other"
     assert f"{100 * config.metrics['test']['accuracy']:.2f}" not in text, (
         "scores of the model it began with are not its own"
@@ -113,10 +124,38 @@ def test_cores_are_those_of_the_largest_machine_that_a_run_went_on_with(config):
 
 def test_minutes_on_a_gpu_are_told_apart_from_those_of_cores(config):
     begun = {"minutes": 64.0, "gpu": "Titan", "gpu_minutes": 4.0}
-    training = config.training | {"minutes": 60.0, "environment": {"cpu_count": 2}, "start": begun, "blend": None}
+    alone = {"minutes": 60.0, "environment": {"cpu_count": 2}, "history": None, "blend": None}
+    training = config.training | alone | {"start": begun}
     text = model_card(replace(config, training=training))
     assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), what came" in text
     assert f"700 W for the GPU that is {(120 * 2 * 15 + 4 * 700) / 60000:.2f} kWh" in " ".join(text.split())
+
+
+def epochs(*ended, on_gpu):
+    """Epochs of a minute each."""
+    return [{"seconds": 60.0, "ended": 60.0 * minute, "on_gpu": on_gpu} for minute in ended]
+
+
+def test_minutes_count_where_they_were_trained_and_once_where_runs_shared_a_machine(config):
+    chip, cores = {"gpu": "Titan", "cpu_count": 16}, {"gpu": None, "cpu_count": 2}
+    both = {"history": epochs(1, 2, on_gpu=True) + epochs(30, on_gpu=False), "environment": chip | {"resumed": [cores]}}
+    assert spent(both) == {"minutes": 3.0, "cores": 2, "gpu": "Titan", "gpu_minutes": 2.0}
+    beside = {"history": epochs(1.5, 2.5, 3.5, on_gpu=True), "environment": chip}
+    took = spent_side_by_side([both, beside])
+    assert took == {"minutes": 4.5, "cores": 2, "gpu": "Titan", "gpu_minutes": 3.5}
+    old = {"history": [{"seconds": 60.0}, {"seconds": 30.0}], "environment": chip}
+    assert spent_side_by_side([old, old])["gpu_minutes"] == 3.0, "which does not say when"
+
+    release = {"plan": "gpu", "runs": [], "last_stage": {}, "spent": took}
+    training = config.training | {"release": release, "start": None, "blend": None, "environment": chip}
+    text = " ".join(model_card(replace(config, training=training)).split())
+    assert (
+        "took 0.0 hours on 2 CPU cores (at most 0.0 core hours) and 3.5 minutes on one GPU (Titan); runs that" in text
+    )
+    release["spent"] = spent_side_by_side([beside])
+    text = " ".join(model_card(replace(config, training=training)).split())
+    assert "Training took 3.0 minutes on one GPU (Titan); runs that trained at the same time shared" in text
+    assert "at an assumed 700 W for the GPU that is" in text
 
 
 def test_all_that_a_model_rests_on_is_counted_once(config):

@@ -217,6 +217,7 @@ def test_the_new_model_has_its_classes_everywhere(album, tuned, detector, capsys
         "added": ["contempt"], "dropped": ["fear"], "without_pictures": ["angry", "disgust", "neutral", "surprise"]
     }  # fmt: skip
     assert model.config.training["report"] == report_of(tuned[0])
+    assert report_of(tuned[0])["temperature_fitted"] == (model.config.temperature != 1.0)
     assert package_command.main(["image", str(album / "happy" / "grey.png"), "--model", str(tuned[0]), "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert tuple(entry["faces"][0]["probabilities"]) == model.emotions

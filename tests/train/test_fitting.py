@@ -91,8 +91,10 @@ def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_
     history = json.loads((tmp_path / "history.json").read_text())
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"} <= set(history[0])
+    assert [entry["ended"] for entry in history] == sorted(entry["ended"] for entry in history)
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["keras"] == keras.__version__ and environment["backend"] == keras.backend.backend()
+    assert {entry["on_gpu"] for entry in history} == {environment["gpu"] is not None}
     model = keras.saving.load_model(tmp_path / "model.keras")
     assert getattr(model, "optimizer", None) is None
     probabilities = model.predict(network_input(data[1].images, 48), verbose=0)
@@ -293,10 +295,11 @@ def test_a_start_from_a_run_begins_with_its_weights_and_says_so(data, finished, 
 
 def test_a_start_says_which_minutes_were_on_a_gpu(data, finished, tmp_path):
     assert "gpu" not in Start.of(finished, preset()).record
-    environment = json.loads((finished / "environment.json").read_text())
+    environment, history = (json.loads((finished / f"{name}.json").read_text()) for name in ("environment", "history"))
     (finished / "environment.json").write_text(json.dumps(environment | {"gpu": "Titan"}))
-    metrics = json.loads((finished / "metrics.json").read_text())
-    (finished / "metrics.json").write_text(json.dumps(metrics | {"minutes": 4.0}))
+    took = {"seconds": 240 / len(history), "on_gpu": True}
+    history = [entry | took | {"ended": 1000 * number} for number, entry in enumerate(history)]
+    (finished / "history.json").write_text(json.dumps(history))
     start = Start.of(finished, preset())
     assert (start.record["gpu"], start.record["gpu_minutes"], start.record["minutes"]) == ("Titan", 4.0, 4.0)
     fit(preset(epochs=1), *data, tmp_path / "second", 0, start=start)

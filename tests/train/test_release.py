@@ -57,6 +57,9 @@ def test_one_command_goes_from_faces_to_a_model_with_figures_card_and_record(rel
     assert [run["run"] for run in record["runs"]] == ["wide-seed0", "student-seed0", "final-seed1", "final-seed2"]
     assert [(run["start"], run["teachers"]) for run in record["runs"]][1:3] == [(None, ["wide"]), ("student", [])]
     assert all(run["epochs"] == 1 and run["minutes"] >= 0 and run["hardware"] for run in record["runs"])
+    assert record["spent"]["cores"] >= 1 and 0 <= record["spent"]["minutes"] <= sum(
+        run["minutes"] + 0.1 for run in record["runs"]
+    )
     scores = [run["macro_f1"] for run in record["runs"][2:]]
     assert record["last_stage"]["macro_f1_mean"] == pytest.approx(np.mean(scores), abs=1e-4)
     assert record["ensemble"]["members"] == 2 and 0 <= record["ensemble"]["validation"]["accuracy"] <= 1

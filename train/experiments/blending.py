@@ -74,6 +74,6 @@ def began_with(model: EmotionClassifier) -> str | None:
 def further(model: EmotionClassifier) -> dict[str, Any]:
     """A run that is averaged with the first, and what it took beyond the weights that both began with."""
     training = model.config.training
-    alone = {name: training[name] for name in ("minutes", "environment")}
+    alone = {name: training[name] for name in ("minutes", "environment", "history")}
     origin = {"run": Path(model.source).name, "sha256": model.config.weights["sha256"], "epochs": training["epochs"]}
     return origin | spent(alone)

@@ -127,9 +127,11 @@ def _put_together(
     config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training, **phases)
     tuned = write_model(run_dir, config, made)
     validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
-    temperature = fitted_temperature(tuned, validation) or kept_temperature(base.config, config.emotions)
+    fitted = fitted_temperature(tuned, validation)
+    temperature = fitted or kept_temperature(base.config, config.emotions)
     tuned.config = replace(tuned.config, temperature=temperature, clear_from=base.config.clear_from)
-    report = report_of(base, tuned, own, rehearsal) | {"chosen": run_dir.name}
+    report = report_of(base, tuned, own, rehearsal)
+    report |= {"chosen": run_dir.name, "temperature_fitted": fitted is not None}
     tuned.config.training["report"] = report
     (made / CONFIG_FILE).write_text(with_onnx(tuned, made).to_json(), encoding="utf-8")
     write_json(made / REPORT_FILE, report)

@@ -26,6 +26,7 @@ from train.evaluation.figures import draw_curves
 from train.evaluation.metrics import classification_metrics
 from train.fitting import checkpoint
 from train.fitting.checkpoint import Position
+from train.fitting.hardware import device_name
 from train.fitting.networks import Networks
 from train.fitting.recipe import callbacks_of, loss_of
 from train.fitting.signals import StoppedError
@@ -83,6 +84,7 @@ class Run:
         self._callbacks = callbacks_of(self._config, self.networks.learner)
         self._position = Position()
         self.track: Callable[[dict[str, float], int], None] | None = None
+        self._on_gpu = device_name() is not None
         self._recorded = time.monotonic()  # when curves, weights and checkpoint were last written
         self._best: list[np.ndarray] | None = None  # weights of the best epoch while they are not written yet
 
@@ -118,7 +120,9 @@ class Run:
             for callback in self._callbacks:
                 callback.on_epoch_end(position.epoch, logs)
             position.epoch, position.batch = position.epoch + 1, 0
-            position.history.append({"epoch": position.epoch, **{k: round(v, 6) for k, v in logs.items()}})
+            entry = {"epoch": position.epoch, **{k: round(v, 6) for k, v in logs.items()}}
+            # So that minutes can be told apart where a run goes on elsewhere, or several share a machine.
+            position.history.append(entry | {"ended": round(time.time(), 2), "on_gpu": self._on_gpu})
             self._record(logs)
 
     def _record(self, logs: dict[str, float]) -> None:
@@ -129,7 +133,7 @@ class Run:
             self._best = self.networks.kept.get_weights()
         write_json(self._dir / "history.json", position.history)
         if self.track:
-            self.track({name: value for name, value in position.history[-1].items() if name != "epoch"}, self._step)
+            self.track(logs, self._step)
         left = (epochs - position.epoch) * logs["seconds"]
         print(
             f"epoch {position.epoch}/{epochs}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, "

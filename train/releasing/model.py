@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from emotion_model.faces.cropping import network_input
 from emotion_model.files import read_json, write_json
 from emotion_model.hub.card import CARD_FILE, model_card
+from emotion_model.hub.cost import spent_side_by_side
 from emotion_model.network.config import ModelConfig
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.data.fer2013 import load_split
@@ -67,7 +68,7 @@ def _average(stages: Stages) -> Path:
         metrics={
             "epochs": len(history),
             "best_epoch": len(history),
-            "minutes": round(sum(run["minutes"] for run in record["runs"]), 1),
+            "minutes": record["spent"]["minutes"],
             "validation": scores,
         },
     )
@@ -82,37 +83,45 @@ def _history(stages: Stages, stage: Stage, seed: int) -> list[dict[str, float]]:
 
 
 def _record(stages: Stages) -> dict[str, Any]:
-    """Every run of the plan in one flat list, and how far the last stage's runs lie apart."""
-    runs = []
+    """Every run of the plan in one flat list, how far the last stage's lie apart, and what all of them took."""
+    runs, records = [], []
     for stage in stages.plan.stages:
         for seed in stage.seeds:
-            read = {name: read_json(stages.folder(stage, seed) / f"{name}.json") for name in ("metrics", "environment")}
-            scores = read["metrics"]["validation"]
-            runs.append(
-                {
-                    "run": stages.folder(stage, seed).name,
-                    "stage": stage.name,
-                    "seed": seed,
-                    "start": stage.start,
-                    "teachers": list(stage.teachers),
-                    "epochs": read["metrics"]["epochs"],
-                    "minutes": read["metrics"]["minutes"],
-                    "parameters": read["metrics"]["parameters"],
-                    "multiply_adds": read["metrics"]["multiply_adds"],
-                    "hardware": read["environment"]["gpu"] or f"{read['environment']['cpu_count']} CPU cores",
-                    "backend": read["environment"]["backend"],
-                    "precision": read["environment"]["precision"],
-                    "accuracy": scores["accuracy"],
-                    "macro_f1": scores["macro_f1"],
-                }
-            )
+            folder = stages.folder(stage, seed)
+            read = {name: read_json(folder / f"{name}.json") for name in ("metrics", "environment", "history")}
+            records.append(read)
+            runs.append(_told(stage, seed, folder.name, read))
     last = [run for run in runs if run["stage"] == stages.plan.stages[-1].name]
     spread = {
         f"{name}_{what}": round(function([run[name] for run in last]), 4)
         for name in ("accuracy", "macro_f1")
         for what, function in (("mean", statistics.mean), ("deviation", statistics.pstdev))
     }
-    return {"plan": stages.plan.name, "runs": runs, "last_stage": spread}
+    took = spent_side_by_side(records)
+    took |= {name: round(took[name], 1) for name in ("minutes", "gpu_minutes") if name in took}
+    return {"plan": stages.plan.name, "runs": runs, "last_stage": spread, "spent": took}
+
+
+def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a run; `read`: its records."""
+    metrics, environment = read["metrics"], read["environment"]
+    places = (environment, *environment.get("resumed", ()))
+    return {
+        "run": name,
+        "stage": stage.name,
+        "seed": seed,
+        "start": stage.start,
+        "teachers": list(stage.teachers),
+        "epochs": metrics["epochs"],
+        "minutes": metrics["minutes"],
+        "parameters": metrics["parameters"],
+        "multiply_adds": metrics["multiply_adds"],
+        "hardware": ", then ".join(place["gpu"] or f"{place['cpu_count']} CPU cores" for place in places),
+        "backend": environment["backend"],
+        "precision": environment["precision"],
+        "accuracy": metrics["validation"]["accuracy"],
+        "macro_f1": metrics["validation"]["macro_f1"],
+    }
 
 
 def _measure_ensemble(stages: Stages, splits: Iterable[str]) -> dict[str, Any]:
