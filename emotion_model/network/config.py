@@ -68,6 +68,9 @@ class ModelConfig:
             raise ValueError(f"clear_from={self.clear_from}: use 0 up to, but not, 1; 0 calls every emotion clear")
         if self.image_size < 8:
             raise ValueError(f"image_size={self.image_size}: use at least 8 pixels")
+        for name in ("weights", "architecture", "training", "metrics"):
+            if not isinstance(getattr(self, name), dict):
+                raise ValueError(f"{name}: give names with values, or leave it out")
 
     @property
     def emotions(self) -> tuple[str, ...]:

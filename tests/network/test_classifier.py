@@ -182,6 +182,14 @@ def test_a_config_that_is_none_is_refused(copy, text):
         EmotionClassifier.load(copy)
 
 
+@pytest.mark.parametrize("empty", [None, []])
+@pytest.mark.parametrize("name", ["weights", "architecture", "training", "metrics"])
+def test_a_config_of_which_a_part_is_empty_is_refused(copy, name, empty):
+    change_config(copy, **{name: empty})
+    with pytest.raises(ModelError, match=f"not the config of an emotion model .{name}: give names with values"):
+        EmotionClassifier.load(copy)
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [("nowhere.keras", "no such model"), ("weights.h5", "only .keras"), (".", "one .keras file, found 0")],
