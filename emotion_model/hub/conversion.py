@@ -20,6 +20,7 @@ from emotion_model.network.backends import import_keras
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, ModelConfig, ModelError
 from emotion_model.network.engines import ATTENTION, UNCALIBRATED, KerasEngine, OpenVinoEngine
+from emotion_model.runtime import RuntimeUnavailableError
 
 CODE_DIR = Path(__file__).parent / "published"
 MODEL_CODE, IMAGE_CODE = "modeling_emotion_cnn", "image_processing_emotion_cnn"
@@ -37,7 +38,7 @@ def write_onnx(classifier: EmotionClassifier, folder: Path, module: Any = None) 
 
     Raises:
         ModelError: a package is missing, the network is not one that `build_model` builds, or its ONNX form gives other
-            answers.
+            answers, or none.
     """
     require_packages(CONVERTERS, "the ONNX form")
     config = classifier.config
@@ -45,9 +46,19 @@ def write_onnx(classifier: EmotionClassifier, folder: Path, module: Any = None) 
     save_onnx(module or torch_module(classifier), config, path)
     content = path.read_bytes()
     faces = sample_faces(config.image_size)
-    require_equal("ONNX", OpenVinoEngine.of_onnx(content).probabilities(faces), keras_answers(classifier, faces))
+    require_equal("ONNX", _answers_of(content, faces), keras_answers(classifier, faces))
     record = {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     return replace(config, weights=config.weights | {"onnx": record})
+
+
+def _answers_of(onnx: bytes, faces: np.ndarray) -> np.ndarray:
+    """What OpenVINO, which is to serve it, says with an ONNX form: float32 `(n, classes)`, not calibrated."""
+    try:
+        return OpenVinoEngine.of_onnx(onnx).probabilities(faces)
+    except RuntimeUnavailableError as error:
+        raise ModelError(str(error)) from error
+    except RuntimeError as error:
+        raise ModelError(f"OpenVINO cannot run the ONNX form ({error}): pip install -U openvino.") from error
 
 
 def require_packages(names: Sequence[str], what: str) -> None:

@@ -15,6 +15,7 @@ from emotion_model.hub.command import main
 from emotion_model.hub.forms import prepare
 from emotion_model.hub.space import space_readme
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.runtime import RuntimeUnavailableError
 from support.apps import start_app
 from support.hub_server import Repo, check_metadata, running_hub
 from support.models import write_config
@@ -108,6 +109,17 @@ def test_a_dry_run_asks_nobody_and_needs_no_token(hub, converters, small, monkey
     printed = capsys.readouterr().out
     assert "model.safetensors" in printed and "emotion_cnn.onnx" in printed
     assert "nothing was sent" in printed and hub.requests == []
+
+
+def test_without_an_openvino_that_runs_it_nothing_is_published(hub, converters, small, monkeypatch, capsys):
+    def unavailable():
+        raise RuntimeUnavailableError("OpenVINO cannot start (it is gone): pip install -U openvino.")
+
+    monkeypatch.setattr("emotion_model.hub.conversion.save_onnx", lambda *given: given[-1].write_bytes(b"no network"))
+    for said in ("error: OpenVINO cannot run the ONNX form (", "error: OpenVINO cannot start (it is gone): pip"):
+        assert main(["push", NAME, "--model", str(small), "--dry-run"]) == 2
+        assert said in capsys.readouterr().err
+        monkeypatch.setattr("emotion_model.runtime._core", unavailable)
 
 
 @pytest.mark.parametrize("name", ["emotion-cnn", "maker/a b", "maker/-a", "maker/a--b", "a/b/c", "maker/" + "x" * 100])

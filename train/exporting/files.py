@@ -11,7 +11,6 @@ from emotion_model.files import whole_file
 from emotion_model.hub.conversion import write_onnx
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, ModelConfig, ModelError
-from emotion_model.runtime import RuntimeUnavailableError
 
 
 def with_onnx(classifier: EmotionClassifier, folder: Path) -> ModelConfig:
@@ -21,7 +20,7 @@ def with_onnx(classifier: EmotionClassifier, folder: Path) -> ModelConfig:
     """
     try:
         return write_onnx(classifier, folder)
-    except (ModelError, RuntimeUnavailableError) as error:
+    except ModelError as error:
         print(f"note: without its ONNX form this model starts slower: {error}", file=sys.stderr)
         return classifier.config
 
