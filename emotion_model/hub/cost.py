@@ -59,7 +59,9 @@ def _own(training: Mapping[str, Any]) -> dict[str, Any]:
     """What a training itself took; older records say of how many minutes alone."""
     if "spent" in (training.get("release") or ()):
         return dict(training["release"]["spent"])
-    history = training.get("history") or [{"seconds": 60 * training.get("minutes", 0)}]
+    history = training.get("history") or []
+    if not any("ended" in epoch for epoch in history):
+        history = [{"seconds": 60 * training.get("minutes", 0)}]
     return spent_side_by_side([{"history": history, "environment": training.get("environment", {})}])
 
 

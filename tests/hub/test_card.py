@@ -124,8 +124,7 @@ def test_cores_are_those_of_the_largest_machine_that_a_run_went_on_with(config):
 
 def test_minutes_on_a_gpu_are_told_apart_from_those_of_cores(config):
     begun = {"minutes": 64.0, "gpu": "Titan", "gpu_minutes": 4.0}
-    alone = {"minutes": 60.0, "environment": {"cpu_count": 2}, "history": None, "blend": None}
-    training = config.training | alone | {"start": begun}
+    training = config.training | {"minutes": 60.0, "environment": {"cpu_count": 2}, "start": begun, "blend": None}
     text = model_card(replace(config, training=training))
     assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), what came" in text
     assert f"700 W for the GPU that is {(120 * 2 * 15 + 4 * 700) / 60000:.2f} kWh" in " ".join(text.split())
