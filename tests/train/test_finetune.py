@@ -434,7 +434,12 @@ def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(album, base, t
     assert "what was forgotten was not measured" in printed and "held-out pictures: one more or less" in printed
     listed = (tmp_path / "model" / "pictures.csv").read_text()
     assert main([*command, "--seed", "5"]) == 2
-    assert "other pictures or settings" in capsys.readouterr().err
+    assert "a run with other pictures or settings (seed 0, now 5): choose another --out" in capsys.readouterr().err
+    kept = tmp_path / "model" / "finetune.json"
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"detector": "another"}))
+    assert main(command) == 2
+    assert "a run whose faces another found, and now" in (said := capsys.readouterr().err)
+    assert "set EMOTION_DETECTOR=another and" in said
     assert (tmp_path / "model" / "pictures.csv").read_text() == listed
 
 

@@ -17,7 +17,7 @@ from emotion_model.labels import Label
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE
-from train.config import Preset
+from train.config import Preset, differences
 from train.data.fer2013 import FaceDataset
 from train.data.pictures import class_folders, dataset, digest, read_pictures, summary, with_splits, write_list
 from train.evaluation.report import make_report
@@ -79,8 +79,8 @@ def finetune(
         "pictures": digest(pictures),
         "rehearsal": fer2013 is not None,
     }
-    if (out / SETTINGS_FILE).exists() and read_json(out / SETTINGS_FILE) != record:
-        raise ValueError(f"{out} holds a run with other pictures or settings: choose another --out or remove it")
+    if (out / SETTINGS_FILE).exists():
+        _require_same(out, read_json(out / SETTINGS_FILE), record)
     write_list(out / PICTURES_FILE, pictures)
     own = {split: dataset(pictures, split, emotions) for split in SPLITS}
     rehearsal = load_rehearsal(fer2013, base, emotions, own) if fer2013 else None
@@ -89,6 +89,30 @@ def finetune(
     report = _put_together(base, run_dir, labels, own, rehearsal, record, out)
     make_report(out)
     return report
+
+
+def _require_same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run of other pictures or settings.
+
+    Raises:
+        ValueError: it is one; the message says what differs.
+    """
+    if before == now:
+        return
+    if before["detector"] != now["detector"]:  # which makes other pictures of the same ones
+        raise ValueError(
+            f"{out} holds a run whose faces {before['detector']} found, and now {now['detector']} looks for them: set "
+            f"EMOTION_DETECTOR={before['detector']} and mend what it then complains of, or choose another --out"
+        )
+    # Which pictures, and for what, follows from the settings too: told where nothing else differs.
+    told = [
+        one | {"labels": [label["name"] for label in one["labels"]], "pictures": ""}
+        for one in (dict(before), dict(now))
+    ]
+    raise ValueError(
+        f"{out} holds a run with other pictures or settings ({'; '.join(differences(*told)) or 'other pictures'}): "
+        "choose another --out or remove it"
+    )
 
 
 def _classes(
