@@ -372,6 +372,12 @@ def test_the_command_tells_what_each_setting_means_and_what_the_reference_has(pa
     assert "7 of 19 training faces (2 dropped" in capsys.readouterr().out
 
 
+def test_training_faces_that_all_stand_in_validation_are_refused(parquet, tmp_path, capsys):
+    shutil.copyfile(parquet / "train.parquet", parquet / "validation.parquet")
+    assert command.main(["--data", str(parquet), "--out", str(tmp_path / "run")]) == 2
+    assert "data: no training face is left, as all 21 also stand in validation or test" in capsys.readouterr().err
+
+
 def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
     run, model = tmp_path / "run", tmp_path / "model"

@@ -114,6 +114,21 @@ def without_images_of(dataset: FaceDataset, others: Iterable[FaceDataset]) -> tu
     return dataset[keep], int((~keep).sum())
 
 
+def training_faces(data_dir: str | Path, measured: Iterable[FaceDataset]) -> tuple[FaceDataset, int]:
+    """The training split without the faces of `measured`, and how many those were.
+
+    Raises:
+        DataError: it cannot be used, or no face is left.
+    """
+    train, dropped = without_images_of(load_split(data_dir, "train"), measured)
+    if not len(train):
+        raise DataError(
+            f"{data_dir}: no training face is left, as all {dropped:,} also stand in validation or test: each split "
+            "needs faces of its own"
+        )
+    return train, dropped
+
+
 def soft_targets(dataset: FaceDataset, ferplus_weight: float, label_smoothing: float) -> np.ndarray:
     """Training targets, float32 `(n, classes)`, each row summing to 1.
 

@@ -12,7 +12,7 @@ from emotion_model.faces.cropping import Framing
 from emotion_model.files import read_json
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, ModelConfig
-from train.data.fer2013 import FaceDataset, load_split, without_images_of
+from train.data.fer2013 import FaceDataset, load_split, training_faces
 from train.evaluation.scores import class_order, evaluate, print_progress
 from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.correction import choose_correction
@@ -88,7 +88,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
 def _corrected(run_dir: Path, validation: FaceDataset, data_dir: Path, folder: Path) -> Path:
     """The run with its logits corrected, in a folder of its own."""
     run = load_model(run_dir)
-    train, _ = without_images_of(load_split(data_dir, "train"), [validation, load_split(data_dir, "test")])
+    train, _ = training_faces(data_dir, [validation, load_split(data_dir, "test")])
     shares = np.bincount(_labels(train, run_dir), minlength=len(run.emotions)) / len(train)
     labels = _labels(validation, run_dir)
     correction = choose_correction(labels, run.predict(validation.images), shares)
