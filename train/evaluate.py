@@ -68,9 +68,14 @@ def _table(result: dict[str, Any], emotions: Sequence[str]) -> str:
             if "ten_crop" in result
             else []
         ),
-        f"without the images of other splits ({result['deduplicated']['images']:,}): "
-        f"accuracy {result['deduplicated']['accuracy']:.4f}",
     ]
+    if "deduplicated" in result:
+        lines.append(
+            f"without the images of other splits ({result['deduplicated']['images']:,}): "
+            f"accuracy {result['deduplicated']['accuracy']:.4f}"
+        )
+    else:
+        lines.append("every image also stands in another split")
     if result["ferplus_majority_accuracy"] is not None:
         lines.append(
             f"agreement with the FER+ majority ({result['ferplus_majority_images']:,} images): "

@@ -1,14 +1,19 @@
+import json
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from emotion_model import ModelConfig
+from emotion_model import EMOTIONS, ModelConfig
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE
 from support.training import faces, names, write_parquet
 from train.data.fer2013 import load_split
-from train.evaluation.figures import draw_curves
+from train.evaluate import main as evaluate_main
+from train.evaluation.figures import draw_confusion, draw_curves
+from train.evaluation.metrics import classification_metrics
 from train.evaluation.mistakes import confident_mistakes
 from train.evaluation.report import draw_report, read_config
 from train.evaluation.scores import evaluate
@@ -78,6 +83,28 @@ def test_what_was_not_measured_is_left_out_and_said(measured, tmp_path, capsys):
     printed = capsys.readouterr().err
     for name in ("curves", "reliability", "robustness", "mistakes"):
         assert f"{name}.png left out" in printed
+
+
+def test_a_matrix_without_mistakes_is_not_said_to_have_some(tmp_path):
+    for matrix, said in (
+        ([[3, 0], [0, 2]], "5 faces. Recognised: calm 100 %, bored 100 %."),
+        ([[3, 0], [1, 3]], "The most frequent confusion is bored taken for calm, 25 % of its faces."),
+    ):
+        draw_confusion(matrix, ["calm", "bored"], "test", tmp_path / "confusion.png")
+        assert description_of(tmp_path / "confusion.png").endswith(said)
+
+
+def test_where_every_image_stands_in_another_split_too_there_are_no_scores_without_those(
+    tiny_model, data, tmp_path, capsys
+):
+    for split, file in (("train", "train"), ("validation", "test"), ("test", "test")):
+        shutil.copyfile(data / f"{file}.parquet", tmp_path / f"{split}.parquet")
+    scores = evaluate(EmotionClassifier.load(tiny_model), tmp_path, "test")
+    assert "deduplicated" not in scores and json.dumps(scores, allow_nan=False)
+    assert evaluate_main(["--model", str(tiny_model), "--data", str(tmp_path), "--split", "test"]) == 0
+    assert "every image also stands in another split" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no faces"):
+        classification_metrics(np.zeros(0, int), np.zeros((0, 7), np.float32), EMOTIONS)
 
 
 def test_bad_input_is_told_in_one_sentence(tiny_model, measured, tmp_path, capsys):

@@ -28,10 +28,12 @@ def draw_confusion(confusion: Sequence[Sequence[int]], emotions: Sequence[str], 
     true, predicted = divmod(int(wrong.argmax()), len(wrong))
     seen = counts.sum(axis=1) > 0
     recalls = ", ".join(f"{name} {100 * shares[i, i]:.0f} %" for i, name in enumerate(emotions) if seen[i])
-    description = (
-        f"Confusion matrix on {split}, {counts.sum():,} faces. Recognised: {recalls}. The most frequent confusion is "
-        f"{emotions[true]} taken for {emotions[predicted]}, {100 * shares[true, predicted]:.0f} % of its faces."
-    )
+    description = f"Confusion matrix on {split}, {counts.sum():,} faces. Recognised: {recalls}."
+    if wrong.max() > 0:
+        description += (
+            f" The most frequent confusion is {emotions[true]} taken for {emotions[predicted]}, "
+            f"{100 * shares[true, predicted]:.0f} % of its faces."
+        )
     width = max(WIDTH, 1.3 + 0.5 * len(emotions))
     with new_figure(path, width * 0.98, description, width) as figure:
         axes = figure.subplots()

@@ -19,7 +19,12 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, emotio
     Returns:
         JSON-ready values; rows of `confusion` are true classes, columns predicted ones. `macro_f1` is the unweighted
         mean of the F1 of the classes that have faces; a class never predicted has precision 0.
+
+    Raises:
+        ValueError: no faces.
     """
+    if not len(labels):
+        raise ValueError("no faces: there is nothing to measure")
     classes = len(emotions)
     predicted = probabilities.argmax(axis=1)
     confusion = np.zeros((classes, classes), dtype=int)

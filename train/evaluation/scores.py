@@ -28,10 +28,10 @@ def evaluate(
     """Scores of a model on one split, JSON-ready.
 
     Single-view scores stand at the top level; `flip` has those with flip averaging, `deduplicated` those without the
-    images that also stand in another split, `unclear` what it brings to say so of faces below the model's
-    `clear_from`, `ferplus_majority_accuracy` the agreement with the FER+ taggers' majority
-    where they have a clear one, and `ferplus_majority_label_agreement` that of FER2013's labels themselves: what a
-    model would have that makes no mistake by those labels.
+    images that also stand in another split, where any are left, `unclear` what it brings to say so of faces below the
+    model's `clear_from`, `ferplus_majority_accuracy` the agreement with the FER+ taggers' majority where they have a
+    clear one, and `ferplus_majority_label_agreement` that of FER2013's labels themselves: what a model would have that
+    makes no mistake by those labels.
 
     Args:
         classifier: one model or an ensemble.
@@ -59,8 +59,10 @@ def evaluate(
         progress("ten crops")
         result["ten_crop"] = _brief(labels, _ten_crop(classifier, dataset.images), classifier.emotions)
     keep = _only_here(dataset, data_dir, split)
-    result["deduplicated"] = _brief(labels[keep], single[keep], classifier.emotions)
-    result["deduplicated"]["flip_accuracy"] = _brief(labels[keep], flipped[keep], classifier.emotions)["accuracy"]
+    if len(keep):
+        flip_accuracy = _brief(labels[keep], flipped[keep], classifier.emotions)["accuracy"]
+        alone = _brief(labels[keep], single[keep], classifier.emotions)
+        result["deduplicated"] = alone | {"flip_accuracy": flip_accuracy}
     if robustness:
         result["robustness"] = robustness_curves(classifier, dataset.images, labels, progress=progress)
     return result
