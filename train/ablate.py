@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--robustness", action="store_true", help="in the end also measure each run on damaged faces")
     parser.add_argument("--keep", action="store_true", help="also keep table and plot in train/results/")
     options = parser.parse_args(arguments)
+    if options.limit is not None and options.limit < 1:
+        parser.error(f"--limit {options.limit}: use a number of at least 1")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the run in hand saves itself
     try:
         plan = read_plan(options.plan)

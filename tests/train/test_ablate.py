@@ -83,6 +83,9 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, made
     capsys.readouterr()
     assert main(again) == 0
     assert "[" not in capsys.readouterr().out.split("reference")[0], "runs were made anew"
+    with pytest.raises(SystemExit):
+        main([*again, "--limit", "0"])
+    assert "--limit 0: use a number of at least 1" in capsys.readouterr().err
     for text, more in ((PLAN, ["--limit", "20"]), (PLAN.replace("epochs = 1\n", "epochs = 2\n"), [])):
         command = [str(write_plan(tmp_path, text)), "--data", str(data), "--out", str(out), *more]
         assert main(command) == 2, "old figures under new settings"

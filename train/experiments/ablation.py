@@ -81,7 +81,7 @@ def _require_same(folder: Path, preset: Preset, limit: int | None) -> None:
     log = folder / "log.txt"
     commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
     limits = {int(number) for line in commands[-1:] for number in re.findall(r"--limit (\d+)", line)}
-    if commands and limits != ({limit} if limit else set()):
+    if commands and limits != (set() if limit is None else {limit}):
         changed += differences({"limit": next(iter(limits), None)}, {"limit": limit})
     if changed:
         raise PlanError(

@@ -28,7 +28,7 @@ def command_of(
 ) -> list[str]:
     """The command that makes one run, for anybody to repeat."""
     command = [sys.executable, "-m", "train", "--preset", preset, "--data", str(data), "--out", str(out)]
-    command += ["--seed", str(seed)] + (["--limit", str(limit)] if limit else [])
+    command += ["--seed", str(seed)] + ([] if limit is None else ["--limit", str(limit)])
     return command + flags(settings)
 
 
