@@ -250,10 +250,12 @@ class VideoReader:
         with open_container(self.path) as container:
             stream = container.streams[self._stream.index]
             stream.thread_type = "AUTO"
-            index, times.lost, rest = passed_over(packets(container, stream), start, self.rate, self._zero)
+            passed, rest = passed_over(packets(container, stream), start, self.rate, self._zero)
+            index, times.lost = None, passed.lost
             early: tuple[int, av.VideoFrame] | None = None  # the last frame before the start
             for frame in (one for packet in rest for one in decoded(packet)):
                 self._check_frame(frame.width, frame.height)
+                index = passed.number(frame) if index is None else index + 1
                 time, duration = times.time(frame), seconds(frame, frame.duration)
                 if early and time >= start - 1e-6:
                     yield from self._still_shown(early, start, time, end)
@@ -270,7 +272,6 @@ class VideoReader:
                     yield self._frame(index, time, duration, frame)
                 else:
                     early = index, frame
-                index += 1
         if math.isfinite(times.last):
             self.ended = times.last + (duration or 1 / self.rate)
             if early:

@@ -171,19 +171,46 @@ def test_no_frame_is_shown_after_a_later_one_wherever_a_part_begins(film, tmp_pa
         assert shown == sorted(shown) and len({index for _, index in shown}) == len(shown), tenth
 
 
-def test_frames_that_were_coded_out_of_order_have_their_times_in_avi_too(tmp_path):
-    def ramp(time):
-        return np.full((64, 64, 3), round(time * 100), np.uint8)
-
-    path = tmp_path / "clip.avi"
+def brightening(path, count, rate=10, codec="libx264", **options):
+    """A clip whose frames are ever brighter grey, coded as the options say."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10, options={"bf": "3", "b_strategy": "0", "qp": "4"})
+        stream = container.add_stream(codec, rate=rate, options={"bf": "3"} | options)
         stream.width = stream.height = 64
-        for i in range(25):
-            picture = av.VideoFrame.from_ndarray(ramp(i / 10), format="rgb24")
+        for i in range(count):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 10 * i % 250, np.uint8), format="rgb24")
             picture.pts = i
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "coding"),
+    [
+        (
+            "slow.mp4",
+            {"rate": 1, "g": "12", "b_strategy": "0"},
+        ),  # frames come seconds behind those they are shown before
+        ("slow.mkv", {"rate": 1, "g": "12", "b_strategy": "0"}),
+        (
+            "open.mp4",
+            {"g": "12", "x264-params": "open-gop=1"},
+        ),  # the first frames behind a key frame need those before it
+        ("open.ts", {"codec": "mpeg2video", "g": "12", "bf": "2", "rate": 25}),
+    ],
+)
+def test_a_part_is_that_of_the_whole_however_frames_were_coded(tmp_path, name, coding):
+    path = brightening(tmp_path / name, 40, **coding)
+    with VideoReader(path) as reader:
+        whole = [(frame.index, frame.time, frame.image.mean()) for frame in reader.frames()]
+        assert [index for index, _, _ in whole] == list(range(40))
+        for start in range(1, 40, 3):
+            begin = whole[start][1]
+            assert [(one.index, one.time, one.image.mean()) for one in reader.frames(begin)] == whole[start:], start
+
+
+def test_frames_that_were_coded_out_of_order_have_their_times_in_avi_too(tmp_path):
+    path = brightening(tmp_path / "clip.avi", 25, b_strategy="0", qp="4")
     with VideoReader(path) as reader:
         found = list(reader.frames())
         assert [frame.time for frame in found] == pytest.approx([i / 10 for i in range(25)], abs=1e-3)
