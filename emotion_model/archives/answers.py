@@ -39,7 +39,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class Joined:
-    """The rows of a part, and what the next one goes on with, pickled; of the last one, the people instead.
+    """The rows of a part, and what the next one goes on with, pickled; of the last one, the people and its end instead.
 
     `frames` and `shown` count the frames and the faces in them.
     """
@@ -49,6 +49,7 @@ class Joined:
     shown: int
     state: bytes
     people: pa.Table | None = None
+    end: float = 0.0  # s; of the clip
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ class LongClip:
 
     Attributes:
         source: the clip.
-        duration: its length in seconds.
+        duration: its length in seconds, as its header says.
         table: where the rows go.
         over: whether nothing more is to be done for it.
         media: seconds of it that were looked at; `work`: seconds that this took.
@@ -62,7 +62,7 @@ class LongClip:
         self.over = True
         file = file_row(self.source) | {
             "status": "done",
-            "duration": round(self.duration, 3),
+            "duration": round(rows.end, 3),
             "width": self._size[0],
             "height": self._size[1],
             "frames": self._frames,

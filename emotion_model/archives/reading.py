@@ -41,7 +41,7 @@ from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.run import VideoOutputs, VideoRun
 from emotion_model.drawing.faces import draw_faces
 from emotion_model.faces.images import ImageError, read_image
-from emotion_model.files import whole_file
+from emotion_model.files import spelled_out, whole_file
 from emotion_model.pipeline import EmotionDetector
 from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import frame_rows
@@ -133,7 +133,8 @@ class Reader:
             yield Joined(rows.table(), len(frames), rows.faces, pickle.dumps(following))
         else:
             following.summary.finish(end if ended is None else ended)
-            yield Joined(rows.table(), len(frames), rows.faces, b"", people_table(source.told, following.summary))
+            people = people_table(source.told, following.summary)
+            yield Joined(rows.table(), len(frames), rows.faces, b"", people, following.summary.end)
 
     @property
     def _labels(self) -> Any:
@@ -242,7 +243,7 @@ class _Rows:
 def told(error: Exception) -> tuple[str, str]:
     """What is said of a recording that cannot be read: for programs, and for people."""
     if isinstance(error, MediaError | ImageError):
-        return error.code, str(error)
+        return error.code, spelled_out(str(error))  # some name the file
     if isinstance(error, FileNotFoundError):
         return "unreadable", "There is no such file."
-    return "unreadable", f"{type(error).__name__}: {error}"
+    return "unreadable", spelled_out(f"{type(error).__name__}: {error}")

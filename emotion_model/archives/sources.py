@@ -99,7 +99,7 @@ def _expanded(name: str) -> Iterator[Source | None]:
 
 def _listed(name: str) -> Iterator[Source | None]:
     local = _is_local(name)
-    address = str(Path(name).absolute()) if local else name
+    address = str(_absolute(Path(name))) if local else name
     if (local or "::" not in address) and PurePosixPath(address).suffix.lower() == ".zip":
         address, local = f"zip://::{address}", False
     system, path = (LocalFileSystem(), address) if local else fsspec.core.url_to_fs(address)
@@ -194,12 +194,20 @@ def _entries(system: Any, path: str) -> Iterator[str]:
             head = [cell.strip().lower() for cell in rows[0]] if rows else []
             column = next((head.index(one) for one in _COLUMNS if one in head), None)
             entries = [row[column or 0].strip() for row in rows[column is not None :] if len(row) > (column or 0)]
-    folder = PurePosixPath(path).parent
+    folder = path.rpartition("/")[0]
     for entry in filter(None, entries):
         if not _is_local(entry) or Path(entry).is_absolute():
             yield entry
         else:
-            yield _uri(system, str(folder / entry), "")
+            yield _uri(system, f"{folder}/{entry}", "")
+
+
+def _absolute(path: Path) -> Path:
+    """The path from the root, without the way up and down again: a file is the same however it was reached."""
+    parts = path.absolute().parts
+    up = max((i for i, part in enumerate(parts) if part == ".."), default=-1)
+    # Only so far are links followed: what was asked for keeps its name.
+    return Path(*parts[: up + 1]).resolve() / Path(*parts[up + 1 :])
 
 
 def _is_local(name: str) -> bool:

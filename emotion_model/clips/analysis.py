@@ -72,7 +72,8 @@ _Sampled = tuple[VideoFrame, np.ndarray, float | None]  # with its pixels, and t
 
 def video_detector(detector: EmotionDetector) -> EmotionDetector:
     """The same model with the quick look for faces that moving pictures need."""
-    return EmotionDetector(detector.classifier, FaceDetector(detector.faces.name, fine=False), mirrored=False)
+    faces = FaceDetector(detector.faces.name, detector.faces.score_threshold, fine=False)
+    return EmotionDetector(detector.classifier, faces, mirrored=False)
 
 
 def analyze(

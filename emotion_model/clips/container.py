@@ -9,7 +9,9 @@ from typing import Any
 import av
 
 # Only demuxers of plain clips: a playlist, for one, could name files and addresses of this machine.
-_DEMUXERS = "aac,apng,asf,avi,flac,flv,gif,h264,hevc,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,wav"
+_DEMUXERS = (
+    "aac,apng,asf,avi,dv,flac,flv,gif,h264,hevc,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mxf,ogg,wav"
+)
 
 
 def packets(container: Any, stream: Any) -> Iterator[av.Packet]:

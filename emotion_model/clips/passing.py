@@ -79,7 +79,7 @@ class _PacketClock:
 
     def time(self, packet: av.Packet) -> float:
         """When what is in the next packet, which says so, is shown."""
-        time = float(packet.pts * packet.time_base) - self._zero + self.lost
+        time = float((packet.pts or 0) * packet.time_base) - self._zero + self.lost
         # Those that are shown before others come behind them, by seconds in slow clips; their decoding times rise.
         decoded = self._decoded if packet.dts is None else float(packet.dts * packet.time_base)
         if decoded < self._decoded - CLOCK_JUMP:

@@ -121,7 +121,8 @@ class VideoReader:
             raise
 
     def _unopened(self, path: Path, head: bytes) -> MediaError:
-        if head[4:8] in (b"ftyp", b"moov", b"mdat") or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
+        clip = head[4:8] in (b"ftyp", b"moov", b"mdat") or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF")
+        if clip and head[8:12] != b"WEBP":
             return MediaError("damaged", "The clip is damaged or cut off: save or send it once more.")
         with contextlib.suppress(ImageError):
             read_image(path)
@@ -163,8 +164,8 @@ class VideoReader:
         """Seconds to the end of the last packet; nothing is decoded."""
         count, end = 0, 0.0
         for packet in packets(self._container, self._stream):
-            if packet.size and packet.pts is not None:
-                count += 1
+            count += bool(packet.size)
+            if packet.size and packet.pts is not None:  # a bare stream has no times
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._zero)
         if count > 1 and end > 0:
             self.rate = count / end

@@ -73,9 +73,9 @@ class VideoRun:
                 print(f"{progress.fraction:.0%}")
         print(run.summary.to_dict())
 
-    The files stand under their names when the `with` block has ended. `stop` ends it early, at any point: then they
-    hold what was done until there. If an exception ends the block, no file is left; where one of them cannot be written
-    in the end, those before it are.
+    The files stand under their names when the `with` block has ended. `stop`, or a `break` from the loop, ends it
+    early, at any point: then they hold what was done until there. If an exception ends the block, no file is left;
+    where one of them cannot be written in the end, those before it are.
 
     Attributes:
         summary: grows with the run.
@@ -151,6 +151,9 @@ class VideoRun:
                 elapsed = time.perf_counter() - began
                 left = elapsed / fraction * (1 - fraction) if fraction > 0.01 and elapsed > 0.5 else None
                 yield VideoProgress(frame, fraction, left)
+        except GeneratorExit:  # the caller's loop was left
+            self.stop()
+            raise
         finally:
             frames.close()  # type: ignore[attr-defined]
 

@@ -67,7 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _rate(text: str) -> float | None:
-    return None if text == "all" else float(text)
+    try:
+        return None if text == "all" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give frames per second, such as 5, or all") from None
 
 
 def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
@@ -126,6 +129,12 @@ def _read(
     from emotion_model.archives.run import ArchiveRun
     from emotion_model.archives.workers import Workers
 
+    if settings.annotated and any(
+        folder.is_done(one.told) and not folder.files[one.told]["annotated"] for one in sources
+    ):
+        raise ValueError(
+            f"{folder.path} has rows of files that were read without --annotated: use another folder for the copies too"
+        )
     missing = sum(not folder.is_done(source.told) for source in sources)
     stopped = False
     if missing:

@@ -48,7 +48,8 @@ def save_page(summary: ClipSummary, timeline: bytes, title: str, model: str, pat
     labels = (*summary.labels, UNCLEAR)
     seconds = summary.end - summary.start
     seen = "Nobody was seen" if not people else "1 person" if len(people) == 1 else f"{len(people)} people"
-    said = f"{seen} in {clock(seconds)} minutes. Read on {date.today():%d %B %Y}; model: {model}."
+    length = f"{clock(seconds)} {'hours' if clock(seconds).count(':') > 1 else 'minutes'}"
+    said = f"{seen} in {length}. Read on {date.today():%d %B %Y}; model: {model}."
     more = f"<p>{len(people) - LISTED} more were seen for a shorter time.</p>" if len(people) > LISTED else ""
     cards = "".join(_card(one, labels) for one in people[:LISTED])
     path.write_text(

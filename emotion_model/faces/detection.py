@@ -41,6 +41,7 @@ class FaceDetector:
 
     Attributes:
         name: `yunet` or `haar`, whichever serves.
+        score_threshold: YuNet keeps faces it is at least this sure of, 0..1.
         notice: a sentence for visitors when a lesser detector serves than was hoped for, else "".
         fallback_reason: why that is so, for whoever runs the server; may name files.
     """
@@ -50,7 +51,7 @@ class FaceDetector:
 
         Args:
             name: `auto` (YuNet, else Haar), `yunet` or `haar`; by default the environment's EMOTION_DETECTOR, or auto.
-            score_threshold: YuNet keeps faces it is at least this sure of, 0..1.
+            score_threshold: see above.
             fine: for stills: look for small faces too, and turn the picture where its faces do not look upright;
                 without, at 448 pixels only, for live video.
 
@@ -63,7 +64,8 @@ class FaceDetector:
             raise ValueError(f"detector {name!r}: choose one of {', '.join(DETECTORS)}")
         if not 0 < score_threshold <= 1:
             raise ValueError(f"score_threshold={score_threshold}: use a value above 0, up to 1")
-        self.fine, self.notice, self.fallback_reason = fine, "", ""
+        self.score_threshold, self.fine = score_threshold, fine
+        self.notice = self.fallback_reason = ""
         self._lock = threading.Lock()  # the cascade keeps state between calls
         if name != "haar":
             try:

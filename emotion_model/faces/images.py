@@ -80,8 +80,7 @@ def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.n
                     f"The picture is {picture.width} x {picture.height} pixels, and a side may have {MAX_SIDE:,}: "
                     "make it smaller and try again.",
                 )
-            picture.load()
-            return _to_rgb(_upright(picture))
+            return _loaded(picture)
     except UnidentifiedImageError as error:
         raise ImageError(
             "not_an_image",
@@ -94,7 +93,11 @@ def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.n
     except ImageError:
         raise
     except Exception as error:  # decoders answer damage with many kinds
-        raise ImageError("damaged", "The picture is damaged or cut off: save or send it once more.") from error
+        raise _damaged() from error
+
+
+def _damaged() -> ImageError:
+    return ImageError("damaged", "The picture is damaged or cut off: save or send it once more.")
 
 
 def read_base64_image(text: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -130,7 +133,7 @@ def as_rgb(image: Picture) -> np.ndarray:
     if isinstance(image, str | Path | bytes):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return _to_rgb(_upright(image))
+        return _loaded(image)
     if not isinstance(image, np.ndarray):
         raise ImageError(
             "bad_array",
@@ -203,6 +206,15 @@ def _upright(picture: Image.Image) -> Image.Image:
     except Exception:  # the parser answers damage with many kinds
         turn = None
     return picture if turn is None else picture.transpose(turn)
+
+
+def _loaded(picture: Image.Image) -> np.ndarray:
+    """Its pixels, uint8 RGB, upright; a file is only read now."""
+    try:
+        picture.load()
+    except Exception as error:  # decoders answer damage with many kinds
+        raise _damaged() from error
+    return _to_rgb(_upright(picture))
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:

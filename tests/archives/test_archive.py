@@ -230,6 +230,8 @@ def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, a
     assert again.returncode == 0 and "1 of 1 files are done" in again.stdout
     other = Running(archive, "--out", out_of(whole), "--rate", "7", python=warm.python())
     assert other.end() == 2 and "another rate (5.0 instead of 7.0)" in other.errors
+    copies = Running(archive, "--out", out_of(whole), "--annotated", python=warm.python())
+    assert copies.end() == 2 and "without --annotated: use another folder" in copies.errors
 
 
 @pytest.fixture(scope="module")
@@ -317,13 +319,13 @@ def test_what_lies_elsewhere_is_fetched_and_what_hangs_given_up(photo: Path, cli
     place = f"http://127.0.0.1:{server.server_port}"
     (tmp_path / "list.txt").write_text(f"{place}/hangs.mp4\n{place}/photo.jpg\n{clip}\n")
     running = Running(
-        tmp_path / "list.txt", "--out", tmp_path / "out", "--workers", "1", "--patience", "4", "--annotated"
+        tmp_path / "list.txt", "--out", tmp_path / "out", "--workers", "1", "--patience", "10", "--annotated"
     )
     assert running.end() == 1, running.errors
     server.shutdown()
     rows = pq.read_table(tmp_path / "out" / "files.parquet").to_pylist()
     moving, late, read = sorted(rows, key=lambda row: row["source"])
-    assert (late["status"], late["code"]) == ("failed", "too_slow") and "more than 4 s" in late["error"]
+    assert (late["status"], late["code"]) == ("failed", "too_slow") and "more than 10 s" in late["error"]
     assert (read["source"], read["faces"], read["width"]) == (f"{place}/photo.jpg", 1, 512)
     assert read_image(tmp_path / "out" / read["annotated"]).shape == (512, 512, 3)
     with VideoReader(tmp_path / "out" / moving["annotated"]) as reader:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -110,12 +113,10 @@ def test_each_recording_counts_once_and_only_of_the_kinds_that_are_wanted(archiv
 
 def test_relative_paths_become_absolute(archive: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(archive)
-    assert names(find_sources(["a.mp4", "deep", "*.JPG"])[0], archive) == [
-        "a.mp4",
-        "deep/d e.png",
-        "deep/er/c.mov",
-        "b.JPG",
-    ]
+    wanted = ["a.mp4", "deep/d e.png", "deep/er/c.mov", "b.JPG"]
+    assert names(find_sources(["a.mp4", "deep", "*.JPG"])[0], archive) == wanted
+    monkeypatch.chdir(archive / "deep")
+    assert names(find_sources(["../a.mp4", "er/../../deep", "../*.JPG", "../a.mp4"])[0], archive) == wanted
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,16 @@ def test_relative_paths_become_absolute(archive: Path, monkeypatch: pytest.Monke
 def test_a_list_names_recordings_from_where_it_lies(archive: Path, name: str, text: str):
     (archive / name).write_text(text.format(folder=archive), encoding="utf-8")
     assert names(find_sources([str(archive / name)])[0], archive) == ["a.mp4", "deep/d e.png", "b.JPG"]
+
+
+def test_a_list_on_a_server_names_recordings_beside_it(archive: Path):
+    (archive / "list.txt").write_text("a.mp4\ndeep/er/c.mov\n")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=archive))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{server.server_port}"
+    found, _ = find_sources([f"{place}/list.txt"])
+    server.shutdown()
+    assert [one.uri for one in found] == [f"{place}/a.mp4", f"{place}/deep/er/c.mov"]
 
 
 def test_a_zip_file_is_a_folder(archive: Path, tmp_path: Path):

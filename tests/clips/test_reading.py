@@ -78,6 +78,14 @@ def test_common_containers_are_read(film, tmp_path, name, codec, options):
     assert times(path) == pytest.approx([i / 10 for i in range(10)], abs=2e-3)
 
 
+@pytest.mark.parametrize(("name", "codec"), [("bare.h264", "libx264"), ("clip.mxf", "mpeg2video")])
+def test_bare_streams_and_what_cameras_write_are_read(tmp_path, name, codec):
+    path = brightening(tmp_path / name, 50, rate=25, codec=codec)
+    with VideoReader(path) as reader:
+        assert reader.duration == pytest.approx(2, abs=0.05) and reader.span() == (0, reader.duration)
+    assert times(path) == pytest.approx([i / 25 for i in range(50)], abs=1e-3)
+
+
 def test_a_clip_without_a_duration_in_its_header_is_measured(film, tmp_path):
     path = tmp_path / "recorded.webm"
     with path.open("wb") as file:
@@ -283,7 +291,7 @@ def playlist(path, _):
 
 
 def picture(path, film):
-    Image.fromarray(film(0)).save(path, format="PNG")
+    Image.fromarray(film(0)).save(path, format=path.stem)
     return path
 
 
@@ -296,7 +304,8 @@ def picture(path, film):
         ("playlist.mp4", playlist, "not_a_video"),
         ("noise.mp4", noise, "not_a_video"),
         ("nosize.gif", no_size, "not_a_video"),
-        ("picture.mp4", picture, "a_picture"),
+        ("png.mp4", picture, "a_picture"),
+        ("webp.mp4", picture, "a_picture"),
         ("sound.mp4", lambda path, _: clips.write_tone(path), "no_video"),
         ("cut.mp4", cut_off, "damaged"),
         ("secret.mp4", encrypted, "encrypted"),

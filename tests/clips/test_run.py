@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emotion_model import EMOTIONS, Face
+from emotion_model import EMOTIONS, EmotionDetector, Face
 from emotion_model.__main__ import main
 from emotion_model.clips import analysis
 from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze, video_detector
@@ -20,6 +20,7 @@ from emotion_model.clips.frame import VideoFrame
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.run import VideoOutputs, VideoRun
+from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.turning import FRAMES, TURNS
 from emotion_model.timelines.subtitles import subtitles
 from emotion_model.timelines.summary import ClipSummary
@@ -37,11 +38,13 @@ def everything(folder):
     return VideoOutputs(**{name.split(".")[0]: folder / name for name in (*names, "page.html", "zip.zip")})
 
 
-def run(source, detector, outputs=None, stop_after=None, **config):
+def run(source, detector, outputs=None, stop_after=None, leave_after=None, **config):
     with VideoReader(source) as reader, VideoRun(reader, detector, outputs, VideoConfig(**config)) as one:
         for count, _ in enumerate(one, start=1):
             if count == stop_after:
                 one.stop()
+            if count == leave_after:
+                break
     return one
 
 
@@ -57,6 +60,11 @@ def face(box=(10, 10, 50, 50), track_id=1, emotion="happy"):
 
 
 # The stream
+
+
+def test_clips_are_searched_with_the_threshold_of_the_detector(detector):
+    sure = FaceDetector(detector.faces.name, score_threshold=0.95)
+    assert video_detector(EmotionDetector(detector.classifier, sure)).faces.score_threshold == 0.95
 
 
 def test_several_pictures_share_a_forward_pass_and_get_what_they_get_alone(detector, film, landscape):
@@ -282,8 +290,9 @@ def test_a_part_at_few_frames_per_second(clip, quick, tmp_path):
     assert clips.audio_seconds(tmp_path / "annotated.mp4")[1] == pytest.approx(1, abs=0.1)
 
 
-def test_a_stopped_run_keeps_what_was_done(clip, quick, tmp_path):
-    one = run(clip, quick, everything(tmp_path), stop_after=6)
+@pytest.mark.parametrize("way", ["stop_after", "leave_after"])
+def test_a_stopped_run_keeps_what_was_done(clip, quick, tmp_path, way):
+    one = run(clip, quick, everything(tmp_path), **{way: 6})
     assert one.stopped and {path.name for path in tmp_path.iterdir()} == {
         p.name for p in everything(tmp_path).written()
     }
@@ -292,6 +301,7 @@ def test_a_stopped_run_keeps_what_was_done(clip, quick, tmp_path):
     times, _ = clips.decode(tmp_path / "annotated.mp4")
     assert times[-1] == pytest.approx(float(table[-1]["time"]), abs=0.11)
     assert clips.audio_seconds(tmp_path / "annotated.mp4")[1] == pytest.approx(0.6, abs=0.15)
+    assert one.summary.end == pytest.approx(0.6, abs=0.01) and one.summary.people[0].seconds <= 0.61
 
 
 def test_recordings_put_one_behind_the_other_are_one_clip_with_all_of_its_sound(film, quick, tmp_path):
