@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 
 import numpy as np
 
 from emotion_model.clips.ahead import Ahead
-from emotion_model.clips.frame import VideoFrame
-from emotion_model.clips.gliding import GLIDE_OVERLAP, gliding
 from emotion_model.clips.reading import VideoReader, sampled
 from emotion_model.clips.scenes import FLASH_SECONDS, with_cuts
+from emotion_model.clips.searching import Sampled, Search
 from emotion_model.face import Face
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.detection import FaceDetector
@@ -24,9 +23,6 @@ from emotion_model.timelines.tracking import FaceTracker, TrackingConfig
 BATCH_FRAMES = 16  # classified in one forward pass
 BATCH_HAIR = 1e-3  # of a batch: by so much early, a frame belongs to it
 BATCH_PIXELS = 8_000_000  # of the frames in a batch, whatever their size
-GLIDE_SECONDS = 0.1  # for so long faces are taken to move straight on, and are not looked for anew
-REST_SECONDS = 0.3  # for so long those that hardly moved are taken to have moved no more in between
-REST_OVERLAP = 0.6  # of the boxes of two frames: a face that hardly moved
 
 
 @dataclass(frozen=True)
@@ -65,9 +61,6 @@ class AnalyzedFrame:
     faces: list[Face]
     image: np.ndarray | None
     cut: float | None = None
-
-
-_Sampled = tuple[VideoFrame, np.ndarray, float | None]  # with its pixels, and the time of a cut since the one before
 
 
 def video_detector(detector: EmotionDetector) -> EmotionDetector:
@@ -130,7 +123,7 @@ def _batch_size(reader: VideoReader) -> int:
     return int(min(max(BATCH_PIXELS // (reader.width * reader.height), 1), BATCH_FRAMES))
 
 
-def _batches(frames: Iterable[_Sampled], reader: VideoReader, config: VideoConfig) -> Iterator[list[_Sampled]]:
+def _batches(frames: Iterable[Sampled], reader: VideoReader, config: VideoConfig) -> Iterator[list[Sampled]]:
     """The frames in batches that begin at fixed times: wherever reading began, they are the same from there on."""
     step, most = batch_seconds(reader, config), 2 * _batch_size(reader)
     for _, together in groupby(frames, lambda one: math.floor((one[0].time - config.start) / step + BATCH_HAIR)):
@@ -139,80 +132,16 @@ def _batches(frames: Iterable[_Sampled], reader: VideoReader, config: VideoConfi
 
 
 def _searched(
-    batches: Iterable[list[_Sampled]], detector: FaceDetector
-) -> Iterator[tuple[list[_Sampled], list[list[Detection]]]]:
+    batches: Iterable[list[Sampled]], detector: FaceDetector
+) -> Iterator[tuple[list[Sampled], list[list[Detection]]]]:
     """The batches, and where the faces of their frames are."""
     detect = HeldTurn(detector.detect).detect if detector.name == "yunet" else detector.detect
-    before: list[_Sampled] = []  # the frame before the batch
-    known: list[list[Detection]] = []  # and where its faces are
+    search = Search(detect)
     for batch in batches:
-        found = _found(detect, [*before, *batch], known)[len(before) :]
-        yield batch, found
-        before, known = batch[-1:], found[-1:]
+        yield batch, search.faces(batch)
 
 
-def _found(
-    detect: Callable[[np.ndarray], list[Detection]], frames: Sequence[_Sampled], known: Sequence[list[Detection]]
-) -> list[list[Detection]]:
-    """Where the faces of successive frames are; those of the first ones may be known.
-
-    Finding them costs more than reading them. So they are looked for in one frame of every `REST_SECONDS`, and between
-    two such frames only where it is not plain that they glided: at rest for so long, or on their way for
-    `GLIDE_SECONDS`, with no cut between, and no face that came or left.
-    """
-    found = list(known) or [detect(frames[0][1])]
-    while (key := len(found) - 1) < len(frames) - 1:
-        end = _last_within(frames, key, REST_SECONDS)
-        after = detect(frames[end][1])
-        found += [*_between(detect, frames[key : end + 1], found[key], after), after]
-    return found
-
-
-def _last_within(frames: Sequence[_Sampled], key: int, seconds: float) -> int:
-    """The last frame so many seconds behind another at most, but at least the next one."""
-    until = frames[key][0].time + seconds + 1e-6
-    return max(key + 1, max(i for i in range(key, len(frames)) if frames[i][0].time <= until))
-
-
-def _between(
-    detect: Callable[[np.ndarray], list[Detection]],
-    frames: Sequence[_Sampled],
-    before: list[Detection],
-    after: list[Detection],
-) -> list[list[Detection]]:
-    """The faces of the frames between the first and the last one, whose faces are known."""
-    if len(frames) < 3:
-        return []
-    if (glided := _glided(frames, before, after)) is not None:
-        return glided
-    middle = min(_last_within(frames, 0, GLIDE_SECONDS), len(frames) - 2)
-    found = detect(frames[middle][1])
-    return [
-        *_between(detect, frames[: middle + 1], before, found),
-        found,
-        *_between(detect, frames[middle:], found, after),
-    ]
-
-
-def _glided(
-    frames: Sequence[_Sampled], before: list[Detection], after: list[Detection]
-) -> list[list[Detection]] | None:
-    """The same, where it is plain without a look at them; else None."""
-    start, span = frames[0][0].time, frames[-1][0].time - frames[0][0].time
-    short = span <= GLIDE_SECONDS + 1e-6
-    if any(cut is not None for _, _, cut in frames[1:]) or not (short or before):  # where nobody is, somebody may come
-        return None
-    found = []
-    for frame, _, _ in frames[1:-1]:
-        share = (frame.time - start) / span if span else 0.0  # a clock may stand still
-        faces = gliding(before, after, share, GLIDE_OVERLAP if short else REST_OVERLAP)
-        if faces is None:
-            return None
-        found.append(faces)
-    return found
-
-
-def _looked_at(reader: VideoReader, config: VideoConfig) -> Iterator[_Sampled]:
+def _looked_at(reader: VideoReader, config: VideoConfig) -> Iterator[Sampled]:
     """The sampled frames with their pixels and the time of a cut since the last one; every frame counts for cuts."""
     start, _ = reader.span(config.start, config.end)
     end = math.inf if config.end is None else config.end  # the header may be wrong about the clip's own

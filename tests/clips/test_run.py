@@ -13,13 +13,13 @@ from PIL import Image
 
 from emotion_model import EMOTIONS, EmotionDetector, Face
 from emotion_model.__main__ import main
-from emotion_model.clips import analysis
 from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze, video_detector
 from emotion_model.clips.annotating import faces_between
 from emotion_model.clips.frame import VideoFrame
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.run import VideoOutputs, VideoRun
+from emotion_model.clips.searching import Search
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.turning import FRAMES, TURNS
 from emotion_model.timelines.subtitles import subtitles
@@ -164,6 +164,25 @@ def test_between_two_looks_faces_glide_and_are_read_in_every_frame(film, quick, 
         (alone,), (here,) = quick.detect(frame.image), frame.faces
         assert np.abs(np.subtract(alone.box, here.box)).max() <= 8
         assert here.raw_probabilities == pytest.approx(alone.probabilities, abs=0.15)
+
+
+def test_a_fast_face_that_goes_straight_on_is_looked_for_seldom(astronaut, quick, looks, tmp_path):
+    head = np.asarray(Image.fromarray(astronaut[20:260, 110:350]).resize((120, 120)))
+
+    def passing(time):
+        picture = np.full((120, 480, 3), 90, np.uint8)
+        x = round(time * 110)  # more than twice its own width in a second
+        picture[:, x : x + 120] = head
+        return picture
+
+    path = clips.write_clip(tmp_path / "fast.mp4", passing, [i / 30 for i in range(90)])
+    with VideoReader(path) as reader:
+        frames = list(analyze(reader, quick))
+    assert len(frames) == 90 and len(looks) <= 20 + FRAMES * len(TURNS)
+    assert {face.track_id for frame in frames for face in frame.faces} == {1}
+    for frame in frames[20::7]:
+        (alone,), (here,) = quick.detect(frame.image), frame.faces
+        assert np.abs(np.subtract(alone.box, here.box)).max() <= 6
 
 
 def test_a_face_that_comes_or_goes_between_two_looks_is_seen_at_once(film, quick, tmp_path):
@@ -315,7 +334,7 @@ def test_recordings_put_one_behind_the_other_are_one_clip_with_all_of_its_sound(
 
 def test_frames_of_the_same_time_are_no_fault(film, quick):
     frames = [(VideoFrame(i, 1.0, 0.0, film(0), (320, 240)), film(0), None) for i in range(5)]
-    assert [len(faces) for faces in analysis._found(quick.faces.detect, frames, [])] == [1] * 5
+    assert [len(faces) for faces in Search(quick.faces.detect).faces(frames)] == [1] * 5
 
 
 def test_of_a_clip_that_breaks_off_nobody_is_counted_beyond_the_last_frame(film, quick, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from emotion_model import DetectorError, FaceDetector, read_image
-from emotion_model.clips.gliding import gliding
+from emotion_model.clips.gliding import between, paired, paired_on_their_way
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.detection import find_yunet
 from support.paths import media
@@ -131,6 +131,12 @@ def at(x, y=0, side=40, landmarks=True):
     return Detection((x, y, side, side), points, 0.9)
 
 
+def gliding(before, after, share):
+    """The faces on their way, or None where it is not plain who is who."""
+    pairs = paired(before, after)
+    return None if pairs is None else between(before, pairs, share)
+
+
 def test_faces_glide_between_two_frames_each_to_its_own_place():
     found = gliding([at(0), at(200, side=20)], [at(204, side=22), at(8)], 0.25)
     assert [one.box for one in found] == [(2, 0, 40, 40), (201, 0, 20.5, 20.5)]
@@ -146,3 +152,14 @@ def test_faces_glide_between_two_frames_each_to_its_own_place():
 )
 def test_faces_that_are_not_plainly_the_same_do_not_glide(after):
     assert gliding([at(0)], after, 0.5) is None
+
+
+def test_a_fast_face_is_known_again_where_it_was_to_be_and_nowhere_else():
+    came = [at(0), at(200)], [at(30), at(200)]
+    there = [at(203), at(88)]  # twice as much later: at 90 it would lie exactly on its way
+    assert paired(came[1], there) is None  # too far for a glide
+    assert paired_on_their_way(*came, there, 3.0) == there[::-1]
+    for elsewhere in (30, 60, 120):  # stopped, slower, faster
+        assert paired_on_their_way(*came, [at(elsewhere), at(200)], 3.0) is None
+    assert paired_on_their_way(*came, there[:1], 3.0) is None
+    assert paired_on_their_way([at(0)], came[1], there, 3.0) is None
