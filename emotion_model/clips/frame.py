@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
+
+_scalers = threading.local()
+
+
+def _scaler(interpolation: str) -> VideoReformatter:
+    """What scales pictures in this thread: for as long as their size stays the same, it is made ready but once."""
+    if not hasattr(_scalers, interpolation):
+        setattr(_scalers, interpolation, VideoReformatter())
+    return getattr(_scalers, interpolation)
 
 
 class VideoFrame:
@@ -41,7 +53,9 @@ class VideoFrame:
         size = (height, width) if self._turns % 2 else (width, height)
         interpolation = "AREA" if width < 128 else "BILINEAR"
         # One thread: for a single frame, starting more costs more than they save.
-        rgb = self._source.reformat(*size, format="rgb24", interpolation=interpolation, threads=1)
+        rgb = _scaler(interpolation).reformat(
+            self._source, *size, format="rgb24", interpolation=interpolation, threads=1
+        )
         pixels = rgb.to_ndarray()
         return np.ascontiguousarray(np.rot90(pixels, self._turns)) if self._turns else pixels
 

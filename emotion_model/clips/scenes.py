@@ -47,7 +47,7 @@ class Scenes:
 
 
 def _change(before: np.ndarray | None, after: np.ndarray | None) -> float:
-    return 0.0 if before is None or after is None else float(cv2.absdiff(before, after).mean())
+    return 0.0 if before is None or after is None else cv2.norm(before, after, cv2.NORM_L1) / before.size
 
 
 def with_cuts(frames: Iterable[tuple[VideoFrame, bool]]) -> Iterator[tuple[VideoFrame, bool, bool]]:

@@ -119,7 +119,7 @@ class VideoWriter:
         if right or bottom:
             image_rgb = cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
         planes = np.asarray(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame = _frame(planes)
         frame.pts = self._last = max(round(time * _TICKS), self._last + 1)
         frame.time_base = Fraction(1, _TICKS)
         self._durations[frame.pts] = max(1, round((duration or 1 / self._rate) * _TICKS))
@@ -152,3 +152,10 @@ class VideoWriter:
             self._sound.close()
         with contextlib.suppress(av.FFmpegError, OSError):  # of a file that is given up
             self._container.close()
+
+
+def _frame(planes: np.ndarray) -> av.VideoFrame:
+    """Planes of brightness and colour, uint8 `(height * 3 / 2, width)`, as a frame."""
+    if len(planes) % 6:  # PyAV takes heights that are multiples of four without a copy, and makes others smaller
+        return av.VideoFrame.from_ndarray(planes, format="yuv420p")
+    return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")

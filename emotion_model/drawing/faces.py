@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -51,7 +52,7 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
             colour,
             _text_size(size, face.box[2], crowded),
         )
-        room = (sprite.shape[1], sprite.shape[0])
+        room = (sprite.over.shape[1], sprite.over.shape[0])
         place = _label_place(room, face.box, size, taken)
         taken.append((*place, *room))
         _paste(canvas, sprite, place)
@@ -71,13 +72,12 @@ def _outline(canvas: np.ndarray, box: tuple[int, int, int, int], colour: tuple[i
         canvas[max(top, 0) : max(top + high, 0), max(left, 0) : max(left + wide, 0)] = colour
 
 
-def _paste(canvas: np.ndarray, sprite: np.ndarray, place: tuple[int, int]) -> None:
-    """Lay uint8 RGBA over the picture; what reaches over its right or lower edge is left out."""
+def _paste(canvas: np.ndarray, sprite: _Sprite, place: tuple[int, int]) -> None:
+    """Lay a label over the picture; what reaches over its right or lower edge is left out."""
     x, y = place
-    under = canvas[y : y + sprite.shape[0], x : x + sprite.shape[1]]
-    over = sprite[: under.shape[0], : under.shape[1]].astype(np.uint16)
-    share = over[..., 3:]
-    under[:] = (over[..., :3] * share + under * (255 - share) + 127) // 255
+    under = canvas[y : y + sprite.over.shape[0], x : x + sprite.over.shape[1]]
+    height, width = under.shape[:2]
+    under[:] = (sprite.over[:height, :width] + under * sprite.through[:height, :width]) // 255
 
 
 def _text_size(canvas: tuple[int, int], face_width: int, crowded: bool) -> int:
@@ -88,9 +88,28 @@ def _text_size(canvas: tuple[int, int], face_width: int, crowded: bool) -> int:
     return round(min(max(face_width / 6, usual * 0.85, 10), max(usual * 1.4, 12)))
 
 
-@lru_cache(maxsize=256)
-def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: int) -> np.ndarray:
-    """A dark pill with emoji and white text, readable on any picture, uint8 RGBA; its rim has the emotion's colour."""
+@dataclass(frozen=True, eq=False)
+class _Sprite:
+    """A picture to lay over another one, as far as it can be worked out before; uint16 `(height, width, 3)` each.
+
+    Attributes:
+        over: its colours times their opacity, 0..65,025, and what rounds the result.
+        through: 255 times the share of what lies below, 0..255.
+    """
+
+    over: np.ndarray
+    through: np.ndarray
+
+    @classmethod
+    def of(cls, rgba: Image.Image) -> _Sprite:
+        pixels = np.asarray(rgba).astype(np.uint16)
+        opacity = np.repeat(pixels[..., 3:], 3, axis=2)
+        return cls(pixels[..., :3] * opacity + 127, 255 - opacity)
+
+
+@lru_cache(maxsize=512)
+def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: int) -> _Sprite:
+    """A dark pill with emoji and white text, readable on any picture; its rim has the emotion's colour."""
     lettering = font(text, size)
     left, top, right, bottom = lettering.getbbox(text)
     padding, emoji = max(3, size // 3), round(size * 1.35)
@@ -105,7 +124,7 @@ def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: i
     face = Image.fromarray(draw_emoji(emotion, emoji))
     sprite.alpha_composite(face, (padding, (sprite.height - emoji) // 2))
     draw.text((padding + emoji + padding * 0.8, sprite.height / 2), text, fill=WHITE, font=lettering, anchor="lm")
-    return np.asarray(sprite)
+    return _Sprite.of(sprite)
 
 
 def _label_place(
