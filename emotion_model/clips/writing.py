@@ -94,7 +94,7 @@ class VideoWriter:
         self._sound_end = math.inf
         self._container = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"})
         # Without B-frames decoding and presentation times are the same, which keeps irregular frame rates exact.
-        options = {"preset": "veryfast", "crf": "21", "bf": "0"}
+        options = {"preset": "veryfast", "crf": "21", "bf": "0", "subq": "1"}
         rate_fraction = Fraction(self._rate).limit_denominator(1001)
         self._video = self._container.add_stream("libx264", rate=rate_fraction, options=options)
         self._video.width, self._video.height = self._even
