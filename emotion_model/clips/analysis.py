@@ -54,6 +54,7 @@ class AnalyzedFrame:
         faces: the largest first; empty if there are none.
         image: uint8 RGB `(height, width, 3)`, or None.
         cut: time of the last scene cut since the frame before, or None.
+        duration: seconds that it is shown, as the file says; 0 where it does not.
     """
 
     index: int
@@ -61,6 +62,7 @@ class AnalyzedFrame:
     faces: list[Face]
     image: np.ndarray | None
     cut: float | None = None
+    duration: float = 0.0
 
 
 def video_detector(detector: EmotionDetector) -> EmotionDetector:
@@ -87,7 +89,7 @@ def look(reader: VideoReader, detector: EmotionDetector, config: VideoConfig) ->
     Raises:
         MediaError: as `analyze`.
     """
-    size = _batch_size(reader)
+    size = batch_size(reader)
     # Three things at a time: reading frames, looking for their faces, naming the emotions of those found before.
     with (
         Ahead(_looked_at(reader, config), size, "decode") as frames,
@@ -96,7 +98,7 @@ def look(reader: VideoReader, detector: EmotionDetector, config: VideoConfig) ->
         for batch, detections in batches:
             found = detector.detect_many((one[1] for one in batch), detections)
             for (frame, image, cut), faces in zip(batch, found, strict=True):
-                yield AnalyzedFrame(frame.index, frame.time, faces, image, cut)
+                yield AnalyzedFrame(frame.index, frame.time, faces, image, cut, frame.duration)
 
 
 def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Iterator[AnalyzedFrame]:
@@ -110,8 +112,8 @@ def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Iterator[
 def batch_seconds(reader: VideoReader, config: VideoConfig) -> float:
     """How much of the clip is looked at in one go: whole steps of the rate, which counts from there in a part."""
     if not config.rate:
-        return _batch_size(reader) / reader.rate
-    return math.ceil(_batch_size(reader) * config.rate / min(config.rate, reader.rate)) / config.rate
+        return batch_size(reader) / reader.rate
+    return math.ceil(batch_size(reader) * config.rate / min(config.rate, reader.rate)) / config.rate
 
 
 def batch_start(number: int, step: float) -> float:
@@ -119,13 +121,14 @@ def batch_start(number: int, step: float) -> float:
     return max(number - BATCH_HAIR, 0.0) * step
 
 
-def _batch_size(reader: VideoReader) -> int:
+def batch_size(reader: VideoReader) -> int:
+    """How many frames are classified in one forward pass, and wait for it with their pixels."""
     return int(min(max(BATCH_PIXELS // (reader.width * reader.height), 1), BATCH_FRAMES))
 
 
 def _batches(frames: Iterable[Sampled], reader: VideoReader, config: VideoConfig) -> Iterator[list[Sampled]]:
     """The frames in batches that begin at fixed times: wherever reading began, they are the same from there on."""
-    step, most = batch_seconds(reader, config), 2 * _batch_size(reader)
+    step, most = batch_seconds(reader, config), 2 * batch_size(reader)
     for _, together in groupby(frames, lambda one: math.floor((one[0].time - config.start) / step + BATCH_HAIR)):
         while batch := list(islice(together, most)):  # where frames follow each other faster than the clip says
             yield batch

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig
+from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, batch_size
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.writing import video_writer
 from emotion_model.drawing.faces import draw_faces
@@ -17,7 +18,9 @@ from emotion_model.drawing.strip import Strip
 from emotion_model.face import Face
 from emotion_model.labels import Label
 
-LEAD = 96  # results that the drawing may lie behind
+LEAD = 96  # results without pictures that the drawing may lie behind
+
+_Drawn = tuple[float, float, np.ndarray, list[Face]]  # a frame's time and duration in s, pixels, and who is in it
 
 
 class _Abandoned(Exception):  # noqa: N818 - no error, but the way out of the thread
@@ -25,12 +28,17 @@ class _Abandoned(Exception):  # noqa: N818 - no error, but the way out of the th
 
 
 class Drawing(threading.Thread):
-    """Reads the clip once more, draws on every frame what the analysed frames around it say, and writes it."""
+    """Draws on every frame what is known of its faces, and writes it.
+
+    Where not all frames are analysed, it reads the clip once more and draws what those around each of them say, so that
+    no pictures have to wait for the results between which they lie.
+    """
 
     def __init__(self, reader: VideoReader, path: Path, config: VideoConfig, labels: tuple[Label, ...]) -> None:
         super().__init__(name="draw", daemon=True)
         self._reader, self._path, self._config, self._labels = reader, path, config, labels
-        self._results: queue.Queue[AnalyzedFrame | None] = queue.Queue(LEAD)
+        self._all = config.rate is None
+        self._results: queue.Queue[AnalyzedFrame | None] = queue.Queue(batch_size(reader) if self._all else LEAD)
         self._abandoned = threading.Event()
         self._ended = threading.Event()  # a `join` that was interrupted would not wait a second time
         self._partly = False
@@ -38,6 +46,8 @@ class Drawing(threading.Thread):
 
     def put(self, frame: AnalyzedFrame | None) -> None:
         """Hand over the next result, None after the last one; raises what went wrong in the thread."""
+        if frame and not self._all:
+            frame = replace(frame, image=None)
         while True:
             if self._error:
                 raise self._error
@@ -82,26 +92,38 @@ class Drawing(threading.Thread):
     def _draw(self) -> None:
         reader = self._reader
         start, end = reader.span(self._config.start, self._config.end)
-        before: AnalyzedFrame | None = None
-        after = self._next()
         size = (reader.width, reader.height)
         strip = Strip(size, start, end, self._labels) if self._config.strip else None
         with video_writer(self._path, *size, reader.rate, reader, start) as writer:
-            if self._config.end is not None:
-                writer.cut_sound(self._config.end - start)
-            for frame in reader.frames(start, self._config.end):
-                if self._abandoned.is_set():
-                    raise _Abandoned
-                while after is not None and after.time <= frame.time + 1e-6:
-                    before, after = after, self._next()
-                if after is None and self._partly and (before is None or frame.time > before.time + 1e-6):
-                    writer.cut_sound(frame.time - start)
-                    break
-                faces = faces_between(before, after, frame.time)
-                image = draw_faces(frame.image, faces, self._labels)
+            shown = start
+            for time, duration, pixels, faces in self._as_they_come() if self._all else self._read_again(start):
+                image = draw_faces(pixels, faces, self._labels)
                 if strip:
-                    image = strip.drawn(image, frame.time, faces)
-                writer.write(image, frame.time - start, frame.duration)
+                    image = strip.drawn(image, time, faces)
+                writer.write(image, time - start, duration)
+                shown = time + (duration or 1 / reader.rate)
+            if self._partly:
+                writer.cut_sound(shown - start)
+            elif self._config.end is not None:
+                writer.cut_sound(self._config.end - start)
+
+    def _as_they_come(self) -> Iterator[_Drawn]:
+        """The frames of a clip that are analysed one and all."""
+        while (one := self._next()) is not None and one.image is not None:
+            yield one.time, one.duration, one.image, one.faces
+
+    def _read_again(self, start: float) -> Iterator[_Drawn]:
+        """The frames of the clip, whichever of them are analysed."""
+        before: AnalyzedFrame | None = None
+        after = self._next()
+        for frame in self._reader.frames(start, self._config.end):
+            if self._abandoned.is_set():
+                raise _Abandoned
+            while after is not None and after.time <= frame.time + 1e-6:
+                before, after = after, self._next()
+            if after is None and self._partly and (before is None or frame.time > before.time + 1e-6):
+                return
+            yield frame.time, frame.duration, frame.image, faces_between(before, after, frame.time)
 
 
 def faces_between(before: AnalyzedFrame | None, after: AnalyzedFrame | None, time: float) -> list[Face]:

@@ -1,8 +1,7 @@
 """A clip as a stream: decode, find and follow faces, classify many frames at once, draw and encode, all side by side.
 
-One thread decodes ahead, one finds faces, the caller's classifies them, and another one draws and encodes behind. That
-last one reads the clip a second time, so that no pictures have to wait for the results between which they lie; what
-passes between the threads is short queues of numbers. Memory does not depend on the clip's length.
+One thread decodes ahead, one finds faces, the caller's classifies them, and another one draws and encodes behind. What
+passes between them are short queues. Memory does not depend on the clip's length.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -146,7 +145,7 @@ class VideoRun:
                     with writing(path):
                         table.write(frame_rows(frame.time, frame.index, frame.faces, self._names))
                 if self._drawing:
-                    self._drawing.put(replace(frame, image=None))
+                    self._drawing.put(frame)
                 fraction = min(max((frame.time - self._start) / (self._end - self._start), 0.0), 1.0)
                 elapsed = time.perf_counter() - began
                 left = elapsed / fraction * (1 - fraction) if fraction > 0.01 and elapsed > 0.5 else None
