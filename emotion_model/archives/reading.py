@@ -202,7 +202,7 @@ class Reader:
 
     def _from_before(self, reader: VideoReader, part: Part) -> VideoConfig:
         step = batch_seconds(reader, self._config)
-        early = max(round(part.start / step) - math.ceil(RUN_IN / step), 0) * step
+        early = max(round(part.start / step) - max(math.ceil(RUN_IN / step), 2), 0) * step
         return replace(self._config, start=early, end=part.end)
 
     def _annotated(self, source: Source, ending: str) -> str | None:

@@ -199,7 +199,7 @@ def _entries(system: Any, path: str) -> Iterator[str]:
         if not _is_local(entry) or Path(entry).is_absolute():
             yield entry
         else:
-            yield _uri(system, f"{folder}/{entry}", "")
+            yield _uri(system, f"{folder}/{PurePosixPath(entry)}", "")
 
 
 def _absolute(path: Path) -> Path:

@@ -47,21 +47,22 @@ def passed_over(
     """
     packets, clock = iter(packets), _PacketClock(rate, zero)
     kept: list[av.Packet] = []  # since the last key frame before the part
-    first = True  # which is the clip's first one: what would be shown before it is never decoded
+    first = True  # which is the clip's first one: what comes, or would be shown, before that is never decoded
     passed, lost = 0, 0.0
+    behind: tuple[av.Packet, ...] = ()
     for packet in packets if start > 0 else ():
-        if packet.pts is not None and packet.size:
-            time = clock.time(packet)
-            begins = packet.is_keyframe and time <= start
-            if begins and kept:
+        time = clock.time(packet) if packet.pts is not None and packet.size else math.inf
+        if packet.is_keyframe and time <= start:
+            if kept and kept[0].is_keyframe:
                 passed += _count(kept, since=kept[0].pts if first else None)
-                first, kept, lost = False, [], clock.lost
-            if begins or time < start:
-                kept.append(packet)
-                continue
-        kept.append(packet)
-        break
-    return Passed(passed, lost, [] if first else kept), chain(kept, packets)
+                first = False
+            kept, lost = [packet], clock.lost
+        elif time < start:
+            kept.append(packet)
+        else:
+            behind = (packet,)
+            break
+    return Passed(passed, lost, [] if first else kept), chain(kept, behind, packets)
 
 
 def _count(packets: Iterable[av.Packet], since: int | None = None, until: int | None = None) -> int:

@@ -77,7 +77,8 @@ def _paste(canvas: np.ndarray, sprite: _Sprite, place: tuple[int, int]) -> None:
     x, y = place
     under = canvas[y : y + sprite.over.shape[0], x : x + sprite.over.shape[1]]
     height, width = under.shape[:2]
-    under[:] = (sprite.over[:height, :width] + under * sprite.through[:height, :width]) // 255
+    shining = np.multiply(under, sprite.through[:height, :width], dtype=np.uint16)
+    under[:] = (sprite.over[:height, :width] + shining) // 255
 
 
 def _text_size(canvas: tuple[int, int], face_width: int, crowded: bool) -> int:
@@ -90,11 +91,11 @@ def _text_size(canvas: tuple[int, int], face_width: int, crowded: bool) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Sprite:
-    """A picture to lay over another one, as far as it can be worked out before; uint16 `(height, width, 3)` each.
+    """A picture to lay over another one, as far as it can be worked out before; `(height, width, 3)` each.
 
     Attributes:
-        over: its colours times their opacity, 0..65,025, and what rounds the result.
-        through: 255 times the share of what lies below, 0..255.
+        over: uint16, its colours times their opacity, 0..65,025, and what rounds the result.
+        through: uint8, 255 times the share of what lies below.
     """
 
     over: np.ndarray
@@ -102,12 +103,12 @@ class _Sprite:
 
     @classmethod
     def of(cls, rgba: Image.Image) -> _Sprite:
-        pixels = np.asarray(rgba).astype(np.uint16)
+        pixels = np.asarray(rgba)
         opacity = np.repeat(pixels[..., 3:], 3, axis=2)
-        return cls(pixels[..., :3] * opacity + 127, 255 - opacity)
+        return cls(np.multiply(pixels[..., :3], opacity, dtype=np.uint16) + np.uint16(127), 255 - opacity)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=96)  # on a picture of 12 megapixels each takes 2 MB
 def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: int) -> _Sprite:
     """A dark pill with emoji and white text, readable on any picture; its rim has the emotion's colour."""
     lettering = font(text, size)

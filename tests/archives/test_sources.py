@@ -134,7 +134,7 @@ def test_a_list_names_recordings_from_where_it_lies(archive: Path, name: str, te
 
 
 def test_a_list_on_a_server_names_recordings_beside_it(archive: Path):
-    (archive / "list.txt").write_text("a.mp4\ndeep/er/c.mov\n")
+    (archive / "list.txt").write_text("a.mp4\n./deep/er/c.mov\n")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=archive))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     place = f"http://127.0.0.1:{server.server_port}"

@@ -157,7 +157,7 @@ def test_recordings_put_one_behind_the_other_follow_each_other(film, tmp_path):
     assert times(tmp_path / "both.ts") == pytest.approx([i / 10 for i in range(40)], abs=0.11)
 
 
-@pytest.mark.parametrize("start", [0.5, 1.7, 2.3, 3.9, 4.7])
+@pytest.mark.parametrize("start", [0.5, 1.7, 1.99, 2.3, 3.9, 4.7])
 def test_a_part_of_recordings_put_one_behind_the_other_is_that_of_the_whole(film, tmp_path, start):
     pieces = [
         clips.write_clip(tmp_path / f"{i}.ts", film, seconds=length).read_bytes() for i, length in enumerate((2, 3))
@@ -215,6 +215,22 @@ def test_a_part_is_that_of_the_whole_however_frames_were_coded(tmp_path, name, c
         for start in range(1, 40, 3):
             begin = whole[start][1]
             assert [(one.index, one.time, one.image.mean()) for one in reader.frames(begin)] == whole[start:], start
+
+
+@pytest.mark.parametrize("coding", [{"codec": "mpeg2video", "bf": "2"}, {"x264-params": "open-gop=1"}])
+def test_so_it_is_where_a_recording_begins_between_two_key_frames(tmp_path, coding):
+    whole = brightening(tmp_path / "whole.ts", 60, rate=25, g="12", **coding)
+    path = tmp_path / "part.ts"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if number >= 5 and packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    with VideoReader(path) as reader:
+        shown = [(frame.index, frame.time) for frame in reader.frames()]
+        for start in range(1, len(shown), 5):
+            assert [(one.index, one.time) for one in reader.frames(shown[start][1])] == shown[start:], start
 
 
 def test_frames_that_were_coded_out_of_order_have_their_times_in_avi_too(tmp_path):

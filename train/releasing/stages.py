@@ -157,13 +157,20 @@ def _changed_weights(what: str, recorded: Sequence[Mapping[str, Any]], now: Sequ
         now: the folders of those that the plan gives it; one that was brought along may lack its weights.
     """
     if len(recorded) != len(now):
-        names = [one.get("run") or one["source"] for one in recorded], [folder.name for folder in now]
+        names = [_name(one) for one in recorded], [folder.name for folder in now]
         return [f"{what} {', now '.join(', '.join(some) or 'none' for some in names)}"]
     told = []
     for before, folder in zip(recorded, now, strict=True):
-        weights = folder / "model.keras"
-        if not is_complete(folder):
+        weights, name = folder / "model.keras", _name(before)
+        if name != folder.name:
+            told.append(f"{what} {name}, now {folder.name}")
+        elif not is_complete(folder):
             told.append(f"{what} {folder.name}, which would be trained anew")
         elif weights.exists() and hashlib.sha256(weights.read_bytes()).hexdigest() != before["sha256"]:
             told.append(f"{what} {folder.name}, which has other weights now")
     return told
+
+
+def _name(run: Mapping[str, Any]) -> str:
+    """What a run's folder is called, by the record of one that came from it."""
+    return Path(run.get("run") or run["source"]).name
