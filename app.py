@@ -12,13 +12,21 @@ import tempfile
 
 from ui.sweeping import own_folder
 
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has one of them
+
+
+def end(*_: object) -> None:
+    """End as by Ctrl-C: clean up first, and let no second signal break that off."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(0)
+
 
 def main() -> None:
     """Serve the page, and leave no file of a visitor behind."""
-    for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C does: clean up, then end; Windows has no SIGHUP
-        number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
-            signal.signal(number, lambda *_: sys.exit(0))
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
+            signal.signal(number, end)
     with own_folder(os.environ.get("GRADIO_TEMP_DIR")) as files:
         # Visitors' files go when the server does: what the page shows, and what is still being made.
         shown = files / "shown"

@@ -99,7 +99,8 @@ def model_page(config: ModelConfig, source: str, detector: str) -> str:
 def in_words(test: dict[str, Any], emotions: Sequence[str]) -> str:
     """What the model is good at and what it is bad at, a sentence each; nothing where that was not measured of all."""
     scores, confusion = test.get("per_class") or {}, test.get("confusion") or []
-    if not all("recall" in scores.get(name, {}) for name in emotions) or len(confusion) != len(emotions):
+    square = [len(row) for row in confusion] == [len(emotions)] * len(emotions)
+    if not square or not all("recall" in scores.get(name, {}) for name in emotions):
         return ""
     order = sorted(emotions, key=lambda name: -scores[name]["recall"])
     best, next_best, worst = order[0], order[1], order[-1]
@@ -126,11 +127,11 @@ def _scores(test: dict[str, Any]) -> str:
     """The scores on the test split; a model from elsewhere may have fewer than `train.evaluate` measures."""
     measured = (
         ("Accuracy, one view of each face", test.get("accuracy"), ".2%"),
-        ("Accuracy, face and mirrored face averaged", test.get("flip", {}).get("accuracy"), ".2%"),
-        ("Accuracy, ten crops averaged", test.get("ten_crop", {}).get("accuracy"), ".2%"),
+        ("Accuracy, face and mirrored face averaged", _accuracy(test, "flip"), ".2%"),
+        ("Accuracy, ten crops averaged", _accuracy(test, "ten_crop"), ".2%"),
         (
             "Accuracy without pictures that also stand in other splits",
-            test.get("deduplicated", {}).get("accuracy"),
+            _accuracy(test, "deduplicated"),
             ".2%",
         ),
         ("Macro-F1, the mean over the emotions", test.get("macro_f1"), ".3f"),
@@ -140,6 +141,10 @@ def _scores(test: dict[str, Any]) -> str:
     rows = [(name, f"{value:{form}}") for name, value, form in measured if value is not None]
     pictures = f", {test['images']:,} pictures" if "images" in test else ""
     return _score_table(f"FER2013 test{pictures}", rows) if rows else ""
+
+
+def _accuracy(test: dict[str, Any], way: str) -> float | None:
+    return (test.get(way) or {}).get("accuracy")
 
 
 def _tuned_scores(report: dict[str, Any]) -> str:

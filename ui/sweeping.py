@@ -37,17 +37,33 @@ def own_folder(place: str | None = None) -> Iterator[Path]:
     Path(place).mkdir(parents=True, exist_ok=True)
     _remove_left(Path(place))
     with tempfile.TemporaryDirectory(prefix=_FOLDERS, dir=place) as name, Path(name, _HELD).open("w") as held:
-        lock(held)
+        while lock(held) is False:  # a server that starts looks whether this one runs
+            time.sleep(0.01)
         held.write(f"{os.getpid()}")  # from now on it is known by the lock whether this server runs
         held.flush()
-        yield Path(name)
+        try:
+            yield Path(name)
+        finally:
+            _empty(Path(name))
 
 
 def _remove_left(place: Path) -> None:
     for path in place.glob(f"{_FOLDERS}*/{_HELD}"):
-        with suppress(OSError), path.open() as held:
-            if lock(held) and held.read():
-                shutil.rmtree(path.parent, ignore_errors=True)
+        with suppress(OSError):
+            if not path.is_file() or (hasattr(os, "getuid") and path.stat().st_uid != os.getuid()):
+                continue  # on a shared machine others may make what looks like a server's folder
+            with path.open("rb") as held:
+                if lock(held.fileno()) and held.read():
+                    _empty(path.parent)
+                    shutil.rmtree(path.parent)
+
+
+def _empty(folder: Path) -> None:
+    """Remove all but what tells that it is a server's: if this breaks off, the next one that starts goes on."""
+    for path in folder.iterdir():
+        if path.name != _HELD:
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def sweep(folder: Path, keep_seconds: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import math
 import os
 import re
 from functools import lru_cache
@@ -68,7 +69,7 @@ def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.n
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             # Checked on the header, before a small file can unfold into gigabytes.
             if picture.width * picture.height > max_pixels:
-                megapixels = picture.width * picture.height / 1e6
+                megapixels = math.ceil(picture.width * picture.height / 1e5) / 10  # more than the limit in any case
                 raise ImageError(
                     "too_many_pixels",
                     f"The picture has {megapixels:.1f} megapixels, and the limit is {max_pixels / 1e6:g}: "

@@ -240,8 +240,10 @@ def test_a_clip_that_comes_before_the_server_has_answered_about_another_is_read(
     expect(page.locator("#video-files")).to_contain_text("other_emotions", timeout=WAIT)
     assert slow
     for route, answer in slow:
-        route.fulfill(response=answer)
+        with page.expect_response("**/queue/join*"):  # the page asks for what it has now, once more
+            route.fulfill(response=answer)
     page.unroute("**/run/predict*")
+    expect(page.locator("#video-files")).to_contain_text("other_emotions")
 
 
 @PHONE

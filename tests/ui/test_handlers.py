@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,7 +27,7 @@ from ui.model import attention, look, model_page
 from ui.page import build_page
 from ui.photo import read_photo
 from ui.pictures import data_url
-from ui.video import handlers
+from ui.video import handlers, runs
 from ui.video.runs import FILES, Analysis, VideoLimits
 
 
@@ -201,6 +202,35 @@ def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, 
         taken.close()
         assert "Opening" in waiting.result(60)["status"]
     assert "1 person" in list(mine)[-1]["status"]
+
+
+def test_so_many_wait_for_a_place_and_who_comes_then_is_told(detector, clip, monkeypatch):
+    monkeypatch.setattr(runs, "WAITING", 1)
+    analysis = Analysis(detector, VideoLimits(at_once=1))
+    taken, waits, too_late = (analysis.steps(str(clip), VideoConfig(), False, name) for name in "abc")
+    next(taken)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, waits)
+        while analysis._waiting._value:  # until it waits
+            time.sleep(0.01)
+        with pytest.raises(MediaError, match="try again") as refusal:
+            next(too_late)
+        assert refusal.value.code == "busy" and not waiting.done()
+        taken.close()
+        assert waiting.result(60).progress is None
+    waits.close()
+    assert next(analysis.steps(str(clip), VideoConfig(), False, "d")).progress is None
+
+
+def test_what_is_being_read_is_not_read_again_for_an_answer_that_was_late(analysis, clip):
+    asked = (analysis, str(clip), None, "5 per second", 0, 0, False, "me")
+    handlers.received(analysis, str(clip), "me")
+    first = handlers.show(*asked)
+    next(first)
+    assert list(handlers.show(*asked)) == []
+    assert "1 person" in list(first)[-1]["status"]
+    handlers.received(analysis, str(clip), "me")  # Analyse was pressed
+    assert "1 person" in list(handlers.show(*asked))[-1]["status"]
 
 
 def test_nor_does_one_show_anything_that_was_taken_out_while_its_files_were_finished(analysis, clip, monkeypatch):

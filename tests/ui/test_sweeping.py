@@ -1,5 +1,6 @@
 """Visitors' files on the server, and their end."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -90,3 +91,14 @@ with own_folder(sys.argv[1]) as folder:
         assert (own / "photo.jpg").exists()
     running.communicate("")
     assert set(tmp_path.iterdir()) == {tmp_path / "emotion-lens-before"}
+
+
+def test_what_others_put_among_the_folders_of_servers_is_no_hindrance(tmp_path):
+    for name in ("pipe", "folder", "bytes"):
+        (tmp_path / f"emotion-lens-{name}").mkdir()
+    os.mkfifo(tmp_path / "emotion-lens-pipe" / "held")
+    (tmp_path / "emotion-lens-folder" / "held").mkdir()
+    (tmp_path / "emotion-lens-bytes" / "held").write_bytes(b"\xff")
+    with own_folder(str(tmp_path)) as folder:
+        assert folder.is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"emotion-lens-pipe", "emotion-lens-folder"}

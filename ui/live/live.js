@@ -176,6 +176,8 @@ class Live {
     this.again = this.starting;
     if (this.starting || !this.panel.on) return;
     this.forgetFrames();
+    this.current = [];
+    this.reading.show(this.current, performance.now());
     try {
       await this.open();
     } catch (error) {

@@ -38,12 +38,12 @@ def show(
 ) -> Iterator[Updates]:
     """Analyse a clip, or the pictures of a sequence, for the page; without either the tab is emptied.
 
-    Nothing happens where the visitor has handed in something else while this one waited for its turn.
+    Nothing happens where the visitor has handed in something else while this one waited for its turn, or where it is
+    being read already: the page asks twice where the server's answer to what came before is late.
     """
     given = clip or pictures
-    if not analysis.wants(session, given):
+    if not analysis.begin(session, given):
         return
-    analysis.want(session, given)  # whatever becomes of it, nobody waits for the one before
     nothing: Updates = {"annotated": None, "summary": "", "state": None, "stop": gr.update(interactive=False)}
     nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
     try:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emotion_model import EmotionDetector, MediaLimits, VideoConfig, VideoReader, video_detector
+from emotion_model import EmotionDetector, MediaError, MediaLimits, VideoConfig, VideoReader, video_detector
 from emotion_model.clips.run import VideoOutputs, VideoProgress, VideoRun
 from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import frame_rows
 
 REPORT_SECONDS = 0.5  # between two looks at a run
 LOOK_SECONDS = 0.2  # between two looks whether a visitor still waits for a place
+WAITING = 8  # clips for a place at a time, each in one of the 40 threads that all answers of the server need
 _ENDINGS = {
     "csv": "emotions.csv",
     "json": "emotions.json",
@@ -123,10 +124,12 @@ class Analysis:
         self.limits = limits
         # Held here too: who calls an endpoint in one step does not wait in Gradio's queue.
         self._places = threading.BoundedSemaphore(limits.at_once)
+        self._waiting = threading.BoundedSemaphore(WAITING)
         self._detector = video_detector(detector)
         self._names = detector.classifier.emotions
         self._runs = Runs()
-        self._wanted: dict[str, Any] = {}  # session -> what its visitor has handed in last
+        # session -> what its visitor has handed in last, and whether the reading of it has begun
+        self._wanted: dict[str, tuple[Any, bool]] = {}
 
     def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Iterator[Step]:
         """What a run has come to, again and again while it goes on; it can be stopped or dropped from now on.
@@ -138,7 +141,7 @@ class Analysis:
             session: name of the visitor; another run of the same takes the place of this one.
 
         Raises:
-            MediaError: the clip cannot be read, or is over the limits.
+            MediaError: the clip cannot be read, or is over the limits, or too many wait.
             Replaced: the visitor has gone on to another clip, or to none.
         """
         return self._steps(source, config, annotated, session, self._runs.begin(session))
@@ -180,8 +183,13 @@ class Analysis:
     @contextmanager
     def _place(self, session: str, halt: threading.Event) -> Iterator[None]:
         """One of the clips that are read at a time; waits for it."""
-        while not self._places.acquire(timeout=LOOK_SECONDS):
-            self._runs.check(session, halt)
+        if not self._waiting.acquire(blocking=False):
+            raise MediaError("busy", "Too many clips wait to be read: try again in a few minutes.")
+        try:
+            while not self._places.acquire(timeout=LOOK_SECONDS):
+                self._runs.check(session, halt)
+        finally:
+            self._waiting.release()
         try:
             yield
         finally:
@@ -193,12 +201,20 @@ class Analysis:
 
     def want(self, session: str, source: Any) -> None:
         """Note what a visitor has handed in, None for nothing; the run before ends at once."""
-        self._wanted[session] = source
+        self._wanted[session] = (source, False)
         self._runs.drop(session)
+
+    def begin(self, session: str, source: Any) -> bool:
+        """Whether this is what the visitor waits for, and is to be read now; it is not read a second time."""
+        begins = self._wanted.get(session, (source, False)) == (source, False)
+        if begins:
+            self._wanted[session] = (source, True)
+            self._runs.drop(session)
+        return begins
 
     def wants(self, session: str, source: Any) -> bool:
         """Whether this is still what the visitor waits for."""
-        return bool(self._wanted.get(session, source) == source)
+        return bool(self._wanted.get(session, (source, True))[0] == source)
 
     def leave(self, session: str) -> None:
         """The visitor is gone."""

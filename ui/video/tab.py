@@ -130,8 +130,12 @@ class _Handlers:
         request: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
         """What the components show, again and again."""
+        changed = False
         for updates in show(self._analysis, clip, pictures, rate, start, end, strip, request.session_hash or ""):
+            changed = True
             yield {self._parts[name]: value for name, value in updates.items()}
+        if not changed:  # where nothing at all is said, Gradio empties what the page shows
+            yield {self._parts["status"]: gr.skip()}
 
     def halt(self, request: gr.Request) -> None:
         """Stop was pressed."""
