@@ -7,6 +7,7 @@ which a server has for itself.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -77,8 +78,17 @@ def sweep(folder: Path, keep_seconds: float) -> None:
                         remove(path)
 
 
+def give_back_memory() -> None:
+    """Hand memory that is free again back to the system; where threads are many, Linux's C library keeps much of it.
+
+    Without, a busy server grows by a tenth within minutes, though nothing in it does.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # other systems have no such function
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class Sweeper(threading.Thread):
-    """Sweeps a folder again and again, until the program or `stop` ends it."""
+    """Sweeps a folder, and the memory, again and again, until the program or `stop` ends it."""
 
     def __init__(self, folder: Path, keep_seconds: float, every_seconds: float) -> None:
         """Sweep what is older, so often."""
@@ -90,6 +100,7 @@ class Sweeper(threading.Thread):
         """Body of the thread."""
         while not self._stopped.wait(self._every):
             sweep(self._folder, self._keep)
+            give_back_memory()
 
     def stop(self) -> None:
         """Sweep no more."""

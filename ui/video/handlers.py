@@ -44,15 +44,16 @@ def show(
     given = clip or pictures
     if not analysis.begin(session, given):
         return
-    nothing: Updates = {"annotated": None, "summary": "", "state": None, "stop": gr.update(interactive=False)}
+    nothing: Updates = {"annotated": None, "summary": "", "state": None}
     nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
+    over = {"stop": gr.update(interactive=False)}
     try:
         source = clip or sequence(pictures, analysis.limits)
     except MediaError as error:
-        yield nothing | {"status": cards.problem(str(error))}
+        yield nothing | over | {"status": cards.problem(str(error))}
         return
     if not source:
-        yield nothing | {"status": INVITATION}
+        yield nothing | over | {"status": INVITATION}
         return
     try:
         config = VideoConfig(RATES[rate] or None, start or 0.0, end or None, strip)
@@ -70,7 +71,7 @@ def show(
     except Replaced:
         return  # the page shows what came after
     except (MediaError, ImageError, ValueError) as error:
-        yield nothing | {"status": cards.problem(for_visitors(error))}
+        yield nothing | over | {"status": cards.problem(for_visitors(error))}
 
 
 def received(analysis: Analysis, source: Any, session: str) -> str:
