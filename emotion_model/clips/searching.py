@@ -39,10 +39,8 @@ class Search:
             end = _last_within(frames, key, REST_SECONDS)
             stretch, before, after = frames[key : end + 1], found[key], self._detect(frames[end][1])
             pairs = self._on_their_way(stretch, after)
-            found += [
-                *(self._between(stretch, before, after) if pairs is None else _glided(stretch, before, pairs)),
-                after,
-            ]
+            inner = self._between(stretch, before, after) if pairs is None else _glided(stretch, before, pairs)
+            found += [*inner, after]
             self._looks = [*([] if _cut(stretch) else self._looks[-1:]), (frames[end][0].time, after)]
         self._last = [frames[-1]]
         return found[-len(batch) :]

@@ -7,20 +7,14 @@ from hypothesis import strategies as st
 
 from emotion_model.clips.analysis import AnalyzedFrame
 from emotion_model.clips.annotating import faces_between
-from emotion_model.clips.gliding import between, paired
 from emotion_model.faces.boxes import Detection
+from support.gliding import gliding
 from support.strategies import boxes, known_crowds
 
 shares = st.floats(0, 1)
 landmarks = st.lists(st.floats(-500, 500, width=32), min_size=10, max_size=10).map(
     lambda values: np.array(values, np.float32).reshape(5, 2)
 )
-
-
-def gliding(before, after, share):
-    """The faces on their way, or None where it is not plain who is who."""
-    pairs = paired(before, after)
-    return None if pairs is None else between(before, pairs, share)
 
 
 @st.composite

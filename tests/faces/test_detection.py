@@ -3,9 +3,10 @@ import pytest
 from PIL import Image
 
 from emotion_model import DetectorError, FaceDetector, read_image
-from emotion_model.clips.gliding import between, paired, paired_on_their_way
+from emotion_model.clips.gliding import paired, paired_on_their_way
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.detection import find_yunet
+from support.gliding import gliding
 from support.paths import media
 from support.pictures import ASTRONAUT_FACE
 
@@ -129,12 +130,6 @@ def test_invalid_settings_are_quoted(options, said):
 def at(x, y=0, side=40, landmarks=True):
     points = np.full((5, 2), (x + side / 2, y + side / 2), np.float32) if landmarks else None
     return Detection((x, y, side, side), points, 0.9)
-
-
-def gliding(before, after, share):
-    """The faces on their way, or None where it is not plain who is who."""
-    pairs = paired(before, after)
-    return None if pairs is None else between(before, pairs, share)
 
 
 def test_faces_glide_between_two_frames_each_to_its_own_place():
