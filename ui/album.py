@@ -13,7 +13,8 @@ import gradio as gr
 from emotion_model import EmotionDetector, ImageError
 from emotion_model.labels import SCORES, UNCLEAR
 from ui import cards, examples
-from ui.inputs import Turns, for_visitors, read_faces
+from ui.inputs import for_visitors, read_faces
+from ui.turns import Turns, asked
 
 MAX_PHOTOS = 200
 SHOWN = SCORES[:-1]  # the note says what is unclear
@@ -42,7 +43,7 @@ def build_tab(detector: EmotionDetector) -> None:
     turns = Turns()
 
     def answer(photos: list[str] | None, request: gr.Request) -> Iterator[tuple[str, Any, Any]]:
-        yield from turns.newest(request.session_hash, read_album(detector, photos))
+        yield from turns.newest(request.session_hash, asked(request), read_album(detector, photos))
 
     read: dict[str, Any] = {
         "fn": answer,

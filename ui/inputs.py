@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 
 from emotion_model import EmotionDetector, Face, ImageError, read_image
+from ui.turns import Turns, asked
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
 # At once, at every door: endpoints that are called in one step do not wait in Gradio's queue, and a picture of the
@@ -48,28 +49,6 @@ def photo_input(**options: Any) -> gr.Image:
     return component
 
 
-class Turns:
-    """What each visitor of a tab has asked for last: the answers to what they asked before end at their next step."""
-
-    def __init__(self) -> None:
-        self._newest: dict[str | None, object] = {}
-        self._lock = threading.Lock()
-
-    def newest(self, session: str | None, steps: Iterator[Any]) -> Iterator[Any]:
-        """The steps of an answer, as long as the visitor asks for nothing else."""
-        with self._lock:
-            mine = self._newest[session] = object()
-        try:
-            for step in steps:
-                if self._newest.get(session) is not mine:
-                    return
-                yield step
-        finally:
-            with self._lock:
-                if self._newest.get(session) is mine:
-                    del self._newest[session]
-
-
 def on_photo(
     photo: gr.Image,
     example: gr.Button,
@@ -86,13 +65,13 @@ def on_photo(
     turns = Turns()
 
     def answer(path: str | None, request: gr.Request) -> Iterator[Any]:
-        yield from turns.newest(request.session_hash, read(path))
+        yield from turns.newest(request.session_hash, asked(request), read(path))
 
     def empty(request: gr.Request) -> Iterator[Any]:
-        yield from turns.newest(request.session_hash, read(None))
+        yield from turns.newest(request.session_hash, asked(request), read(None))
 
     def answer_example(request: gr.Request) -> Iterator[Any]:
-        yield from turns.newest(request.session_hash, read_example())
+        yield from turns.newest(request.session_hash, asked(request), read_example())
 
     common: dict[str, Any] = {
         "outputs": outputs,

@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.fetching import TooLargeError, fetch
+from ui.turns import Numbered
 
 NOT_UPLOADED = (
     "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers (agents: the "
@@ -200,5 +201,5 @@ APP_OPTIONS: dict[str, Any] = {
         HTTPException: _refused,
         Exception: _failed,
     },
-    "middleware": [Middleware(RefusedUploads)],
+    "middleware": [Middleware(Numbered), Middleware(RefusedUploads)],
 }

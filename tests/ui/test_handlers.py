@@ -20,13 +20,13 @@ from emotion_model.clips.run import VideoRun
 from ui import album
 from ui.album import read_album
 from ui.api import Api
-from ui.inputs import Turns
 from ui.live.sessions import Live
 from ui.live.tab import Handlers
 from ui.model import attention, look, model_page
 from ui.page import build_page
 from ui.photo import read_photo
 from ui.pictures import data_url
+from ui.turns import Turns
 from ui.video import handlers, runs
 from ui.video.runs import FILES, Analysis, VideoLimits
 
@@ -268,13 +268,29 @@ def test_numbers_as_text_will_do(analysis, clip):
 
 def test_the_newest_question_of_a_visitor_is_answered_and_the_ones_before_end():
     turns = Turns()
-    first, other = turns.newest("me", iter("abc")), turns.newest("somebody else", iter("ab"))
+    first, other = turns.newest("me", 1, iter("abc")), turns.newest("somebody else", 2, iter("ab"))
     assert [next(first), next(other)] == ["a", "a"]
-    second = turns.newest("me", iter("xy"))
+    second = turns.newest("me", 3, iter("xy"))
     assert next(second) == "x"
-    assert list(first) == []
+    assert list(first) == [gr.skip()]
     assert [*second, *other] == ["y", "b"]
-    assert list(turns.newest("me", iter("z"))) == ["z"]
+    assert list(turns.newest("me", 4, iter("z"))) == ["z"]
+
+
+def test_a_question_that_comes_to_its_turn_after_a_newer_one_changes_nothing():
+    turns = Turns()
+    newer, older = turns.newest("me", 2, iter("xy")), turns.newest("me", 1, iter("ab"))
+    assert next(newer) == "x"
+    assert list(older) == [gr.skip()]
+    assert list(newer) == ["y"]
+    assert list(turns.newest("me", 1, iter("ab"))) == [gr.skip()]
+
+
+def test_questions_are_remembered_of_so_many_visitors():
+    turns = Turns()
+    for visitor in range(3000):
+        assert list(turns.newest(str(visitor), visitor + 1, iter("a"))) == ["a"]
+    assert len(turns._newest) == 1000
 
 
 def test_without_a_clip_the_tab_is_emptied(analysis):

@@ -16,6 +16,7 @@ from gradio_client.exceptions import AppError
 from starlette.exceptions import HTTPException
 
 from ui.refusals import APP_OPTIONS, Page
+from ui.turns import asked
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,16 @@ def test_what_visitors_send_and_get_is_not_kept_in_their_sessions():
         assert "a face" not in str([vars(session), *map(vars, session.blocks_config.blocks.values())])
     finally:
         page.close()
+
+
+def test_questions_are_known_by_the_order_in_which_they_came():
+    def work(said: str, request: gr.Request) -> str:
+        return f"{asked(request)} {asked(request)}"
+
+    with serving(work) as url:
+        client = Client(url.removesuffix("gradio_api"), verbose=False)
+        first, second = ([int(word) for word in client.predict("now", api_name="/work").split()] for _ in "ab")
+    assert first[0] == first[1] < second[0] == second[1]
 
 
 def answer(url: str, body: bytes, kind: str) -> tuple[int, dict]:

@@ -1,0 +1,63 @@
+"""Whose answer a visitor still waits for."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_NUMBER = "emotion_lens.number"
+_numbers = itertools.count(1)
+_VISITORS = 1000  # whose latest question is remembered
+
+
+class Numbered:
+    """ASGI middleware: numbers all requests as they come.
+
+    What waits in one queue of Gradio is begun in that order, but each in a thread of its own: two that were sent in one
+    breath may come to their first line the other way round.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its number."""
+        scope[_NUMBER] = next(_numbers)
+        await self.app(scope, receive, send)
+
+
+def asked(request: gr.Request) -> int:
+    """The number of a request that went through `Numbered`; of any other the next one."""
+    scope = request.request.scope if request.request else {}
+    return scope.get(_NUMBER) or next(_numbers)
+
+
+class Turns:
+    """What each visitor of a tab has asked for last: the answers to what they asked before end at their next step."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str | None, int] = {}
+        self._lock = threading.Lock()
+
+    def newest(self, session: str | None, number: int, steps: Iterator[Any]) -> Iterator[Any]:
+        """The steps of an answer, as long as the visitor has asked for nothing else, by the numbers of the questions.
+
+        Then what is shown stays, which it would not where a generator ends without a step.
+        """
+        self._note(session, number)
+        for step in steps:
+            if self._newest.get(session, number) > number:
+                yield gr.skip()
+                return
+            yield step
+
+    def _note(self, session: str | None, number: int) -> None:
+        with self._lock:
+            self._newest[session] = max(number, self._newest.pop(session, 0))
+            if len(self._newest) > _VISITORS:
+                del self._newest[next(iter(self._newest))]
