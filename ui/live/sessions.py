@@ -25,7 +25,7 @@ LATE_SECONDS = 60  # no frame is on its way to the server for longer
 class LiveConfig:
     """How many are served at a time, and for how long a place is kept."""
 
-    seats: int = 8
+    seats: int = 16
     idle_seconds: float = 10.0  # a session without a frame for this long is over
     max_characters: int = 2_000_000  # of a frame as base64 text; 640x480 pixels take about 60,000
     max_pixels: int = 4_000_000  # of a frame: a small text can unfold into gigabytes
