@@ -71,6 +71,9 @@ class ModelConfig:
         for name in ("weights", "architecture", "training", "metrics"):
             if not isinstance(getattr(self, name), dict):
                 raise ValueError(f"{name}: give names with values, or leave it out")
+        onnx = self.weights.get("onnx") or {"file": ""}
+        if not isinstance(onnx, dict) or not isinstance(onnx.get("file"), str):
+            raise ValueError(f"weights: onnx={onnx!r}: give the name of its file as file, or leave it out")
 
     @property
     def emotions(self) -> tuple[str, ...]:

@@ -190,6 +190,13 @@ def test_a_config_of_which_a_part_is_empty_is_refused(copy, name, empty):
         EmotionClassifier.load(copy)
 
 
+@pytest.mark.parametrize("record", ["emotion_cnn.onnx", {"sha256": "0"}, {"file": 3}])
+def test_a_config_whose_onnx_file_has_no_name_is_refused(copy, record):
+    change_config(copy, weights={"file": "emotion_cnn.keras", "onnx": record})
+    with pytest.raises(ModelError, match="onnx=.*: give the name of its file"):
+        EmotionClassifier.load(copy)
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [("nowhere.keras", "no such model"), ("weights.h5", "only .keras"), (".", "one .keras file, found 0")],

@@ -74,9 +74,13 @@ def show(
         yield nothing | over | {"status": cards.problem(for_visitors(error))}
 
 
-def received(analysis: Analysis, source: Any, session: str) -> str:
-    """What the status says of a clip, or of pictures, until it is their turn; the run before ends at once."""
-    analysis.want(session, source)
+def received(analysis: Analysis, source: Any, session: str, number: int) -> Any:
+    """What the status says of a clip, or of pictures, until it is their turn; the run before ends at once.
+
+    What was handed in before something that is known already, by the questions' numbers, changes nothing.
+    """
+    if not analysis.want(session, source, number):
+        return gr.skip()
     if not source:
         return INVITATION
     most = analysis.limits.at_once

@@ -130,6 +130,8 @@ class Analysis:
         self._runs = Runs()
         # session -> what its visitor has handed in last, and whether the reading of it has begun
         self._wanted: dict[str, tuple[Any, bool]] = {}
+        self._asked: dict[str, int] = {}  # session -> the number of that question
+        self._lock = threading.Lock()
 
     def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Iterator[Step]:
         """What a run has come to, again and again while it goes on; it can be stopped or dropped from now on.
@@ -199,17 +201,26 @@ class Analysis:
         """End the run of a visitor who still wants what is done of it."""
         self._runs.stop(session)
 
-    def want(self, session: str, source: Any) -> None:
-        """Note what a visitor has handed in, None for nothing; the run before ends at once."""
-        self._wanted[session] = (source, False)
-        self._runs.drop(session)
+    def want(self, session: str, source: Any, number: int) -> bool:
+        """Note what a visitor has handed in, None for nothing; the run before ends at once.
+
+        Where that question comes to its turn after a newer one, by the numbers of both, nothing is noted.
+        """
+        with self._lock:
+            newest = number >= self._asked.get(session, 0)
+            if newest:
+                self._asked[session] = number
+                self._wanted[session] = (source, False)
+                self._runs.drop(session)
+        return newest
 
     def begin(self, session: str, source: Any) -> bool:
         """Whether this is what the visitor waits for, and is to be read now; it is not read a second time."""
-        begins = self._wanted.get(session, (source, False)) == (source, False)
-        if begins:
-            self._wanted[session] = (source, True)
-            self._runs.drop(session)
+        with self._lock:
+            begins = self._wanted.get(session, (source, False)) == (source, False)
+            if begins:
+                self._wanted[session] = (source, True)
+                self._runs.drop(session)
         return begins
 
     def wants(self, session: str, source: Any) -> bool:
@@ -218,8 +229,10 @@ class Analysis:
 
     def leave(self, session: str) -> None:
         """The visitor is gone."""
-        self._wanted.pop(session, None)
-        self._runs.drop(session)
+        with self._lock:
+            self._wanted.pop(session, None)
+            self._asked.pop(session, None)
+            self._runs.drop(session)
 
 
 def _outputs(source: Any, folder: Path, annotated: bool) -> VideoOutputs:

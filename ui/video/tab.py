@@ -12,6 +12,7 @@ from emotion_model.timelines.clock import clock
 from ui import cards, examples
 from ui.programs import for_programs
 from ui.sweeping import KEEP_SECONDS
+from ui.turns import asked
 from ui.video.handlers import RATES, Answer, answers, choose, received, show
 from ui.video.runs import Analysis, VideoLimits
 
@@ -111,13 +112,13 @@ class _Handlers:
     def __init__(self, parts: dict[str, Any], analysis: Analysis) -> None:
         self._parts, self._analysis = parts, analysis
 
-    def taken(self, source: Any, request: gr.Request) -> str:
+    def taken(self, source: Any, request: gr.Request) -> Any:
         """A clip or pictures came, or went: what is said until their turn."""
-        return received(self._analysis, source, request.session_hash or "")
+        return received(self._analysis, source, request.session_hash or "", asked(request))
 
-    def asked(self, clip: str | None, pictures: list[str] | None, request: gr.Request) -> str:
+    def pressed(self, clip: str | None, pictures: list[str] | None, request: gr.Request) -> Any:
         """Analyse was pressed, or an example came: likewise."""
-        return received(self._analysis, clip or pictures, request.session_hash or "")
+        return received(self._analysis, clip or pictures, request.session_hash or "", asked(request))
 
     def shown(
         self,
@@ -171,13 +172,18 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
         gr.on(events, do.taken, source, parts["status"], **quiet)
         gr.on(events, lambda: None, None, other, **quiet)
         gr.on(events, **analysed)
-    parts["go"].click(do.asked, [clip, pictures], parts["status"], **quiet)
+    parts["go"].click(do.pressed, [clip, pictures], parts["status"], **quiet)
     parts["go"].click(**analysed)
     tried = parts["example"].click(lambda: (str(examples.clip_path()), None), None, [clip, pictures], **quiet)
-    tried.success(do.asked, [clip, pictures], parts["status"], **quiet).success(**analysed)
+    tried.success(do.pressed, [clip, pictures], parts["status"], **quiet).success(**analysed)
     parts["stop"].click(do.halt, None, None, api_visibility="private", queue=False)
     chosen = parts["person"].input(
-        choose, [parts["person"], parts["state"]], parts["timeline"], api_visibility="private", show_progress="hidden"
+        choose,
+        [parts["person"], parts["state"]],
+        parts["timeline"],
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="always_last",
     )
     chosen.then(None, js=AGAIN, api_visibility="private")
     if context := gr.context.Context.root_block:
