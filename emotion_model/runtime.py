@@ -111,7 +111,8 @@ def _after_fork() -> None:
         network._renew()  # another thread of the parent may have held the lock for good
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def usable_cores() -> int:

@@ -97,9 +97,11 @@ def take_core() -> IO[str] | None:
     if sys.platform != "linux":
         return None
     folder = Path(tempfile.gettempdir()) / f"emotion-archive-cores-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        return None  # somebody else's, who could have anything opened
     for core in sorted(os.sched_getaffinity(0)):
-        file = (folder / str(core)).open("w")
+        file = (folder / str(core)).open("a")
         if not lock(file):
             file.close()
             continue

@@ -67,13 +67,16 @@ class EmotionClassifier:
         if path == "bundled":
             return cls()
         path = Path(path)
-        if path.is_dir():
-            found = sorted(one for one in path.glob("*.keras") if not one.name.startswith("."))
-            if len(found) != 1:
-                raise ModelError(f"{path}: expected one .keras file, found {len(found)}; give the file itself.")
-            path = found[0]
         classifier = cls.__new__(cls)
-        classifier._load(path)
+        try:
+            if path.is_dir():
+                found = sorted(one for one in path.glob("*.keras") if not one.name.startswith("."))
+                if len(found) != 1:
+                    raise ModelError(f"{path}: expected one .keras file, found {len(found)}; give the file itself.")
+                path = found[0]
+            classifier._load(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path}: the model cannot be read ({error}).") from error
         classifier.source = str(path)
         return classifier
 
@@ -120,7 +123,7 @@ class EmotionClassifier:
             if Path(name).exists():
                 return cls.load(name)
             return cls.from_pretrained(name, os.environ.get("EMOTION_MODEL_REVISION") or None)
-        except ModelError as error:
+        except (ModelError, OSError) as error:  # no file can have that name, or its folder is closed to us
             classifier = cls()
             classifier.notice = "The model that was asked for is not in use: the bundled one is."
             classifier.fallback_reason = str(error)
@@ -136,13 +139,10 @@ class EmotionClassifier:
         config_path = path.with_name(CONFIG_FILE)
         if not config_path.is_file():
             raise ModelError(f"{config_path}: missing; `python -m train.export` writes it beside the weights.")
-        try:
-            self.config = ModelConfig.from_json(config_path.read_text(encoding="utf-8"))
-            expected = self.config.weights.get("sha256")
-            if expected:
-                require_digest(path, path.read_bytes(), expected)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{path.parent}: the model cannot be read ({error}).") from error
+        self.config = ModelConfig.from_json(config_path.read_text(encoding="utf-8"))
+        expected = self.config.weights.get("sha256")
+        if expected:
+            require_digest(path, path.read_bytes(), expected)
         self._path = path
         self._engine = start_engine(path, self.config, lambda: self.model)
         self._check_shapes()

@@ -80,9 +80,10 @@ class TransformersClassifier:
         """Classify cropped faces; see `EmotionClassifier.predict`."""
         from PIL import Image
 
-        probabilities = np.zeros((len(images), len(self.emotions)), dtype=np.float32)
+        given = [as_rgb(image) for image in images]
+        probabilities = np.zeros((len(given), len(self.emotions)), dtype=np.float32)
         for mirror in (False, True) if flip else (False,):
-            pictures = [Image.fromarray(as_rgb(cv2.flip(image, 1) if mirror else image)) for image in images]
+            pictures = [Image.fromarray(cv2.flip(image, 1) if mirror else image) for image in given]
             # All of them: by default it names the five likeliest.
             answers = self._pipeline(pictures, top_k=self._pipeline.model.config.num_labels) if pictures else []
             for row, answer in zip(probabilities, answers, strict=True):

@@ -193,8 +193,16 @@ def test_a_config_of_which_a_part_is_empty_is_refused(copy, name, empty):
 @pytest.mark.parametrize("record", ["emotion_cnn.onnx", {"sha256": "0"}, {"file": 3}])
 def test_a_config_whose_onnx_file_has_no_name_is_refused(copy, record):
     change_config(copy, weights={"file": "emotion_cnn.keras", "onnx": record})
-    with pytest.raises(ModelError, match="onnx=.*: give the name of its file"):
+    with pytest.raises(ModelError, match=r"onnx=.*: give the name of its file"):
         EmotionClassifier.load(copy)
+
+
+def test_a_name_that_no_file_can_have_is_no_model(tmp_path, monkeypatch):
+    name = str(tmp_path / ("long" * 100))
+    with pytest.raises(ModelError, match="cannot be read"):
+        EmotionClassifier.load(name)
+    monkeypatch.setenv("EMOTION_MODEL_REPO", name)
+    assert "too long" in (EmotionClassifier.from_environment().fallback_reason or "")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from emotion_model import EMOTIONS
+from emotion_model import EMOTIONS, ImageError
 from ui.live.sessions import Live, LiveConfig, SessionError
 
 
@@ -126,21 +126,39 @@ def test_a_visitor_who_sends_nothing_more_gives_the_place_back(detector, smiling
     assert live.visitors == 1
 
 
-def test_eight_visitors_at_once_are_all_served(detector, astronaut):
-    live, served = Live(detector), [0] * 8
+def test_who_sends_no_picture_holds_no_place(detector, smiling):
+    live = Live(detector, LiveConfig(seats=1, idle_seconds=60))
+    for visitor in ("visitor-1", "visitor-2"):
+        with pytest.raises(ImageError):
+            live.detect("no picture", visitor)
+    live.detect(smiling, "visitor-3")
+    with pytest.raises(ImageError):
+        live.detect("no picture", "visitor-3")
+    assert live.visitors == 1
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), 10**400, "now"])
+def test_a_time_that_is_none_is_refused(detector, smiling, session, time):
+    with pytest.raises(SessionError) as caught:
+        Live(detector).detect(smiling, session, time)
+    assert caught.value.code == "bad_time"
+
+
+def test_sixteen_visitors_at_once_are_all_served(detector, astronaut):
+    live, served = Live(detector), [0] * 16
     frames = [shifted(astronaut, 5 * i) for i in range(4)]
 
     def visit(number):
-        for i in range(6):
+        for i in range(4):
             found = live.detect(frames[i % 4], f"visitor-{number}", i * 0.2)
             served[number] += [face.track_id for face in found.faces] == [1]
 
-    threads = [threading.Thread(target=visit, args=(i,)) for i in range(8)]
+    threads = [threading.Thread(target=visit, args=(i,)) for i in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert served == [6] * 8
+    assert served == [4] * 16
 
 
 def test_frames_of_one_session_may_overtake_each_other(detector, smiling, session):

@@ -192,6 +192,12 @@ def test_a_clip_can_be_stopped_or_taken_out_while_it_is_being_opened(analysis, c
         assert "Opening" in begun["status"]
 
 
+def test_a_limit_that_is_no_number_is_named(monkeypatch):
+    monkeypatch.setenv("EMOTION_VIDEO_MB", "much")
+    with pytest.raises(ValueError, match="EMOTION_VIDEO_MB=much: give a number, or nothing for 200"):
+        VideoLimits()
+
+
 def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, clip):
     analysis = Analysis(detector, VideoLimits(at_once=1))
     taken = analysis.steps(str(clip), VideoConfig(), False, "somebody else")
@@ -261,7 +267,7 @@ def test_pictures_that_are_no_longer_on_the_server_are_said_to_be_and_no_path_is
         assert str(tmp_path) not in last["status"]
 
 
-@pytest.mark.parametrize("odd", [{"rate": "five"}, {"start": [1]}, {"start": -5}])
+@pytest.mark.parametrize("odd", [{"rate": "five"}, {"start": [1]}, {"start": -5}, {"end": 10**400}])
 def test_programs_that_send_no_numbers_are_told(analysis, clip, odd):
     values = {"rate": 1, "start": 0, "end": 0} | odd
     with pytest.raises(gr.Error) as refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 import time
@@ -11,13 +10,14 @@ from dataclasses import dataclass, replace
 from emotion_model import (
     EmotionDetector,
     Face,
-    FaceDetector,
     FaceTracker,
     ImageError,
     TrackingConfig,
     read_base64_image,
+    video_detector,
 )
 
+MOST_SECONDS = 1e15  # milliseconds since 1970 by mistake are fewer
 LATE_SECONDS = 60  # no frame is on its way to the server for longer
 
 
@@ -61,6 +61,7 @@ class _Session:
     def __init__(self, now: float) -> None:
         self.tracker = FaceTracker()
         self.lock = threading.Lock()
+        self.frames = 0
         self.started = now
         self.used = now
 
@@ -82,9 +83,7 @@ class Live:
     def __init__(self, detector: EmotionDetector, config: LiveConfig | None = None) -> None:
         """Share the model of a detector; faces are looked for quickly, at the size that live pictures need."""
         self.config = config or LiveConfig()
-        self.detector = EmotionDetector(
-            detector.classifier, FaceDetector(detector.faces.name, fine=False), mirrored=False
-        )
+        self.detector = video_detector(detector)
         self._sessions: dict[str, _Session] = {}
         self._left: dict[str, float] = {}  # sessions that were ended, and when
         self._lock = threading.Lock()
@@ -103,14 +102,19 @@ class Live:
             SessionError: no place is free, or the session's name, the time or the smoothing is not valid.
         """
         tracking = _tracking(smoothing)
-        if seconds is not None and not (isinstance(seconds, int | float) and math.isfinite(seconds)):
-            raise SessionError("bad_time", f"time={seconds}: give seconds as a number.")
+        if seconds is not None and not (isinstance(seconds, int | float) and abs(seconds) <= MOST_SECONDS):
+            raise SessionError("bad_time", "time: give seconds as a number.")
         if isinstance(image, str) and len(image) > self.config.max_characters:
             raise ImageError("too_large", "The frame is too large: send it at 640 pixels or so, as JPEG.")
         own = self._session(session)
-        pixels = read_base64_image(image, self.config.max_pixels)
+        try:
+            pixels = read_base64_image(image, self.config.max_pixels)
+        except ImageError:
+            self._forget(session, own)
+            raise
         faces = self.detector.detect(pixels)
         with own.lock:
+            own.frames += 1
             own.used = time.monotonic()
             own.tracker.config = tracking
             try:
@@ -131,6 +135,12 @@ class Live:
             if _is_name(session):
                 self._left[session] = now
             self._sessions.pop(session, None)
+
+    def _forget(self, name: str, session: _Session) -> None:
+        """Give the place back of somebody who has never sent a picture."""
+        with self._lock:
+            if not session.frames and self._sessions.get(name) is session:
+                del self._sessions[name]
 
     @property
     def visitors(self) -> int:

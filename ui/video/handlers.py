@@ -154,7 +154,7 @@ def part(rate: Any, start: Any, end: Any) -> VideoConfig:
     """
     try:
         rate, start, end = (float(value or 0) for value in (rate, start, end))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"rate={rate!r}, start={start!r}, end={end!r}: give numbers") from None
     return VideoConfig(rate or None, start, end or None)
 

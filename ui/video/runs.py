@@ -38,8 +38,8 @@ FILES = tuple(name for name in _ENDINGS if name != "annotated")
 class VideoLimits:
     """What the page takes; the defaults suit two processors and free storage."""
 
-    seconds: float = field(default_factory=lambda: float(os.environ.get("EMOTION_VIDEO_SECONDS") or 600))
-    megabytes: float = field(default_factory=lambda: float(os.environ.get("EMOTION_VIDEO_MB") or 200))
+    seconds: float = field(default_factory=lambda: _from_environment("EMOTION_VIDEO_SECONDS", 600))
+    megabytes: float = field(default_factory=lambda: _from_environment("EMOTION_VIDEO_MB", 200))
     pictures: int = 3000  # of a sequence
     at_once: int = 2  # clips in work at the same time; others wait
 
@@ -47,6 +47,14 @@ class VideoLimits:
         for name in ("seconds", "megabytes", "pictures", "at_once"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must be above 0")
+
+
+def _from_environment(name: str, otherwise: float) -> float:
+    text = os.environ.get(name) or str(otherwise)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name}={text}: give a number, or nothing for {otherwise:g}") from None
 
 
 class Replaced(Exception):  # noqa: N818 - no error, but the way out of a run
