@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -67,8 +66,7 @@ class Api:
         """The model that serves."""
         classifier, faces = self._detector.classifier, self._detector.faces
         return {
-            # A folder of this machine by its name alone.
-            "source": short_name(classifier.source) if Path(classifier.source).exists() else classifier.source,
+            "source": short_name(classifier.source),
             "labels": [vars(label) for label in classifier.config.labels],
             "detector": faces.name,
             "notice": " ".join(part.notice for part in (classifier, faces) if part.notice),

@@ -20,7 +20,9 @@ HELP = "tell the emotion of every face in pictures"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="picture files")
-    parser.add_argument("--json", action="store_true", help="print JSON, a list with one entry per picture")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, a list with one entry per picture that can be read"
+    )
     parser.add_argument("--save", type=Path, metavar="OUT", help="write the annotated picture; a folder for several")
 
 

@@ -15,6 +15,7 @@ BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
 CONFIG_FILE = "config.json"
 HELD_OUT = "held-out"  # the pictures that measure a fine-tuned model, where a split of FER2013 would stand
+MEAN_OF = "mean of "  # begins the source of several models
 FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
 FIGURES_RECORD = "figures.json"  # there; says which weights they are about
 FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder
@@ -125,7 +126,12 @@ class ModelConfig:
 
 def short_name(source: str) -> str:
     """What people are told a model is called: the `source` of a classifier without the folders of this machine."""
+    if source.startswith(MEAN_OF):
+        return MEAN_OF + ", ".join(map(short_name, source.removeprefix(MEAN_OF).split(", ")))
     path = Path(source)
+    if not path.is_absolute() and not path.exists():
+        return source  # the bundled model, or one on the Hub
+    path = path.absolute()
     return path.parent.name if path.name == WEIGHTS_FILE else path.name
 
 

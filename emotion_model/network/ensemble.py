@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from emotion_model.faces.images import Picture
+from emotion_model.network.config import MEAN_OF
 from emotion_model.network.protocol import Classifier
 
 
@@ -53,7 +54,7 @@ class EmotionEnsemble:
             training={},
             metrics={},
         )
-        self.source = "mean of " + ", ".join(member.source for member in members)
+        self.source = MEAN_OF + ", ".join(member.source for member in members)
 
     @property
     def emotions(self) -> tuple[str, ...]:

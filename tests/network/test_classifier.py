@@ -8,7 +8,7 @@ import pytest
 from emotion_model import EMOTIONS, EmotionClassifier, Label, ModelConfig, ModelError
 from emotion_model.faces.cropping import Framing, network_input
 from emotion_model.network.calibration import scale_confidence
-from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, short_name
 
 
 @pytest.fixture
@@ -195,6 +195,25 @@ def test_a_config_whose_onnx_file_has_no_name_is_refused(copy, record):
     change_config(copy, weights={"file": "emotion_cnn.keras", "onnx": record})
     with pytest.raises(ModelError, match=r"onnx=.*: give the name of its file"):
         EmotionClassifier.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("bundled", "bundled"),
+        ("somebody/model at v2 (0123abcd)", "somebody/model at v2 (0123abcd)"),
+        ("/home/me/runs/mine/emotion_cnn.keras", "mine"),
+        ("/home/me/mine.keras", "mine.keras"),
+        ("emotion_cnn.keras", "here"),
+        ("mean of bundled, /home/me/runs/mine/emotion_cnn.keras", "mean of bundled, mine"),
+    ],
+)
+def test_people_are_told_a_models_name_without_the_folders_of_the_machine(tmp_path, monkeypatch, source, said):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / WEIGHTS_FILE).touch()
+    monkeypatch.chdir(here)
+    assert short_name(source) == said
 
 
 def test_a_name_that_no_file_can_have_is_no_model(tmp_path, monkeypatch):
