@@ -99,7 +99,7 @@ class Drawing(threading.Thread):
             for time, duration, pixels, faces in self._as_they_come() if self._all else self._read_again(start):
                 image = draw_faces(pixels, faces, self._labels)
                 if strip:
-                    image = strip.drawn(image, time, faces)
+                    strip.draw(image, time, faces)
                 writer.write(image, time - start, duration)
                 shown = time + (duration or 1 / reader.rate)
             if self._partly:

@@ -55,11 +55,13 @@ class VideoProgress:
 
     Attributes:
         frame: what was just analysed.
+        rows: of the tables, as `frame_rows` makes them of it.
         fraction: 0..1 of the part that is looked at.
         seconds_left: about how long the run still takes; None while that is unknown.
     """
 
     frame: AnalyzedFrame
+    rows: list[dict[str, Any]]
     fraction: float
     seconds_left: float | None
 
@@ -141,15 +143,16 @@ class VideoRun:
                 if self.stopped:
                     break
                 self.summary.add(frame.time, frame.faces, frame.image)
+                rows = frame_rows(frame.time, frame.index, frame.faces, self._names)
                 for path, table in self._tables.items():
                     with writing(path):
-                        table.write(frame_rows(frame.time, frame.index, frame.faces, self._names))
+                        table.write(rows)
                 if self._drawing:
                     self._drawing.put(frame)
                 fraction = min(max((frame.time - self._start) / (self._end - self._start), 0.0), 1.0)
                 elapsed = time.perf_counter() - began
                 left = elapsed / fraction * (1 - fraction) if fraction > 0.01 and elapsed > 0.5 else None
-                yield VideoProgress(frame, fraction, left)
+                yield VideoProgress(frame, rows, fraction, left)
         except GeneratorExit:  # the caller's loop was left
             self.stop()
             raise

@@ -24,8 +24,8 @@ class Strip:
         self._column = 0
         self._used = 1
 
-    def drawn(self, image_rgb: np.ndarray, time: float, faces: list[Face]) -> np.ndarray:
-        """The picture with the strip over its lowest part, as far as the clip has come."""
+    def draw(self, image_rgb: np.ndarray, time: float, faces: list[Face]) -> None:
+        """Draw the strip over the lowest part of a picture, as far as the clip has come."""
         here = [face.track_id or 0 for face in faces]
         self._slots = {person: row for person, row in self._slots.items() if person in here}
         column = min(int((time - self._start) / self._seconds * self._width), self._width - 1)
@@ -46,6 +46,4 @@ class Strip:
             strip[top : top + self._height // self._used, max(column - 6, 0) : column] = mark
         strip[:, max(column - 1, 0) : column + 1] = 255
         strip[:2] = (20, 21, 26)
-        drawn = image_rgb.copy()
-        drawn[-self._height :] = strip
-        return drawn
+        image_rgb[-self._height :] = strip

@@ -99,16 +99,17 @@ class FaceDetector:
         else:
             turn = turn or 0
             found = self._looked(turned(image_rgb, turn))
-        found = self._with_small(turned(image_rgb, turn), found)
+        if self.fine:
+            found = self._with_small(turned(image_rgb, turn), found)
         found = [turned_back(one, turn, width, height) for one in found]
         # Position breaks ties, so that the order does not depend on the detector's threads.
         return sorted(found, key=lambda one: (-one.box[2] * one.box[3], one.box[1], one.box[0]))
 
     def _with_small(self, image_rgb: np.ndarray, found: list[Detection]) -> list[Detection]:
-        """With the faces of a large still that the fine look is too coarse for."""
+        """With the faces of a large still that are too small for the fine look."""
         longest = max(image_rgb.shape[:2])
         largest = max((max(one.box[2:]) for one in found), default=0)
-        if not self.fine or longest <= LARGE_SIDE or largest >= PORTRAIT * longest:
+        if longest <= LARGE_SIDE or largest >= PORTRAIT * longest:
             return found
         return _merge(found + self._detect_at(image_rgb, min(1.0, WIDE_SIDE / longest)))
 

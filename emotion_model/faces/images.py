@@ -227,7 +227,7 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
         return as_rgb(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
     if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
         return _over_white(np.asarray(picture.convert("RGBA")))
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))  # which would copy it
 
 
 def _over_white(rgba: np.ndarray) -> np.ndarray:

@@ -137,8 +137,10 @@ class _Track:
         """How far a face is from what is expected of this one, 0 upwards; infinite if it cannot be the same."""
         size = _size(face)
         growth = max(size, self.size) / min(size, self.size)
+        if growth > config.size_ratio:
+            return math.inf
         offset = float(np.linalg.norm(_centre(face) - self.expected(time))) / max(size, self.size)
-        if growth > config.size_ratio or offset > config.reach + config.speed * (time - self.seen):
+        if offset > config.reach + config.speed * (time - self.seen):
             return math.inf
         return offset + math.log(growth)
 

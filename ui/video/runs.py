@@ -15,7 +15,6 @@ from typing import Any
 from emotion_model import EmotionDetector, MediaError, MediaLimits, VideoConfig, VideoReader, video_detector
 from emotion_model.clips.run import VideoOutputs, VideoProgress, VideoRun
 from emotion_model.timelines.summary import ClipSummary
-from emotion_model.timelines.table import frame_rows
 
 REPORT_SECONDS = 0.5  # between two looks at a run
 LOOK_SECONDS = 0.2  # between two looks whether a visitor still waits for a place
@@ -134,7 +133,6 @@ class Analysis:
         self._places = threading.BoundedSemaphore(limits.at_once)
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._detector = video_detector(detector)
-        self._names = detector.classifier.emotions
         self._runs = Runs()
         # session -> what its visitor has handed in last, and whether the reading of it has begun
         self._wanted: dict[str, tuple[Any, bool]] = {}
@@ -181,7 +179,7 @@ class Analysis:
             with VideoReader(source, limits) as reader, VideoRun(reader, self._detector, outputs, config) as run:
                 told = time.monotonic()
                 for progress in run:
-                    rows += frame_rows(progress.frame.time, progress.frame.index, progress.frame.faces, self._names)
+                    rows += progress.rows
                     if halt.is_set():
                         run.stop()
                     elif time.monotonic() - told >= REPORT_SECONDS:
