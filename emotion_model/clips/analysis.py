@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
@@ -72,18 +73,29 @@ def video_detector(detector: EmotionDetector) -> EmotionDetector:
 
 
 def analyze(
-    reader: VideoReader, detector: EmotionDetector, config: VideoConfig | None = None
+    reader: VideoReader,
+    detector: EmotionDetector,
+    config: VideoConfig | None = None,
+    stopped: threading.Event | None = None,
 ) -> Iterator[AnalyzedFrame]:
     """The faces of a clip, followed from frame to frame, frame after frame as they are found.
+
+    Args:
+        reader: the clip.
+        detector: what looks at its frames; see `video_detector`.
+        config: which frames are looked at; by default all.
+        stopped: from when it is set on, possibly by another thread, no more of the clip is read.
 
     Raises:
         MediaError: the part that is asked for is empty or too long, or the clip cannot be read on.
     """
     config = config or VideoConfig()
-    return followed(look(reader, detector, config), FaceTracker(config.tracking))
+    return followed(look(reader, detector, config, stopped), FaceTracker(config.tracking))
 
 
-def look(reader: VideoReader, detector: EmotionDetector, config: VideoConfig) -> Iterator[AnalyzedFrame]:
+def look(
+    reader: VideoReader, detector: EmotionDetector, config: VideoConfig, stopped: threading.Event | None = None
+) -> Iterator[AnalyzedFrame]:
     """The same faces, each frame by itself: nobody has an id yet, and nothing is smoothed.
 
     Raises:
@@ -92,13 +104,16 @@ def look(reader: VideoReader, detector: EmotionDetector, config: VideoConfig) ->
     size = batch_size(reader)
     # Three things at a time: reading frames, looking for their faces, naming the emotions of those found before.
     with (
-        Ahead(_looked_at(reader, config), size, "decode") as frames,
+        Ahead(_looked_at(reader, config, stopped or threading.Event()), size, "decode") as frames,
         Ahead(_searched(_batches(frames, reader, config), detector.faces), 1, "search") as batches,
     ):
-        for batch, detections in batches:
-            found = detector.detect_many((one[1] for one in batch), detections)
-            for (frame, image, cut), faces in zip(batch, found, strict=True):
-                yield AnalyzedFrame(frame.index, frame.time, faces, image, cut, frame.duration)
+        try:
+            for batch, detections in batches:
+                found = detector.detect_many((one[1] for one in batch), detections)
+                for (frame, image, cut), faces in zip(batch, found, strict=True):
+                    yield AnalyzedFrame(frame.index, frame.time, faces, image, cut, frame.duration)
+        finally:
+            frames.stop()  # first, or the search would wait for the rest of its batch
 
 
 def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Iterator[AnalyzedFrame]:
@@ -144,7 +159,7 @@ def _searched(
         yield batch, search.faces(batch)
 
 
-def _looked_at(reader: VideoReader, config: VideoConfig) -> Iterator[Sampled]:
+def _looked_at(reader: VideoReader, config: VideoConfig, stopped: threading.Event) -> Iterator[Sampled]:
     """The sampled frames with their pixels and the time of a cut since the last one; every frame counts for cuts."""
     start, _ = reader.span(config.start, config.end)
     end = math.inf if config.end is None else config.end  # the header may be wrong about the clip's own
@@ -152,7 +167,7 @@ def _looked_at(reader: VideoReader, config: VideoConfig) -> Iterator[Sampled]:
     frames = reader.frames(start, end + FLASH_SECONDS)
     cut: float | None = None
     for frame, chosen, begins in with_cuts(sampled(frames, config.rate, start)):
-        if frame.time >= end:
+        if frame.time >= end or stopped.is_set():
             return
         if begins:
             cut = frame.time

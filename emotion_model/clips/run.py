@@ -137,10 +137,10 @@ class VideoRun:
 
     def __iter__(self) -> Iterator[VideoProgress]:
         began = time.perf_counter()
-        frames = analyze(self._reader, self._detector, self._config)
+        frames = analyze(self._reader, self._detector, self._config, self._stopped)
         try:
             for frame in frames:
-                if self.stopped:
+                if self.stopped and self.summary.frames:
                     break
                 self.summary.add(frame.time, frame.faces, frame.image)
                 rows = frame_rows(frame.time, frame.index, frame.faces, self._names)

@@ -323,6 +323,23 @@ def test_a_stopped_run_keeps_what_was_done(clip, quick, tmp_path, way):
     assert one.summary.end == pytest.approx(0.6, abs=0.01) and one.summary.people[0].seconds <= 0.61
 
 
+def test_a_run_at_few_frames_per_second_is_stopped_without_reading_on_to_the_end_of_a_batch(film, quick, tmp_path):
+    read: list[int] = []
+
+    class Reader(VideoReader):
+        def frames(self, *part):
+            for frame in super().frames(*part):
+                read.append(frame.index)
+                if len(read) == 25:
+                    one.stop()
+                yield frame
+
+    path = clips.write_clip(tmp_path / "clip.mp4", film, seconds=20)
+    with Reader(path) as reader, VideoRun(reader, quick, VideoOutputs(), VideoConfig(rate=1)) as one:
+        assert [progress.frame.index for progress in one] == [0]
+    assert one.stopped and len(read) < 30 < 20 * reader.rate
+
+
 def test_recordings_put_one_behind_the_other_are_one_clip_with_all_of_its_sound(film, quick, tmp_path):
     one = clips.write_clip(tmp_path / "one.ts", film, seconds=2, sound="aac").read_bytes()
     (tmp_path / "both.ts").write_bytes(one + one)
