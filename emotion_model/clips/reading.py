@@ -24,6 +24,8 @@ from emotion_model.timelines.clock import clock
 
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 LONG_FRAME = 0.1  # s; where the next frame comes later than that after the start, the one before it counts from there
+USUAL_RATE = 25.0  # frames per second, where a clip tells none
+FEW_FRAMES = 5  # too few to tell a rate by: a recorder that was busy seems to have made them at a thousand a second
 _CLIP_FORMS = "use an MP4, MOV, WebM, MKV, AVI or GIF file"
 
 
@@ -143,7 +145,7 @@ class VideoReader:
         stream.thread_type = "AUTO"
         self._zero = max(container.start_time or 0, 0) / av.time_base
         rate = stream.average_rate or stream.guessed_rate
-        self.rate = float(rate) if rate else 25.0
+        self.rate = float(rate) if rate else USUAL_RATE
         duration = container.duration / av.time_base if container.duration else 0.0
         # Recorders in browsers write no duration, and a header can say anything: then the packets tell.
         if duration <= 0 or (self.limits.seconds and duration > self.limits.seconds) or self.rate > self.limits.rate:
@@ -169,6 +171,8 @@ class VideoReader:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._zero)
         if count > 1 and end > 0:
             self.rate = count / end
+        if count < FEW_FRAMES:
+            self.rate = min(self.rate, USUAL_RATE)
         return end or count / self.rate
 
     def _first_frame(self) -> None:

@@ -282,6 +282,17 @@ def no_size(path, _):
     return path
 
 
+@pytest.mark.parametrize("times", [[0.0], [0.0, 0.001]])
+def test_a_recording_of_too_few_frames_to_tell_a_rate_is_read(tmp_path, film, times):
+    path = clips.write_clip(tmp_path / "clip.webm", film, times=times, codec="libvpx", options={"live": "1"})
+    # A browser's recorder writes no duration, neither of the whole nor of a frame; a muxer would, of the latter.
+    content = path.read_bytes()
+    duration = content.index(bytes.fromhex("23E38384"))
+    path.write_bytes(content[:duration] + bytes.fromhex("EC86") + bytes(6) + content[duration + 8 :])
+    with VideoReader(path) as reader:
+        assert reader.rate == 25 and [frame.time for frame in reader.frames()] == times
+
+
 def too_fast(path, film):
     return clips.write_clip(path, film, times=[i / 5000 for i in range(40)])
 
