@@ -32,6 +32,7 @@ teachers = ["wide"]
 distillation = 0.5
 [stages.final]
 start = "student"
+frozen_blocks = 1
 seeds = [1, 2]
 """
 
@@ -69,6 +70,7 @@ def test_one_command_goes_from_faces_to_a_model_with_figures_card_and_record(rel
     assert (out / "model" / "figures" / "curves.png").exists()
     card = " ".join((out / "model" / "README.md").read_text().split())
     assert "The plan `plan`: wide-seed0 (1 epochs), student-seed0 (1 epochs, taught by wide)," in card
+    assert "final-seed1 (1 epochs from student, the first block unchanged)" in card
 
 
 def test_the_model_is_the_mean_of_the_last_runs_with_its_logits_corrected(released):
@@ -105,11 +107,15 @@ def test_a_complete_run_is_refused_where_those_that_it_came_from_are_others_now(
     out = shutil.copytree(made, tmp_path / "out")
     line = ["--data", str(data), "--out", str(out), "--smoke", "--train-only", "--plan"]
     changed = tmp_path / "plan.toml"
-    changed.write_text(PLAN.replace('start = "student"', ""))
+    changed.write_text(PLAN.partition("[stages.wide]")[0] + "[stages.final]\nseeds = [1]")
     assert main([*line, str(changed)]) == 2
-    assert "final-seed1 is a run with other settings than the plan now has (start student-seed0, now none): remove" in (
-        capsys.readouterr().err
-    )
+    assert "(start student-seed0, now none; frozen_blocks 1, now 0): remove it or" in capsys.readouterr().err
+    changed.write_text(PLAN.replace("stages.student", "stages.pupil").replace('"student"', '"pupil"'))
+    assert main([*line, str(changed)]) == 2
+    assert "(start student-seed0, now pupil-seed0): remove it or choose" in capsys.readouterr().err
+    changed.write_text(PLAN.replace("frozen_blocks = 1", "frozen_blocks = 2"))
+    assert main([*line, str(changed)]) == 2
+    assert "(frozen_blocks 1, now 2): remove it or choose" in capsys.readouterr().err
     weights = out / "student-seed0" / "model.keras"
     weights.write_bytes(weights.read_bytes() + b"trained anew")
     assert main([*line, str(plan)]) == 2
@@ -173,6 +179,12 @@ def test_the_plans_that_are_brought_along_can_be_built(name):
             "[stages.b]\nteachers = ['a']\ndistillation = 0.5",
             r"\[stages.b\]: its teacher a looks at faces of 32 pixels, it itself at 48: with device_augmentation give",
         ),
+        ("[stages.a]\nfrozen_blocks = 2", r"\[stages.a\]: frozen_blocks = 2: they keep the weights of a start"),
+        (
+            "[stages.a]\n[stages.b]\nstart = 'a'\nfrozen_blocks = 5",
+            "frozen_blocks = 5: give a whole number from 0 to 4",
+        ),
+        ("[stages.a]\n[stages.b]\nstart = 'a'\nfrozen_blocks = true", "frozen_blocks = True: give a whole number"),
         ("[stages.a]\nseed = 1", "seed is no setting of a stage"),
         ("[stages.a]\npreset = 'huge'", "preset = 'huge': choose one of"),
         ("together = 0\n[stages.a]", "together = 0: give a whole number of at least 1"),
@@ -194,6 +206,7 @@ def test_a_plan_is_spelled_as_commands_that_anybody_can_repeat(released):
     command = stages.command(stages.plan.of("final"), 2)
     assert command[1:3] == ["-m", "train"] and command[command.index("--start") + 1].endswith("student-seed0")
     assert command[command.index("--seed") + 1] == "2" and "--epochs" in command
+    assert command[command.index("--frozen-blocks") + 1] == "1"
     teacher = stages.command(stages.plan.of("student"), 0)
     assert teacher[teacher.index("--teacher") + 1].endswith("wide-seed0")
 

@@ -111,6 +111,7 @@ def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[s
         "stage": stage.name,
         "seed": seed,
         "start": stage.start,
+        "frozen_blocks": stage.frozen_blocks,
         "teachers": list(stage.teachers),
         "epochs": metrics["epochs"],
         "minutes": metrics["minutes"],

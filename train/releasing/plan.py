@@ -26,6 +26,7 @@ class Stage:
         seeds: a run is made with each.
         start: the stage whose weights it begins with; None: random ones.
         teachers: the stages whose networks teach it.
+        frozen_blocks: how many of its first blocks keep the weights that it begins with.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Stage:
     seeds: tuple[int, ...] = (0,)
     start: str | None = None
     teachers: tuple[str, ...] = ()
+    frozen_blocks: int = 0
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -111,11 +113,13 @@ def _stage(name: str, values: dict[str, Any], before: Mapping[str, Stage]) -> St
     settings = dict(values)
     preset, seeds = require_preset(settings.pop("preset", "compact")), require_seeds(settings.pop("seeds", [0]))
     start, teachers = _needs(settings.pop("start", None), settings.pop("teachers", []), before)
+    frozen = settings.pop("frozen_blocks", 0)
     if "seed" in settings:
         raise ValueError("seed is no setting of a stage, each is run with all of `seeds`")
-    stage = Stage(name, preset, settings, seeds, start, teachers)
+    stage = Stage(name, preset, settings, seeds, start, teachers, frozen)
     recipe = stage.recipe(seeds[0])
     require_flags(settings)
+    _require_blocks(frozen, len(recipe.architecture.filters), start)
     if start and before[start].recipe(seeds[0]).architecture != recipe.architecture:
         raise ValueError(f"start = {start!r}: that is another network")
     if bool(recipe.training.distillation) != bool(teachers):
@@ -139,6 +143,18 @@ def _needs(start: Any, teachers: Any, before: Mapping[str, Stage]) -> tuple[str 
         if one not in before:
             raise ValueError(f"{one} is no stage before it; those are {', '.join(before) or 'none'}")
     return start, tuple(teachers)
+
+
+def _require_blocks(frozen: Any, blocks: int, start: str | None) -> None:
+    """Refuse what is no number of blocks that could keep the weights of a start.
+
+    Raises:
+        ValueError: it is none, or there is no start.
+    """
+    if type(frozen) is not int or not 0 <= frozen <= blocks:
+        raise ValueError(f"frozen_blocks = {frozen!r}: give a whole number from 0 to {blocks}, the network's blocks")
+    if frozen and start is None:
+        raise ValueError(f"frozen_blocks = {frozen}: they keep the weights of a start; give that too, or 0")
 
 
 def _require_same_size(recipe: Preset, teachers: Sequence[Stage]) -> None:

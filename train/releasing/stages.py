@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.files import read_json
+from train.config import differences
 from train.experiments.plans import PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, command_of, folder_of, last_line
 from train.releasing.plan import ReleasePlan, Stage
@@ -87,6 +88,7 @@ class Stages:
         command = command_of(stage.preset, stage.settings, seed, data, folder, self.plan.faces)
         if stage.start:
             command += ["--start", str(self.folders(stage.start)[0].resolve())]
+            command += ["--frozen-blocks", str(stage.frozen_blocks)]
         if stage.teachers:
             command += ["--teacher", *(str(path.resolve()) for name in stage.teachers for path in self.folders(name))]
         return command
@@ -140,6 +142,8 @@ class Stages:
         teachers = [path for name in stage.teachers for path in self.folders(name)]
         changed = changed_settings(folder, stage.recipe(seed))
         changed += _changed_weights("start", [config["start"]] if config.get("start") else [], starts)
+        frozen = (config.get("start") or {}).get("frozen_blocks", 0)
+        changed += differences({"frozen_blocks": frozen}, {"frozen_blocks": stage.frozen_blocks})
         changed += _changed_weights("teachers", config.get("teacher") or [], teachers)
         if changed:
             raise PlanError(
