@@ -87,7 +87,9 @@ class TrainingConfig:
     distillation: float = setting(0.0, "share of a teacher's probabilities in each target (Hinton et al., 2015)")
     class_weight_power: float = setting(0.0, "a class weighs (1 / its frequency) to this power; 1 is fully balanced")
     ema_momentum: float = setting(0.0, "per step, of the averaged weights that are kept; 0 turns the average off")
-    gentle_epochs: int = setting(0, "at the end, with variations half as strong, as faces are when the model is used")
+    gentle_epochs: int = setting(
+        0, "at the end, without mixup and with variations half as strong: nearer to faces as they are in use"
+    )
     device_augmentation: bool = setting(False, "vary faces where the network trains, which a GPU does faster")
     precision: str = setting("float32", "auto: mixed_bfloat16, whose weights stay float32, where the hardware has it")
     seed: int = setting(0, "of the first weights, the order and the variations of the faces")

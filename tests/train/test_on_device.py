@@ -131,6 +131,39 @@ def test_gentle_epochs_are_the_last_ones_wherever_faces_are_varied(data, tmp_pat
         preset(epochs=3, gentle_epochs=4)
 
 
+def test_gentle_epochs_mix_no_faces_wherever_they_are_varied(data, tmp_path, monkeypatch):
+    recipe = {"epochs": 2, "gentle_epochs": 1, "batch_size": 56, "mixup": 1.0}
+    mixed, mixing = [], []
+    learn, fit_epoch = keras.Model.train_on_batch, AugmentedTraining.fit
+
+    def learning(self, inputs, targets, *arguments, **more):
+        mixed.append(bool((targets.max(axis=1) < 1).any()))
+        return learn(self, inputs, targets, *arguments, **more)
+
+    def fitting(self, *arguments, **more):
+        mixing.append(float(self.mixing))
+        return fit_epoch(self, *arguments, **more)
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", learning)
+    monkeypatch.setattr(AugmentedTraining, "fit", fitting)
+    fit(preset(**recipe), *data, tmp_path / "processor", 0)
+    assert mixed == [True, False]
+    fit(preset(**recipe, device_augmentation=True), *data, tmp_path / "device", 0)
+    assert mixing == [1.0, 0.0]
+
+
+def test_faces_are_mixed_on_the_device_only_where_that_is_switched_on(data):
+    images = data[0].images
+    learner = AugmentedTraining(build_model(TINY), nothing(), keras.losses.CategoricalCrossentropy(), mixup=1.0)
+    shares = keras.ops.convert_to_numpy(learner(images)["share"])
+    assert 0.5 <= shares.min() < 0.7 < shares.max() <= 1
+    learner.mixing.assign(0.0)
+    answers = learner(images)
+    assert keras.ops.convert_to_numpy(answers["share"]).tolist() == [[1.0]] * len(images)
+    plain = keras.ops.convert_to_numpy(learner.network(images[..., None].astype(np.float32)))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(answers["probabilities"]), plain, atol=1e-5)
+
+
 def test_a_stopped_run_goes_on_from_its_last_epoch_as_if_it_never_had(data, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "RECORD_SECONDS", 0)
     recipe = preset(epochs=3, device_augmentation=True, ema_momentum=0.9, mixup=0.2)

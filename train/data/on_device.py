@@ -189,6 +189,7 @@ class AugmentedTraining(keras.Model):
 
     Attributes:
         strength: scalar variable, of the augmentation.
+        mixing: scalar variable; with 1 faces are blended as `mixup` says, with 0 they stay as they are.
     """
 
     def __init__(
@@ -213,6 +214,7 @@ class AugmentedTraining(keras.Model):
         self._compare, self._mixup, self._distillation = loss, mixup, distillation
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.strength = self.add_weight((), initializer="ones", trainable=False, name="strength", dtype="float32")
+        self.mixing = self.add_weight((), initializer="ones", trainable=False, name="mixing", dtype="float32")
         self._accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
 
     def call(self, faces: Any, training: bool = False) -> dict[str, Any]:
@@ -224,7 +226,8 @@ class AugmentedTraining(keras.Model):
 
         Returns:
             `probabilities`, the network's, float32 `(n, classes)`; `share` of each face in its blend, float32
-            `(n, 1)` in 0.5..1; `taught`, the teachers' mean probabilities, float32 `(n, classes)`, where there are any.
+            `(n, 1)` in 0.5..1, all 1 where none are blended; `taught`, the teachers' mean probabilities, float32
+            `(n, classes)`, where there are any.
         """
         if training and self.averaged is not None:
             self._follow()
@@ -233,7 +236,7 @@ class AugmentedTraining(keras.Model):
         share = ops.ones((count, 1), "float32")
         if self._mixup:
             share = keras.random.beta((count, 1), self._mixup, self._mixup, dtype="float32", seed=self.seed_generator)
-            share = ops.maximum(share, 1 - share)
+            share = 1 - ops.convert_to_tensor(self.mixing) * ops.minimum(share, 1 - share)
             own = share[:, :, None, None]
             varied = own * varied + (1 - own) * ops.roll(varied, 1, axis=0)
         answers = {"probabilities": self.network(varied, training=training), "share": share}

@@ -37,7 +37,7 @@ from train.runs import best_epoch, is_complete
 CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work; where `device_augmentation` is on, an epoch
 RECORD_SECONDS = 30  # epochs shorter than this do not write curves, weights and checkpoint each time
 TRACK_SECONDS = 5  # between points of the live curves
-GENTLE = 0.5  # strength of the augmentation in the gentle epochs
+GENTLE = 0.5  # strength of the augmentation in the gentle epochs, which mix no faces
 VALIDATION_BATCH = 256  # faces
 EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
 
@@ -150,13 +150,13 @@ class Run:
         epoch, config = self._position.epoch, self._config
         order = self._draw(np.random.default_rng([config.seed, epoch]))
         print(f"epoch {epoch + 1}/{config.epochs}", flush=True)
-        strength = GENTLE if epoch >= config.epochs - config.gentle_epochs else 1.0
+        gentle = epoch >= config.epochs - config.gentle_epochs
         learner = self.networks.learner
         if isinstance(learner, AugmentedTraining):
-            return self._train_epoch_on_device(learner, order, strength, stop)
-        return self._train_epoch_here(order, strength, stop)
+            return self._train_epoch_on_device(learner, order, gentle, stop)
+        return self._train_epoch_here(order, gentle, stop)
 
-    def _train_epoch_here(self, order: np.ndarray, strength: float, stop: dict[str, bool]) -> dict[str, float]:
+    def _train_epoch_here(self, order: np.ndarray, gentle: bool, stop: dict[str, bool]) -> dict[str, float]:
         """One epoch whose faces are varied by the processor, batch by batch.
 
         Raises:
@@ -171,7 +171,7 @@ class Run:
         while position.batch < self._batches:
             first = position.batch * self._config.batch_size
             chosen = order[first : first + self._config.batch_size]
-            self._train_batch(chosen, strength)
+            self._train_batch(chosen, gentle)
             means = {name: total / (first + len(chosen)) for name, total in position.sums.items()}
             progress.update(position.batch, list(means.items()))
             now = time.monotonic()
@@ -191,15 +191,16 @@ class Run:
         position.seconds, position.sums = 0.0, {}
         return logs
 
-    def _train_batch(self, chosen: np.ndarray, strength: float) -> None:
+    def _train_batch(self, chosen: np.ndarray, gentle: bool) -> None:
         """Vary the chosen faces, learn from them, and add up what that came to."""
         position, networks = self._position, self.networks
         # Seeded by position, so that a resumed run sees exactly the faces an unbroken one would have seen.
         rng = np.random.default_rng([self._config.seed, position.epoch, position.batch])
-        faces = augment(self._train_faces.images[chosen], self._config.augmentation.scaled(strength), rng)
+        variations = self._config.augmentation.scaled(GENTLE) if gentle else self._config.augmentation
+        faces = augment(self._train_faces.images[chosen], variations, rng)
         inputs, targets = network_input(faces, self._architecture.image_size), self.targets[chosen]
         weights = None if self._sample_weights is None else self._sample_weights[chosen]
-        if self._config.mixup:
+        if self._config.mixup and not gentle:
             shares, partners = mixup_partners(len(chosen), self._config.mixup, rng)
             inputs, targets = mixed(inputs, shares, partners), mixed(targets, shares, partners)
             weights = None if weights is None else mixed(weights, shares, partners)
@@ -220,7 +221,7 @@ class Run:
             self.track(values, self._step)
 
     def _train_epoch_on_device(
-        self, learner: AugmentedTraining, order: np.ndarray, strength: float, stop: dict[str, bool]
+        self, learner: AugmentedTraining, order: np.ndarray, gentle: bool, stop: dict[str, bool]
     ) -> dict[str, float]:
         """One epoch without a look at it from here, which a GPU would wait for; it is short there.
 
@@ -229,7 +230,8 @@ class Run:
         """
         started = time.monotonic()
         order = order[: self._batches * self._config.batch_size]
-        learner.strength.assign(strength)
+        learner.strength.assign(GENTLE if gentle else 1.0)
+        learner.mixing.assign(0.0 if gentle else 1.0)
         learner.steps.assign(self._step)
         watch = keras.callbacks.LambdaCallback(
             on_train_batch_begin=lambda batch, logs: self.networks.seed_dropout(self._position.epoch, batch),
