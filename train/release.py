@@ -1,4 +1,4 @@
-"""Make the released model with one command: stages of training, their mean, its correction, the export and its report.
+"""Make the released model with one command: stages of training, a mean, its correction, the export and its report.
 
     python -m train.release --data DIR --out DIR             by the plan for the hardware found
     python -m train.release --data DIR --out DIR --smoke     every step in small, in minutes

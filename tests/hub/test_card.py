@@ -154,6 +154,14 @@ def test_minutes_count_where_they_were_trained_and_once_where_runs_shared_a_mach
     release["spent"] = spent_side_by_side([beside])
     text = " ".join(model_card(replace(config, training=training)).split())
     assert "Training took 3.0 minutes on one GPU (Titan); runs that trained at the same time shared" in text
+    soup = [{"run": run, "taken": taken} for run, taken in (("b", True), ("a", True), ("c", False))]
+    for tried, said in (
+        (soup, "are the mean of those of b and a: of the last"),
+        (soup[1:], "are those of a: of the last"),
+    ):
+        training["release"] = release | {"soup": tried}
+        text = " ".join(model_card(replace(config, training=training)).split())
+        assert f"The published weights {said} stage's and those that they began with, each was averaged in" in text
     assert "at an assumed 700 W for the GPU that is" in text
 
 

@@ -9,9 +9,11 @@ import pytest
 from emotion_model import EMOTIONS, EmotionClassifier
 from emotion_model.network.building import build_model
 from support.training import faces, names, write_parquet
+from train.experiments.blending import greedy_soup
 from train.experiments.plans import PlanError
 from train.exporting.correction import choose_correction
 from train.release import main
+from train.releasing.model import _average
 from train.releasing.plan import PLANS, read_plan
 from train.releasing.stages import Stages
 
@@ -73,15 +75,49 @@ def test_one_command_goes_from_faces_to_a_model_with_figures_card_and_record(rel
     assert "final-seed1 (1 epochs from student, the first block unchanged)" in card
 
 
-def test_the_model_is_the_mean_of_the_last_runs_with_its_logits_corrected(released):
+def test_the_model_is_the_mean_of_the_runs_taken_with_its_logits_corrected(released):
     _, _, out = released
-    runs = [EmotionClassifier.load(out / "model"), *(_weights(out / f"final-seed{seed}") for seed in (1, 2))]
-    shift = json.loads((out / "release.json").read_text())["correction"]["shift"]
-    released_weights = runs[0].model.get_weights()
-    means = [(a + b) / 2 for a, b in zip(*runs[1:], strict=True)]
+    record = json.loads((out / "release.json").read_text())
+    shift, soup = record["correction"]["shift"], record["soup"]
+    assert {one["run"] for one in soup} == {"final-seed1", "final-seed2", "student-seed0"}
+    mean = json.loads((out / "mean" / "metrics.json").read_text())["validation"]["accuracy"]
+    assert mean == max(one["mean_accuracy"] for one in soup if one["taken"]) >= max(one["accuracy"] for one in soup)
+    taken = [_weights(out / one["run"]) for one in soup if one["taken"]]
+    means = [np.mean(arrays, axis=0) for arrays in zip(*taken, strict=True)]
     means[-1] = means[-1] + np.float32([shift[emotion] for emotion in EMOTIONS])
-    for mine, expected in zip(released_weights, means, strict=True):
+    for mine, expected in zip(EmotionClassifier.load(out / "model").model.get_weights(), means, strict=True):
         np.testing.assert_allclose(mine, expected, atol=1e-4)
+
+
+def test_the_best_epoch_of_a_mean_is_one_whose_weights_are_part_of_it(released, tmp_path):
+    data, plan, made = released
+    out = shutil.copytree(made, tmp_path / "out")
+    for run in ("student-seed0", "final-seed1", "final-seed2"):
+        history = json.loads((out / run / "history.json").read_text()) * 3
+        metrics = json.loads((out / run / "metrics.json").read_text()) | {"epochs": 3, "best_epoch": 2}
+        (out / run / "history.json").write_text(json.dumps(history))
+        (out / run / "metrics.json").write_text(json.dumps(metrics))
+    mean = _average(Stages(read_plan(plan).smoke(), data, out))
+    metrics = json.loads((mean / "metrics.json").read_text())
+    assert (metrics["epochs"], metrics["best_epoch"]) in ((6, 5), (3, 2)), "the second of a last run, or of the start"
+    runs = json.loads((mean / "config.json").read_text())["release"]["runs"]
+    assert [run["best_epoch"] for run in runs] == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "mean", "taken"),
+    [
+        (lambda x: 1 - abs(x - 2) / 10, 2.0, {"left": True, "right": True, "far": False}),
+        (lambda x: {1: 0.5, 3: 0.8, 10: 0.7}.get(x, 0.4), 3.0, {"right": True, "far": False, "left": False}),
+        (lambda x: 0.5, 14 / 3, {"left": True, "right": True, "far": True}),
+    ],
+)
+def test_a_greedy_soup_is_no_worse_than_its_best_member(accuracy, mean, taken):
+    candidates = {"left": [np.float64([1])], "right": [np.float64([3])], "far": [np.float64([10])]}
+    [[weight]], tried = greedy_soup(candidates, lambda weights: accuracy(float(weights[0][0])))
+    assert weight == pytest.approx(mean)
+    assert [(one["run"], one["taken"]) for one in tried] == list(taken.items()), "the best first"
+    assert accuracy(weight) >= max(one["accuracy"] for one in tried)
 
 
 def _weights(folder):
@@ -158,6 +194,12 @@ def test_the_plans_that_are_brought_along_can_be_built(name):
         assert parameters(short.recipe(0).architecture) < parameters(stage.recipe(0).architecture) / 10
 
 
+def test_several_runs_of_a_stage_may_teach(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text("[stages.a]\nseeds = [0, 1]\n[stages.b]\nteachers = ['a']\ndistillation = 0.5")
+    assert read_plan(path).of("a").seeds == (0, 1)
+
+
 def test_all_epochs_of_a_stage_may_be_gentle(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_text("[stages.a]\nepochs = 3\ngentle_epochs = 3")
@@ -191,6 +233,18 @@ def test_all_epochs_of_a_stage_may_be_gentle(tmp_path):
             "frozen_blocks = 5: give a whole number from 0 to 4",
         ),
         ("[stages.a]\n[stages.b]\nstart = 'a'\nfrozen_blocks = true", "frozen_blocks = True: give a whole number"),
+        (
+            "[stages.a]\nseeds = [0, 1]",
+            r"\[stages.a\]: seeds = \[0, 1\] without a start: .*; give it a start, or one seed",
+        ),
+        (
+            "[stages.a]\n[stages.b]",
+            r"\[stages.a\]: no later stage uses it: name a there as start or teacher, or remove",
+        ),
+        (
+            "[stages.a]\nseeds = [0, 1]\n[stages.b]\nstart = 'a'",
+            r"\[stages.a\]: seeds = \[0, 1\]: b begins with the first alone; give one seed",
+        ),
         ("[stages.a]\nseed = 1", "seed is no setting of a stage"),
         ("[stages.a]\npreset = 'huge'", "preset = 'huge': choose one of"),
         ("together = 0\n[stages.a]", "together = 0: give a whole number of at least 1"),

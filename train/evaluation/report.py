@@ -108,8 +108,8 @@ def draw_report(config: ModelConfig, split: str, out_dir: Path) -> dict[str, str
     damaged = next((name for name in (split, *config.scores) if config.scores[name].get("robustness")), split)
     blend, release = config.training.get("blend"), config.training.get("release")
     share = blend["share"] / (1 + len(blend.get("averaged", ()))) if blend else 1.0
-    if release:  # the curves are those of the first of its last stage's runs
-        share /= sum(run["stage"] == release["runs"][-1]["stage"] for run in release["runs"])
+    if release:  # the curves are those of one of the runs whose weights were averaged
+        share /= sum(one["taken"] for one in release["soup"])
     sources = {
         "confusion": (scores.get("confusion"), lambda found, path: draw_confusion(found, emotions, split, path)),
         "per_class": (scores.get("per_class"), lambda found, path: draw_per_class(found, config.labels, split, path)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from emotion_model.hub.cost import spent
 from emotion_model.network.classifier import EmotionClassifier
 from train.data.fer2013 import FaceDataset
 from train.evaluation.scores import single_view_scores
+
+Weights = Sequence[np.ndarray]  # of a network, as `keras.Model.get_weights` gives them
 
 SHARES = tuple(round(share, 1) for share in np.linspace(0, 1, 11).tolist())
 
@@ -39,7 +41,7 @@ class Blend:
         unknown = sorted(set(bias) - set(self.emotions))
         if unknown:
             raise ValueError(f"--logit-bias {unknown[0]}: choose among {', '.join(self.emotions)}")
-        self._ends = other.model.get_weights(), mean_weights(tuned)
+        self._ends = other.model.get_weights(), mean_weights([one.model.get_weights() for one in tuned])
         self._bias = np.array([bias.get(emotion, 0.0) for emotion in self.emotions], np.float32)
         self._network = tuned[0].model
 
@@ -61,9 +63,36 @@ class Blend:
         return single_view_scores(faces, probabilities, self.emotions)
 
 
-def mean_weights(models: Sequence[EmotionClassifier]) -> list[np.ndarray]:
-    """The mean of the weights of models of one network, as `keras.Model.set_weights` takes them."""
-    return [sum(arrays) / len(models) for arrays in zip(*(one.model.get_weights() for one in models), strict=True)]
+def mean_weights(several: Sequence[Weights]) -> list[np.ndarray]:
+    """The mean of the weights of networks of one kind, as `keras.Model.set_weights` takes them."""
+    return [sum(arrays) / len(several) for arrays in zip(*several, strict=True)]
+
+
+def greedy_soup(
+    candidates: Mapping[str, Weights], accuracy: Callable[[Weights], float]
+) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    """The mean of those weights that do not make it worse (Wortsman et al., "Model soups", 2022).
+
+    The best candidate is taken, then each next one where the mean with it is no less accurate than the mean before.
+
+    Args:
+        candidates: name -> weights of networks of one kind.
+        accuracy: of weights, on faces that nothing learned from.
+
+    Returns:
+        The mean, and an entry per candidate in the order of trying, JSON-ready: `run`, its name; its `accuracy`; the
+        `mean_accuracy` of it and those taken before it; whether it was `taken`.
+    """
+    alone = {name: accuracy(weights) for name, weights in candidates.items()}
+    taken: list[Weights] = []
+    tried, best = [], 0.0
+    for name in sorted(alone, key=lambda name: -alone[name]):
+        together = accuracy(mean_weights([*taken, candidates[name]]))
+        better = together >= best
+        if better:
+            best, taken = together, [*taken, candidates[name]]
+        tried.append({"run": name, "accuracy": alone[name], "mean_accuracy": together, "taken": better})
+    return mean_weights(taken), tried
 
 
 def began_with(model: EmotionClassifier) -> str | None:

@@ -1,1 +1,1 @@
-"""A released model from one plan: its stages trained, their end averaged, corrected and exported."""
+"""A released model from one plan: its stages trained, their best ends averaged, corrected and exported."""

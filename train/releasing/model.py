@@ -1,11 +1,13 @@
-"""From the runs of a plan to a model: their mean, exported, and what is recorded of it."""
+"""From the runs of a plan to a model: the mean of the best, exported, and what is recorded of it."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from emotion_model.faces.cropping import network_input
 from emotion_model.files import read_json, write_json
@@ -13,10 +15,10 @@ from emotion_model.hub.card import CARD_FILE, model_card
 from emotion_model.hub.cost import spent_side_by_side
 from emotion_model.network.config import ModelConfig
 from emotion_model.network.ensemble import EmotionEnsemble
-from train.data.fer2013 import load_split
+from train.data.fer2013 import FaceDataset, load_split
 from train.evaluation.report import make_report
 from train.evaluation.scores import evaluate, print_progress, single_view_scores
-from train.experiments.blending import mean_weights
+from train.experiments.blending import Weights, greedy_soup
 from train.exporting.model import export
 from train.releasing.plan import Stage
 from train.releasing.stages import Stages
@@ -28,7 +30,7 @@ RECORD = "release.json"
 
 
 def make_model(stages: Stages, measure_test: bool = True) -> ModelConfig:
-    """Average the last stage's runs, export that with figures and card, and record how it came about.
+    """Average what ends the plan, export that with figures and card, and record how it came about.
 
     Raises:
         DataError: the data cannot be used.
@@ -46,33 +48,55 @@ def make_model(stages: Stages, measure_test: bool = True) -> ModelConfig:
 
 
 def _average(stages: Stages) -> Path:
-    """The mean of the last stage's weights (Wortsman et al., "Model soups", 2022), as a run of its own."""
+    """A greedy soup of the last stage's weights and those that it began with, as a run of its own.
+
+    Its config and history are those of a run that is part of it: the last stage's first one, else the one before.
+    """
     last, out = stages.plan.stages[-1], stages.out / MEAN
-    folders = stages.folders(last.name)
-    runs = [load_model(folder) for folder in folders]
-    network = runs[0].model
-    network.set_weights(mean_weights(runs))
-    faces = load_split(stages.data, "validation")
-    answers = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
-    scores = single_view_scores(faces, answers, runs[0].emotions)
-    record = _record(stages)
-    history = [
-        {**entry, "epoch": number} for number, entry in enumerate(_history(stages, last, last.seeds[0]), start=1)
-    ]
+    before = stages.plan.of(last.start) if last.start else None
+    candidates = [(last, seed) for seed in last.seeds] + ([(before, before.seeds[0])] if before else [])
+    network, scores, soup = _soup([stages.folder(*one) for one in candidates], load_split(stages.data, "validation"))
+    taken = {one["run"] for one in soup if one["taken"]}
+    stage, seed = next(one for one in candidates if stages.folder(*one).name in taken)
+    folder, record = stages.folder(stage, seed), _record(stages) | {"soup": soup}
+    own = read_json(folder / "metrics.json")
+    history = [{**entry, "epoch": number} for number, entry in enumerate(_history(stages, stage, seed), start=1)]
     write_run(
         network,
-        folders[0],
+        folder,
         out,
         config={"release": record, "start": None, "teacher": None},
         history=history,
         metrics={
             "epochs": len(history),
-            "best_epoch": len(history),
+            "best_epoch": len(history) - own["epochs"] + own["best_epoch"],  # whose weights are part of the mean
             "minutes": record["spent"]["minutes"],
             "validation": scores,
         },
     )
     return out
+
+
+def _soup(folders: Sequence[Path], faces: FaceDataset) -> tuple[keras.Model, dict[str, Any], list[dict[str, Any]]]:
+    """The greedy soup of runs: the network with its weights, its scores, and what was tried.
+
+    Args:
+        folders: of runs of one network.
+        faces: those that decide.
+    """
+    runs = [load_model(folder) for folder in folders]
+    network, emotions = runs[0].model, runs[0].emotions
+    inputs = network_input(faces.images, network.input_shape[1])
+
+    def scores_of(weights: Weights) -> dict[str, Any]:
+        network.set_weights(weights)
+        return single_view_scores(faces, network.predict(inputs, batch_size=256, verbose=0), emotions)
+
+    weights, soup = greedy_soup(
+        {folder.name: run.model.get_weights() for folder, run in zip(folders, runs, strict=True)},
+        lambda weights: float(scores_of(weights)["accuracy"]),
+    )
+    return network, scores_of(weights), soup
 
 
 def _history(stages: Stages, stage: Stage, seed: int) -> list[dict[str, float]]:
@@ -114,6 +138,7 @@ def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[s
         "frozen_blocks": stage.frozen_blocks,
         "teachers": list(stage.teachers),
         "epochs": metrics["epochs"],
+        "best_epoch": metrics["best_epoch"],
         "minutes": metrics["minutes"],
         "parameters": metrics["parameters"],
         "multiply_adds": metrics["multiply_adds"],

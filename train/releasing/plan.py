@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class ReleasePlan:
 
     Attributes:
         name: of the plan's file.
-        stages: each after those that it needs; the runs of the last one are averaged and become the model.
+        stages: each after those that it needs; the runs of the last one, averaged, become the model.
         together: how many runs may train at the same time.
         faces: training faces of a run; None: all.
     """
@@ -97,11 +98,25 @@ def read_plan(path: Path) -> ReleasePlan:
         raise PlanError(f"{path}: stages stand in tables, such as [common] and [stages.student]")
     stages: list[Stage] = []
     for name, own in tables.items():
-        try:
+        with _faults_of(path, name):
             stages.append(_stage(name, common | own, {stage.name: stage for stage in stages}))
-        except (ValueError, TypeError) as error:
-            raise PlanError(f"{path}: [stages.{name}]: {error}") from error
+    for stage in stages:
+        with _faults_of(path, stage.name):
+            _require_used(stage, stages)
     return ReleasePlan(path.stem, tuple(stages), together)
+
+
+@contextmanager
+def _faults_of(path: Path, stage: str) -> Iterator[None]:
+    """Say where in a plan a fault is.
+
+    Raises:
+        PlanError: there is one.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise PlanError(f"{path}: [stages.{stage}]: {error}") from error
 
 
 def _stage(name: str, values: dict[str, Any], before: Mapping[str, Stage]) -> Stage:
@@ -155,6 +170,27 @@ def _require_blocks(frozen: Any, blocks: int, start: str | None) -> None:
         raise ValueError(f"frozen_blocks = {frozen!r}: give a whole number from 0 to {blocks}, the network's blocks")
     if frozen and start is None:
         raise ValueError(f"frozen_blocks = {frozen}: they keep the weights of a start; give that too, or 0")
+
+
+def _require_used(stage: Stage, stages: Sequence[Stage]) -> None:
+    """Refuse runs that would be made for nothing, and a mean of networks that have nothing in common.
+
+    Raises:
+        ValueError: the stage has some.
+    """
+    started = [one.name for one in stages if one.start == stage.name]
+    taught = [one.name for one in stages if stage.name in one.teachers]
+    several = f"seeds = {list(stage.seeds)}" if len(stage.seeds) > 1 else ""
+    if stage is stages[-1]:
+        if several and not stage.start:
+            raise ValueError(
+                f"{several} without a start: the last stage's runs are averaged, which only those can be that began "
+                "with the same weights; give it a start, or one seed"
+            )
+    elif not started and not taught:
+        raise ValueError(f"no later stage uses it: name {stage.name} there as start or teacher, or remove it")
+    elif several and not taught:
+        raise ValueError(f"{several}: {started[0]} begins with the first alone; give one seed")
 
 
 def _require_same_size(recipe: Preset, teachers: Sequence[Stage]) -> None:
