@@ -56,13 +56,17 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
     require_packages(NEEDS, "publishing")
     classifier = EmotionClassifier.load(model)
     config = classifier.config
-    if not config.weights.get("file"):
-        raise ModelError(f"{CONFIG_FILE} does not name its weights: make it with `python -m train.export`.")
+    weights = str(config.weights.get("file", ""))
+    if Path(weights).name != weights or Path(weights).suffix != ".keras":  # a foreign one could name any file
+        raise ModelError(
+            f"{CONFIG_FILE} names {weights!r} as its weights, which is no .keras file beside it: make it with "
+            "`python -m train.export`."
+        )
     source = Path(classifier.source)
     found, notes = _figures(source.parent / FIGURES_DIR if figures is None else figures, config)
     card = model_card(config, repo_id, {path.stem: _description(path) for path in found})
 
-    shutil.copyfile(source, out / config.weights["file"])
+    shutil.copyfile(source, out / weights)
     module = torch_module(classifier)
     config = write_onnx(classifier, out, module)
     drawn = {FIGURES_KEY: [path.name for path in found]}

@@ -314,6 +314,17 @@ def test_a_network_of_another_make_is_refused(converters, small, tmp_path):
         prepare(model, tmp_path, NAME)
 
 
+@pytest.mark.parametrize("name", ["../outside.keras", "inner/emotion_cnn.keras", "config.json", ""])
+def test_a_config_whose_weights_lie_elsewhere_is_refused(converters, small, tmp_path, name):
+    model, out = shutil.copytree(small, tmp_path / "model"), tmp_path / "out"
+    out.mkdir()
+    config = json.loads((model / CONFIG_FILE).read_text())
+    (model / CONFIG_FILE).write_text(json.dumps(config | {"weights": config["weights"] | {"file": name}}))
+    with pytest.raises(ModelError, match=f"names '{name}' as its weights, which is no .keras file beside it: make it"):
+        prepare(model, out, NAME)
+    assert not list(out.iterdir()) and {path.name for path in tmp_path.iterdir()} == {"model", "out"}
+
+
 def test_a_model_without_records_is_not_published(converters, tiny_model, tmp_path, capsys):
     model = shutil.copytree(tiny_model, tmp_path / "model")
     assert main(["push", NAME, "--model", str(model), "--dry-run"]) == 2
