@@ -227,6 +227,11 @@ def test_augmentation_switched_off_changes_nothing():
     assert (augment(images, nothing(), np.random.default_rng(0)) == images).all()
 
 
+def test_grey_levels_are_rounded_rather_than_cut():
+    images = faces(8, 0)
+    assert (augment(images, nothing(contrast=1e-6), np.random.default_rng(0)) == images).all()
+
+
 def test_flip_mirrors_about_half_of_the_faces():
     images = faces(400, 0)
     varied = augment(images, nothing(flip=True), np.random.default_rng(0))

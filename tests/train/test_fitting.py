@@ -116,6 +116,18 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(data, tmp
     assert not same(weights_of(tmp_path / "1"), weights_of(trained))
 
 
+def test_no_random_number_that_orders_an_epoch_varies_its_faces_too(data, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(run_module, "augment", lambda images, config, rng: drawn.append(rng.random()) or images)
+
+    def draw(rng):
+        drawn.append(rng.random())
+        return np.arange(56)
+
+    fit(preset(epochs=2, seed=3), *data, tmp_path, 0, draw=draw)
+    assert len(set(drawn)) == len(drawn) >= 2 * (1 + 7)
+
+
 def test_a_network_learns_from_blended_faces_too(lessons, data, tmp_path, trained):
     metrics = fit(pupil(seed=1, mixup=0.2, class_weight_power=0.25), *lessons, tmp_path / "mixed", 0)
     assert metrics["validation"]["accuracy"] > 0.7

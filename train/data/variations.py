@@ -54,7 +54,7 @@ def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Genera
     if config.contrast or config.brightness:
         means = varied.mean(axis=(1, 2), keepdims=True)
         toned = (varied - means) * gains[:, None, None] + means + offsets[:, None, None]
-        varied = np.clip(toned, 0, 255).astype(np.uint8)
+        varied = np.clip(np.rint(toned), 0, 255).astype(np.uint8)
     for face in np.flatnonzero(degraded):
         varied[face] = _degrade(varied[face], rng)
     for face in np.flatnonzero(erased):

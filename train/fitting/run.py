@@ -39,6 +39,7 @@ RECORD_SECONDS = 30  # epochs shorter than this do not write curves, weights and
 TRACK_SECONDS = 5  # between points of the live curves
 GENTLE = 0.5  # strength of the augmentation in the gentle epochs, which mix no faces
 VALIDATION_BATCH = 256  # faces
+VARIATIONS = 1  # in their seeds: those of an epoch's first batch would else be the epoch's own, which orders the faces
 EMA_INTERVAL = 8  # steps between updates of the averaged weights; updating at every step costs more for the same mean
 
 
@@ -195,7 +196,7 @@ class Run:
         """Vary the chosen faces, learn from them, and add up what that came to."""
         position, networks = self._position, self.networks
         # Seeded by position, so that a resumed run sees exactly the faces an unbroken one would have seen.
-        rng = np.random.default_rng([self._config.seed, position.epoch, position.batch])
+        rng = np.random.default_rng([self._config.seed, position.epoch, position.batch, VARIATIONS])
         variations = self._config.augmentation.scaled(GENTLE) if gentle else self._config.augmentation
         faces = augment(self._train_faces.images[chosen], variations, rng)
         inputs, targets = network_input(faces, self._architecture.image_size), self.targets[chosen]
