@@ -15,6 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
+from emotion_model.files import copy_file
 from train.data.fer2013 import DataError
 from train.experiments.ablation import ablate, hardware
 from train.experiments.plans import PlanError, read_plan
@@ -42,8 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = ablate(plan, options.data, options.out, options.limit, options.robustness)
         if options.keep:
             for suffix in (".csv", ".png"):
-                kept = RESULTS / f"{plan.name}-{hardware()}{suffix}"
-                kept.write_bytes((options.out / f"results{suffix}").read_bytes())
+                copy_file(options.out / f"results{suffix}", RESULTS / f"{plan.name}-{hardware()}{suffix}")
     except (PlanError, DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

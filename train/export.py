@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 
-from emotion_model.files import write_json
+from emotion_model.files import copy_file, write_json
 from emotion_model.network.config import BUNDLED_DIR, ModelError
 from train.data.fer2013 import DataError
 from train.evaluation.report import make_report
@@ -41,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         records = RESULTS / "bundled"
         records.mkdir(parents=True, exist_ok=True)
         for name in RECORDS:
-            shutil.copyfile(options.run / f"{name}.json", records / f"{name}.json")
+            copy_file(options.run / f"{name}.json", records / f"{name}.json")
         write_json(records / "scores.json", config.metrics)
     print(json.dumps({"temperature": config.temperature, "metrics": config.metrics}))
     return 0

@@ -15,6 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
+from emotion_model.files import copy_file
 from emotion_model.network.config import ModelError
 from train.config import explain
 from train.data.fer2013 import DataError
@@ -76,7 +77,7 @@ def _plan_file(name: str, out: Path) -> Path:
 def _keep(plan: Path, out: Path) -> None:
     """Lay the plan beside its runs: what is begun on a GPU is ended elsewhere by the same line."""
     if plan.parent == PLANS:
-        (out / plan.name).write_bytes(plan.read_bytes())
+        copy_file(plan, out / plan.name)
 
 
 if __name__ == "__main__":

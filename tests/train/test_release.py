@@ -1,3 +1,4 @@
+import errno
 import functools
 import json
 import shutil
@@ -173,6 +174,19 @@ def test_what_was_begun_on_other_hardware_is_ended_by_the_same_line(released, tm
     monkeypatch.setattr("train.release.device_name", lambda: None)
     assert main(line) == 0
     assert seen == ["gpu", "gpu"] and "plan: gpu, as begun" in capsys.readouterr().out
+
+
+def test_a_plan_that_cannot_be_laid_down_whole_leaves_the_one_that_was_begun(released, tmp_path, monkeypatch, capsys):
+    (tmp_path / "cpu.toml").write_text("begun")
+
+    def full(source, target):
+        target.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    assert main(["--data", str(released[0]), "--out", str(tmp_path), "--plan", "cpu", "--smoke"]) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"cpu.toml": "begun"}
 
 
 def test_a_run_that_fails_is_told_with_its_last_words(released, tmp_path, capsys):

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from emotion_model.faces.cropping import network_input
-from emotion_model.files import read_json, write_json
+from emotion_model.files import read_json, whole_file, write_json
 from emotion_model.hub.card import CARD_FILE, model_card
 from emotion_model.hub.cost import spent_side_by_side
 from emotion_model.network.config import ModelConfig
@@ -40,7 +40,8 @@ def make_model(stages: Stages, measure_test: bool = True) -> ModelConfig:
     folder = stages.out / MODEL
     config = export(_average(stages), stages.data, folder, measure_test)
     make_report(folder, stages.data)
-    (folder / CARD_FILE).write_text(model_card(config), encoding="utf-8")
+    with whole_file(folder / CARD_FILE) as partial:
+        partial.write_text(model_card(config), encoding="utf-8")
     record = config.training["release"] | {"correction": config.training["correction"], "scores": config.metrics}
     ensemble = _measure_ensemble(stages, config.metrics)
     write_json(stages.out / RECORD, record | ({"ensemble": ensemble} if ensemble else {}))
