@@ -6,6 +6,8 @@ from importlib.util import find_spec
 
 from emotion_model.network.backends import TRAINING, alternatives
 
+BACKEND_ASKED = bool(os.environ.get("KERAS_BACKEND"))  # whether somebody has named one, before it is named below
+
 
 def _choose_backend() -> None:
     """Name a backend that trains to all that imports Keras from here on, and to the programs that it starts.

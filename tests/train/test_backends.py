@@ -3,11 +3,13 @@
 import json
 import os
 import subprocess
+import sys
 from importlib.util import find_spec
 
 import pytest
 
 from support import warm
+from support.environment import of_users
 from support.paths import ROOT
 
 for needed, where in (("torch", "requirements-torch.txt"), ("jax", "requirements-dev.txt")):
@@ -88,6 +90,19 @@ def test_a_model_trained_on_one_backend_answers_the_same_on_another(trained, loa
     backend, differences = json.loads(run(warm.python(), loaded, PREDICT, *others).splitlines()[-1])
     assert backend == loaded and list(differences) == others
     assert max(differences.values()) < 1e-4, differences
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "taken"),
+    [("gpu", None, "jax"), ("cpu", None, "torch"), ("gpu", "torch", "torch")],
+)
+def test_a_release_takes_the_fastest_backend_where_nobody_names_one(tmp_path, device, asked, taken):
+    (tmp_path / "jax.py").write_text(f"def default_backend():\n    return {device!r}\n")
+    environment = of_users(PYTHONPATH=str(tmp_path), **({"KERAS_BACKEND": asked} if asked else {}))
+    command = [sys.executable, "-m", "train.release", "--data", "nowhere", "--out", str(tmp_path), "--plan", "nowhere"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, f"backend: {taken}\n")
+    assert "nowhere: cannot be read as TOML" in done.stderr
 
 
 @pytest.mark.parametrize(("backend", "kind"), [("torch", "Fused"), ("jax", "Block")])

@@ -1,13 +1,27 @@
-"""What trains here: a GPU or the processor, and the precision that it is best at."""
+"""What trains here: a GPU or the processor, on which backend, and the precision that it is best at."""
 
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
-import keras
+from emotion_model.network.backends import TRAINING, import_keras
 
 CPU_WITH_BFLOAT16 = re.compile(r"^(?:flags|Features)\s*:.*\b(?:avx512_bf16|amx_bf16|bf16)\b", re.MULTILINE)  # x86, Arm
+
+
+def fastest_backend() -> str | None:
+    """JAX where it has a GPU, else PyTorch where it is there: `train.fitting.fast` has layers for these alone.
+
+    To be asked before Keras is imported, which stays on its backend.
+    """
+    if find_spec("jax"):
+        import jax
+
+        if jax.default_backend() != "cpu":
+            return "jax"
+    return "torch" if find_spec("torch") else None
 
 
 def fastest_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -24,7 +38,7 @@ def fastest_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def _gpu_has_bfloat16() -> bool | None:
     """Whether the GPU that Keras would use computes bfloat16; None without one."""
-    backend = keras.backend.backend()
+    backend = import_keras(TRAINING).backend.backend()
     if backend == "torch":
         import torch
 
@@ -44,7 +58,7 @@ def _gpu_has_bfloat16() -> bool | None:
 
 def device_name() -> str | None:
     """The GPU that trains, by its maker's name; None where it is the processor."""
-    backend = keras.backend.backend()
+    backend = import_keras(TRAINING).backend.backend()
     if backend == "torch":
         import torch
 
