@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ui.inputs import for_visitors, read_faces
 from ui.turns import Turns, asked
 
 MAX_PHOTOS = 200
+NO_ROOM = "The table is here, but the server has no room for its file at the moment: try again later."
 SHOWN = SCORES[:-1]  # the note says what is unclear
 
 
@@ -83,15 +85,23 @@ def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[
             said = f"{number} of {len(chosen)} photos"
             yield cards.under_way(said, "", number / len(chosen)), gr.skip(), gr.skip()
     head = _head(detector)
+    said = cards.status(f"{faces} face{'' if faces == 1 else 's'}.", _summary(len(chosen), problems, len(photos)))
+    table = gr.update(value={"headers": head, "data": rows}, visible=True)
+    try:
+        with _written([head, *rows]) as file:
+            yield said, table, gr.update(value=str(file), visible=True)
+    except OSError:
+        yield cards.problem(NO_ROOM), table, gr.update(value=None, visible=False)
+
+
+@contextmanager
+def _written(rows: Sequence[Sequence[Any]]) -> Iterator[Path]:
+    """A file with the rows as CSV, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="album-") as folder:
         file = Path(folder) / "album_emotions.csv"
         with file.open("w", encoding="utf-8", newline="") as text:
-            csv.writer(text, lineterminator="\n").writerows([head, *rows])
-        yield (
-            cards.status(f"{faces} face{'' if faces == 1 else 's'}.", _summary(len(chosen), problems, len(photos))),
-            gr.update(value={"headers": head, "data": rows}, visible=True),
-            gr.update(value=str(file), visible=True),
-        )
+            csv.writer(text, lineterminator="\n").writerows(rows)
+        yield file
 
 
 def _head(detector: EmotionDetector) -> list[str]:

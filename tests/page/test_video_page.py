@@ -143,6 +143,7 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
     assert player.evaluate("video => video.duration") == pytest.approx(2, abs=0.1)
     expect(page.locator("#video-timeline .main-svg").first).to_be_visible(timeout=WAIT)
     assert status.get_attribute("aria-live") == "polite", "screen readers would not hear that it is done"
+    expect(page.locator("#video-stop")).to_be_disabled()
     # A click on the timeline and one on a moment move the clip.
     area = page.locator("#video-timeline .nsewdrag").nth(1)
     area.scroll_into_view_if_needed()
@@ -152,9 +153,13 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
     page.wait_for_function("document.querySelector('#video-annotated video').currentTime > 1.2", timeout=WAIT)
     assert player.evaluate("video => video.currentTime") == pytest.approx(1.5, abs=0.1)
     moment = page.locator("#video-summary .moment").first
-    moment.click()
+    shown = player.evaluate("""video => new Promise(done => {
+      video.requestVideoFrameCallback((now, {mediaTime}) => done(mediaTime));
+      document.querySelector('#video-summary .moment').click();
+    })""")
     wanted = float(moment.get_attribute("data-time"))
-    assert player.evaluate("video => video.currentTime") == pytest.approx(wanted, abs=0.05)
+    assert shown == pytest.approx(wanted, abs=0.001)
+    assert wanted < player.evaluate("video => video.currentTime") < wanted + 0.001, "not the frame before"
     expect(page.locator("#video-files")).to_contain_text("my_clip_emotions")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     # Without the clip its results go too.
@@ -202,10 +207,38 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     expect(page.locator("#video-status [aria-live=off] progress")).to_be_visible()  # nobody wants each percent read out
     expect(page.locator("#video-summary .person")).to_have_count(1, timeout=WAIT)  # partial results
     page.locator("#video-stop").click()
+    expect(page.locator("#video-stop")).to_be_disabled()
     expect(page.locator("#video-status")).to_contain_text("Stopped", timeout=WAIT)
+    expect(page.locator("#video-stop")).to_be_disabled()
     expect(page.locator("#video-files")).to_contain_text("long_emotions")
     page.wait_for_function("document.querySelector('#video-annotated video')?.duration > 0", timeout=WAIT)
     assert page.evaluate("document.querySelector('#video-annotated video').duration") < 350
+
+
+@DESKTOP
+def test_a_clip_that_is_taken_out_while_it_is_read_leaves_the_invitation(page, long_clip):
+    page.set_input_files("#video-clip input[type=file]", long_clip)
+    expect(page.locator("#video-summary .person")).to_have_count(1, timeout=WAIT)
+    page.locator("#video-clip").get_by_label("Clear").first.click()
+    expect(page.locator("#video-status")).to_contain_text("Add a clip", timeout=WAIT)
+    page.wait_for_timeout(1500)  # nothing comes late
+    assert "Add a clip" in page.locator("#video-status").inner_text()
+    expect(page.locator("#video-summary .person")).to_have_count(0)
+    expect(page.locator("#video-stop")).to_be_disabled()
+
+
+@DESKTOP
+def test_where_the_queue_is_full_the_results_before_go_and_the_visitor_is_told(page, clip):
+    page.set_input_files("#video-clip input[type=file]", clip)
+    expect(page.locator("#video-files")).to_contain_text("my_clip_emotions", timeout=WAIT)
+    full = {"status": 503, "json": {"detail": "Queue is full."}}
+    page.route("**/queue/join*", lambda route: route.fulfill(**full), times=2)
+    page.locator("#video-go").click()
+    expect(page.locator("#video-status")).to_contain_text("press Analyse in a minute", timeout=WAIT)
+    for gone in ("annotated video", "timeline .main-svg", "summary .person", "files a"):
+        expect(page.locator(f"#video-{gone}").first).not_to_be_visible()
+    page.locator("#video-clip").get_by_label("Clear").first.click()
+    expect(page.locator("#video-status")).to_contain_text("Add a clip", timeout=WAIT)
 
 
 @DESKTOP

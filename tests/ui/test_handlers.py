@@ -2,6 +2,9 @@
 
 import asyncio
 import csv
+import re
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +124,26 @@ def test_an_album_over_the_limit_says_what_was_left_out(detector, photo, monkeyp
     assert len(table["value"]["data"]) == 1
 
 
+@pytest.fixture
+def no_room(monkeypatch, tmp_path) -> None:
+    """Temporary files can be made no more."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+
+
+@pytest.mark.usefixtures("no_room")
+def test_where_the_server_has_no_room_an_album_is_a_table_without_a_file(detector, photo):
+    [(status, table, file)] = read_album(detector, [str(photo)])
+    assert "problem" in status and "no room" in status
+    assert len(table["value"]["data"]) == 1 and not file["visible"]
+
+
+@pytest.mark.usefixtures("no_room")
+def test_where_the_server_has_no_room_a_clip_gets_a_sentence(analysis, clip):
+    last = list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me"))[-1]
+    assert "problem" in last["status"] and "no room" in last["status"]
+    assert last["stop"]["interactive"] is False
+
+
 def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, clip):
     steps = handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me")
     assert "stop" not in next(steps)  # off and on in one breath, it may stay off in the page
@@ -132,6 +155,7 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
     assert last["timeline"]["visible"]
     assert "valence" in handlers.choose(1, last["state"]).plot
     assert "image/jpeg" in last["summary"], "moments as pictures, which nobody keeps"
+    assert re.search(r'data-time="\d\.\d{6}"', last["summary"]), "of a frame that does not begin at a millisecond"
     assert [peak.thumbnail for one in last["state"].people for peak in one.moments] == [None]
     assert list(steps) == []
 
@@ -190,6 +214,37 @@ def test_a_clip_can_be_stopped_or_taken_out_while_it_is_being_opened(analysis, c
         handlers.received(analysis, gone, "me", 1)
         _, begun = handlers.show(analysis, gone, None, "every frame", 0, 0, False, "me")
         assert "Opening" in begun["status"]
+
+
+def test_stop_says_that_it_was_heard_and_after_the_last_frame_that_the_files_are_written(analysis, clip):
+    assert handlers.stopped(analysis, "me") == {"status": gr.skip()}, "there is nothing to stop"
+    steps = handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me")
+    assert [next(steps), next(steps)][1]["stop"]["interactive"] is True
+    heard = handlers.stopped(analysis, "me")
+    assert "Stopping" in heard["status"] and heard["stop"]["interactive"] is False
+    writing, last = steps
+    assert "files are being written" in writing["status"] and writing["stop"]["interactive"] is False
+    assert "Stopped." in last["status"]
+
+
+def test_whoever_cancels_does_not_wait_until_the_run_has_ended(analysis, clip, monkeypatch, tmp_path):
+    def slowly(run: VideoRun, error: BaseException | None) -> None:
+        ended.wait(10)
+        leave(run, error)
+
+    ended, leave = threading.Event(), VideoRun._leave
+    monkeypatch.setattr(VideoRun, "_leave", slowly)
+    monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    steps = analysis.steps(str(clip), VideoConfig(), False, "me")
+    assert [next(steps), next(steps)][1].progress
+    steps.close()
+    assert list(tmp_path.glob("clip-*"))
+    ended.set()
+    for thread in threading.enumerate():
+        if thread.name == "close-clip":
+            thread.join(60)
+    assert not list(tmp_path.glob("clip-*"))
 
 
 def test_a_limit_that_is_no_number_is_named(monkeypatch):

@@ -17,13 +17,18 @@ from ui.refusals import Refusal
 from ui.video.figure import timeline_figure
 from ui.video.people import summary_html
 from ui.video.runs import FILES, Analysis, Replaced, Step, VideoLimits
-from ui.video.words import end_line, for_visitors, progress_line, refused
+from ui.video.words import end_line, for_visitors, progress_line, refused, writing_line
 
 RATES = {"every frame": 0.0, "10 per second": 10.0, "5 per second": 5.0, "2 per second": 2.0, "1 per second": 1.0}
 
 INVITATION = cards.status("Add a clip to begin.", "Upload or record one.", "quiet")
 
 Updates = dict[str, Any]  # name of a component of the tab -> its new value, or a `gr.update`
+
+# What is shown of a clip, taken away; and the button without a run that it could stop.
+EMPTIED: Updates = {"annotated": None, "summary": ""}
+EMPTIED |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
+NO_STOP: Updates = {"stop": gr.update(interactive=False)}
 
 
 def show(
@@ -44,16 +49,14 @@ def show(
     given = clip or pictures
     if not analysis.begin(session, given):
         return
-    nothing: Updates = {"annotated": None, "summary": "", "state": None}
-    nothing |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
-    over = {"stop": gr.update(interactive=False)}
+    nothing: Updates = EMPTIED | {"state": None}
     try:
         source = clip or sequence(pictures, analysis.limits)
     except MediaError as error:
-        yield nothing | over | {"status": cards.problem(str(error))}
+        yield nothing | NO_STOP | {"status": cards.problem(str(error))}
         return
     if not source:
-        yield nothing | over | {"status": INVITATION}
+        yield nothing | NO_STOP | {"status": INVITATION}
         return
     try:
         config = VideoConfig(RATES[rate] or None, start or 0.0, end or None, strip)
@@ -66,12 +69,14 @@ def show(
                 yield _results(step)
             elif step.progress:
                 yield {"status": progress_line(step.progress), "summary": summary_html(step.summary, brief=True)}
+            elif step.writing:
+                yield NO_STOP | {"status": writing_line()}
             else:
                 yield {"status": progress_line(None), "stop": gr.update(interactive=True)}
     except Replaced:
         return  # the page shows what came after
     except (MediaError, ImageError, ValueError) as error:
-        yield nothing | over | {"status": cards.problem(for_visitors(error))}
+        yield nothing | NO_STOP | {"status": cards.problem(for_visitors(error))}
 
 
 def received(analysis: Analysis, source: Any, session: str, number: int) -> Any:
@@ -85,6 +90,19 @@ def received(analysis: Analysis, source: Any, session: str, number: int) -> Any:
         return INVITATION
     most = analysis.limits.at_once
     return cards.status("Waiting to begin.", f"{most} clips are read at a time; yours as soon as a place is free.")
+
+
+def stopped(analysis: Analysis, session: str) -> Updates:
+    """What Stop shows at once: that it was heard; nothing where there is no run any more."""
+    if not analysis.stop(session):
+        return {"status": gr.skip()}
+    return NO_STOP | {"status": cards.status("Stopping.", "What is done is being put together.")}
+
+
+def not_taken(source: Any) -> Updates:
+    """What is shown where the queue was full, or something unforeseen went wrong; without a clip nothing is missed."""
+    said = "Too many are waiting, or the fault is ours: press Analyse in a minute to try once more."
+    return NO_STOP | {"status": cards.problem(said) if source else INVITATION}
 
 
 def _results(step: Step) -> Updates:
@@ -104,7 +122,7 @@ def _results(step: Step) -> Updates:
         ),
         "files": gr.update(value=files_of(step), visible=True),
         "state": step.summary,
-        "stop": gr.update(interactive=False),
+        **NO_STOP,
     }
 
 

@@ -49,6 +49,6 @@ def _moment(peak: Any, labels: Sequence[Label]) -> str:
     picture = emoji_url(peak.emotion, labels) if peak.thumbnail is None else picture_url(peak.thumbnail)
     said = f"{escape(peak.emotion)} {peak.probability:.0%}"
     return (
-        f'<button type="button" class="moment" data-time="{peak.time:.3f}" title="Show {said} at {clock(peak.time)}">'
+        f'<button type="button" class="moment" data-time="{peak.time:.6f}" title="Show {said} at {clock(peak.time)}">'
         f'<img src="{picture}" alt=""><span>{said}</span><span>{clock(peak.time)}</span></button>'
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from emotion_model import EmotionDetector, MediaError, MediaLimits, VideoConfig, VideoReader, video_detector
 from emotion_model.clips.run import VideoOutputs, VideoProgress, VideoRun
+from emotion_model.clips.writing import writing
 from emotion_model.timelines.summary import ClipSummary
 
 REPORT_SECONDS = 0.5  # between two looks at a run
@@ -95,11 +96,13 @@ class Runs:
             if self._runs.get(session) is run:
                 del self._runs[session]
 
-    def stop(self, session: str) -> None:
-        """End the run of a visitor who still wants what is done of it."""
+    def stop(self, session: str) -> bool:
+        """End the run of a visitor who still wants what is done of it; whether there is one."""
         with self._lock:
-            if session in self._runs:
-                self._runs[session].set()
+            run = self._runs.get(session)
+        if run:
+            run.set()
+        return run is not None
 
     def drop(self, session: str) -> None:
         """End the run of a visitor who wants nothing of it."""
@@ -113,7 +116,7 @@ class Runs:
 class Step:
     """What a run reports: its progress and new rows, and at the end its files, which go when the next step is taken.
 
-    The first one has neither: a place is free, and the clip is being opened.
+    The first one has neither: a place is free, and the clip is being opened. Nor has the one after the last frame.
     """
 
     progress: VideoProgress | None
@@ -121,6 +124,7 @@ class Step:
     summary: ClipSummary
     outputs: VideoOutputs | None = None
     stopped: bool = False
+    writing: bool = False  # the files are being finished
 
 
 class Analysis:
@@ -152,14 +156,14 @@ class Analysis:
             MediaError: the clip cannot be read, or is over the limits, or too many wait.
             Replaced: the visitor has gone on to another clip, or to none.
         """
-        return self._steps(source, config, annotated, session, self._runs.begin(session))
+        return _closed_aside(self._steps(source, config, annotated, session, self._runs.begin(session)))
 
     def _steps(
         self, source: Any, config: VideoConfig, annotated: bool, session: str, halt: threading.Event
-    ) -> Iterator[Step]:
+    ) -> Generator[Step, None, None]:
         try:
-            with tempfile.TemporaryDirectory(prefix="clip-") as folder:
-                last = yield from self._read(source, config, _outputs(source, Path(folder), annotated), session, halt)
+            with _folder() as folder:
+                last = yield from self._read(source, config, _outputs(source, folder, annotated), session, halt)
                 self._runs.check(session, halt)  # to finish the files took a while
                 yield last
         except Exception:
@@ -186,6 +190,7 @@ class Analysis:
                         yield Step(progress, rows, run.summary)
                         rows, told = [], time.monotonic()
                 self._runs.check(session, halt)  # no file is finished for nobody
+                yield Step(None, [], run.summary, writing=True)
         return Step(None, rows, run.summary, outputs, run.stopped)
 
     @contextmanager
@@ -203,9 +208,9 @@ class Analysis:
         finally:
             self._places.release()
 
-    def stop(self, session: str) -> None:
-        """End the run of a visitor who still wants what is done of it."""
-        self._runs.stop(session)
+    def stop(self, session: str) -> bool:
+        """End the run of a visitor who still wants what is done of it; whether there is one."""
+        return self._runs.stop(session)
 
     def want(self, session: str, source: Any, number: int) -> bool:
         """Note what a visitor has handed in, None for nothing; the run before ends at once.
@@ -239,6 +244,32 @@ class Analysis:
             self._wanted.pop(session, None)
             self._asked.pop(session, None)
             self._runs.drop(session)
+
+
+def _closed_aside(steps: Generator[Step, None, None]) -> Iterator[Step]:
+    """The steps; whoever leaves them before their end does not wait until all that is open is closed.
+
+    Gradio leaves what a visitor cancels in the thread that answers everybody, and a run has threads and files to end.
+    """
+    try:
+        for step in steps:  # noqa: UP028 - `yield from` would close them here
+            yield step
+    except GeneratorExit:
+        threading.Thread(target=steps.close, name="close-clip").start()
+        raise
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for the files of a run, removed at the end.
+
+    Raises:
+        MediaError: there is no room for it.
+    """
+    with writing(Path(tempfile.gettempdir())):
+        folder = tempfile.TemporaryDirectory(prefix="clip-")
+    with folder as name:
+        yield Path(name)
 
 
 def _outputs(source: Any, folder: Path, annotated: bool) -> VideoOutputs:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,19 @@ from ui import cards, examples
 from ui.programs import for_programs
 from ui.sweeping import KEEP_SECONDS
 from ui.turns import asked
-from ui.video.handlers import RATES, Answer, answers, choose, received, show
+from ui.video.handlers import (
+    EMPTIED,
+    NO_STOP,
+    RATES,
+    Answer,
+    Updates,
+    answers,
+    choose,
+    not_taken,
+    received,
+    show,
+    stopped,
+)
 from ui.video.runs import Analysis, VideoLimits
 
 SCRIPT = Path(__file__).with_name("video.js")
@@ -131,20 +145,55 @@ class _Handlers:
         request: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
         """What the components show, again and again."""
-        changed = False
         for updates in show(self._analysis, clip, pictures, rate, start, end, strip, request.session_hash or ""):
-            changed = True
-            yield {self._parts[name]: value for name, value in updates.items()}
-        if not changed:  # where nothing at all is said, Gradio empties what the page shows
-            yield {self._parts["status"]: gr.skip()}
+            yield self._on_page(updates)
+        # At the end Gradio sends the last step once more, and by then the page may show something else.
+        yield self._on_page({"status": gr.skip()})
 
-    def halt(self, request: gr.Request) -> None:
+    def halt(self, request: gr.Request) -> dict[Any, Any]:
         """Stop was pressed."""
-        self._analysis.stop(request.session_hash or "")
+        return self._on_page(stopped(self._analysis, request.session_hash or ""))
+
+    def failed(self, clip: str | None, pictures: list[str] | None) -> dict[Any, Any]:
+        """There was no answer to show."""
+        return self._on_page(not_taken(clip or pictures))
 
     def left(self, request: gr.Request) -> None:
         """The page is gone."""
         self._analysis.leave(request.session_hash or "")
+
+    def _on_page(self, updates: Updates) -> dict[Any, Any]:
+        return {self._parts[name]: value for name, value in updates.items()}
+
+
+def _emptying(parts: dict[str, Any]) -> dict[str, Any]:
+    """The listener that makes room for what comes.
+
+    The page does that by itself, at once: an answer of the server that is late would take away what came after.
+    """
+    emptied = EMPTIED | NO_STOP
+    return {
+        "fn": None,
+        "outputs": [parts[name] for name in emptied],
+        "js": f"() => {json.dumps([*emptied.values()])}",
+        "api_visibility": "private",
+    }
+
+
+def _reading(parts: dict[str, Any], do: _Handlers, at_once: int) -> dict[str, Any]:
+    """The listener that reads what was handed in."""
+    given = ("clip", "pictures", "rate", "start", "end", "strip")
+    shown = ("annotated", "status", "summary", "timeline", "person", "files", "state", "stop")
+    return {
+        "fn": do.shown,
+        "inputs": [parts[name] for name in given],
+        "outputs": [parts[name] for name in shown],
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "trigger_mode": "multiple",  # another clip replaces the one in work
+        "concurrency_limit": at_once,
+        "concurrency_id": "video",
+    }
 
 
 def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
@@ -152,31 +201,28 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     clip, pictures, do = parts["clip"], parts["pictures"], _Handlers(parts, analysis)
     quiet: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     quiet["trigger_mode"] = "multiple"  # another clip may come while the one before is being told of
-    analysed: dict[str, Any] = {
-        "fn": do.shown,
-        "inputs": [clip, pictures, *(parts[name] for name in ("rate", "start", "end", "strip"))],
-        "outputs": [
-            parts[name] for name in ("annotated", "status", "summary", "timeline", "person", "files", "state", "stop")
-        ],
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "trigger_mode": "multiple",  # another clip replaces the one in work
-        "concurrency_limit": analysis.limits.at_once,
-        "concurrency_id": "video",
-    }
+    told = [parts["status"], parts["stop"]]
+    empty, reading = _emptying(parts), _reading(parts, do, analysis.limits.at_once)
+
+    def read(listen: Callable[..., Any]) -> None:
+        listen(**reading).failure(do.failed, [clip, pictures], told, **quiet)
+
     # One source at a time. What an event is wired to runs one after the other.
     for source, other, events in (
         (clip, pictures, [clip.input, clip.stop_recording]),
         (pictures, clip, [pictures.upload, pictures.clear, pictures.delete]),
     ):
+        gr.on(events, **empty)
         gr.on(events, do.taken, source, parts["status"], **quiet)
         gr.on(events, lambda: None, None, other, **quiet)
-        gr.on(events, **analysed)
+        read(partial(gr.on, events))
+    parts["go"].click(**empty)
     parts["go"].click(do.pressed, [clip, pictures], parts["status"], **quiet)
-    parts["go"].click(**analysed)
+    read(parts["go"].click)
+    parts["example"].click(**empty)
     tried = parts["example"].click(lambda: (str(examples.clip_path()), None), None, [clip, pictures], **quiet)
-    tried.success(do.pressed, [clip, pictures], parts["status"], **quiet).success(**analysed)
-    parts["stop"].click(do.halt, None, None, api_visibility="private", queue=False)
+    read(tried.success(do.pressed, [clip, pictures], parts["status"], **quiet).success)
+    parts["stop"].click(do.halt, None, told, **quiet)
     chosen = parts["person"].input(
         choose,
         [parts["person"], parts["state"]],

@@ -1,4 +1,5 @@
 // A click on the timeline, or on a moment, moves the annotated clip there; a line in the timeline follows the clip.
+const WITHIN = 0.0005;  // s from where a frame begins to where it surely is the one shown
 const find = (selector) => document.querySelector(selector);
 const player = () => find('#video-annotated video');
 const plot = () => find('#video-timeline .js-plotly-plot');
@@ -34,7 +35,7 @@ document.addEventListener('pointerup', (event) => {
 document.addEventListener('click', (event) => {
   const moment = event.target.closest?.('#video-summary [data-time]');
   if (!moment) return;
-  seek(Number(moment.dataset.time));
+  seek(Number(moment.dataset.time) + WITHIN);
   player()?.scrollIntoView({block: 'nearest'});  // on a phone it is far above
 });
 // A recording does not say how long it is, and the player would show "Infinity": sent to its end, the browser knows.

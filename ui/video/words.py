@@ -19,6 +19,11 @@ def progress_line(progress: VideoProgress | None) -> str:
     return under_way(f"{progress.fraction:.0%}", detail, progress.fraction)
 
 
+def writing_line() -> str:
+    """All frames are read, and the files are on their way."""
+    return under_way("Almost done.", "The files are being written.", None)
+
+
 def end_line(step: Step) -> str:
     """What a run came to."""
     people = step.summary.people

@@ -1,0 +1,77 @@
+"""What a visitor's events are wired to, answered by Gradio as it answers them, without a browser."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio.blocks import BlockFunction
+from gradio.state_holder import SessionState
+from gradio.utils import get_upload_folder
+from starlette.requests import Request
+
+from ui.page import build_page
+from ui.video import runs
+
+
+@pytest.fixture
+def page(detector) -> gr.Blocks:
+    return build_page(detector)
+
+
+@pytest.fixture
+def uploaded(clip, photo) -> Iterator[dict[str, Any]]:
+    """A clip and a photo, as the page names what was uploaded."""
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=get_upload_folder()) as folder:
+        yield {
+            name: {"path": shutil.copy(path, folder), "meta": {"_type": "gradio.FileData"}}
+            for name, path in (("clip", clip), ("photo", photo))
+        }
+
+
+class Visit:
+    """What a visitor does, and what comes back."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        self._page, self._state = page, SessionState(page)
+
+    def wired(self, elem_id: str, event: str) -> list[BlockFunction]:
+        """What the server does at an event, in order."""
+        (block,) = (one for one in self._page.blocks.values() if one.elem_id == elem_id)
+        return [one for one in self._page.fns.values() if (block._id, event) in one.targets and one.fn]
+
+    def ask(self, function: BlockFunction, values: list[Any], number: int, iterator: Any = None) -> dict[str, Any]:
+        """The next answer of a function, to the request of that number."""
+        request = gr.Request(Request({"type": "http", "headers": [], "emotion_lens.number": number}), session_hash="me")
+        return asyncio.run(
+            self._page.process_api(
+                function, values, self._state, request, iterator, session_hash="me", event_id=str(number)
+            )
+        )
+
+
+def shown(function: BlockFunction, answer: dict[str, Any]) -> dict[str, Any]:
+    """What an answer changes, by the components' names."""
+    unchanged = (gr.skip(), gr.skip() | {"props": gr.skip()}, [], None)
+    changes = zip(function.outputs, answer["data"], strict=True)
+    return {block.elem_id: value for block, value in changes if value not in unchanged}
+
+
+def test_a_clip_that_is_taken_out_while_it_is_read_leaves_no_line_of_its_own(page, uploaded, monkeypatch):
+    monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
+    visit = Visit(page)
+    taken, *_, reading = visit.wired("video-clip", "input")
+    visit.ask(taken, [uploaded["clip"]], 1)
+    answer = visit.ask(reading, [uploaded["clip"], None, "every frame", 0, 0, False], 2)
+    for _ in range(4):
+        answer = visit.ask(reading, [], 2, answer["iterator"])
+    assert shown(reading, answer), "it is under way"
+    assert "Add a clip" in shown(taken, visit.ask(taken, [None], 3))["video-status"]
+    while answer["is_generating"]:
+        answer = visit.ask(reading, [], 2, answer["iterator"])
+    assert shown(reading, answer) == {}, "Gradio sends the last step once more"
