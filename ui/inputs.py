@@ -64,27 +64,33 @@ def on_photo(
     """
     turns = Turns()
 
+    def arrived(request: gr.Request) -> None:
+        turns.note(request.session_hash, asked(request))
+
     def answer(path: str | None, request: gr.Request) -> Iterator[Any]:
         yield from turns.newest(request.session_hash, asked(request), read(path))
 
-    def empty(request: gr.Request) -> Iterator[Any]:
-        yield from turns.newest(request.session_hash, asked(request), read(None))
+    def empty(request: gr.Request) -> Any:
+        return next(turns.newest(request.session_hash, asked(request), read(None)))
 
     def answer_example(request: gr.Request) -> Iterator[Any]:
         yield from turns.newest(request.session_hash, asked(request), read_example())
 
-    common: dict[str, Any] = {
+    common: dict[str, Any] = {"trigger_mode": "multiple", "api_visibility": "private"}
+    at_once = common | {"queue": False, "show_progress": "hidden"}
+    in_turn = common | {
         "outputs": outputs,
-        "trigger_mode": "multiple",
-        "api_visibility": "private",
         "show_progress": "minimal",
         "show_progress_on": [busy],
         "concurrency_limit": 2,
         "concurrency_id": photo.elem_id,  # one queue, so that they begin in their order
     }
-    photo.upload(answer, photo, **common)
-    photo.clear(empty, None, **common)
-    example.click(answer_example, None, **common)
+    # What an event is wired to runs one after the other: what was asked for counts before it has waited for its turn.
+    photo.upload(arrived, None, None, **at_once)
+    photo.upload(answer, photo, **in_turn)
+    photo.clear(empty, None, outputs, **at_once)
+    example.click(arrived, None, None, **at_once)
+    example.click(answer_example, None, **in_turn)
 
 
 def for_visitors(error: ImageError) -> str:

@@ -47,16 +47,18 @@ class Turns:
     def newest(self, session: str | None, number: int, steps: Iterator[Any]) -> Iterator[Any]:
         """The steps of an answer, as long as the visitor has asked for nothing else, by the numbers of the questions.
 
-        Then what is shown stays, which it would not where a generator ends without a step.
+        The last one changes nothing: Gradio sends it once more when the answer is over, and by then what is shown may
+        belong to a newer question.
         """
-        self._note(session, number)
+        self.note(session, number)
         for step in steps:
             if self._newest.get(session, number) > number:
-                yield gr.skip()
-                return
+                break
             yield step
+        yield gr.skip()
 
-    def _note(self, session: str | None, number: int) -> None:
+    def note(self, session: str | None, number: int) -> None:
+        """Something was asked for, though its answer may have to wait: those before end."""
         with self._lock:
             self._newest[session] = max(number, self._newest.pop(session, 0))
             if len(self._newest) > _VISITORS:

@@ -342,8 +342,8 @@ def test_the_newest_question_of_a_visitor_is_answered_and_the_ones_before_end():
     second = turns.newest("me", 3, iter("xy"))
     assert next(second) == "x"
     assert list(first) == [gr.skip()]
-    assert [*second, *other] == ["y", "b"]
-    assert list(turns.newest("me", 4, iter("z"))) == ["z"]
+    assert [*second, *other] == ["y", gr.skip(), "b", gr.skip()]
+    assert list(turns.newest("me", 4, iter("z"))) == ["z", gr.skip()], "the last is sent twice"
 
 
 def test_a_question_that_comes_to_its_turn_after_a_newer_one_changes_nothing():
@@ -351,14 +351,22 @@ def test_a_question_that_comes_to_its_turn_after_a_newer_one_changes_nothing():
     newer, older = turns.newest("me", 2, iter("xy")), turns.newest("me", 1, iter("ab"))
     assert next(newer) == "x"
     assert list(older) == [gr.skip()]
-    assert list(newer) == ["y"]
+    assert list(newer) == ["y", gr.skip()]
     assert list(turns.newest("me", 1, iter("ab"))) == [gr.skip()]
+
+
+def test_a_question_that_waits_for_its_turn_ends_those_before():
+    turns = Turns()
+    turns.note("me", 1)
+    turns.note("me", 3)
+    assert list(turns.newest("me", 2, iter("ab"))) == [gr.skip()]
+    assert list(turns.newest("me", 4, iter("xy"))) == ["x", "y", gr.skip()]
 
 
 def test_questions_are_remembered_of_so_many_visitors():
     turns = Turns()
     for visitor in range(3000):
-        assert list(turns.newest(str(visitor), visitor + 1, iter("a"))) == ["a"]
+        assert list(turns.newest(str(visitor), visitor + 1, iter("a"))) == ["a", gr.skip()]
     assert len(turns._newest) == 1000
 
 

@@ -75,3 +75,23 @@ def test_a_clip_that_is_taken_out_while_it_is_read_leaves_no_line_of_its_own(pag
     while answer["is_generating"]:
         answer = visit.ask(reading, [], 2, answer["iterator"])
     assert shown(reading, answer) == {}, "Gradio sends the last step once more"
+
+
+def test_a_photo_that_comes_while_an_example_waits_is_not_overwritten_by_it(page, uploaded):
+    visit = Visit(page)
+    noted, *example = visit.wired("photo-example", "click")
+    visit.ask(noted, [], 1)
+    noted, *reading = visit.wired("photo", "upload")
+    visit.ask(noted, [], 3)
+    assert not noted.queue
+    assert shown(example[0], visit.ask(example[0], [], 2)) == {}
+    assert "1 face found" in shown(reading[0], visit.ask(reading[0], [uploaded["photo"]], 4))["status"]
+
+
+def test_a_photo_is_taken_out_at_once_though_it_still_waits_to_be_read(page, uploaded):
+    visit = Visit(page)
+    noted, reading = visit.wired("own-photo", "upload")
+    (emptied,) = visit.wired("own-photo", "clear")
+    visit.ask(noted, [], 1)
+    assert not emptied.queue and "Add a photo" in shown(emptied, visit.ask(emptied, [], 3))["looks"]
+    assert shown(reading, visit.ask(reading, [uploaded["photo"]], 2)) == {}
