@@ -104,7 +104,7 @@ class EmotionDetector:
             detections = self.faces.detect(image) if known is None else known[number]
             shapes.append(image.shape)
             found.append(detections)
-            crops += self._crops(image, detections)
+            crops += self.crops(image, detections)
         probabilities = iter(self.classifier.predict(crops, self.mirrored) if crops else ())
         emotions, clear_from = self.classifier.emotions, self.classifier.config.clear_from
         return [
@@ -123,12 +123,18 @@ class EmotionDetector:
             for detections, shape in zip(found, shapes, strict=True)
         ]
 
-    def crops(self, picture: Picture) -> list[np.ndarray]:
-        """The faces of a picture as the classifier is given them, uint8 grey, in the order of `detect`."""
-        image = as_rgb(picture)
-        return self._crops(image, self.faces.detect(image))
+    def crops(self, picture: Picture, known: Sequence[Detection] | None = None) -> list[np.ndarray]:
+        """The faces of a picture as the classifier is given them, uint8 grey, in the order of `detect`.
 
-    def _crops(self, image: np.ndarray, found: Sequence[Detection]) -> list[np.ndarray]:
+        Args:
+            picture: as for `detect`.
+            known: where its faces are, if that is known already.
+
+        Raises:
+            ImageError: not a picture.
+        """
+        image = as_rgb(picture)
+        found = self.faces.detect(image) if known is None else known
         if not found:
             return []
         grey, config = to_grey(image), self.classifier.config

@@ -40,15 +40,16 @@ def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
     try:
         with READING:
             image = read_image(path)
-            faces = detector.detect(image)
-            crop = detector.crops(image)[0] if faces else None
+            found = detector.faces.detect(image)[:1]
+            faces = detector.detect_many([image], [found])[0]
+            crops = detector.crops(image, found)
     except ImageError as error:
         return None, cards.problem(for_visitors(error))
-    if crop is None:
+    if not faces:
         return gr.skip(), cards.summary(faces, 0, detector.faces.name)
-    heat = attention_map(detector.classifier, crop)
-    looked_at = None if heat is None else draw_heat(crop, heat)
-    return gr.skip(), attention(crop, looked_at, faces[0])
+    heat = attention_map(detector.classifier, crops[0])
+    looked_at = None if heat is None else draw_heat(crops[0], heat)
+    return gr.skip(), attention(crops[0], looked_at, faces[0])
 
 
 def build_tab(detector: EmotionDetector) -> None:

@@ -23,6 +23,7 @@ from emotion_model.clips.run import VideoRun
 from ui import album
 from ui.album import read_album
 from ui.api import Api
+from ui.inputs import READING
 from ui.live.sessions import Live
 from ui.live.tab import Handlers
 from ui.model import attention, look, model_page
@@ -71,6 +72,14 @@ def test_a_photo_that_cannot_be_read_empties_the_frame_and_says_why(detector, br
     assert broken not in status
 
 
+def test_the_time_that_a_photo_took_does_not_count_the_wait_for_others(detector, photo):
+    for _ in range(2):
+        READING.acquire()
+    threading.Timer(0.6, lambda: READING.release(2)).start()
+    status = list(read_photo(detector, str(photo)))[-1][2]
+    assert int(re.search(r"(\d+) ms", status)[1]) < 600
+
+
 def test_no_photo_is_an_invitation(detector):
     assert "Add a photo" in list(read_photo(detector, None))[-1][2]
     assert "Add a photo" in look(detector, None)[1]
@@ -81,6 +90,14 @@ def test_the_model_shows_where_it_looks_or_says_why_not(detector, photo, broken,
     assert "happy" in look(detector, str(photo))[1].lower()
     assert "No face" in look(detector, str(tmp_path / "landscape.png"))[1]
     assert "problem" in look(detector, broken)[1]
+
+
+def test_to_show_where_the_model_looks_a_photo_is_searched_for_faces_once(detector, photo, monkeypatch):
+    searched: list[Any] = []
+    search = detector.faces.detect
+    monkeypatch.setattr(detector.faces, "detect", lambda image: searched.append(image) or search(image))
+    assert "happy" in look(detector, str(photo))[1]
+    assert len(searched) == 1
 
 
 def test_the_model_names_no_emotion_where_its_answer_is_unclear(detector, astronaut):
