@@ -167,6 +167,25 @@ def test_of_all_that_is_in_a_picture_with_hidden_faces_no_face_is_left(live_page
         assert detector.detect(picture) == []
 
 
+COPIES = """
+  window.copies = 0;
+  const draw = CanvasRenderingContext2D.prototype.drawImage;
+  CanvasRenderingContext2D.prototype.drawImage = function (source, ...where) {
+    if (source instanceof HTMLVideoElement && where.length === 2) window.copies++;
+    return draw.call(this, source, ...where);
+  };
+"""
+
+
+def test_frames_are_copied_only_while_faces_are_to_be_hidden_in_pictures(live_page, films):
+    with live_page(films["smile"], script=COPIES) as page:
+        start(page)
+        wait_for_rows(page, 3)
+        assert page.evaluate("window.copies") == 0
+        page.get_by_label("In saved pictures").select_option("faces hidden")
+        page.wait_for_function("window.copies > 1")
+
+
 SLOW_CAMERA = """
   const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   window.wait = 0;

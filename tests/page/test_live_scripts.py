@@ -99,6 +99,42 @@ def test_the_modules_make_one_script(node):
     )  # no name is used twice
 
 
+def test_the_timeline_is_described_for_screen_readers_as_it_is_when_it_stands_still(node):
+    text = """
+    globalThis.window = {devicePixelRatio: 1};
+    globalThis.document = {body: {className: ''}};
+    const {Chart} = await import('./live/chart.js');
+    const context = {setTransform() {}, clearRect() {}};
+    const canvas = {clientWidth: 300, clientHeight: 100, dataset: {}, told: [],
+      getContext: () => context, setAttribute(name, value) { this.told.push(value); }};
+    const control = {view: {value: 'all'}, chosen: {value: ''}}, rows = [];
+    const record = {rows, describe: () => `${rows.length} rows`};
+    const chart = new Chart({$: () => canvas, control, settings: {seconds: 60}}, record);
+    let drawn = 0;
+    chart.timeline = {shownEmotions: () => [], draw() { drawn++; }};
+    for (const now of [6000, 7000]) { rows.push(now); chart.draw(now, now / 1000, {}); }
+    for (let now = 8000; now < 30000; now += 1000) chart.draw(now, 7, {});
+    console.log(JSON.stringify([drawn, canvas.told]));
+    """
+    assert node(text) == [2, ["1 rows", "2 rows"]]
+
+
+def test_a_worker_that_says_nothing_is_given_up_but_not_because_the_page_has_slept(node):
+    text = """
+    let now = 0, due = null, ended = 0;
+    performance.now = () => now;
+    globalThis.setTimeout = (action, wait) => { due = {action, at: now + wait}; };
+    globalThis.clearTimeout = () => { due = null; };
+    globalThis.Worker = class { postMessage() {} terminate() { ended++; } };
+    const {Hired} = await import('./live/hired.js');
+    const after = late => { const {action, at} = due; now = at + late; action(); return ended; };
+    const failed = new Hired('', () => {}).ask({frame: 1}).catch(error => error.message);
+    const told = [after(3600000), after(10)];
+    console.log(JSON.stringify([...told, await failed]));
+    """
+    assert node(text) == [0, 1, "the networks did not come"]
+
+
 def test_a_worker_that_has_become_slower_is_relieved_but_not_again_in_vain(node):
     """`tired`: what a frame takes the first workers later on; `fresh`: what it takes those that relieve them."""
     text = """

@@ -10,7 +10,8 @@ export class Chart {
     Object.assign(this, {tab, record});
     this.canvas = tab.$('canvas');
     this.timeline = new Timeline(tab, record);
-    this.drawnFor = '';
+    this.drawnFor = '';      // a paused page costs nothing
+    this.describedFor = '';
     this.describedAt = 0;
   }
 
@@ -22,13 +23,16 @@ export class Chart {
     const from = to - Math.min(settings.seconds, Math.max(to, 10));
     const state = [to.toFixed(2), width, height, ratio, this.record.rows.length, control.view.value, control.chosen.value,
       this.timeline.shownEmotions(), document.body.className].join();
-    if (state === this.drawnFor || !width) return;  // nothing has changed: a paused page costs nothing
-    this.drawnFor = state;
-    this.timeline.draw(this.context(ratio, width, height), width, height, {...options, from, to});
-    canvas.dataset.rows = this.record.rows.length;
-    if (now - this.describedAt <= DESCRIBE_PERIOD) return;
-    this.describedAt = now;
-    canvas.setAttribute('aria-label', this.record.describe(from, clock));
+    if (!width) return;
+    if (state !== this.drawnFor) {
+      this.drawnFor = state;
+      this.timeline.draw(this.context(ratio, width, height), width, height, {...options, from, to});
+      canvas.dataset.rows = this.record.rows.length;
+    }
+    if (state !== this.describedFor && now - this.describedAt > DESCRIBE_PERIOD) {
+      Object.assign(this, {describedFor: state, describedAt: now});
+      canvas.setAttribute('aria-label', this.record.describe(from, clock));
+    }
   }
 
   context(ratio, width, height) {

@@ -2,6 +2,7 @@
 
 const LOADING = 60000;  // ms without a sign of life until the networks are ready
 const READING = 20000;  // ms likewise, once they are
+const LATE = 2000;      // ms after which a timer says nothing of the worker: the page slept, and so did the worker
 const SOME = 50;        // frames from which on a mean says something
 const SLOWER = 1.5;     // times what it once took
 
@@ -56,7 +57,11 @@ export class Hired {
   listen() {
     clearTimeout(this.silence);
     if (!this.waiting.length) return;
-    this.silence = setTimeout(() => this.end(this.ready ? 'no answer' : 'the networks did not come'), this.ready ? READING : LOADING);
+    const wait = this.ready ? READING : LOADING, due = performance.now() + wait;
+    this.silence = setTimeout(() => {
+      if (performance.now() > due + LATE) this.listen();
+      else this.end(this.ready ? 'no answer' : 'the networks did not come');
+    }, wait);
   }
 
   end(reason = 'closed') {

@@ -230,11 +230,19 @@ class Live {
   }
 
   // The camera's picture with its boxes; where faces are to be hidden, that of the newest frame whose faces are known.
-  withPicture(use) {
-    const {picture, faces} = this.still;
-    if (!this.tab.control.hide.value) use(this.overlay.snapshot(this.video));
-    else if (picture) use(this.overlay.snapshot(picture, faces.values()));
+  async withPicture(use) {
+    const {still, tab: {control: {hide}}} = this;
+    if (hide.value && !still.picture && this.readers.current) await this.keepFrame();
+    if (!hide.value) use(this.overlay.snapshot(this.video));
+    else if (still.picture) use(this.overlay.snapshot(still.picture, still.faces.values()));
     else this.panel.say('Nothing was saved.', 'Faces can be hidden as soon as a frame has been read: try again in a moment.', 'notice', {hold: READ});
+  }
+
+  // Frames are kept only while faces are to be hidden: the first picture of that kind, also in a pause, has one read for it.
+  async keepFrame() {
+    const {run, still} = this, picture = still.copyOf(this.video);
+    const reply = await this.readers.current.read(this.video, this.wishes(performance.now())).catch(() => null);
+    if (run === this.run && !still.picture && reply?.rows) still.take(picture, reply);
   }
 
   save(text, type, ending) {
@@ -272,13 +280,16 @@ class Live {
     this.timer = setTimeout(() => this.tick(), this.pace.between(this.interval));
   }
 
+  // What is asked of whoever reads a frame of that time.
+  wishes(began) { return {time: (began - this.origin) / 1000, smoothing: Number(this.tab.control.smoothing.value)}; }
+
   async send() {
-    const run = this.run, began = performance.now(), {smoothing} = this.tab.control, reader = this.readers.current;
-    const picture = this.still.copyOf(this.video);
+    const run = this.run, began = performance.now(), reader = this.readers.current;
+    const picture = this.tab.control.hide.value ? this.still.copyOf(this.video) : null;
     this.pace.sent(began);
     let reply;
     try {
-      reply = await reader.read(this.video, {time: (began - this.origin) / 1000, smoothing: Number(smoothing.value)});
+      reply = await reader.read(this.video, this.wishes(began));
     } catch (error) {
       if (run === this.run && reader !== this.readers.distant) { this.fallBack(error); return; }
       console.warn(error);

@@ -20,7 +20,7 @@ export class Still {
   // What a video shows now.
   copyOf(video) { return copyOf(video, this.free.pop()); }
 
-  // `picture`: the copy of a frame; `reply`: what was read in it.
+  // `picture`: the copy of a frame, null where none is wanted; `reply`: what was read in it.
   take(picture, reply) {
     const seen = performance.now();
     if (this.picture) this.free.push(this.picture);
