@@ -47,15 +47,16 @@ class Turns:
     def newest(self, session: str | None, number: int, steps: Iterator[Any]) -> Iterator[Any]:
         """The steps of an answer, as long as the visitor has asked for nothing else, by the numbers of the questions.
 
-        The last one changes nothing: Gradio sends it once more when the answer is over, and by then what is shown may
-        belong to a newer question.
+        One that gives way ends with a step that changes nothing: Gradio sends the last one once more when the answer is
+        over. A whole answer does not: the page would take what is sent behind it as a change of the very objects that
+        it may be about to show.
         """
         self.note(session, number)
         for step in steps:
             if self._newest.get(session, number) > number:
-                break
+                yield gr.skip()
+                return
             yield step
-        yield gr.skip()
 
     def note(self, session: str | None, number: int) -> None:
         """Something was asked for, though its answer may have to wait: those before end."""

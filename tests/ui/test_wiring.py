@@ -77,6 +77,17 @@ def test_a_clip_that_is_taken_out_while_it_is_read_leaves_no_line_of_its_own(pag
     assert shown(reading, answer) == {}, "Gradio sends the last step once more"
 
 
+def test_nothing_is_sent_behind_the_results_of_a_clip(page, uploaded):
+    visit = Visit(page)
+    (*_, reading) = visit.wired("video-clip", "input")
+    values: list[Any] = [uploaded["clip"], None, "5 per second", 0, 0, False]
+    answer: dict[str, Any] = {"is_generating": True, "iterator": None}
+    while answer["is_generating"]:
+        answer = visit.ask(reading, values, 1, answer["iterator"])
+    last = shown(reading, answer)
+    assert last["video-files"]["visible"] and last["video-annotated"]["path"] and "1 person" in last["video-status"]
+
+
 def test_a_photo_that_comes_while_an_example_waits_is_not_overwritten_by_it(page, uploaded):
     visit = Visit(page)
     noted, *example = visit.wired("photo-example", "click")

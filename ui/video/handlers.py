@@ -28,6 +28,7 @@ Updates = dict[str, Any]  # name of a component of the tab -> its new value, or 
 # What is shown of a clip, taken away; and the button without a run that it could stop.
 EMPTIED: Updates = {"annotated": None, "summary": ""}
 EMPTIED |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
+UNCHANGED: Updates = {"status": gr.skip()}
 NO_STOP: Updates = {"stop": gr.update(interactive=False)}
 
 
@@ -44,10 +45,13 @@ def show(
     """Analyse a clip, or the pictures of a sequence, for the page; without either the tab is emptied.
 
     Nothing happens where the visitor has handed in something else while this one waited for its turn, or where it is
-    being read already: the page asks twice where the server's answer to what came before is late.
+    being read already: the page asks twice where the server's answer to what came before is late. A run that gives way
+    ends with a step that changes nothing, as Gradio sends the last one once more. But nothing may follow on results:
+    the page would take it as a change of the very objects that it may be about to show.
     """
     given = clip or pictures
     if not analysis.begin(session, given):
+        yield UNCHANGED
         return
     nothing: Updates = EMPTIED | {"state": None}
     try:
@@ -64,7 +68,8 @@ def show(
         yield nothing  # the status goes on saying that it waits
         for step in steps:
             if not analysis.wants(session, given):
-                return  # taken out just before the run began
+                yield UNCHANGED  # taken out just before the run began
+                return
             if step.outputs:
                 yield _results(step)
             elif step.progress:
@@ -74,7 +79,7 @@ def show(
             else:
                 yield {"status": progress_line(None), "stop": gr.update(interactive=True)}
     except Replaced:
-        return  # the page shows what came after
+        yield UNCHANGED  # the page shows what came after
     except (MediaError, ImageError, ValueError) as error:
         yield nothing | NO_STOP | {"status": cards.problem(for_visitors(error))}
 
@@ -95,7 +100,7 @@ def received(analysis: Analysis, source: Any, session: str, number: int) -> Any:
 def stopped(analysis: Analysis, session: str) -> Updates:
     """What Stop shows at once: that it was heard; nothing where there is no run any more."""
     if not analysis.stop(session):
-        return {"status": gr.skip()}
+        return UNCHANGED
     return NO_STOP | {"status": cards.status("Stopping.", "What is done is being put together.")}
 
 

@@ -147,8 +147,6 @@ class _Handlers:
         """What the components show, again and again."""
         for updates in show(self._analysis, clip, pictures, rate, start, end, strip, request.session_hash or ""):
             yield self._on_page(updates)
-        # At the end Gradio sends the last step once more, and by then the page may show something else.
-        yield self._on_page({"status": gr.skip()})
 
     def halt(self, request: gr.Request) -> dict[Any, Any]:
         """Stop was pressed."""
