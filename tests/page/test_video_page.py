@@ -129,6 +129,10 @@ def test_whoever_has_no_clip_tries_a_portrait_that_smiles(page):
     page.locator("#video-example").click()
     expect(page.locator("#video-status")).to_contain_text("1 person.", timeout=WAIT)
     expect(page.locator("#video-clip video")).to_be_attached()
+    around, clip, ways = (
+        page.locator(f"#video-clip{part}").bounding_box() for part in ("", " video", " .source-selection")
+    )
+    assert clip["y"] >= around["y"] and ways["y"] + ways["height"] <= around["y"] + around["height"], "it is cut off"
     shares = page.locator("#video-summary .bars li").all_inner_texts()
     assert {text.split()[0] for text in shares if int(text.split()[-1].rstrip("%")) > 20} == {"Happy", "Neutral"}
 
