@@ -58,9 +58,10 @@ class Turns:
                 return
             yield step
 
-    def note(self, session: str | None, number: int) -> None:
-        """Something was asked for, though its answer may have to wait: those before end."""
+    def note(self, session: str | None, number: int) -> bool:
+        """Something was asked for, though its answer may have to wait: those before end. Whether it is the newest."""
         with self._lock:
-            self._newest[session] = max(number, self._newest.pop(session, 0))
+            newest = self._newest[session] = max(number, self._newest.pop(session, 0))
             if len(self._newest) > _VISITORS:
                 del self._newest[next(iter(self._newest))]
+        return newest == number

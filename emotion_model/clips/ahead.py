@@ -39,12 +39,7 @@ class Ahead:
 
     def __iter__(self) -> Iterator[Any]:
         while True:
-            try:
-                more, item = self._queue.get(timeout=0.1)
-            except queue.Empty:
-                if self._stopped.is_set():
-                    return
-                continue
+            more, item = self._queue.get()
             if more:
                 yield item
             elif item is not None:
@@ -56,10 +51,6 @@ class Ahead:
         self._thread.start()
         return self
 
-    def stop(self) -> None:
-        """Run no further: whoever iterates over this gets what is there already, and then nothing more."""
-        self._stopped.set()
-
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._stopped.set()
         self._thread.join()

@@ -101,10 +101,10 @@ def look(
     Raises:
         MediaError: as `analyze`.
     """
-    size = batch_size(reader)
+    size, left = batch_size(reader), threading.Event()
     # Three things at a time: reading frames, looking for their faces, naming the emotions of those found before.
     with (
-        Ahead(_looked_at(reader, config, stopped or threading.Event()), size, "decode") as frames,
+        Ahead(_looked_at(reader, config, (left, stopped or left)), size, "decode") as frames,
         Ahead(_searched(_batches(frames, reader, config), detector.faces), 1, "search") as batches,
     ):
         try:
@@ -113,7 +113,7 @@ def look(
                 for (frame, image, cut), faces in zip(batch, found, strict=True):
                     yield AnalyzedFrame(frame.index, frame.time, faces, image, cut, frame.duration)
         finally:
-            frames.stop()  # first, or the search would wait for the rest of its batch
+            left.set()  # or the search would wait for the rest of its batch
 
 
 def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Iterator[AnalyzedFrame]:
@@ -159,15 +159,18 @@ def _searched(
         yield batch, search.faces(batch)
 
 
-def _looked_at(reader: VideoReader, config: VideoConfig, stopped: threading.Event) -> Iterator[Sampled]:
-    """The sampled frames with their pixels and the time of a cut since the last one; every frame counts for cuts."""
+def _looked_at(reader: VideoReader, config: VideoConfig, ends: Iterable[threading.Event]) -> Iterator[Sampled]:
+    """The sampled frames with their pixels and the time of a cut since the last one; every frame counts for cuts.
+
+    No more are read from when one of `ends` is set.
+    """
     start, _ = reader.span(config.start, config.end)
     end = math.inf if config.end is None else config.end  # the header may be wrong about the clip's own
     # Read on a little: whether the last frames are of a new scene or of a flash shows behind them.
     frames = reader.frames(start, end + FLASH_SECONDS)
     cut: float | None = None
     for frame, chosen, begins in with_cuts(sampled(frames, config.rate, start)):
-        if frame.time >= end or stopped.is_set():
+        if frame.time >= end or any(one.is_set() for one in ends):
             return
         if begins:
             cut = frame.time

@@ -87,7 +87,7 @@ def greedy_soup(
     taken: list[Weights] = []
     tried, best = [], 0.0
     for name in sorted(alone, key=lambda name: -alone[name]):
-        together = accuracy(mean_weights([*taken, candidates[name]]))
+        together = accuracy(mean_weights([*taken, candidates[name]])) if taken else alone[name]
         better = together >= best
         if better:
             best, taken = together, [*taken, candidates[name]]

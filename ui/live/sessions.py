@@ -61,7 +61,7 @@ class _Session:
     def __init__(self, now: float) -> None:
         self.tracker = FaceTracker()
         self.lock = threading.Lock()
-        self.frames = 0
+        self.seen = False  # has any picture come yet?
         self.started = now
         self.used = now
 
@@ -114,7 +114,7 @@ class Live:
             raise
         faces = self.detector.detect(pixels)
         with own.lock:
-            own.frames += 1
+            own.seen = True
             own.used = time.monotonic()
             own.tracker.config = tracking
             try:
@@ -139,7 +139,7 @@ class Live:
     def _forget(self, name: str, session: _Session) -> None:
         """Give the place back of somebody who has never sent a picture."""
         with self._lock:
-            if not session.frames and self._sessions.get(name) is session:
+            if not session.seen and self._sessions.get(name) is session:
                 del self._sessions[name]
 
     @property

@@ -16,6 +16,7 @@ from emotion_model import EmotionDetector, MediaError, MediaLimits, VideoConfig,
 from emotion_model.clips.run import VideoOutputs, VideoProgress, VideoRun
 from emotion_model.clips.writing import writing
 from emotion_model.timelines.summary import ClipSummary
+from ui.turns import Turns
 
 REPORT_SECONDS = 0.5  # between two looks at a run
 LOOK_SECONDS = 0.2  # between two looks whether a visitor still waits for a place
@@ -140,7 +141,7 @@ class Analysis:
         self._runs = Runs()
         # session -> what its visitor has handed in last, and whether the reading of it has begun
         self._wanted: dict[str, tuple[Any, bool]] = {}
-        self._asked: dict[str, int] = {}  # session -> the number of that question
+        self._turns = Turns()
         self._lock = threading.Lock()
 
     def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Iterator[Step]:
@@ -218,9 +219,8 @@ class Analysis:
         Where that question comes to its turn after a newer one, by the numbers of both, nothing is noted.
         """
         with self._lock:
-            newest = number >= self._asked.get(session, 0)
+            newest = self._turns.note(session, number)
             if newest:
-                self._asked[session] = number
                 self._wanted[session] = (source, False)
                 self._runs.drop(session)
         return newest
@@ -242,7 +242,6 @@ class Analysis:
         """The visitor is gone."""
         with self._lock:
             self._wanted.pop(session, None)
-            self._asked.pop(session, None)
             self._runs.drop(session)
 
 
