@@ -149,8 +149,9 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for actor in (*self._idle, *self._starting.values(), *(work.actor for work in self._working.values())):
-            with contextlib.suppress(self._ray.exceptions.RayError):
+        actors = (*self._idle, *self._starting.values(), *(work.actor for work in self._working.values()))
+        for actor in actors if self._ray.is_initialized() else ():  # else `kill` would look for another cluster
+            with contextlib.suppress(self._ray.exceptions.RayError, ConnectionError):
                 self._ray.kill(actor)
         self._ray.shutdown()
 
@@ -175,8 +176,23 @@ class Workers:
         """What the workers have to say, with the job that it belongs to; waits so many seconds for something.
 
         Raises:
-            WorkersError: workers do not start.
+            WorkersError: workers do not start, or the cluster has gone.
         """
+        try:
+            for one in self._heard(timeout):
+                if one in self._starting:
+                    self._started(one)
+                elif one in self._working:
+                    job, messages = self._answered(one)
+                    yield from ((job, message) for message in messages)
+        except ConnectionError as error:
+            why = _cause(error).rstrip(".")
+            raise WorkersError(
+                f"The cluster has gone ({why}). What is done is kept: the same command goes on from there."
+            ) from error
+
+    def _heard(self, timeout: float) -> list[Any]:
+        """What has an answer by now; workers that are missing begin to start."""
         while len(self._idle) + len(self._starting) + len(self._working) < self.count:
             actor = self._actor.remote(*self._start)
             self._starting[actor.ready.remote()] = actor
@@ -184,12 +200,7 @@ class Workers:
         heard, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout, fetch_local=False)
         if heard:  # and whoever else has something to say by now
             heard, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
-        for one in heard:
-            if one in self._starting:
-                self._started(one)
-            elif one in self._working:
-                job, messages = self._answered(one)
-                yield from ((job, message) for message in messages)
+        return list(heard)
 
     def _started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)

@@ -178,11 +178,12 @@ def test_whatever_dies_nothing_is_lost_or_twice(whole: Running, archive: Path, t
 
 
 @contextmanager
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """Two nodes of one core each on loopback: the address for clients, and the process of the second."""
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[int]]]:
+    """Two nodes of one core each on loopback: the address for clients, and the processes of both."""
     ray = Path(sys.executable).with_name("ray")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    monkeypatch.setenv("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "2")  # s, instead of 30
     port, door = free_port(), free_port()
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as if the package were installed on all nodes
     common = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--block", "--disable-usage-stats"]
@@ -190,14 +191,16 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     ports = [f"--port={port}", f"--ray-client-server-port={door}", "--include-dashboard=false"]
     head = subprocess.Popen([ray, "start", "--head", *ports, *common], **quiet)
     nodes = [head]
+
+    def has_two_nodes() -> bool:
+        said = subprocess.run([ray, "status", f"--address=127.0.0.1:{port}"], capture_output=True, text=True)
+        return "/2.0 CPU" in said.stdout
+
     try:
-        ends = time.monotonic() + WAIT
-        while time.monotonic() < ends:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", door), 1):
-                break
-            time.sleep(0.2)
+        wait_until(lambda: accepts(door))
         nodes.append(subprocess.Popen([ray, "start", f"--address=127.0.0.1:{port}", *common], **quiet))
-        yield f"ray://127.0.0.1:{door}", nodes[1].pid
+        wait_until(has_two_nodes)  # else both workers would start on the first
+        yield f"ray://127.0.0.1:{door}", [node.pid for node in nodes]
     finally:
         for node in reversed(nodes):
             for pid in [*descendants(node.pid), node.pid]:
@@ -206,17 +209,54 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
             node.wait()
 
 
-def test_a_cluster_gives_the_same_though_a_node_dies(
+def accepts(port: int) -> bool:
+    """Whether something listens there."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def wait_until(true: Callable[[], Any]) -> Any:
+    """What it says as soon as that is something."""
+    ends = time.monotonic() + WAIT
+    while time.monotonic() < ends:
+        if said := true():
+            return said
+        time.sleep(0.05)
+    raise AssertionError("nothing came of it")
+
+
+def busy(node: int) -> list[int]:
+    """The workers of a node that have a job, as Ray calls their processes then."""
+    methods = ("ray::Worker.run", "ray::Worker.more")
+    return [pid for pid, name in descendants(node).items() if name.startswith(methods)]
+
+
+def test_a_cluster_gives_the_same_though_a_node_dies_and_its_end_is_told(
     whole: Running, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    with cluster(monkeypatch) as (address, node):
+    with cluster(monkeypatch) as (address, [head, node]):
         running = Running(archive, "--out", tmp_path / "out", "--address", address, "--workers", "2")
-        running.until(lambda one: one["event"] == "progress" and one["workers"] == 2)
+        wait_until(lambda: busy(head) or busy(node))
+        halted = busy(head)  # or it would read everything before the other one is there
+        for pid in halted:
+            os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: busy(node))
         for pid, name in descendants(node).items():
             if name.startswith("ray::Worker") or "raylet/raylet" in name:
                 os.kill(pid, signal.SIGKILL)
+        for pid in halted:
+            os.kill(pid, signal.SIGCONT)
         assert running.end() == 1, running.errors
-    assert tables(tmp_path / "out") == tables(out_of(whole))
+        assert tables(tmp_path / "out") == tables(out_of(whole))
+
+        running = Running(archive / "long.mp4", "--out", tmp_path / "another", "--address", address, "--workers", "1")
+        wait_until(lambda: busy(head))
+        for pid in [*descendants(head), head]:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        assert running.end() == 2 and "The cluster has gone (" in running.errors
+        assert "the same command goes on from there" in running.errors
 
 
 def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, archive: Path):
