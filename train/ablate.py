@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="RUN", help="make these runs of the plan, and the first, alone")
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
     parser.add_argument("--robustness", action="store_true", help="in the end also measure each run on damaged faces")
+    parser.add_argument(
+        "--corrected", action="store_true", help="in the end also measure each run as an export would correct it"
+    )
     parser.add_argument("--keep", action="store_true", help="also keep table and plot in train/results/")
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         plan = read_plan(options.plan)
         if options.only:
             plan = plan.only(options.only)
-        rows = ablate(plan, options.data, options.out, options.limit, options.robustness)
+        rows = ablate(plan, options.data, options.out, options.limit, options.robustness, options.corrected)
         if options.keep:
             for suffix in (".csv", ".png"):
                 copy_file(options.out / f"results{suffix}", RESULTS / f"{plan.name}-{hardware()}{suffix}")

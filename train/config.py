@@ -15,6 +15,7 @@ LOSSES = ("focal", "cross_entropy")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("plateau", "one_cycle")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+MIXINGS = ("mixup", "cutmix")
 
 
 def _check_range(config: object, low: float, high: float, *names: str) -> None:
@@ -83,9 +84,19 @@ class TrainingConfig:
     mixup: float = setting(
         0.0, "both parameters of the Beta for two faces' shares (Zhang et al., 2018); 0 turns it off"
     )
+    mixing: str = setting("mixup", "where mixup is on: blend two faces, or put a rectangle of one into the other")
     ferplus_weight: float = setting(0.0, "share of the FER+ votes (Barsoum et al., 2016) in each target")
     distillation: float = setting(0.0, "share of a teacher's probabilities in each target (Hinton et al., 2015)")
     class_weight_power: float = setting(0.0, "a class weighs (1 / its frequency) to this power; 1 is fully balanced")
+    logit_adjustment: float = setting(
+        0.0, "answers are compared as if each class were this power of its frequency likelier (Menon et al., 2021)"
+    )
+    sharpness_radius: float = setting(
+        0.0, "distance at which gradients are taken, uphill of the weights (SAM; Foret et al., 2021); 0 turns it off"
+    )
+    attention_consistency: float = setting(
+        0.0, "weight of how far the attention to a face and to its mirror image differ (Zhang et al., 2022)"
+    )
     ema_momentum: float = setting(0.0, "per step, of the averaged weights that are kept; 0 turns the average off")
     gentle_epochs: int = setting(
         0, "at the end, without mixup and with variations half as strong: nearer to faces as they are in use"
@@ -102,16 +113,21 @@ class TrainingConfig:
         _check_choice(self, "optimizer", OPTIMIZERS)
         _check_choice(self, "schedule", SCHEDULES)
         _check_choice(self, "precision", PRECISIONS)
+        _check_choice(self, "mixing", MIXINGS)
         _check_range(self, 1, 10_000, "epochs", "batch_size")
         _check_range(self, 1e-7, 1, "learning_rate", "minimum_learning_rate")
-        _check_range(self, 0, 10, "focal_gamma")
+        _check_range(self, 0, 10, "focal_gamma", "sharpness_radius", "attention_consistency")
         _check_range(self, 0, 1, "weight_decay", "warmup", "ferplus_weight", "distillation", "class_weight_power")
+        _check_range(self, 0, 2, "logit_adjustment")
         _check_range(self, 0, 0.9, "label_smoothing")
         _check_range(self, 0, 10, "mixup")
         _check_range(self, 0, 0.99999, "ema_momentum")
         _check_range(self, 0.01, 0.99, "plateau_factor")
         _check_range(self, 0, 10_000, "plateau_patience", "early_stopping_patience")
         _check_range(self, 0, self.epochs, "gentle_epochs")
+        for name in ("sharpness_radius", "attention_consistency"):
+            if self.device_augmentation and getattr(self, name):
+                raise ValueError(f"{name}={getattr(self, name)!r}: works without device_augmentation alone")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; `TrainingConfig(**values)` restores the config."""

@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.network.architecture import POOLINGS
-from train.config import LOSSES, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, meanings, settings
+from train.config import LOSSES, MIXINGS, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, meanings, settings
 
-CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pooling": POOLINGS}
+CHOICES = {
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "mixing": MIXINGS,
+    "pooling": POOLINGS,
+}
 
 
 def command_parser() -> argparse.ArgumentParser:

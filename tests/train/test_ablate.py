@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,6 +15,8 @@ from support.paths import ROOT
 from support.training import faces, names, write_parquet
 from train.ablate import main
 from train.config import PRESETS, settings, with_settings
+from train.data.fer2013 import load_split
+from train.experiments.measures import corrected_scores
 from train.experiments.plans import PlanError, read_plan
 
 PLAN = """
@@ -108,6 +111,47 @@ def test_damaged_faces_are_measured_where_asked_and_once(tmp_path, made, out, ca
     with (out / "results.csv").open() as file:
         again = list(csv.DictReader(file))
     assert again[0]["damaged"] == rows[0]["damaged"] and again[1]["damaged"] != rows[1]["damaged"]
+
+
+def test_runs_are_measured_as_an_export_would_correct_them_where_asked(tmp_path, made, out):
+    command = [str(write_plan(tmp_path, PLAN)), "--data", str(made[0]), "--out", str(out), "--corrected"]
+    assert main(command) == 0
+    with (out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    validation = load_split(made[0], "validation")
+    for row in rows:
+        folders = [out / f"{row['run']}-seed{seed}" for seed in (0, 1)]
+        scores = [corrected_scores(folder, validation, np.full(7, 4)) for folder in folders]
+        for column in ("accuracy", "macro_f1"):
+            mean = sum(score[column] for score in scores) / 2
+            assert float(row[f"corrected_{column}"]) == pytest.approx(mean, abs=1e-4)
+        assert row["corrected_worst_emotion"] in EMOTIONS and row["corrected_worst_f1_spread"] != ""
+
+
+def test_every_run_of_a_plan_may_begin_with_the_weights_of_a_model(tmp_path, made, out):
+    started = f'start = "{out.name}/reference-seed0"\nfrozen_blocks = 1\n' + PLAN.replace("[0, 1]", "[3]")
+    plan = write_plan(tmp_path, started.partition("[runs.skips]")[0])
+    command = ["--data", str(made[0]), "--out", str(tmp_path / "ends")]
+    assert main([str(plan), *command]) == 0
+    start = json.loads((tmp_path / "ends" / "reference-seed3" / "config.json").read_text())["start"]
+    assert start["run"] == "reference-seed0" and start["frozen_blocks"] == 1
+    assert main([str(plan), *command]) == 0, "nothing has changed"
+    plan.write_text(plan.read_text().replace("frozen_blocks = 1", "frozen_blocks = 2"))
+    assert main([str(plan), *command]) == 2, "more weights are kept now"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("start = 3", "start = 3: give `bundled`"),
+        ('start = "nowhere"', "start = 'nowhere': .*nowhere is not there"),
+        ("frozen_blocks = 1", "frozen_blocks = 1: give a whole number, and the start"),
+        ('start = "bundled"\nfrozen_blocks = -1', "frozen_blocks = -1: give a whole number"),
+    ],
+)
+def test_what_a_plan_cannot_begin_with_is_refused(tmp_path, lines, said):
+    with pytest.raises(PlanError, match=said):
+        read_plan(write_plan(tmp_path, f"{lines}\n{PLAN}"))
 
 
 def test_chosen_runs_of_a_plan_are_made_alone(tmp_path, made, out, capsys):

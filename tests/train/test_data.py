@@ -15,7 +15,7 @@ from train.config import AugmentationConfig, TrainingConfig
 from train.data.fer2013 import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
 from train.data.framing import measure
 from train.data.pictures import Picture, class_folders, digest, read_pictures, with_splits, write_list
-from train.data.variations import augment, mixed, mixup_partners
+from train.data.variations import augment, cut_and_mixed, mixed, mixup_partners
 
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
@@ -266,6 +266,20 @@ def test_mixup_blends_each_face_and_its_target_with_the_same_partner():
         blend = shares[i] * images[i] + (1 - shares[i]) * images[partners[i]]
         np.testing.assert_allclose(images_mixed[i], blend, rtol=1e-6)
         assert targets_mixed[i, targets[i].argmax()] >= shares[i] - 1e-6
+
+
+def test_cutmix_puts_a_rectangle_of_the_partner_into_each_face_and_tells_what_is_left_of_it():
+    faces = np.arange(300, dtype=np.float32)[:, None, None, None] * np.ones((1, 48, 40, 1), np.float32)
+    wanted, partners = mixup_partners(300, 1.0, np.random.default_rng(1))
+    cut, shares = cut_and_mixed(faces, wanted, partners, np.random.default_rng(2))
+    assert cut.dtype == shares.dtype == np.float32 and (faces[7] == 7).all(), "the faces themselves were changed"
+    np.testing.assert_allclose(shares, wanted, atol=0.03)
+    for i in np.flatnonzero(partners != np.arange(300)):
+        foreign = cut[i, ..., 0] == partners[i]
+        assert (foreign | (cut[i, ..., 0] == i)).all() and foreign.mean() == pytest.approx(1 - shares[i], abs=1e-6)
+        rows, columns = foreign.any(axis=1).sum(), foreign.any(axis=0).sum()
+        assert foreign.sum() == rows * columns, "no rectangle"
+    assert len({int(np.argmax(cut[i, ..., 0].ravel() != i)) for i in range(300)}) > 100, "all in one place"
 
 
 def test_shift_moves_by_up_to_its_share():

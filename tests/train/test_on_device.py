@@ -164,6 +164,19 @@ def test_faces_are_mixed_on_the_device_only_where_that_is_switched_on(data):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(answers["probabilities"]), plain, atol=1e-5)
 
 
+def test_a_square_of_another_face_stands_in_each_where_that_is_asked_for():
+    images = np.repeat(np.arange(1, 41, dtype=np.uint8), 48 * 48).reshape(40, 48, 48)
+    mirror = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Identity()])  # answers what it is shown
+    learner = AugmentedTraining(mirror, nothing(), keras.losses.CategoricalCrossentropy(), mixup=1.0, cut=True)
+    cut, shares = (keras.ops.convert_to_numpy(value) for value in learner(images).values())
+    assert shares.min() + 0.03 >= 0.5 and shares.min() < 0.7 < shares.max() <= 1
+    for i in range(40):
+        foreign = cut[i, ..., 0] == images[i - 1, 0, 0]
+        assert (foreign | (cut[i, ..., 0] == images[i, 0, 0])).all()
+        assert foreign.mean() == pytest.approx(1 - shares[i, 0], abs=1e-5)
+        assert foreign.sum() == foreign.any(axis=1).sum() ** 2 == foreign.any(axis=0).sum() ** 2
+
+
 def test_a_stopped_run_goes_on_from_its_last_epoch_as_if_it_never_had(data, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "RECORD_SECONDS", 0)
     recipe = preset(epochs=3, device_augmentation=True, ema_momentum=0.9, mixup=0.2)

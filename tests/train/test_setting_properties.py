@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from train.config import (
     LOSSES,
+    MIXINGS,
     OPTIMIZERS,
     PRECISIONS,
     PRESETS,
@@ -33,11 +34,19 @@ RANGES = {
     "mixup": (0, 10),
     "ema_momentum": (0, 0.99999),
     "plateau_factor": (0.01, 0.99),
+    "logit_adjustment": (0, 2),
 } | dict.fromkeys(("weight_decay", "warmup", "ferplus_weight", "distillation", "class_weight_power"), (0, 1))
 COUNTS = {"epochs": (1, 10_000), "batch_size": (1, 10_000)} | dict.fromkeys(
     ("plateau_patience", "early_stopping_patience"), (0, 10_000)
 )
-CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
+CHOICES = {
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "mixing": MIXINGS,
+}
+ON_THE_PROCESSOR = {"sharpness_radius": (0, 10), "attention_consistency": (0, 10)}  # not with device_augmentation
 
 variations = st.builds(
     AugmentationConfig, flip=st.booleans(), **{name: st.floats(*ends) for name, ends in VARIATIONS.items()}
@@ -51,7 +60,7 @@ trainings = st.builds(
     **{name: st.integers(*ends) for name, ends in COUNTS.items()},
     **{name: st.sampled_from(choices) for name, choices in CHOICES.items()},
 )
-BOUNDED = VARIATIONS | RANGES | COUNTS
+BOUNDED = VARIATIONS | RANGES | COUNTS | ON_THE_PROCESSOR
 
 
 def kind(name):
@@ -78,6 +87,12 @@ def test_a_value_out_of_range_is_refused_by_name_value_and_range_any_other_is_ta
 def test_what_is_no_finite_number_is_refused(name, value):
     with pytest.raises(ValueError, match=name):
         kind(name)(**{name: value})
+
+
+@given(st.sampled_from(sorted(ON_THE_PROCESSOR)), st.floats(1e-6, 10))
+def test_what_works_on_the_processor_alone_is_refused_elsewhere(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value!r}: works without device_augmentation alone"):
+        TrainingConfig(device_augmentation=True, **{name: value})
 
 
 @given(st.sampled_from(sorted(CHOICES)), st.text())

@@ -173,7 +173,7 @@ class AugmentedTraining(keras.Model):
     """A network that learns from faces varied on the device, and from teachers that see the same faces.
 
     Called with uint8 grey faces `(n, size, size)` and trained with targets `(n, classes)`. Mixup is done here too:
-    each face is blended with its neighbour in the batch.
+    each face is blended with its neighbour in the batch, or has a square of it.
 
     Args:
         network: what learns.
@@ -186,6 +186,7 @@ class AugmentedTraining(keras.Model):
         averaged: a copy of the network that follows its weights, per step by `1 - ema_momentum`.
         ema_momentum: of `averaged`.
         seed: of every random choice.
+        cut: put a square of the other face into each (CutMix; Yun et al., 2019) instead of blending them.
 
     Attributes:
         strength: scalar variable, of the augmentation.
@@ -203,6 +204,7 @@ class AugmentedTraining(keras.Model):
         averaged: keras.Model | None = None,
         ema_momentum: float = 0.0,
         seed: int = 0,
+        cut: bool = False,
     ) -> None:
         super().__init__(name="augmented_training")
         self.network, self.teachers, self.averaged = network, list(teachers), averaged
@@ -210,8 +212,10 @@ class AugmentedTraining(keras.Model):
             other.trainable = False
         self._momentum = ema_momentum
         self.steps = self.add_weight((), initializer="zeros", trainable=False, name="steps", dtype="float32")
-        self._augmenter = Augmenter(augmentation, network.input_shape[1])
+        self._size = network.input_shape[1]
+        self._augmenter = Augmenter(augmentation, self._size)
         self._compare, self._mixup, self._distillation = loss, mixup, distillation
+        self._cut = cut
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.strength = self.add_weight((), initializer="ones", trainable=False, name="strength", dtype="float32")
         self.mixing = self.add_weight((), initializer="ones", trainable=False, name="mixing", dtype="float32")
@@ -226,8 +230,8 @@ class AugmentedTraining(keras.Model):
 
         Returns:
             `probabilities`, the network's, float32 `(n, classes)`; `share` of each face in its blend, float32
-            `(n, 1)` in 0.5..1, all 1 where none are blended; `taught`, the teachers' mean probabilities, float32
-            `(n, classes)`, where there are any.
+            `(n, 1)` in 0.5..1 (as near to that as whole pixels allow), all 1 where none are blended; `taught`, the
+            teachers' mean probabilities, float32 `(n, classes)`, where there are any.
         """
         if training and self.averaged is not None:
             self._follow()
@@ -238,12 +242,23 @@ class AugmentedTraining(keras.Model):
             share = keras.random.beta((count, 1), self._mixup, self._mixup, dtype="float32", seed=self.seed_generator)
             share = 1 - ops.convert_to_tensor(self.mixing) * ops.minimum(share, 1 - share)
             own = share[:, :, None, None]
+            if self._cut:
+                own = 1 - self._squares(own)
+                share = ops.mean(own, axis=(1, 2))
             varied = own * varied + (1 - own) * ops.roll(varied, 1, axis=0)
         answers = {"probabilities": self.network(varied, training=training), "share": share}
         if self.teachers:
             taught = sum(ops.cast(teacher(varied, training=False), "float32") for teacher in self.teachers)
             answers["taught"] = ops.stop_gradient(taught / len(self.teachers))
         return answers
+
+    def _squares(self, shares: Any) -> Any:
+        """1 within a square that leaves each face this share of its area, somewhere in it, else 0."""
+        side, pixels = ops.round(ops.sqrt(1 - shares) * self._size), ops.arange(self._size, dtype="float32")
+        places = keras.random.uniform((ops.shape(shares)[0], 1, 1, 2), seed=self.seed_generator)
+        first = ops.floor(places * (self._size - side + 1))
+        down, across = pixels[None, :, None, None] - first[..., :1], pixels[None, None, :, None] - first[..., 1:]
+        return ops.cast((down >= 0) & (down < side) & (across >= 0) & (across < side), "float32")
 
     def _follow(self) -> None:
         """Move the average towards the weights as the step before left them."""

@@ -77,6 +77,31 @@ def mixed(values: np.ndarray, shares: np.ndarray, partners: np.ndarray) -> np.nd
     return own * values + (1 - own) * values[partners]
 
 
+def cut_and_mixed(
+    faces: np.ndarray, shares: np.ndarray, partners: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each face with a rectangle of its partner in it, of the face's own proportions, anywhere.
+
+    Source: CutMix (Yun et al., 2019).
+
+    Args:
+        faces: float32 `(n, height, width, ...)`.
+        shares: float32 `(n,)`, of its area that each face shall keep; see `mixup_partners`.
+        partners: int `(n,)`.
+        rng: source of the places.
+
+    Returns:
+        The faces, a new array, and the shares that they kept in whole pixels, float32 `(n,)`.
+    """
+    cut, (height, width) = faces.copy(), faces.shape[1:3]
+    sides = np.sqrt(1 - shares)
+    highs, wides = np.rint(sides * height).astype(int), np.rint(sides * width).astype(int)
+    tops, lefts = rng.integers(0, height - highs + 1), rng.integers(0, width - wides + 1)
+    for i, (top, left, high, wide) in enumerate(zip(tops, lefts, highs, wides, strict=True)):
+        cut[i, top : top + high, left : left + wide] = faces[partners[i], top : top + high, left : left + wide]
+    return cut, (1 - highs * wides / (height * width)).astype(np.float32)
+
+
 def _degrade(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     kind, harm = rng.integers(4), rng.random()
     if kind == 0:

@@ -6,23 +6,26 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from emotion_model.files import read_json
 from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
-from train.data.fer2013 import load_split
+from train.data.fer2013 import FaceDataset, load_split, training_faces
 from train.experiments.plans import Plan, PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, command_of, folder_of, last_line
 from train.experiments.table import collect, write_table
-from train.runs import is_complete, told
+from train.runs import is_complete, load_model, told
 
 DAMAGED_FACES = 500  # of validation, each with 44 damages
 
 
 def ablate(
-    plan: Plan, data: Path, out: Path, limit: int | None = None, robustness: bool = False
+    plan: Plan, data: Path, out: Path, limit: int | None = None, robustness: bool = False, corrected: bool = False
 ) -> list[dict[str, Any]]:
     """Make every run of a plan that is not complete, and collect the table after each.
 
@@ -32,6 +35,7 @@ def ablate(
         out: a folder per run and seed, `results.csv` and `results.png`.
         limit: use only this many training faces.
         robustness: in the end also measure each run on damaged faces.
+        corrected: in the end also measure each run after the correction that an export would make.
 
     Returns:
         The rows of the table, one per run.
@@ -45,7 +49,7 @@ def ablate(
     jobs = [(name, seed, folder_of(out, name, seed)) for seed in plan.seeds for name in plan.runs]
     for name, seed, folder in jobs:
         if is_complete(folder):
-            _require_same(folder, with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed}), limit)
+            _require_same(folder, plan, with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed}), limit)
     started, done = time.monotonic(), 0
     for number, (name, seed, folder) in enumerate(jobs, start=1):
         if is_complete(folder):
@@ -53,7 +57,8 @@ def ablate(
         print(
             f"[{number}/{len(jobs)}] {name}, seed {seed}{_time_left(started, done, len(jobs) - number + 1)}", flush=True
         )
-        status = _run(command_of(plan.preset, plan.runs[name], seed, data.resolve(), folder.resolve(), limit), folder)
+        command = command_of(plan.preset, plan.runs[name], seed, data.resolve(), folder.resolve(), limit)
+        status = _run(command + plan.beginning, folder)
         if status in STOPPED:
             raise KeyboardInterrupt
         done += 1
@@ -65,19 +70,36 @@ def ablate(
         write_table(collect(plan, out), out)
     if robustness:
         print("damaged faces: about a minute a run", flush=True)
-    faces = load_split(data, "validation").sample(DAMAGED_FACES) if robustness else None
-    rows = collect(plan, out, timed=True, faces=faces)
+    validation = load_split(data, "validation") if robustness or corrected else None
+    faces = validation.sample(DAMAGED_FACES) if validation and robustness else None
+    counted = (validation, _training_counts(data, validation)) if validation and corrected else None
+    rows = collect(plan, out, timed=True, faces=faces, corrected=counted)
     write_table(rows, out)
     return rows
 
 
-def _require_same(folder: Path, preset: Preset, limit: int | None) -> None:
-    """Refuse a complete run that was made with other settings.
+@lru_cache(maxsize=1)
+def _sha256(start: str | None) -> str | None:
+    return None if start is None else load_model(start).config.weights["sha256"]
+
+
+def _training_counts(data: Path, validation: FaceDataset) -> np.ndarray:
+    """How often each emotion is a training label, int `(classes,)`."""
+    train, _ = training_faces(data, [validation, load_split(data, "test")])
+    return np.bincount(train.labels, minlength=len(train.emotions))
+
+
+def _require_same(folder: Path, plan: Plan, preset: Preset, limit: int | None) -> None:
+    """Refuse a complete run that was made with other settings, or that began with other weights.
 
     Raises:
         PlanError: it was.
     """
-    changed = changed_settings(folder, preset)
+    begun = read_json(folder / "config.json").get("start") or {}
+    changed = changed_settings(folder, preset) + differences(
+        {"weights to begin with": begun.get("sha256"), "frozen_blocks": begun.get("frozen_blocks", 0)},
+        {"weights to begin with": _sha256(plan.start), "frozen_blocks": plan.frozen_blocks},
+    )
     log = folder / "log.txt"
     commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
     limits = {int(number) for line in commands[-1:] for number in re.findall(r"--limit (\d+)", line)}

@@ -11,6 +11,7 @@ from typing import Any
 from train.config import PRESETS, with_settings
 from train.flags import require_flags
 
+BUNDLED = "bundled"  # start of a plan: the weights of the model that this project brings along
 LARGEST_SEED = 2**32 - 1  # that Keras takes
 
 
@@ -28,6 +29,8 @@ class Plan:
         seeds: each run is made once with each.
         runs: name -> settings, those of every run included; the first is the one to compare with.
         changes: name -> the settings that set this run apart.
+        start: the weights that every run begins with, as `python -m train --start` takes them; None: random ones.
+        frozen_blocks: how many of the first blocks keep those.
     """
 
     name: str
@@ -35,6 +38,13 @@ class Plan:
     seeds: tuple[int, ...]
     runs: dict[str, dict[str, Any]]
     changes: dict[str, dict[str, Any]]
+    start: str | None = None
+    frozen_blocks: int = 0
+
+    @property
+    def beginning(self) -> list[str]:
+        """The flags for what every run begins with."""
+        return ["--start", self.start, "--frozen-blocks", str(self.frozen_blocks)] if self.start else []
 
     def only(self, names: Sequence[str]) -> Plan:
         """The plan with these runs alone, and the one that they are compared with.
@@ -96,7 +106,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         PlanError: not a plan, or a run in it cannot be built.
     """
-    values = read_toml(path, ("preset", "seeds", "common", "runs"))
+    values = read_toml(path, ("preset", "seeds", "start", "frozen_blocks", "common", "runs"))
     preset, seeds, changes = values.get("preset", "seed"), values.get("seeds", [0]), values.get("runs", {})
     common = values.get("common", {})
     tables = [common, changes, *(changes.values() if isinstance(changes, dict) else ())]
@@ -109,7 +119,7 @@ def read_plan(path: Path) -> Plan:
     if not changes:
         raise PlanError(f"{path}: holds no run; add a table such as [runs.no_attention]")
     runs = {name: common | own for name, own in changes.items()}
-    plan = Plan(path.stem, preset, seeds, runs, changes)
+    plan = Plan(path.stem, preset, seeds, runs, changes, *_beginning(path, values))
     for name, settings in runs.items():
         if "seed" in settings:
             raise PlanError(f"{path}: [runs.{name}]: seed is no setting of a run, each is made with all of `seeds`")
@@ -119,3 +129,18 @@ def read_plan(path: Path) -> Plan:
         except (ValueError, TypeError) as error:
             raise PlanError(f"{path}: [runs.{name}]: {error}") from error
     return plan
+
+
+def _beginning(path: Path, values: dict[str, Any]) -> tuple[str | None, int]:
+    """What every run of a plan begins with; a path counts from the plan's folder."""
+    start, frozen = values.get("start"), values.get("frozen_blocks", 0)
+    if start is not None and not isinstance(start, str):
+        raise PlanError(f"{path}: start = {start!r}: give `bundled`, or the folder of a model or of a finished run")
+    if type(frozen) is not int or frozen < 0 or (frozen and not start):
+        raise PlanError(f"{path}: frozen_blocks = {frozen!r}: give a whole number, and the start that they keep")
+    if start in (None, BUNDLED):
+        return start, frozen
+    folder = (path.parent / start).resolve()
+    if not folder.exists():
+        raise PlanError(f"{path}: start = {start!r}: {folder} is not there")
+    return str(folder), frozen

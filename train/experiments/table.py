@@ -9,19 +9,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-from emotion_model.files import read_json, whole_file, write_json
+import numpy as np
+
+from emotion_model.files import read_json, whole_file
 from train.config import PRESETS
 from train.data.fer2013 import FaceDataset
-from train.evaluation.robustness import robustness_curves
-from train.evaluation.scores import class_order
+from train.experiments.measures import corrected_scores, damaged_accuracy
 from train.experiments.plans import Plan
 from train.experiments.running import folder_of
-from train.runs import is_complete, load_model
+from train.runs import is_complete
 
 COLUMNS = (
     "run", "changes", "seeds", "accuracy", "accuracy_spread", "difference", "macro_f1", "macro_f1_spread", "worst_f1",
-    "worst_f1_spread", "worst_emotion", "damaged", "damaged_spread", "parameters", "multiply_adds", "ms_per_face",
-    "minutes", "epochs", "train_faces", "failed",
+    "worst_f1_spread", "worst_emotion", "corrected_accuracy", "corrected_accuracy_spread", "corrected_macro_f1",
+    "corrected_macro_f1_spread", "corrected_worst_f1", "corrected_worst_f1_spread", "corrected_worst_emotion",
+    "damaged", "damaged_spread", "parameters", "multiply_adds", "ms_per_face", "minutes", "epochs", "train_faces",
+    "failed",
 )  # fmt: skip
 TIMED_BATCH = 16
 DRAWN = {
@@ -32,7 +35,13 @@ DRAWN = {
 }
 
 
-def collect(plan: Plan, out: Path, timed: bool = False, faces: FaceDataset | None = None) -> list[dict[str, Any]]:
+def collect(
+    plan: Plan,
+    out: Path,
+    timed: bool = False,
+    faces: FaceDataset | None = None,
+    corrected: tuple[FaceDataset, np.ndarray] | None = None,
+) -> list[dict[str, Any]]:
     """The table as far as runs are complete.
 
     Args:
@@ -40,6 +49,7 @@ def collect(plan: Plan, out: Path, timed: bool = False, faces: FaceDataset | Non
         out: its folder.
         timed: also measure the forward pass, which takes some seconds a run.
         faces: also measure these with every damage of `robustness_curves`, which takes a minute a run; a run keeps it.
+        corrected: also measure these after the correction of an export, with the counts of the training labels.
     """
     rows: list[dict[str, Any]] = []
     for name, settings in plan.runs.items():
@@ -52,6 +62,9 @@ def collect(plan: Plan, out: Path, timed: bool = False, faces: FaceDataset | Non
         if complete:
             metrics = [read_json(f / "metrics.json") for f in complete]
             row |= _scores([m["validation"] for m in metrics])
+            if corrected is not None:
+                scores = _scores([corrected_scores(f, *corrected) for f in complete])
+                row |= {f"corrected_{column}": value for column, value in scores.items()}
             if faces is not None:
                 row |= _mean_and_spread("damaged", [damaged_accuracy(f, faces) for f in complete])
             row["parameters"], row["multiply_adds"] = metrics[0]["parameters"], metrics[0]["multiply_adds"]
@@ -88,20 +101,6 @@ def _mean_and_spread(column: str, values: list[float]) -> dict[str, Any]:
     return {column: round(statistics.mean(values), 4), f"{column}_spread": spread}
 
 
-def damaged_accuracy(folder: Path, faces: FaceDataset) -> float:
-    """Mean accuracy of a run under every damage, mild and severe; measured once and kept in its `robustness.json`."""
-    kept = folder / "robustness.json"
-    if kept.exists():
-        found = read_json(kept)
-    else:
-        classifier = load_model(folder)
-        labels = class_order(faces, classifier.emotions)[faces.labels]
-        found = {"faces": len(faces), "curves": robustness_curves(classifier, faces.images, labels)}
-        write_json(kept, found)
-    points = [point["accuracy"] for curve in found["curves"].values() for point in curve["points"][1:]]
-    return statistics.mean(points)
-
-
 def _milliseconds(path: Path) -> float:
     """Median time of a forward pass per face, in batches, on this machine and backend."""
     import keras
@@ -130,15 +129,27 @@ def write_table(rows: list[dict[str, Any]], out: Path) -> None:
     draw(rows, out / "results.png")
 
 
+def _drawn(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The columns to draw, and what each is called: scores after a correction take the place of those before it."""
+    drawn = {}
+    for column, name in DRAWN.items():
+        for choice, told in ((f"corrected_{column}", f"{name}, corrected"), (column, name)):
+            if any(row.get(choice, "") != "" for row in rows):
+                drawn[choice] = told
+                break
+    return drawn
+
+
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Plot what was measured of each run, with the spread over the seeds; best on top, the first run as a line."""
     from matplotlib.figure import Figure
 
     first = rows[0]
-    rows = sorted((row for row in rows if row["accuracy"] != ""), key=lambda row: row["accuracy"])
-    if not rows:
+    columns = _drawn(rows)
+    if not columns:
         return
-    columns = [column for column in DRAWN if any(row[column] != "" for row in rows)]
+    order = next(iter(columns))
+    rows = sorted((row for row in rows if row[order] != ""), key=lambda row: row[order])
     size = (2.5 + 2.6 * len(columns), 1.4 + 0.3 * len(rows))
     figure = Figure(figsize=size, layout="constrained")
     places = range(len(rows))
@@ -155,7 +166,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(length=0)
-        axes.set_xlabel(DRAWN[column])
+        axes.set_xlabel(columns[column])
     figure.supxlabel("validation, mean over the seeds; bar: their standard deviation", fontsize="small")
     with whole_file(path) as partial:
         figure.savefig(partial, dpi=130)

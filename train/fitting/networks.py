@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -11,9 +12,11 @@ from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model
 from train.config import Preset
 from train.data.on_device import AugmentedTraining
+from train.fitting.consistency import MirroredAttention, beside_mirrored, with_attention
 from train.fitting.fast import with_fast_layers
 from train.fitting.hardware import fastest_precision
-from train.fitting.recipe import dtype_policy, loss_of, optimizer_of
+from train.fitting.recipe import AdjustedLoss, dtype_policy, loss_of, optimizer_of
+from train.fitting.sharpness import Climb, uphill
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
 
@@ -29,7 +32,14 @@ class Networks:
         averaged_at: step of the last update of the average.
     """
 
-    def __init__(self, preset: Preset, batches: int, start: Start | None, teacher: Teacher | None) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        batches: int,
+        start: Start | None,
+        teacher: Teacher | None,
+        frequencies: np.ndarray,
+    ) -> None:
         """Build and compile.
 
         Args:
@@ -37,6 +47,7 @@ class Networks:
             batches: of an epoch.
             start: weights to begin with instead of random ones.
             teacher: its models look at each varied face, where `device_augmentation` is on.
+            frequencies: float `(classes,)`, of the classes among the targets.
 
         Raises:
             ValueError: a teacher's model looks at faces of another size.
@@ -56,12 +67,47 @@ class Networks:
         if self._config.ema_momentum:
             self.averaged = build_model(self._architecture)
             self.averaged.set_weights(self.model.get_weights())
-        self.learner = self._compiled(optimizer_of(self._config, batches), teacher, batches)
+        self._loss = loss_of(self._config)
+        if self._config.logit_adjustment:
+            self._loss = AdjustedLoss(self._loss, frequencies, self._config.logit_adjustment)
+        optimizer = optimizer_of(self._config, batches)
+        if self._config.device_augmentation:
+            self.learner = self._compiled_on_device(optimizer, teacher, batches)
+        else:
+            self.learner = self._compiled(optimizer)
+        radius = self._config.sharpness_radius
+        self._climb = Climb(self._compiled(uphill(radius), beside=True)) if radius else None
 
-    def _compiled(self, optimizer: Any, teacher: Teacher | None, batches: int) -> keras.Model:
-        if not self._config.device_augmentation:
-            self.model.compile(optimizer=optimizer, loss=loss_of(self._config), metrics=["accuracy"])
-            return self.model
+    def learn(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
+        """Learn from a batch of varied faces: float32 `(n, height, width, 1)`, `(n, classes)` and `(n,)`.
+
+        Returns:
+            `loss` and `accuracy` of the batch.
+        """
+        batch: tuple[Any, ...] = (inputs, targets, weights)
+        if self._config.attention_consistency:
+            batch = beside_mirrored(*batch)
+        with self._climb.to_the_top(*batch) if self._climb else nullcontext():
+            values = self.learner.train_on_batch(*batch, return_dict=True)
+        accuracy = next(value for name, value in values.items() if name.endswith("accuracy"))
+        return {"loss": float(values["loss"]), "accuracy": float(accuracy)}
+
+    def _compiled(self, optimizer: keras.optimizers.Optimizer, beside: bool = False) -> keras.Model:
+        """What learns from faces that were varied before: the model, or `beside` it another that shares its weights."""
+        learner, losses = self.model, [self._loss]
+        with dtype_policy(self.precision):
+            if self._config.attention_consistency:
+                learner, losses = with_attention(self.model), [self._loss, MirroredAttention()]
+            elif beside:
+                learner = keras.Model(self.model.input, self.model.output)
+        weights = [1.0, self._config.attention_consistency][: len(losses)]
+        metrics: list[list[str]] = [["accuracy"], []][: len(losses)]
+        # The scale of a half-precision loss would be lost with a climb that no checkpoint keeps.
+        scaled = "auto" if not beside else False
+        learner.compile(optimizer, losses, weights, metrics, auto_scale_loss=scaled)
+        return learner
+
+    def _compiled_on_device(self, optimizer: Any, teacher: Teacher | None, batches: int) -> AugmentedTraining:
         learner = self._on_device(teacher)
         if self.precision == "mixed_float16":  # as Keras does by itself where the policy is the model's own
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -87,13 +133,14 @@ class Networks:
         return AugmentedTraining(
             self.model,
             config.augmentation,
-            loss_of(config),
+            self._loss,
             config.mixup,
             teachers,
             config.distillation if teachers else 0.0,
             self.averaged,
             config.ema_momentum,
             config.seed,
+            config.mixing == "cutmix",
         )
 
     @property

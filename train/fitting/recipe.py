@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 
 from train.config import TrainingConfig
 
@@ -16,6 +17,29 @@ def loss_of(config: TrainingConfig) -> keras.losses.Loss:
     if config.loss == "focal":
         return keras.losses.CategoricalFocalCrossentropy(gamma=config.focal_gamma)
     return keras.losses.CategoricalCrossentropy()
+
+
+class AdjustedLoss(keras.losses.Loss):
+    """A loss that sees each class made likelier by how often it is learned: the network need not learn that then.
+
+    Source: "Long-tail learning via logit adjustment" (Menon et al., 2021).
+
+    Args:
+        loss: compares targets with probabilities.
+        frequencies: float `(classes,)`, of the classes among the targets.
+        strength: the power of the frequencies.
+    """
+
+    def __init__(self, loss: keras.losses.Loss, frequencies: np.ndarray, strength: float) -> None:
+        super().__init__(name=loss.name)
+        self._loss = loss
+        known = np.where(frequencies > 0, frequencies, frequencies.max())  # of what is never learned nothing is known
+        self._factors = (known**strength).astype(np.float32)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """One value per face."""
+        likelier = y_pred * keras.ops.convert_to_tensor(self._factors)
+        return self._loss.call(y_true, likelier / keras.ops.sum(likelier, axis=-1, keepdims=True))
 
 
 def optimizer_of(config: TrainingConfig, batches: int) -> keras.optimizers.Optimizer:

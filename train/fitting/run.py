@@ -21,7 +21,7 @@ from train.config import Preset
 from train.data.fer2013 import FaceDataset, class_weights, soft_targets
 from train.data.on_device import AugmentedTraining
 from train.data.pictures import resized
-from train.data.variations import augment, mixed, mixup_partners
+from train.data.variations import augment, cut_and_mixed, mixed, mixup_partners
 from train.evaluation.figures import draw_curves
 from train.evaluation.metrics import classification_metrics
 from train.fitting import checkpoint
@@ -81,7 +81,8 @@ class Run:
         if self._config.device_augmentation:
             train = replace(train, images=resized(train.images, self._architecture.image_size))
         self._train_faces = train
-        self.networks = Networks(preset, self._batches, start, teacher)
+        frequencies = np.average(self.targets, axis=0, weights=self._sample_weights)
+        self.networks = Networks(preset, self._batches, start, teacher, frequencies)
         self._callbacks = callbacks_of(self._config, self.networks.learner)
         self._position = Position()
         self.track: Callable[[dict[str, float], int], None] | None = None
@@ -203,16 +204,20 @@ class Run:
         weights = None if self._sample_weights is None else self._sample_weights[chosen]
         if self._config.mixup and not gentle:
             shares, partners = mixup_partners(len(chosen), self._config.mixup, rng)
-            inputs, targets = mixed(inputs, shares, partners), mixed(targets, shares, partners)
+            if self._config.mixing == "cutmix":
+                inputs, shares = cut_and_mixed(inputs, shares, partners, rng)
+            else:
+                inputs = mixed(inputs, shares, partners)
+            targets = mixed(targets, shares, partners)
             weights = None if weights is None else mixed(weights, shares, partners)
         networks.seed_dropout(position.epoch, position.batch)
-        values = networks.learner.train_on_batch(inputs, targets, weights, return_dict=True)
+        values = networks.learn(inputs, targets, weights)
         position.batch += 1
         if self._step % EMA_INTERVAL == 0 or position.batch == self._batches:
             networks.update_average(self._step)
-        self._require_finite(float(values["loss"]), f"epoch {position.epoch + 1}, batch {position.batch}")
+        self._require_finite(values["loss"], f"epoch {position.epoch + 1}, batch {position.batch}")
         for name, value in values.items():  # each batch's own; Keras starts its metrics anew at every call
-            position.sums[name] = position.sums.get(name, 0.0) + float(value) * len(chosen)
+            position.sums[name] = position.sums.get(name, 0.0) + value * len(chosen)
 
     def _track_within_epoch(self, means: dict[str, float]) -> None:
         if self.track:
