@@ -97,7 +97,9 @@ class HeldTurn:
         if self._empty >= PATIENCE and self._empty % SELDOM:
             self._empty += 1
             return self._look(image_rgb, 0)
-        ways = [self._look(image_rgb, turn) for turn in TURNS]
+        upright = self._look(image_rgb, 0)
+        plain = is_convincing(upright)
+        ways = [upright, *([] if plain else self._look(image_rgb, turn) for turn in TURNS[1:])]
         if not any(ways):
             self._empty += 1
             return []

@@ -66,6 +66,12 @@ def test_a_clip_holds_the_turn_that_its_first_faces_gave():
     assert seen.count(2) == 20 and len(seen) < 30
 
 
+def test_a_clip_whose_faces_convince_is_not_looked_at_turned():
+    seen = []
+    clip = HeldTurn(lambda image, turn: seen.append(turn) or one(0.93))
+    assert all(clip.detect(None)[0].score == 0.93 for _ in range(10)) and seen == [0] * 10
+
+
 @pytest.mark.parametrize("turn", TURNS)
 def test_a_portrait_says_the_same_whichever_way_it_lies(yunet, detector, astronaut, turn):
     [upright] = detector.detect(astronaut)
