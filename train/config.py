@@ -16,6 +16,7 @@ OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("plateau", "one_cycle")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 MIXINGS = ("mixup", "cutmix")
+LARGEST_SEED = 2**32 - 1  # that Keras takes
 
 
 def _check_range(config: object, low: float, high: float, *names: str) -> None:
@@ -114,6 +115,7 @@ class TrainingConfig:
         _check_choice(self, "schedule", SCHEDULES)
         _check_choice(self, "precision", PRECISIONS)
         _check_choice(self, "mixing", MIXINGS)
+        _check_range(self, 0, LARGEST_SEED, "seed")
         _check_range(self, 1, 10_000, "epochs", "batch_size")
         _check_range(self, 1e-7, 1, "learning_rate", "minimum_learning_rate")
         _check_range(self, 0, 10, "focal_gamma", "sharpness_radius", "attention_consistency")

@@ -118,10 +118,12 @@ def test_runs_are_measured_as_an_export_would_correct_them_where_asked(tmp_path,
     assert main(command) == 0
     with (out / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
-    validation = load_split(made[0], "validation")
     for row in rows:
         folders = [out / f"{row['run']}-seed{seed}" for seed in (0, 1)]
-        scores = [corrected_scores(folder, validation, np.full(7, 4)) for folder in folders]
+        kept = [folder / "corrected.json" for folder in folders]
+        scores = [json.loads(path.read_text()) for path in kept]
+        kept[0].unlink()
+        assert corrected_scores(folders[0], load_split(made[0], "validation"), np.full(7, 4)) == scores[0]
         for column in ("accuracy", "macro_f1"):
             mean = sum(score[column] for score in scores) / 2
             assert float(row[f"corrected_{column}"]) == pytest.approx(mean, abs=1e-4)

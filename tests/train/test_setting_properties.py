@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.config import (
+    LARGEST_SEED,
     LOSSES,
     MIXINGS,
     OPTIMIZERS,
@@ -36,7 +37,7 @@ RANGES = {
     "plateau_factor": (0.01, 0.99),
     "logit_adjustment": (0, 2),
 } | dict.fromkeys(("weight_decay", "warmup", "ferplus_weight", "distillation", "class_weight_power"), (0, 1))
-COUNTS = {"epochs": (1, 10_000), "batch_size": (1, 10_000)} | dict.fromkeys(
+COUNTS = {"epochs": (1, 10_000), "batch_size": (1, 10_000), "seed": (0, LARGEST_SEED)} | dict.fromkeys(
     ("plateau_patience", "early_stopping_patience"), (0, 10_000)
 )
 CHOICES = {
@@ -54,7 +55,6 @@ variations = st.builds(
 trainings = st.builds(
     TrainingConfig,
     device_augmentation=st.booleans(),
-    seed=st.integers(0, 2**31),
     augmentation=variations,
     **{name: st.floats(*ends) for name, ends in RANGES.items()},
     **{name: st.integers(*ends) for name, ends in COUNTS.items()},

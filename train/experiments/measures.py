@@ -1,4 +1,4 @@
-"""What is measured of a run besides its own scores."""
+"""What is measured of a run besides its own scores: once, and kept in its folder, which may lose its weights then."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOLDS = 5  # of the faces; each is corrected by what was chosen on the others
 
 
 def damaged_accuracy(folder: Path, faces: FaceDataset) -> float:
-    """Mean accuracy of a run under every damage, mild and severe; measured once and kept in its `robustness.json`."""
+    """Mean accuracy of a run under every damage, mild and severe; kept in its `robustness.json`."""
     kept = folder / "robustness.json"
     if kept.exists():
         found = read_json(kept)
@@ -35,13 +35,16 @@ def damaged_accuracy(folder: Path, faces: FaceDataset) -> float:
 
 
 def corrected_scores(folder: Path, faces: FaceDataset, counts: np.ndarray) -> dict[str, Any]:
-    """Scores of a run after the correction that an export would make, as `classification_metrics` gives them.
+    """Scores of a run after the correction that an export would make; kept in its `corrected.json`.
 
     Args:
         folder: of the run.
         faces: of validation. A fifth of them at a time is corrected by what was chosen on the others.
         counts: int `(classes of the data,)`, of the training labels.
     """
+    kept = folder / "corrected.json"
+    if kept.exists():
+        return read_json(kept)
     classifier = load_model(folder)
     order = class_order(faces, classifier.emotions)
     shares = np.zeros(len(classifier.emotions))
@@ -52,4 +55,6 @@ def corrected_scores(folder: Path, faces: FaceDataset, counts: np.ndarray) -> di
     for one in range(FOLDS):
         here = fold == one
         logits[here] += choose_correction(labels[~here], probabilities[~here], shares).shift
-    return classification_metrics(labels, softmax(logits, axis=1), classifier.emotions)
+    found = classification_metrics(labels, softmax(logits, axis=1), classifier.emotions)
+    write_json(kept, found)
+    return found

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from train.config import PRESETS, with_settings
+from train.config import LARGEST_SEED, PRESETS, with_settings
 from train.flags import require_flags
 
 BUNDLED = "bundled"  # start of a plan: the weights of the model that this project brings along
-LARGEST_SEED = 2**32 - 1  # that Keras takes
 
 
 class PlanError(ValueError):
