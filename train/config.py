@@ -103,7 +103,7 @@ class TrainingConfig:
         0, "at the end, without mixup and with variations half as strong: nearer to faces as they are in use"
     )
     device_augmentation: bool = setting(False, "vary faces where the network trains, which a GPU does faster")
-    precision: str = setting("float32", "auto: mixed_bfloat16, whose weights stay float32, where the hardware has it")
+    precision: str = setting("float32", "auto: mixed_bfloat16, whose weights stay float32, where that is faster")
     seed: int = setting(0, "of the first weights, the order and the variations of the faces")
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 

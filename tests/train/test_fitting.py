@@ -40,7 +40,7 @@ from train.evaluation.scores import evaluate, ferplus_majority
 from train.exporting import model as export_module
 from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.model import export
-from train.fitting import environment
+from train.fitting import environment, hardware
 from train.fitting import run as run_module
 from train.fitting.alone import alone_in
 from train.fitting.hardware import fastest_precision
@@ -576,8 +576,10 @@ def test_where_a_run_began_stays_on_record_when_it_goes_on_elsewhere(data, tmp_p
     assert json.loads(path.read_text()) == began | {"resumed": [began | {"commit": "another"}]}
 
 
-def test_automatic_precision_is_what_the_hardware_has(data, tmp_path):
-    cpuinfo = tmp_path / "cpuinfo"
+def test_automatic_precision_is_what_the_hardware_is_best_at(data, tmp_path, monkeypatch):
+    cpuinfo, faster = tmp_path / "cpuinfo", hardware._bfloat16_is_faster()
+    assert isinstance(faster, bool)
+    monkeypatch.setattr(hardware, "_bfloat16_is_faster", lambda: True)
     for flags, expected in (
         ("flags\t\t: fpu avx2 fma avx512f avx512_bf16 vaes", "mixed_bfloat16"),
         ("flags\t\t: fpu avx2 fma amx_bf16", "mixed_bfloat16"),
@@ -588,6 +590,10 @@ def test_automatic_precision_is_what_the_hardware_has(data, tmp_path):
         cpuinfo.write_text(f"processor\t: 0\n{flags}\nbugs\t\t: none\n")
         assert fastest_precision(cpuinfo) == expected, flags
     assert fastest_precision(tmp_path / "missing") == "float32"
+    cpuinfo.write_text("flags\t\t: fpu avx2 avx512_bf16")
+    assert fastest_precision(cpuinfo) == "mixed_bfloat16"
+    monkeypatch.setattr(hardware, "_bfloat16_is_faster", lambda: False)
+    assert fastest_precision(cpuinfo) == "float32"
     fit(preset(epochs=1, precision="auto"), *data, tmp_path / "run", 0)
     said, used = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("config", "environment"))
     assert (said["training"]["precision"], used["precision"]) == ("auto", fastest_precision())
