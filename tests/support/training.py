@@ -60,6 +60,18 @@ def pupil(**changes):
     return replace(preset(**(recipe | changes)), architecture=network)
 
 
+class Impatient(dict):
+    """What `Run.train` asks whether to stop, as a signal would make it: yes, from the so many-th time on."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.left = times
+
+    def __getitem__(self, key):
+        self.left -= 1
+        return self.left <= 0
+
+
 def weights_of(path):
     return keras.saving.load_model(path / "model.keras").get_weights()
 

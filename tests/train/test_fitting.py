@@ -18,6 +18,7 @@ from support.paths import ROOT
 from support.training import (
     RECIPE,
     VOTES,
+    Impatient,
     faces,
     names,
     nothing,
@@ -150,21 +151,12 @@ def unbroken(request, data, tmp_path_factory):
 def test_a_run_stopped_at_or_within_an_epoch_ends_as_if_it_never_had(data, tmp_path, unbroken, stop_after):
     changes, whole_dir = unbroken
 
-    class Impatient(dict):
-        """Asks to stop after some batches, as a signal would."""
-
-        asked = 0
-
-        def __getitem__(self, key):
-            self.asked += 1
-            return self.asked >= 2 * stop_after - 1
-
     run = Run(preset(**changes), *data, tmp_path / "broken")
     initial = run.networks.model.get_weights()
     (tmp_path / "broken").mkdir()
     run.resume()
     with pytest.raises(StoppedError):
-        run.train(Impatient())
+        run.train(Impatient(2 * stop_after - 1))
     assert (tmp_path / "broken" / "checkpoint" / "state.json").exists()
     fit(preset(**changes), *data, tmp_path / "broken", 0)
     assert same(weights_of(whole_dir), weights_of(tmp_path / "broken"))
@@ -181,18 +173,11 @@ def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path):
     assert len(whole) < 60, "early stopping did not happen"
     assert whole[-1]["learning_rate"] < whole[0]["learning_rate"], "the rate was not halved"
 
-    class AfterEpoch(dict):
-        asked = 0
-
-        def __getitem__(self, key):
-            self.asked += 1
-            return self.asked >= 2 * 16
-
     run = Run(preset(**changes), *data, tmp_path / "broken")
     (tmp_path / "broken").mkdir()
     run.resume()
     with pytest.raises(StoppedError):
-        run.train(AfterEpoch())
+        run.train(Impatient(2 * 16))
     fit(preset(**changes), *data, tmp_path / "broken", 0)
     broken = json.loads((tmp_path / "broken" / "history.json").read_text())
     assert [e["learning_rate"] for e in broken] == [e["learning_rate"] for e in whole]

@@ -10,7 +10,7 @@ import pytest
 from emotion_model import LABELS
 from emotion_model.network.building import build_model
 from support.models import TINY
-from support.training import faces, nothing, preset, pupil, relabelled, same, separable, weights_of
+from support.training import Impatient, faces, nothing, preset, pupil, relabelled, same, separable, weights_of
 from train.config import AugmentationConfig
 from train.data.on_device import AugmentedTraining, Augmenter
 from train.data.variations import augment, blur, compress, lower_resolution
@@ -182,18 +182,11 @@ def test_a_stopped_run_goes_on_from_its_last_epoch_as_if_it_never_had(data, tmp_
     recipe = preset(epochs=3, device_augmentation=True, ema_momentum=0.9, mixup=0.2)
     fit(recipe, *data, tmp_path / "whole", 0)
 
-    class Impatient(dict):
-        asked = 0
-
-        def __getitem__(self, key):
-            self.asked += 1
-            return self.asked >= 12  # within the second epoch: each asks after its 7 batches and at its end
-
     run = Run(recipe, *data, tmp_path / "broken")
     (tmp_path / "broken").mkdir()
     run.resume()
     with pytest.raises(StoppedError, match="stopped in epoch 2"):
-        run.train(Impatient())
+        run.train(Impatient(12))  # within the second epoch: each asks after its 7 batches and at its end
     fit(recipe, *data, tmp_path / "broken", 0)
     assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken"))
     whole, broken = (json.loads((tmp_path / of / "history.json").read_text()) for of in ("whole", "broken"))

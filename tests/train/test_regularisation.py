@@ -9,7 +9,7 @@ import pytest
 from emotion_model.faces.cropping import network_input
 from emotion_model.network.building import build_model
 from support.models import TINY
-from support.training import preset, pupil, same, separable, weights_of
+from support.training import Impatient, preset, pupil, same, separable, weights_of
 from train.config import MIXINGS
 from train.data.fer2013 import FaceDataset
 from train.fitting.consistency import MirroredAttention, beside_mirrored, with_attention
@@ -83,17 +83,10 @@ def test_a_stopped_run_ends_as_if_it_never_had(data, tmp_path):
     changes = {"sharpness_radius": 0.1, "attention_consistency": 0.5, "ema_momentum": 0.9, "epochs": 2}
     fit(preset(**changes), *data, tmp_path / "whole", 0)
 
-    class Impatient(dict):
-        asked = 0
-
-        def __getitem__(self, key):
-            self.asked += 1
-            return self.asked >= 9
-
     run = Run(preset(**changes), *data, tmp_path / "broken")
     (tmp_path / "broken").mkdir()
     with pytest.raises(StoppedError):
-        run.train(Impatient())
+        run.train(Impatient(9))
     fit(preset(**changes), *data, tmp_path / "broken", 0)
     assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken"))
 

@@ -79,6 +79,16 @@ def class_order(dataset: FaceDataset, emotions: Sequence[str]) -> np.ndarray:
     return np.array([emotions.index(emotion) for emotion in dataset.emotions])
 
 
+def label_shares(dataset: FaceDataset, emotions: Sequence[str]) -> np.ndarray:
+    """How often each of a model's classes is the label of a face, as a share of them all, float `(classes,)`.
+
+    Raises:
+        DataError: the model lacks a class of the data.
+    """
+    labels = class_order(dataset, emotions)[dataset.labels]
+    return np.bincount(labels, minlength=len(emotions)) / len(labels)
+
+
 def single_view_scores(dataset: FaceDataset, probabilities: np.ndarray, emotions: Sequence[str]) -> dict[str, Any]:
     """`classification_metrics` and what `evaluate` says of FER+, for one answer to each face.
 

@@ -10,12 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emotion_model.files import read_json
 from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
-from train.data.fer2013 import FaceDataset, load_split, training_faces
+from train.data.fer2013 import load_split, training_faces
 from train.experiments.plans import Plan, PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, command_of, folder_of, last_line
 from train.experiments.table import collect, write_table
@@ -72,8 +70,10 @@ def ablate(
         print("damaged faces: about a minute a run", flush=True)
     validation = load_split(data, "validation") if robustness or corrected else None
     faces = validation.sample(DAMAGED_FACES) if validation and robustness else None
-    counted = (validation, _training_counts(data, validation)) if validation and corrected else None
-    rows = collect(plan, out, timed=True, faces=faces, corrected=counted)
+    splits = None
+    if validation and corrected:
+        splits = validation, training_faces(data, [validation, load_split(data, "test")])[0]
+    rows = collect(plan, out, timed=True, faces=faces, corrected=splits)
     write_table(rows, out)
     return rows
 
@@ -81,12 +81,6 @@ def ablate(
 @lru_cache(maxsize=1)
 def _sha256(start: str | None) -> str | None:
     return None if start is None else load_model(start).config.weights["sha256"]
-
-
-def _training_counts(data: Path, validation: FaceDataset) -> np.ndarray:
-    """How often each emotion is a training label, int `(classes,)`."""
-    train, _ = training_faces(data, [validation, load_split(data, "test")])
-    return np.bincount(train.labels, minlength=len(train.emotions))
 
 
 def _require_same(folder: Path, plan: Plan, preset: Preset, limit: int | None) -> None:

@@ -13,7 +13,7 @@ from emotion_model.files import read_json, write_json
 from train.data.fer2013 import FaceDataset
 from train.evaluation.metrics import classification_metrics
 from train.evaluation.robustness import robustness_curves
-from train.evaluation.scores import class_order
+from train.evaluation.scores import class_order, label_shares
 from train.exporting.correction import choose_correction
 from train.runs import load_model
 
@@ -34,22 +34,20 @@ def damaged_accuracy(folder: Path, faces: FaceDataset) -> float:
     return statistics.mean(points)
 
 
-def corrected_scores(folder: Path, faces: FaceDataset, counts: np.ndarray) -> dict[str, Any]:
+def corrected_scores(folder: Path, faces: FaceDataset, train: FaceDataset) -> dict[str, Any]:
     """Scores of a run after the correction that an export would make; kept in its `corrected.json`.
 
     Args:
         folder: of the run.
         faces: of validation. A fifth of them at a time is corrected by what was chosen on the others.
-        counts: int `(classes of the data,)`, of the training labels.
+        train: what the run learned from.
     """
     kept = folder / "corrected.json"
     if kept.exists():
         return read_json(kept)
     classifier = load_model(folder)
-    order = class_order(faces, classifier.emotions)
-    shares = np.zeros(len(classifier.emotions))
-    shares[order] = counts / counts.sum()
-    labels, probabilities = order[faces.labels], classifier.predict(faces.images)
+    shares = label_shares(train, classifier.emotions)
+    labels, probabilities = class_order(faces, classifier.emotions)[faces.labels], classifier.predict(faces.images)
     logits = np.log(np.maximum(probabilities, 1e-9))
     fold = np.random.default_rng(0).permutation(len(labels)) % FOLDS
     for one in range(FOLDS):

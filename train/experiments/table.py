@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emotion_model.files import read_json, whole_file
 from train.config import PRESETS
 from train.data.fer2013 import FaceDataset
@@ -40,7 +38,7 @@ def collect(
     out: Path,
     timed: bool = False,
     faces: FaceDataset | None = None,
-    corrected: tuple[FaceDataset, np.ndarray] | None = None,
+    corrected: tuple[FaceDataset, FaceDataset] | None = None,
 ) -> list[dict[str, Any]]:
     """The table as far as runs are complete.
 
@@ -49,7 +47,7 @@ def collect(
         out: its folder.
         timed: also measure the forward pass, which takes some seconds a run.
         faces: also measure these with every damage of `robustness_curves`, which takes a minute a run; a run keeps it.
-        corrected: also measure these after the correction of an export, with the counts of the training labels.
+        corrected: also measure the first of these after the correction of an export; a run has learned from the second.
     """
     rows: list[dict[str, Any]] = []
     for name, settings in plan.runs.items():

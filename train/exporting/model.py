@@ -13,7 +13,7 @@ from emotion_model.files import read_json
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, ModelConfig
 from train.data.fer2013 import FaceDataset, load_split, training_faces
-from train.evaluation.scores import class_order, evaluate, print_progress
+from train.evaluation.scores import class_order, evaluate, label_shares, print_progress
 from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.correction import choose_correction
 from train.exporting.files import move_in, with_onnx
@@ -89,7 +89,7 @@ def _corrected(run_dir: Path, validation: FaceDataset, data_dir: Path, folder: P
     """The run with its logits corrected, in a folder of its own."""
     run = load_model(run_dir)
     train, _ = training_faces(data_dir, [validation, load_split(data_dir, "test")])
-    shares = np.bincount(_labels(train, run_dir), minlength=len(run.emotions)) / len(train)
+    shares = label_shares(train, run.emotions)
     labels = _labels(validation, run_dir)
     correction = choose_correction(labels, run.predict(validation.images), shares)
     bias = run.model.get_layer("logits").bias
