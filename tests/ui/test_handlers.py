@@ -177,6 +177,14 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
     assert list(steps) == []
 
 
+def test_a_clip_can_be_stopped_by_whatever_step_the_page_sees(analysis, clip, monkeypatch):
+    monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
+    steps = list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me"))
+    on_the_way = [step for step in steps if "summary" in step and "annotated" not in step]
+    assert len(on_the_way) > 3
+    assert all(step["stop"]["interactive"] is True for step in on_the_way)
+
+
 def test_a_person_chosen_after_the_server_has_forgotten_the_clip_gets_a_sentence(detector):
     page = build_page(detector)
     chosen = next(event for event in page.fns.values() if event.fn is handlers.choose)

@@ -32,8 +32,8 @@ def ablate(
         data: folder with FER2013.
         out: a folder per run and seed, `results.csv` and `results.png`.
         limit: use only this many training faces.
-        robustness: in the end also measure each run on damaged faces.
-        corrected: in the end also measure each run after the correction that an export would make.
+        robustness: also measure each run, as soon as it is complete, on damaged faces; that takes about a minute.
+        corrected: likewise after the correction that an export would make.
 
     Returns:
         The rows of the table, one per run.
@@ -48,6 +48,7 @@ def ablate(
     for name, seed, folder in jobs:
         if is_complete(folder):
             _require_same(folder, plan, with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed}), limit)
+    measured = _measured(data, robustness, corrected)
     started, done = time.monotonic(), 0
     for number, (name, seed, folder) in enumerate(jobs, start=1):
         if is_complete(folder):
@@ -65,17 +66,22 @@ def ablate(
         else:
             metrics = read_json(folder / "metrics.json")
             print(f"    {told(metrics)}, {metrics['minutes']} min", flush=True)
-        write_table(collect(plan, out), out)
-    if robustness:
-        print("damaged faces: about a minute a run", flush=True)
-    validation = load_split(data, "validation") if robustness or corrected else None
-    faces = validation.sample(DAMAGED_FACES) if validation and robustness else None
-    splits = None
-    if validation and corrected:
-        splits = validation, training_faces(data, [validation, load_split(data, "test")])[0]
-    rows = collect(plan, out, timed=True, faces=faces, corrected=splits)
+        write_table(collect(plan, out, **measured), out)
+    rows = collect(plan, out, timed=True, **measured)
     write_table(rows, out)
     return rows
+
+
+def _measured(data: Path, robustness: bool, corrected: bool) -> dict[str, Any]:
+    """The faces on which `collect` measures."""
+    if not (robustness or corrected):
+        return {}
+    validation = load_split(data, "validation")
+    train = training_faces(data, [validation, load_split(data, "test")])[0] if corrected else None
+    return {
+        "faces": validation.sample(DAMAGED_FACES) if robustness else None,
+        "corrected": (validation, train) if corrected else None,
+    }
 
 
 @lru_cache(maxsize=1)

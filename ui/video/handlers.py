@@ -30,6 +30,8 @@ EMPTIED: Updates = {"annotated": None, "summary": ""}
 EMPTIED |= {part: gr.update(visible=False) for part in ("timeline", "person", "files")}
 UNCHANGED: Updates = {"status": gr.skip()}
 NO_STOP: Updates = {"stop": gr.update(interactive=False)}
+# Said at every step: the page may lose one that comes close to the button's going off, or behind a late answer.
+STOP: Updates = {"stop": gr.update(interactive=True)}
 
 
 def show(
@@ -73,11 +75,12 @@ def show(
             if step.outputs:
                 yield _results(step)
             elif step.progress:
-                yield {"status": progress_line(step.progress), "summary": summary_html(step.summary, brief=True)}
+                summary = summary_html(step.summary, brief=True)
+                yield STOP | {"status": progress_line(step.progress), "summary": summary}
             elif step.writing:
                 yield NO_STOP | {"status": writing_line()}
             else:
-                yield {"status": progress_line(None), "stop": gr.update(interactive=True)}
+                yield STOP | {"status": progress_line(None)}
     except Replaced:
         yield UNCHANGED  # the page shows what came after
     except (MediaError, ImageError, ValueError) as error:
