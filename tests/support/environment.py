@@ -18,6 +18,7 @@ def choose() -> None:
     """
     if find_spec("torch"):
         os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # or archives would wait for whatever pytest runs beside them
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
 
