@@ -22,7 +22,7 @@ sys.addaudithook(lambda event, _: asked.append(event) if event in ("socket.conne
 {first}
 from emotion_model import EmotionClassifier
 classifier = EmotionClassifier.load(sys.argv[1])
-faces = np.load(sys.argv[2])
+faces = np.load(sys.argv[2])[: int(sys.argv[4])]
 np.savez(sys.argv[3], probabilities=classifier.predict(faces), attention=classifier.attention(faces[:5]))
 assert not asked, "it reports to somebody"
 print(classifier.engine, *sorted({{"keras", "tensorflow", "torch", "jax"}} & set(sys.modules)))
@@ -51,9 +51,9 @@ def keras_only(tmp_path_factory):
     return folder
 
 
-def answers(model, faces, out, first):
+def answers(model, faces, out, first, count):
     """What a program of its own answers: the arrays, what it prints, and what it complains of."""
-    command = [sys.executable, "-c", ANSWER.format(first=first), model, faces, out]
+    command = [sys.executable, "-c", ANSWER.format(first=first), model, faces, out, count]
     ended = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
@@ -91,12 +91,13 @@ def test_every_engine_says_the_same_and_takes_only_what_it_needs(
     bundled, first, engine, keras_only, faces, expected, tmp_path
 ):
     pytest.importorskip("torch", reason="needs torch: requirements-torch.txt")
-    found, printed, noise = answers(BUNDLED_DIR if bundled else keras_only, faces, tmp_path / "a.npz", first)
+    count = 250 if first or not bundled else 1000  # what everybody has is asked for all of them
+    found, printed, noise = answers(BUNDLED_DIR if bundled else keras_only, faces, tmp_path / "a.npz", first, count)
     # Keras itself looks at other frameworks that are installed.
     assert (printed == engine if bundled else printed.startswith(engine)) and not noise
     for name in ("probabilities", "attention"):
         assert found[name].dtype == np.float32
-        np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
+        np.testing.assert_allclose(found[name], expected[name][:count], atol=1e-4)
 
 
 def test_a_damaged_onnx_form_is_refused(tmp_path, monkeypatch):
