@@ -31,9 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="RUN", help="make these runs of the plan, and the first, alone")
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
     parser.add_argument("--robustness", action="store_true", help="also measure each run on damaged faces")
-    parser.add_argument(
-        "--corrected", action="store_true", help="also measure each run as an export would correct it"
-    )
+    parser.add_argument("--corrected", action="store_true", help="also measure each run as an export would correct it")
     parser.add_argument("--keep", action="store_true", help="also keep table and plot in train/results/")
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:

@@ -21,6 +21,15 @@ class Sign:
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """A sign of life: so many bytes have come of what lies elsewhere."""
+
+    passing = True
+
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Cut:
     """The clip is long: read its parts instead. `bounds` are their ends but for the last one, in seconds."""
 

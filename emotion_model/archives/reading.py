@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from emotion_model.archives.answers import Cut, Joined, Looked, Part, Result, Sign, failure, file_row
+from emotion_model.archives.answers import Cut, Fetched, Joined, Looked, Part, Result, Sign, failure, file_row
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import PHOTO, Source, local_copy, remove_left_copies
 from emotion_model.archives.tables import faces_table, people_table
@@ -87,35 +87,41 @@ class Reader:
                 )
         self._config = VideoConfig(settings.rate)
 
-    def read(self, sources: Sequence[Source]) -> Iterator[Sign | Cut | Result]:
+    def read(self, sources: Sequence[Source]) -> Iterator[Fetched | Sign | Cut | Result]:
         """Whole recordings: signs of life, and a result for each; of a long clip how it is to be cut."""
         for source in sources:
             yield from self._read(source)
 
-    def _read(self, source: Source) -> Iterator[Sign | Cut | Result]:
+    def _read(self, source: Source) -> Iterator[Fetched | Sign | Cut | Result]:
         began = time.perf_counter()
         try:
-            with local_copy(source) as path:
+            with local_copy(source) as copy:
+                yield from map(Fetched, copy.fetch())
                 if source.kind == PHOTO:
-                    yield self._photo(source, path, began)
+                    yield self._photo(source, copy.path, began)
                 else:
-                    yield from self._clip(source, path, began)
+                    yield from self._clip(source, copy.path, began)
         except Exception as error:  # one bad file ends nothing: whatever it was is said of it
             yield failure(source, *told(error), time.perf_counter() - began)
 
-    def look(self, source: Source, part: Part) -> Iterator[Sign | Looked | Result]:
+    def look(self, source: Source, part: Part) -> Iterator[Fetched | Sign | Looked | Result]:
         """The frames of a part of a clip: signs of life, and the frames; or the result if it cannot be read."""
         began = time.perf_counter()
         try:
-            with local_copy(source) as path, VideoReader(path) as reader:
-                frames = []
-                for frame in look(reader, self._clips, self._from_before(reader, part)):
-                    yield Sign(max(frame.time - part.start, 0.0), (part.end or reader.duration) - part.start)
-                    if frame.time >= part.start:
-                        frames.append(replace(frame, image=None))
-                yield Looked(pickle.dumps((frames, reader.ended)))
+            with local_copy(source) as copy:
+                yield from map(Fetched, copy.fetch())
+                yield from self._look(copy.path, part)
         except Exception as error:
             yield failure(source, *told(error), time.perf_counter() - began)
+
+    def _look(self, path: Path, part: Part) -> Iterator[Sign | Looked]:
+        with VideoReader(path) as reader:
+            frames = []
+            for frame in look(reader, self._clips, self._from_before(reader, part)):
+                yield Sign(max(frame.time - part.start, 0.0), (part.end or reader.duration) - part.start)
+                if frame.time >= part.start:
+                    frames.append(replace(frame, image=None))
+            yield Looked(pickle.dumps((frames, reader.ended)))
 
     def join(self, source: Source, looked: bytes, state: bytes | None, end: float | None) -> Iterator[Sign | Joined]:
         """Signs of life, and the rows of the next part of a clip; `end` of the clip in s, if it was the last part."""

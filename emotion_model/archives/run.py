@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emotion_model.archives.answers import Cut, Joined, Looked, Result, Sign, failure
+from emotion_model.archives.answers import Cut, Fetched, Joined, Looked, Result, Sign, failure
 from emotion_model.archives.folder import ArchiveFolder, LongTable
 from emotion_model.archives.long_clip import LongClip
 from emotion_model.archives.progress import Progress
@@ -112,6 +112,8 @@ class ArchiveRun:
             case Died():
                 self._jobs.discard(job)
                 self._again(job, message.reason)
+            case Fetched():
+                job.began = time.monotonic()  # the reading of it has not
             case Sign():
                 job.seconds = message.seconds
                 self._tell(job, message.of)

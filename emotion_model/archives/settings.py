@@ -20,7 +20,7 @@ class ArchiveSettings:
     detector: str | None = None  # of faces; None for the environment's
     annotated: bool = False  # write annotated copies too; clips are then not cut into parts
     part_seconds: float = 180.0  # into parts of this length clips are cut that are longer than one and a half
-    patience: float = 60.0  # s that a file may take
+    patience: float = 60.0  # s that a file may take, and each megabyte of one that is fetched from elsewhere
     patience_rate: float = 20.0  # s more for each second of the clip that was read
 
     def __post_init__(self) -> None:

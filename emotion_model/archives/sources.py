@@ -25,6 +25,7 @@ _ENDINGS = {
     CLIP: "mp4 m4v mov qt webm mkv avi gif mpg mpeg mpe wmv asf flv f4v 3gp 3g2 ts mts m2ts mxf ogv vob dv",
 }
 _KIND_OF = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_PIECE = 1 << 20  # bytes, that are fetched at a time
 _COPIES = "archive-copy-"  # how the names of folders with copies begin; the number of their process follows
 _LISTS = (".txt", ".lst", ".csv", ".tsv")
 _COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list with a head, the first that it has
@@ -236,18 +237,32 @@ def remove_left_copies() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def local_copy(source: Source) -> Iterator[Path]:
-    """The recording as a file of this machine: itself where it is one, else a copy, which is removed at the end.
+@dataclass(frozen=True)
+class LocalCopy:
+    """A recording as a file of this machine, once it has been fetched."""
 
-    Raises:
-        OSError: it cannot be had.
-    """
+    source: Source
+    path: Path
+
+    def fetch(self) -> Iterator[int]:
+        """Fetch it, where it lies elsewhere: the bytes so far, after each megabyte.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        if _is_local(self.source.uri):
+            return
+        with fsspec.open(self.source.uri, "rb") as file, self.path.open("wb") as written:
+            while piece := file.read(_PIECE):
+                written.write(piece)
+                yield written.tell()
+
+
+@contextmanager
+def local_copy(source: Source) -> Iterator[LocalCopy]:
+    """The recording as a file of this machine: itself where it is one, else a copy, which is removed at the end."""
     if _is_local(source.uri):
-        yield Path(source.uri)
+        yield LocalCopy(source, Path(source.uri))
         return
     with tempfile.TemporaryDirectory(prefix=f"{_COPIES}{os.getpid()}-") as folder:
-        copy = Path(folder) / f"copy{PurePosixPath(source.name).suffix}"
-        with fsspec.open(source.uri, "rb") as file, copy.open("wb") as written:
-            shutil.copyfileobj(file, written, 1 << 20)
-        yield copy
+        yield LocalCopy(source, Path(folder) / f"copy{PurePosixPath(source.name).suffix}")

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ if not find_spec("ray"):  # imported by the programs alone, where it can be
     pytest.skip("needs requirements-archive.txt", allow_module_level=True)
 
 from emotion_model import VideoReader, read_image
+from emotion_model.archives import run as run_module
 from emotion_model.archives import workers as workers_module
-from emotion_model.archives.answers import Result
+from emotion_model.archives.answers import Fetched, Result, Sign
 from emotion_model.archives.folder import ArchiveFolder
 from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
@@ -401,6 +403,35 @@ def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(t
     }
     assert told["deadly.jpg"]["code"] == "crashed" and "ended the worker 2 times" in told["deadly.jpg"]["error"]
     assert (run.progress.done, run.progress.failed, run.progress.share) == (3, 1, 1.0)
+
+
+@pytest.mark.parametrize(("sign", "status"), [(Fetched(1 << 20), "done"), (Sign(0.0, 9.0), "failed")])
+def test_what_comes_slowly_is_waited_for_and_what_is_read_slowly_is_not(tmp_path: Path, monkeypatch, sign, status):
+    source = Source("memory://far/clip.mp4", "clip", 5 << 20)
+    now = iter(range(0, 10_000, 25))  # s; each look at the clock is so much later
+    monkeypatch.setattr(run_module, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    done = Result(
+        source, {"source": source.uri, "kind": "clip", "status": "done", "frames": 1, "faces": 0, "seconds": 1.0}
+    )
+
+    class Told:
+        """A worker, as it is heard."""
+
+        idle, says = 1, iter([sign, sign, sign, sign, done, Ended()])
+
+        def start(self, job: Any, *_: Any) -> None:
+            self.idle, self.job = 0, job
+
+        def end(self, job: Any) -> None:
+            pass
+
+        def messages(self, timeout: float) -> list[Any]:
+            return [(self.job, next(self.says))]
+
+    with ArchiveFolder(tmp_path, {"emotions": ["calm"]}) as folder:
+        run: Any = ArchiveRun([source], folder, Told(), ArchiveSettings())  # type: ignore[arg-type]
+        (result,) = filter(None, run)
+    assert result.file["status"] == status
 
 
 @pytest.mark.usefixtures("processes")

@@ -80,8 +80,8 @@ def test_question_marks_and_colons_in_names_are_part_of_them(tmp_path: Path):
         ("12::30.mp4", CLIP), ("Who is it?.mp4", CLIP), ("is it?.jpg", PHOTO)
     ]  # fmt: skip
     assert others == 0
-    with local_copy(found[0]) as path:
-        assert path.read_bytes() == b"content"
+    with local_copy(found[0]) as copy:
+        assert not list(copy.fetch()) and copy.path.read_bytes() == b"content"
     assert find_sources([str(tmp_path / "what?" / "is it?.jpg")])[0][0].kind == PHOTO
     assert find_sources([str(tmp_path / "what?" / "12::30.mp4")])[0] == found[:1]
 
@@ -154,8 +154,9 @@ def test_a_zip_file_is_a_folder(archive: Path, tmp_path: Path):
     ]
     assert (others, found[2].bytes, found[2].name) == (1, 12, "d e.png")
     with local_copy(found[2]) as copy:
-        assert copy.read_bytes() == b"deep/d e.png" and copy.suffix == ".png"
-    assert not copy.exists()
+        assert list(copy.fetch()) == [12]
+        assert copy.path.read_bytes() == b"deep/d e.png" and copy.path.suffix == ".png"
+    assert not copy.path.exists()
     again, _ = find_sources([found[0].uri])  # as it is written in a list of what to read once more
     assert again == found[:1]
 
@@ -164,11 +165,12 @@ def test_files_of_other_places_are_fetched_and_removed(archive: Path):
     import fsspec
 
     with fsspec.open("memory://far/away.jpg", "wb") as file:
-        file.write(b"picture")
+        file.write(b"picture" * (1 << 20))
     (found,), _ = find_sources(["memory://far"])
-    assert (found.uri, found.kind, found.bytes) == ("memory:///far/away.jpg", PHOTO, 7)
+    assert (found.uri, found.kind, found.bytes) == ("memory:///far/away.jpg", PHOTO, 7 << 20)
     with local_copy(found) as copy:
-        assert copy.read_bytes() == b"picture"
+        assert list(copy.fetch()) == [megabytes << 20 for megabytes in range(1, 8)], "signs that it comes"
+        assert copy.path.read_bytes() == b"picture" * (1 << 20)
 
 
 def test_a_file_that_is_named_by_itself_is_taken_whatever_it_is_called(archive: Path):
