@@ -69,7 +69,8 @@ def collect(
             row["minutes"] = round(statistics.mean(m["minutes"] for m in metrics), 1)
             row["epochs"] = metrics[0]["epochs"]
             row["train_faces"] = read_json(complete[0] / "config.json")["data"]["train"]
-            row["ms_per_face"] = _milliseconds(complete[0] / "model.keras") if timed else ""
+            weights = complete[0] / "model.keras"  # may have been left behind
+            row["ms_per_face"] = _milliseconds(weights) if timed and weights.exists() else ""
         rows.append(row)
     base = rows[0]["accuracy"]
     for row in rows:
