@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from emotion_model import EmotionDetector, ImageError
 from emotion_model.labels import SCORES, UNCLEAR
 from ui import cards, examples
 from ui.inputs import for_visitors, read_faces
-from ui.turns import Turns, asked
+from ui.turns import NOT_TAKEN, Turns, asked, by_what_is_given, without_what_is_gone
 
 MAX_PHOTOS = 200
 NO_ROOM = "The table is here, but the server has no room for its file at the moment: try again later."
@@ -47,19 +48,29 @@ def build_tab(detector: EmotionDetector) -> None:
     def answer(photos: list[str] | None, request: gr.Request) -> Iterator[tuple[str, Any, Any]]:
         yield from turns.newest(request.session_hash, asked(request), read_album(detector, photos))
 
-    read: dict[str, Any] = {
-        "fn": answer,
-        "inputs": photos,
-        "outputs": [status, table, file],
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "trigger_mode": "multiple",
-    }
-    gr.on([photos.upload, photos.delete, photos.clear], **read)
+    def arrived(request: gr.Request) -> None:
+        turns.note(request.session_hash, asked(request))
+
+    outputs = [status, table, file]
+    common: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
+    hidden = [gr.update(visible=False)] * 2
+    nothing = [_invitation(), *hidden]
+    waiting = [cards.status("Waiting to begin.", "As soon as a place is free."), *hidden]
+    missed = [cards.problem(NOT_TAKEN + "add the photos once more."), *hidden]
+
+    def read(listen: Callable[..., Any]) -> None:
+        # What is said, and what was asked for, counts before it has waited for its turn.
+        listen(**by_what_is_given([photos], outputs, nothing, waiting))
+        listen(arrived, None, None, queue=False, **common)
+        answered = listen(answer, photos, outputs, **common)
+        answered.failure(**by_what_is_given([photos], outputs, nothing, missed))
+        answered.then(**without_what_is_gone([photos], outputs, nothing, table))
+
+    read(partial(gr.on, [photos.upload, photos.delete, photos.clear]))
     tried = example.click(
         lambda: [str(path) for path in examples.photo_paths()], None, photos, api_visibility="private", queue=False
     )
-    tried.success(**read)
+    read(tried.success)
 
 
 def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[tuple[str, Any, Any]]:

@@ -11,7 +11,8 @@ import gradio as gr
 import numpy as np
 
 from emotion_model import EmotionDetector, Face, ImageError, read_image
-from ui.turns import Turns, asked
+from ui.cards import problem
+from ui.turns import NOT_TAKEN, Turns, asked, by_what_is_given, without_what_is_gone
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
 # At once, at every door: endpoints that are called in one step do not wait in Gradio's queue, and a picture of the
@@ -56,8 +57,11 @@ def on_photo(
     read_example: Callable[[], Iterator[Any]],
     outputs: list[Any],
     busy: Any,
+    status: Any,
 ) -> None:
-    """Let a photo, and the example's button, be answered by `outputs`, of which `busy` shows that it takes a while.
+    """Let a photo, and the example's button, be answered by `outputs`.
+
+    `busy` of them shows that it takes a while, and `status` says why there is no answer.
 
     Not by `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it. Nor by
     `input`: where an example is taken out, the page sends it with that once more.
@@ -85,12 +89,20 @@ def on_photo(
         "concurrency_limit": 2,
         "concurrency_id": photo.elem_id,  # one queue, so that they begin in their order
     }
+    nothing = list(next(iter(read(None))))
+    missed = [*nothing]
+    missed[outputs.index(status)] = problem(NOT_TAKEN + "add it once more.")
+    emptied = without_what_is_gone([photo], outputs, nothing, busy)
     # What an event is wired to runs one after the other: what was asked for counts before it has waited for its turn.
     photo.upload(arrived, None, None, **at_once)
-    photo.upload(answer, photo, **in_turn)
+    answered = photo.upload(answer, photo, **in_turn)
+    answered.failure(**by_what_is_given([photo], outputs, nothing, missed))
+    answered.then(**emptied)
     photo.clear(empty, None, outputs, **at_once)
     example.click(arrived, None, None, **at_once)
-    example.click(answer_example, None, **in_turn)
+    answered = example.click(answer_example, None, **in_turn)
+    answered.failure(**by_what_is_given([], outputs, missed, missed))
+    answered.then(**emptied)
 
 
 def for_visitors(error: ImageError) -> str:

@@ -71,7 +71,7 @@ def build_tab(detector: EmotionDetector) -> None:
     def explain_example() -> Iterator[tuple[Any, str]]:
         yield examples.portrait(), look(detector, str(examples.portrait_path()))[1]
 
-    on_photo(photo, example, explain, explain_example, [photo, looks], looks)
+    on_photo(photo, example, explain, explain_example, [photo, looks], looks, looks)
 
 
 def model_page(config: ModelConfig, source: str, detector: str) -> str:

@@ -104,7 +104,8 @@ def build_tab(detector: EmotionDetector) -> None:
         for _, *others in read_photo(detector, str(examples.portrait_path())):
             yield examples.portrait(), *others
 
-    on_photo(photo, example, show, show_example, [photo, annotated, status, found, numbers, sharing], annotated)
+    shown = [photo, annotated, status, found, numbers, sharing]
+    on_photo(photo, example, show, show_example, shown, annotated, status)
     # The picture goes through a hidden text, as nothing else that a script is given is there at once.
     made = share.click(partial(shared, detector), [photo, hide], picture, api_visibility="private")
     made.then(None, picture, None, js=SHARE, api_visibility="private")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _NUMBER = "emotion_lens.number"
 _numbers = itertools.count(1)
 _VISITORS = 1000  # whose latest question is remembered
+
+# What is said where there was no answer: the queue was full, or something unforeseen went wrong.
+NOT_TAKEN = "Too many are waiting, or the fault is ours: "
 
 
 class Numbered:
@@ -65,3 +69,41 @@ class Turns:
             if len(self._newest) > _VISITORS:
                 del self._newest[next(iter(self._newest))]
         return newest == number
+
+
+def by_what_is_given(inputs: Sequence[Any], outputs: Sequence[Any], nothing: Any, something: Any) -> dict[str, Any]:
+    """A listener by which the page itself shows one of two things, at once: it knows best what is handed in by now.
+
+    Args:
+        inputs: where something may be handed in.
+        outputs: what is changed.
+        nothing: their values where no input has anything.
+        something: their values else.
+    """
+    return _in_page(inputs, outputs, f"all.slice(0, {len(inputs)}).some(given)", something, nothing)
+
+
+def without_what_is_gone(inputs: Sequence[Any], outputs: Sequence[Any], nothing: Any, answer: Any) -> dict[str, Any]:
+    """A listener behind an answer, for what was taken out while the answer was on its way: the page empties itself.
+
+    Args:
+        inputs: where something was handed in.
+        outputs: what the answer has changed.
+        nothing: their values without an answer.
+        answer: the one of them that has something only where there was something to show.
+    """
+    shown = f"given(all[{len(inputs) + list(outputs).index(answer)}])"
+    gone = f"!all.slice(0, {len(inputs)}).some(given) && {shown}"
+    return _in_page(inputs, outputs, gone, nothing, [gr.skip()] * len(outputs))
+
+
+def _in_page(inputs: Sequence[Any], outputs: Sequence[Any], test: str, one: Any, other: Any) -> dict[str, Any]:
+    """Shows one of two lists of values; `test` finds those of the inputs, then of the outputs, in `all`."""
+    given = "const given = one => Boolean(one) && one.length !== 0;"
+    return {
+        "fn": None,
+        "inputs": list(inputs),
+        "outputs": list(outputs),
+        "js": f"(...all) => {{ {given} return {test} ? {json.dumps(list(one))} : {json.dumps(list(other))}; }}",
+        "api_visibility": "private",
+    }

@@ -156,13 +156,13 @@ def test_where_the_server_has_no_room_an_album_is_a_table_without_a_file(detecto
 
 @pytest.mark.usefixtures("no_room")
 def test_where_the_server_has_no_room_a_clip_gets_a_sentence(analysis, clip):
-    last = list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me"))[-1]
+    last = list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me", 1))[-1]
     assert "problem" in last["status"] and "no room" in last["status"]
     assert last["stop"]["interactive"] is False
 
 
 def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, clip):
-    steps = handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me")
+    steps = handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1)
     assert "stop" not in next(steps)  # off and on in one breath, it may stay off in the page
     assert next(steps)["stop"]["interactive"] is True
     last = next(step for step in steps if "annotated" in step)
@@ -179,7 +179,7 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
 
 def test_a_clip_can_be_stopped_by_whatever_step_the_page_sees(analysis, clip, monkeypatch):
     monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
-    steps = list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me"))
+    steps = list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1))
     on_the_way = [step for step in steps if "summary" in step and "annotated" not in step]
     assert len(on_the_way) > 3
     assert all(step["stop"]["interactive"] is True for step in on_the_way)
@@ -194,7 +194,7 @@ def test_a_person_chosen_after_the_server_has_forgotten_the_clip_gets_a_sentence
 
 
 def test_a_clip_that_cannot_be_read_says_so_where_the_results_would_be(analysis, broken):
-    last = list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me"))[-1]
+    last = list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me", 1))[-1]
     assert "problem" in last["status"]
     assert last["stop"]["interactive"] is False
 
@@ -202,18 +202,20 @@ def test_a_clip_that_cannot_be_read_says_so_where_the_results_would_be(analysis,
 def test_a_clip_that_was_replaced_or_taken_away_while_it_waited_is_not_read(analysis, clip, broken):
     handlers.received(analysis, str(clip), "me", 1)
     handlers.received(analysis, broken, "me", 1)
-    assert list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me")) == [handlers.UNCHANGED]
-    assert "problem" in list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me"))[-1]["status"]
+    assert list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me", 1)) == [handlers.UNCHANGED]
+    assert "problem" in list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me", 1))[-1]["status"]
     handlers.received(analysis, None, "me", 1)
-    assert list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me")) == [handlers.UNCHANGED]
+    assert list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me", 1)) == [handlers.UNCHANGED]
 
 
 def test_of_two_clips_in_one_breath_the_later_one_is_read_whichever_is_noted_first(analysis, clip, broken):
     assert "Waiting" in handlers.received(analysis, str(clip), "me", 2)
     for older in (broken, None):
         assert handlers.received(analysis, older, "me", 1) == gr.skip()
-    assert list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me")) == [handlers.UNCHANGED]
-    assert "1 person" in list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me"))[-1]["status"]
+    assert list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me", 1)) == [handlers.UNCHANGED]
+    assert (
+        "1 person" in list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1))[-1]["status"]
+    )
 
 
 @pytest.fixture
@@ -232,18 +234,18 @@ def opening(monkeypatch) -> Callable[[Callable[[], None]], None]:
 
 def test_a_clip_can_be_stopped_or_taken_out_while_it_is_being_opened(analysis, clip, broken, opening):
     opening(lambda: analysis.stop("me"))
-    last = list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me"))[-1]
+    last = list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me", 1))[-1]
     assert "Stopped." in last["status"] and Path(last["files"]["value"][0]).suffix == ".csv"
     opening(lambda: handlers.received(analysis, None, "me", 1))
     for gone in (str(clip), broken):
         handlers.received(analysis, gone, "me", 1)
-        _, begun, last = handlers.show(analysis, gone, None, "every frame", 0, 0, False, "me")
+        _, begun, last = handlers.show(analysis, gone, None, "every frame", 0, 0, False, "me", 1)
         assert "Opening" in begun["status"] and last == handlers.UNCHANGED
 
 
 def test_stop_says_that_it_was_heard_and_after_the_last_frame_that_the_files_are_written(analysis, clip):
     assert handlers.stopped(analysis, "me") == {"status": gr.skip()}, "there is nothing to stop"
-    steps = handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me")
+    steps = handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me", 1)
     assert [next(steps), next(steps)][1]["stop"]["interactive"] is True
     heard = handlers.stopped(analysis, "me")
     assert "Stopping" in heard["status"] and heard["stop"]["interactive"] is False
@@ -286,7 +288,8 @@ def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, 
         for session in ("me", "gone"):
             assert "Waiting" in handlers.received(analysis, str(clip), session, 1)
         mine, gone = (
-            handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, session) for session in ("me", "gone")
+            handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, session, 1)
+            for session in ("me", "gone")
         )
         assert "status" not in next(mine) and "status" not in next(gone)
         waiting = pool.submit(next, mine)
@@ -317,7 +320,7 @@ def test_so_many_wait_for_a_place_and_who_comes_then_is_told(detector, clip, mon
 
 
 def test_what_is_being_read_is_not_read_again_for_an_answer_that_was_late(analysis, clip):
-    asked = (analysis, str(clip), None, "5 per second", 0, 0, False, "me")
+    asked = (analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1)
     handlers.received(analysis, str(clip), "me", 1)
     first = handlers.show(*asked)
     next(first)
@@ -327,6 +330,19 @@ def test_what_is_being_read_is_not_read_again_for_an_answer_that_was_late(analys
     assert "1 person" in list(handlers.show(*asked))[-1]["status"]
 
 
+def test_where_analyse_is_pressed_with_other_settings_while_a_clip_waits_they_hold(analysis, clip):
+    def reading(rate: str, number: int) -> Iterator[handlers.Updates]:
+        return handlers.show(analysis, str(clip), None, rate, 0, 0, False, "me", number)
+
+    handlers.received(analysis, str(clip), "me", 1)
+    before = reading("every frame", 2)
+    handlers.received(analysis, str(clip), "me", 3)
+    next(before)
+    assert list(reading("1 per second", 4))[-1]["state"].frames == 2
+    assert list(before) == [handlers.UNCHANGED]
+    assert list(reading("every frame", 2)) == [handlers.UNCHANGED], "it came to its turn too late"
+
+
 def test_nor_does_one_show_anything_that_was_taken_out_while_its_files_were_finished(analysis, clip, monkeypatch):
     def finish(run: VideoRun) -> None:
         finished(run)
@@ -334,7 +350,7 @@ def test_nor_does_one_show_anything_that_was_taken_out_while_its_files_were_fini
 
     finished = VideoRun._finish
     monkeypatch.setattr(VideoRun, "_finish", finish)
-    steps = list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me"))
+    steps = list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1))
     assert not any(step.get("annotated") for step in steps)
 
 
@@ -342,7 +358,7 @@ def test_pictures_that_are_no_longer_on_the_server_are_said_to_be_and_no_path_is
     gone = [str(photo), str(tmp_path / "swept.jpg")]
     for pictures in (gone, [str(tmp_path / "a.jpg"), gone[1]]):
         handlers.received(analysis, pictures, "me", 1)
-        last = list(handlers.show(analysis, None, pictures, "every frame", 0, 0, False, "me"))[-1]
+        last = list(handlers.show(analysis, None, pictures, "every frame", 0, 0, False, "me", 1))[-1]
         assert "no longer on the server" in last["status"]
         assert str(tmp_path) not in last["status"]
 
@@ -396,7 +412,7 @@ def test_questions_are_remembered_of_so_many_visitors():
 
 
 def test_without_a_clip_the_tab_is_emptied(analysis):
-    [shown] = handlers.show(analysis, None, None, "every frame", 0, 0, False, "me")
+    [shown] = handlers.show(analysis, None, None, "every frame", 0, 0, False, "me", 1)
     assert shown["annotated"] is None and shown["state"] is None
     assert "Add a clip" in shown["status"]
 

@@ -75,7 +75,7 @@ class Live {
     this.panel = new Panel(tab, this.record);
     this.chart = new Chart(tab, this.record);
     this.reading = new Reading(tab);
-    this.overlay = new Overlay(tab, id => this.reading.offer(id), id => this.chart.choose(id));
+    this.overlay = new Overlay(tab, id => this.reading.offer(id, this.overlay.shown), id => this.chart.choose(id));
     this.camera = new Camera(this.video, () => this.lostCamera(), () => this.start());
     this.cameras = new Cameras($('.camera'), () => this.change());
     this.listen();

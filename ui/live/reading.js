@@ -46,6 +46,7 @@ export class Reading {
     const {$, emotions} = this.tab;
     $('.reading .doubt').textContent = '';
     this.emoji.dataset.state = 'none';
+    if (this.chosen.value) put($('.reading .number'), `Face ${this.chosen.value}`);
     this.title.textContent = this.chosen.value ? 'Not in the picture' : 'No face';
     $('.live-confidence').textContent = '';
     for (const name of emotions) this.setBar(name, null);
@@ -75,12 +76,15 @@ export class Reading {
     this.announcedAt = now;
   }
 
-  offer(id) {
+  // `shown`: the faces that have a box, which stay in the list.
+  offer(id, shown) {
     if ([...this.chosen.options].some(option => Number(option.value) === id)) return;
     this.chosen.append(new Option(`face ${id}`, id));
     // Faces come and go for hours; those that have left the timeline leave the list.
     while (this.chosen.options.length > MOST_FACES) {
-      [...this.chosen.options].find(option => option.value && !option.selected).remove();
+      const left = [...this.chosen.options].find(one => one.value && !one.selected && !shown.has(Number(one.value)));
+      if (!left) break;
+      left.remove();
     }
   }
 }

@@ -14,6 +14,7 @@ from emotion_model.clips.reading import by_number
 from emotion_model.timelines.summary import ClipSummary
 from ui import cards
 from ui.refusals import Refusal
+from ui.turns import NOT_TAKEN
 from ui.video.figure import timeline_figure
 from ui.video.people import summary_html
 from ui.video.runs import FILES, Analysis, Replaced, Step, VideoLimits
@@ -43,16 +44,18 @@ def show(
     end: float,
     strip: bool,
     session: str,
+    number: int,
 ) -> Iterator[Updates]:
     """Analyse a clip, or the pictures of a sequence, for the page; without either the tab is emptied.
 
     Nothing happens where the visitor has handed in something else while this one waited for its turn, or where it is
-    being read already: the page asks twice where the server's answer to what came before is late. A run that gives way
-    ends with a step that changes nothing, as Gradio sends the last one once more. But nothing may follow on results:
-    the page would take it as a change of the very objects that it may be about to show.
+    being read already: the page asks twice where the server's answer to what came before is late. For a newer question
+    with other settings, by the numbers of both, it is read anew. A run that gives way ends with a step that changes
+    nothing, as Gradio sends the last one once more. But nothing may follow on results: the page would take it as a
+    change of the very objects that it may be about to show.
     """
     given = clip or pictures
-    if not analysis.begin(session, given):
+    if not analysis.begin(session, given, (rate, start, end, strip), number):
         yield UNCHANGED
         return
     nothing: Updates = EMPTIED | {"state": None}
@@ -69,7 +72,7 @@ def show(
         steps = analysis.steps(source, config, True, session)
         yield nothing  # the status goes on saying that it waits
         for step in steps:
-            if not analysis.wants(session, given):
+            if not analysis.wants(session, number):
                 yield UNCHANGED  # taken out just before the run began
                 return
             if step.outputs:
@@ -109,8 +112,8 @@ def stopped(analysis: Analysis, session: str) -> Updates:
 
 def not_taken(source: Any) -> Updates:
     """What is shown where the queue was full, or something unforeseen went wrong; without a clip nothing is missed."""
-    said = "Too many are waiting, or the fault is ours: press Analyse in a minute to try once more."
-    return NO_STOP | {"status": cards.problem(said) if source else INVITATION}
+    said = cards.problem(NOT_TAKEN + "press Analyse in a minute to try once more.")
+    return NO_STOP | {"status": said if source else INVITATION}
 
 
 def _results(step: Step) -> Updates:

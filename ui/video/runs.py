@@ -139,8 +139,9 @@ class Analysis:
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._detector = video_detector(detector)
         self._runs = Runs()
-        # session -> what its visitor has handed in last, and whether the reading of it has begun
-        self._wanted: dict[str, tuple[Any, bool]] = {}
+        # session -> what its visitor has handed in last, and the settings and the question's number of the reading of
+        # it, once that has begun
+        self._wanted: dict[str, tuple[Any, Any, int]] = {}
         self._turns = Turns()
         self._lock = threading.Lock()
 
@@ -221,22 +222,27 @@ class Analysis:
         with self._lock:
             newest = self._turns.note(session, number)
             if newest:
-                self._wanted[session] = (source, False)
+                self._wanted[session] = (source, None, 0)
                 self._runs.drop(session)
         return newest
 
-    def begin(self, session: str, source: Any) -> bool:
-        """Whether this is what the visitor waits for, and is to be read now; it is not read a second time."""
+    def begin(self, session: str, source: Any, settings: Any, number: int) -> bool:
+        """Whether this is what the visitor waits for, and is to be read now.
+
+        It is not read a second time, but for a newer question, by the numbers of both, with other settings: that is
+        what Analyse was pressed for while the one before still waited.
+        """
         with self._lock:
-            begins = self._wanted.get(session, (source, False)) == (source, False)
+            wanted, begun, before = self._wanted.get(session, (source, None, 0))
+            begins = bool(wanted == source) and begun != settings and number > before
             if begins:
-                self._wanted[session] = (source, True)
+                self._wanted[session] = (source, settings, number)
                 self._runs.drop(session)
         return begins
 
-    def wants(self, session: str, source: Any) -> bool:
-        """Whether this is still what the visitor waits for."""
-        return bool(self._wanted.get(session, (source, True))[0] == source)
+    def wants(self, session: str, number: int) -> bool:
+        """Whether the reading that began for this question is still what the visitor waits for."""
+        return self._wanted.get(session, (None, None, number))[2] == number
 
     def leave(self, session: str) -> None:
         """The visitor is gone."""

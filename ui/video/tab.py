@@ -14,9 +14,10 @@ from emotion_model.timelines.clock import clock
 from ui import cards, examples
 from ui.programs import for_programs
 from ui.sweeping import KEEP_SECONDS
-from ui.turns import asked
+from ui.turns import asked, without_what_is_gone
 from ui.video.handlers import (
     EMPTIED,
+    INVITATION,
     NO_STOP,
     RATES,
     Answer,
@@ -145,7 +146,8 @@ class _Handlers:
         request: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
         """What the components show, again and again."""
-        for updates in show(self._analysis, clip, pictures, rate, start, end, strip, request.session_hash or ""):
+        visitor = (request.session_hash or "", asked(request))
+        for updates in show(self._analysis, clip, pictures, rate, start, end, strip, *visitor):
             yield self._on_page(updates)
 
     def halt(self, request: gr.Request) -> dict[Any, Any]:
@@ -201,9 +203,14 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     quiet["trigger_mode"] = "multiple"  # another clip may come while the one before is being told of
     told = [parts["status"], parts["stop"]]
     empty, reading = _emptying(parts), _reading(parts, do, analysis.limits.at_once)
+    nothing = EMPTIED | NO_STOP | {"status": INVITATION}
+    shown = [parts[name] for name in nothing]
+    emptied = without_what_is_gone([clip, pictures], shown, nothing.values(), parts["annotated"])
 
     def read(listen: Callable[..., Any]) -> None:
-        listen(**reading).failure(do.failed, [clip, pictures], told, **quiet)
+        answered = listen(**reading)
+        answered.failure(do.failed, [clip, pictures], told, **quiet)
+        answered.then(**emptied)
 
     # One source at a time. What an event is wired to runs one after the other.
     for source, other, events in (

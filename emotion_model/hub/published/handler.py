@@ -47,7 +47,8 @@ def _picture(value: Any) -> Image.Image:
     # Text is never taken as an address or a path: a caller must not make this machine read what is not the caller's.
     if isinstance(value, str):
         try:
-            value = base64.b64decode(value.partition(",")[2] if value.startswith("data:") else value, validate=True)
+            text = value.partition(",")[2] if value.startswith("data:") else value
+            value = base64.b64decode("".join(text.split()), validate=True)  # many encoders break lines
         except (binascii.Error, ValueError) as error:
             raise ValueError("inputs: text must be the base64 of a picture file") from error
     if isinstance(value, bytes):
