@@ -80,7 +80,7 @@ def by_what_is_given(inputs: Sequence[Any], outputs: Sequence[Any], nothing: Any
         nothing: their values where no input has anything.
         something: their values else.
     """
-    return _in_page(inputs, outputs, f"all.slice(0, {len(inputs)}).some(given)", something, nothing)
+    return _in_page(inputs, outputs, "given.some(there)", something, nothing)
 
 
 def without_what_is_gone(inputs: Sequence[Any], outputs: Sequence[Any], nothing: Any, answer: Any) -> dict[str, Any]:
@@ -92,18 +92,17 @@ def without_what_is_gone(inputs: Sequence[Any], outputs: Sequence[Any], nothing:
         nothing: their values without an answer.
         answer: the one of them that has something only where there was something to show.
     """
-    shown = f"given(all[{len(inputs) + list(outputs).index(answer)}])"
-    gone = f"!all.slice(0, {len(inputs)}).some(given) && {shown}"
-    return _in_page(inputs, outputs, gone, nothing, [gr.skip()] * len(outputs))
+    gone = "there(given.pop()) && !given.some(there)"
+    return _in_page([*inputs, answer], outputs, gone, nothing, [gr.skip()] * len(outputs))
 
 
 def _in_page(inputs: Sequence[Any], outputs: Sequence[Any], test: str, one: Any, other: Any) -> dict[str, Any]:
-    """Shows one of two lists of values; `test` finds those of the inputs, then of the outputs, in `all`."""
-    given = "const given = one => Boolean(one) && one.length !== 0;"
+    """Shows one of two lists of values; `test` has the inputs' in `given`, and knows which of them are `there`."""
+    there = "const there = one => Boolean(one) && one.length !== 0;"
     return {
         "fn": None,
         "inputs": list(inputs),
         "outputs": list(outputs),
-        "js": f"(...all) => {{ {given} return {test} ? {json.dumps(list(one))} : {json.dumps(list(other))}; }}",
+        "js": f"(...given) => {{ {there} return {test} ? {json.dumps(list(one))} : {json.dumps(list(other))}; }}",
         "api_visibility": "private",
     }

@@ -1,0 +1,90 @@
+"""Answers that come too late, or never: what the page shows belongs to what is handed in."""
+
+import pytest
+from playwright.sync_api import expect
+
+from support.pages import DESKTOP, WAIT
+
+pytestmark = DESKTOP
+
+# What the server says is held back until `letGo()`; `said` has it at once.
+HELD = """
+window.said = '';
+const free = new Promise(resolve => { window.letGo = resolve; });
+const fetched = window.fetch;
+window.fetch = async (...asked) => {
+  const answer = await fetched(...asked);
+  if (!String(asked[0].url || asked[0]).includes('queue/data')) return answer;
+  const reader = answer.body.getReader(), text = new TextDecoder();
+  const passOn = async held => {
+    for (;;) {
+      const {done, value} = await reader.read();
+      free.then(() => done ? held.close() : held.enqueue(value));
+      if (done) return;
+      window.said += text.decode(value);
+    }
+  };
+  return new Response(new ReadableStream({start: held => { passOn(held); }}), {headers: answer.headers});
+};
+"""
+FULL = {"status": 503, "json": {"detail": "Queue is full."}}
+TABS = {
+    "photo": ("#photo", "#status", "Add a photo", "#annotated img, .card"),
+    "model": ("#own-photo", "#looks", "Add a photo", "#looks img"),
+    "album": ("#album-photos", "#album-status", "Add photos", "#album-table table"),
+    "video": ("#video-clip", "#video-status", "Add a clip", "#video-annotated video, .person"),
+}
+
+
+@pytest.fixture
+def tab_of(app, window):
+    """Opens one of the tabs; what is handed in there, what tells about it, and what is shown of it."""
+    opened = []
+
+    def tab(name, script=""):
+        page = window.new_page()
+        opened.append(page)
+        page.add_init_script(script)
+        page.goto(f"{app.url}/?tab={name}")
+        given, told, invitation, shown = TABS[name]
+        expect(page.locator(told)).to_contain_text(invitation, timeout=WAIT)
+        return page, given, page.locator(told), page.locator(shown)
+
+    yield tab
+    for page in opened:
+        page.close()
+
+
+@pytest.mark.parametrize("name", ["photo", "album", "video"])
+def test_the_results_of_what_was_taken_out_meanwhile_do_not_stay(tab_of, photo, clip, name):
+    page, given, told, shown = tab_of(name, HELD)
+    page.set_input_files(f"{given} input[type=file]", clip if name == "video" else photo)
+    page.wait_for_function("said.includes('process_completed')", timeout=WAIT)
+    page.locator(given).get_by_label("Clear").or_(page.locator(given).get_by_label("Remove")).first.click()
+    expect(told).to_contain_text(TABS[name][2], timeout=WAIT)
+    page.evaluate("letGo()")
+    page.wait_for_timeout(1000)
+    expect(told).to_contain_text(TABS[name][2])
+    expect(shown.filter(visible=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize("name", ["photo", "model", "album"])
+def test_where_the_queue_is_full_the_results_before_go_and_the_visitor_is_told(tab_of, photo, name):
+    page, given, told, shown = tab_of(name)
+    page.set_input_files(f"{given} input[type=file]", photo)
+    expect(shown.first).to_be_visible(timeout=WAIT)
+    page.route("**/queue/join*", lambda route: route.fulfill(**FULL))
+    if name == "album":
+        page.set_input_files(f"{given} input[type=file]", photo)
+    else:
+        page.locator(f"#{name}-example").click()
+    expect(told).to_contain_text("Too many are waiting", timeout=WAIT)
+    expect(shown.filter(visible=True)).to_have_count(0)
+
+
+def test_an_album_says_that_it_waits(tab_of, photo):
+    page, given, told, _ = tab_of("album", HELD)
+    page.set_input_files(f"{given} input[type=file]", photo)
+    expect(told).to_contain_text("Waiting to begin.", timeout=WAIT)
+    page.evaluate("letGo()")
+    expect(told).to_contain_text("1 face.", timeout=WAIT)
