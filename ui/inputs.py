@@ -92,17 +92,18 @@ def on_photo(
     nothing = list(next(iter(read(None))))
     missed = [*nothing]
     missed[outputs.index(status)] = problem(NOT_TAKEN + "add it once more.")
-    emptied = without_what_is_gone([photo], outputs, nothing, busy)
+
+    def end(answered: Any, given: list[Any], without: list[Any]) -> None:
+        answered.failure(**by_what_is_given(given, outputs, without, missed))
+        if busy is not status:  # else what was wrong with a photo stands there too, and that goes out by itself
+            answered.then(**without_what_is_gone([photo], outputs, nothing, busy))
+
     # What an event is wired to runs one after the other: what was asked for counts before it has waited for its turn.
     photo.upload(arrived, None, None, **at_once)
-    answered = photo.upload(answer, photo, **in_turn)
-    answered.failure(**by_what_is_given([photo], outputs, nothing, missed))
-    answered.then(**emptied)
+    end(photo.upload(answer, photo, **in_turn), [photo], nothing)
     photo.clear(empty, None, outputs, **at_once)
     example.click(arrived, None, None, **at_once)
-    answered = example.click(answer_example, None, **in_turn)
-    answered.failure(**by_what_is_given([], outputs, missed, missed))
-    answered.then(**emptied)
+    end(example.click(answer_example, None, **in_turn), [], missed)
 
 
 def for_visitors(error: ImageError) -> str:

@@ -195,7 +195,8 @@ def test_an_inference_endpoint(published, pictures, expected, modules):
     buffer = io.BytesIO()
     images[0].save(buffer, "PNG")
     text = base64.b64encode(buffer.getvalue()).decode()
-    same = [images[0], buffer.getvalue(), text, f"data:image/png;base64,{text}"]
+    lines = base64.encodebytes(buffer.getvalue()).decode()
+    same = [images[0], buffer.getvalue(), text, lines, f"data:image/png;base64,{text}"]
     assert np.abs(in_order(published, handler({"inputs": same})) - expected[0]).max() < TOLERANCE
     assert np.abs(in_order(published, handler({"inputs": images})) - expected).max() < TOLERANCE
     best = handler({"inputs": text, "parameters": {"top_k": 1}})
