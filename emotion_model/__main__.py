@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return hub(arguments[1:])
     options = command_parser().parse_args(arguments)
+    if options.command == "archive":
+        options.model = archive.from_root(options.model)
     try:
         detector = EmotionDetector.load(options.model or (), options.detector)
     except (ModelError, DetectorError, ValueError) as error:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emotion_model.archives.answers import Result
+from emotion_model.archives.settings import difference
 from emotion_model.archives.tables import FILES, faces_schema, people_schema
 from emotion_model.files import lock, read_json, whole_file, write_json
 
@@ -43,7 +44,7 @@ class ArchiveFolder:
 
     Attributes:
         path: where it lies.
-        record: what its rows have in common.
+        record: what its rows have in common; the model by the name that it had when the archive was begun.
         files: the row of every file that the table of files has, by its source.
     """
 
@@ -80,12 +81,12 @@ class ArchiveFolder:
             write_json(file, self.record)
             return
         before = read_json(file)
-        for name, value in self.record.items():
-            if before.get(name) != value:
-                raise FolderError(
-                    f"{self.path} was begun with another {name.replace('_', ' ')} ({before.get(name)} instead of "
-                    f"{value}): use another folder, or the same settings as then."
-                )
+        if name := difference(before, self.record):
+            raise FolderError(
+                f"{self.path} was begun with another {name.replace('_', ' ')} ({before.get(name)} instead of "
+                f"{self.record[name]}): use another folder, or the same settings as then."
+            )
+        self.record = {name: before.get(name) for name in self.record}  # one name of the model for all rows
 
     def _sweep(self) -> None:
         """Read what counts, and remove what does not."""

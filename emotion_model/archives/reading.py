@@ -24,7 +24,7 @@ import pyarrow as pa
 from PIL import Image
 
 from emotion_model.archives.answers import Cut, Fetched, Joined, Looked, Part, Result, Sign, failure, file_row
-from emotion_model.archives.settings import ArchiveSettings
+from emotion_model.archives.settings import ArchiveSettings, difference
 from emotion_model.archives.sources import PHOTO, Source, local_copy, remove_left_copies
 from emotion_model.archives.tables import faces_table, people_table
 from emotion_model.clips.analysis import (
@@ -79,12 +79,12 @@ class Reader:
         self._photos = EmotionDetector.load(settings.models, settings.detector)
         self._clips = video_detector(self._photos)
         self.record = settings.record(self._photos)
-        for name, value in (expected or {}).items():
-            if self.record[name] != value:
-                raise ValueError(
-                    f"{platform.node()} has another {name.replace('_', ' ')} ({self.record[name]}) than the command "
-                    f"({value}): give all nodes the same model, detector file and packages."
-                )
+        if expected and (name := difference(self.record, expected)):
+            raise ValueError(
+                f"{platform.node()} has another {name.replace('_', ' ')} ({self.record[name]}) than the command "
+                f"({expected[name]}): give all nodes the same model, detector file and packages."
+            )
+        self.record |= expected or {}
         self._config = VideoConfig(settings.rate)
 
     def read(self, sources: Sequence[Source]) -> Iterator[Fetched | Sign | Cut | Result]:

@@ -42,6 +42,20 @@ class ArchiveSettings:
 
 
 def digest(classifier: Classifier) -> str:
-    """Tells one model from another: of weights, calibration and framing, wherever the files lie."""
+    """Tells one model from another: of weights, calibration and framing, wherever the files lie.
+
+    A config that does not name its weights by their sha256 says too little: there the place counts too.
+    """
     members = getattr(classifier, "members", [classifier])
-    return hashlib.sha256("".join(one.config.to_json() for one in members).encode()).hexdigest()[:16]
+    told = (one.config.to_json() + ("" if one.config.weights.get("sha256") else one.source) for one in members)
+    return hashlib.sha256("".join(told).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def difference(one: dict[str, Any], other: dict[str, Any]) -> str | None:
+    """What is the first thing in which two records differ; None where rows of both may stand in one table.
+
+    A model may have two names, as a path is spelled in several ways: its digest decides.
+    """
+    same_model = one.get("model_digest") == other.get("model_digest")
+    names = (name for name, value in other.items() if one.get(name) != value)
+    return next((name for name in names if not (name == "model" and same_model)), None)

@@ -73,6 +73,13 @@ def _rate(text: str) -> float | None:
         raise argparse.ArgumentTypeError(f"{text!r}: give frames per second, such as 5, or all") from None
 
 
+def from_root(models: list[str] | None) -> list[str] | None:
+    """Models as workers find them, whose folders are others: paths from the root, where they are paths of files."""
+    return models and [
+        str(Path(model).absolute()) if model != "bundled" and Path(model).exists() else model for model in models
+    ]
+
+
 def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     """Read the archive and write its tables; returns the exit status."""
     try:
@@ -85,7 +92,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     try:
         settings = ArchiveSettings(
             options.rate,
-            tuple(model if model == "bundled" else str(Path(model).absolute()) for model in options.model or ()),
+            tuple(options.model or ()),
             options.detector,
             options.annotated,
             part_seconds=options.part,

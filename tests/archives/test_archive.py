@@ -27,6 +27,7 @@ if not find_spec("ray"):  # imported by the programs alone, where it can be
     pytest.skip("needs requirements-archive.txt", allow_module_level=True)
 
 from emotion_model import VideoReader, read_image
+from emotion_model.__main__ import main
 from emotion_model.archives import run as run_module
 from emotion_model.archives import workers as workers_module
 from emotion_model.archives.answers import Fetched, Result, Sign
@@ -35,6 +36,8 @@ from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import Source
 from emotion_model.archives.workers import Died, Ended, Workers, WorkersError
+from emotion_model.commands.archive import from_root
+from emotion_model.network.config import BUNDLED_DIR, WEIGHTS_FILE
 from support import environment, warm
 from support.apps import free_port
 from support.clips import face_film, write_clip
@@ -274,6 +277,18 @@ def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, a
     assert other.end() == 2 and "another rate (5.0 instead of 7.0)" in other.errors
     copies = Running(archive, "--out", out_of(whole), "--annotated", python=warm.python())
     assert copies.end() == 2 and "without --annotated: use another folder" in copies.errors
+
+
+def test_a_model_is_found_by_a_relative_path_and_known_again_by_another(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    relative, out = BUNDLED_DIR.relative_to(ROOT), tmp_path / "out"
+    running = Running(photo, "--out", out, "--workers", "1", "--model", relative)
+    assert running.end() == 0, running.errors
+    assert {row["model"] for row in tables(out)[0]} == {str(BUNDLED_DIR / WEIGHTS_FILE)}
+    assert main(["archive", str(photo), "--out", str(out), "--model", "bundled"]) == 0
+    monkeypatch.chdir(ROOT)
+    assert from_root([str(relative), "bundled", "no/such"]) == [str(ROOT / relative), "bundled", "no/such"]
 
 
 @pytest.fixture(scope="module")

@@ -146,6 +146,13 @@ def test_another_model_or_rate_goes_elsewhere(begun: Path, name: str, other: Any
     ArchiveFolder(begun, RECORD).close()  # and the refusal holds no lock
 
 
+def test_a_model_goes_by_the_name_that_it_had_first(begun: Path):
+    with ArchiveFolder(begun, RECORD | {"model": "/the/same/one"}) as folder:
+        assert folder.record == RECORD
+    with pytest.raises(FolderError, match=r"another model \(one instead of two\)"):
+        ArchiveFolder(begun, RECORD | {"model": "two", "model_digest": "2"})
+
+
 def test_two_programs_on_one_folder_refuse_each_other(begun: Path):
     with ArchiveFolder(begun, RECORD), pytest.raises(FolderError, match=r"in use by process \d+ on "):
         ArchiveFolder(begun, RECORD)

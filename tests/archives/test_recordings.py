@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,9 @@ from PIL import Image
 from emotion_model import EmotionDetector, VideoConfig, VideoReader, analyze, read_image, video_detector
 from emotion_model.archives.answers import Cut, Part, Result, Sign
 from emotion_model.archives.reading import Reader
-from emotion_model.archives.settings import ArchiveSettings
+from emotion_model.archives.settings import ArchiveSettings, digest
 from emotion_model.archives.sources import find_sources
+from emotion_model.network.config import BUNDLED_DIR, ModelConfig
 from support import environment
 from support.clips import face_film, write_clip
 
@@ -132,6 +134,20 @@ def test_a_worker_with_another_model_or_detector_refuses(tmp_path: Path):
     Reader(ArchiveSettings(), tmp_path, record)
     with pytest.raises(ValueError, match=r"another detector.*than the command.*give all nodes the same"):
         Reader(ArchiveSettings(), tmp_path, record | {"detector": "other"})
+
+
+def test_a_model_is_known_by_its_digest_and_called_as_the_command_calls_it(tmp_path: Path):
+    record = reader(tmp_path).record
+    assert Reader(ArchiveSettings(models=(str(BUNDLED_DIR),)), tmp_path, record).record == record
+    with pytest.raises(ValueError, match=r"another model digest"):
+        Reader(ArchiveSettings(), tmp_path, record | {"model_digest": "2"})
+
+
+@pytest.mark.parametrize(("sha256", "same"), [("a" * 64, True), (None, False)])
+def test_a_model_without_a_sha256_is_told_by_its_place(sha256: str | None, same: bool):
+    config = ModelConfig(weights={"sha256": sha256})
+    one, other = (digest(SimpleNamespace(config=config, source=source)) for source in ("one", "other"))
+    assert (one == other) is same
 
 
 @pytest.mark.parametrize("values", [{"rate": 0}, {"rate": -1}, {"part_seconds": 0}, {"patience": 0}])
