@@ -5,8 +5,8 @@
     faces/part-*.parquet, people/part-*.parquet
     annotated/          the annotated copies, if there are any
 
-Rows wait in memory until a part is worth a file. A part is written beside its place and moved there; then the table of
-files is, which names it. Whatever ends the program in between leaves parts that the table does not name: they are
+Rows wait in memory until a part is worth a file. A part is written outside of the two folders, as those who query them
+take hidden files too, and moved there; then the table of files is, which names it. Whatever ends the program in between leaves parts that the table does not name: they are
 removed when the folder is opened again, and their files are read anew.
 """
 
@@ -122,7 +122,7 @@ class ArchiveFolder:
     def long_table(self) -> LongTable:
         """A table of faces that is written as it grows, for a clip of hours."""
         self._long += 1
-        return LongTable(self.path / "faces" / f".partial-long-{self._long}.parquet", self._faces)
+        return LongTable(self.path / f".partial-long-{self._long}.parquet", self._faces)
 
     def commit_if_due(self) -> None:
         """Write what has waited for long."""
@@ -158,8 +158,12 @@ class ArchiveFolder:
 
     def _write(self, table: str, part: int, schema: pa.Schema, tables: list[pa.Table | None]) -> None:
         rows = pa.concat_tables([schema.empty_table(), *(one for one in tables if one is not None)])
-        with whole_file(self._file(table, part)) as partial:
+        partial = self.path / f".partial-{table}.parquet"
+        try:
             pq.write_table(rows, partial, compression="zstd")
+            partial.replace(self._file(table, part))
+        finally:
+            partial.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Write what waits, and let others use the folder."""

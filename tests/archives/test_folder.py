@@ -73,11 +73,28 @@ def test_a_clip_of_hours_has_a_part_of_its_own_or_none(tmp_path: Path):
         first, second = folder.long_table(), folder.long_table()
         for table in (first, second, first):
             table.write(result("long").faces)
+        assert not list((tmp_path / "faces").iterdir())  # queries would take what is not done
         second.abandon()
         long = result("long")
         folder.add(Result(long.source, long.file), first)
     assert content(tmp_path) == ({"long": "done"}, ["long"] * 6)
     assert [file.name for file in (tmp_path / "faces").iterdir()] == ["part-00001.parquet"]
+
+
+def test_whoever_queries_the_tables_while_they_are_written_sees_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write, seen = pq.write_table, []
+
+    def looks(table: Any, path: Path, **options: Any) -> None:
+        write(table, path, **options)
+        seen.append([file.name for name in ("faces", "people") for file in (tmp_path / name).glob("*.parquet")])
+
+    monkeypatch.setattr(module.pq, "write_table", looks)
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(result("a"))
+    part = "part-00001.parquet"
+    assert seen == [[], [part], [part, part]]  # as its faces, its people and the table of files are written
 
 
 @pytest.mark.parametrize("moment", ["faces", "people", "files"])
