@@ -5,9 +5,10 @@
     faces/part-*.parquet, people/part-*.parquet
     annotated/          the annotated copies, if there are any
 
-Rows wait in memory until a part is worth a file. A part is written outside of the two folders, as those who query them
-take hidden files too, and moved there; then the table of files is, which names it. Whatever ends the program in between leaves parts that the table does not name: they are
-removed when the folder is opened again, and their files are read anew.
+Rows wait in memory until a part is worth a file. A part is written outside of the two folders, as queries of them take
+hidden files too, and moved there; then the table of files is, which names it. Whatever ends the program in between
+leaves parts that the table does not name: they are removed when the folder is opened again, and their files are read
+anew.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -60,7 +61,9 @@ class Source:
         return spelled_out(self.uri)
 
 
-def find_sources(given: Sequence[str], kinds: Sequence[str] = KINDS) -> tuple[list[Source], int]:
+def find_sources(
+    given: Sequence[str], kinds: Sequence[str] = KINDS, without: Path | None = None
+) -> tuple[list[Source], int]:
     """The recordings that were asked for, each once, in the order given and by name inside of a folder.
 
     Args:
@@ -69,6 +72,7 @@ def find_sources(given: Sequence[str], kinds: Sequence[str] = KINDS) -> tuple[li
             entries count from the list's own folder; each a path or a URL that fsspec opens. What is hidden (a name
             that begins with a dot) is passed over. A file that is named by itself is taken whatever its ending.
         kinds: those that are wanted.
+        without: a folder of this machine whose files are none, such as that of an archive's own copies.
 
     Returns:
         The recordings, and how many files were passed over because they are none.
@@ -78,11 +82,17 @@ def find_sources(given: Sequence[str], kinds: Sequence[str] = KINDS) -> tuple[li
     """
     found: dict[str, Source] = {}
     others = 0
+    left_out = without and without.resolve()
+
+    @cache
+    def is_left_out(folder: Path) -> bool:
+        return left_out is not None and folder.resolve().is_relative_to(left_out)
+
     for name in given:
         for source in _expanded(name):
             if source is None:
                 others += 1
-            elif source.kind in kinds:
+            elif source.kind in kinds and not (_is_local(source.uri) and is_left_out(Path(source.uri).parent)):
                 found.setdefault(source.uri, source)
     return list(found.values()), others
 

@@ -116,7 +116,7 @@ def _sources(options: argparse.Namespace) -> list[Source]:
     from emotion_model.archives.sources import CLIP, KINDS, PHOTO, find_sources
 
     kinds = (PHOTO,) if options.photos_only else (CLIP,) if options.clips_only else KINDS
-    sources, others = find_sources(options.sources, kinds)
+    sources, others = find_sources(options.sources, kinds, without=options.out / "annotated")
     if others and not options.json:
         print(f"passed over, as neither photos nor clips: {others:,} file{'' if others == 1 else 's'}", file=sys.stderr)
     if not sources:

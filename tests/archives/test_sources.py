@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from emotion_model.__main__ import command_parser
 from emotion_model.archives.sources import CLIP, PHOTO, SourceError, find_sources, local_copy, remove_left_copies
+from emotion_model.commands.archive import _sources
 
 
 @pytest.fixture
@@ -109,6 +111,19 @@ def test_each_recording_counts_once_and_only_of_the_kinds_that_are_wanted(archiv
     assert names(find_sources(given)[0], archive) == ["b.JPG", "a.mp4", "deep/d e.png", "deep/er/c.mov"]
     assert names(find_sources(given, (CLIP,))[0], archive) == ["a.mp4", "deep/er/c.mov"]
     assert names(find_sources(given, (PHOTO,))[0], archive) == ["b.JPG", "deep/d e.png"]
+
+
+def test_the_copies_of_an_archive_inside_of_its_source_are_none_of_its_recordings(archive: Path, tmp_path: Path):
+    (archive / "out" / "annotated").mkdir(parents=True)
+    for name in ("out/annotated/a-12345678.mp4", "out/annotated.mp4", "annotated.jpg"):
+        (archive / name).touch()
+    (tmp_path / "link").symlink_to(archive)
+    wanted = ["a.mp4", "annotated.jpg", "b.JPG", "deep/d e.png", "deep/er/c.mov", "out/annotated.mp4"]
+    for out in (archive / "out", tmp_path / "link" / "out"):
+        options = command_parser().parse_args(["archive", str(archive), str(tmp_path / "link"), "--out", str(out)])
+        found = _sources(options)
+        assert names(found[:6], archive) == wanted
+        assert names(found[6:], tmp_path / "link") == wanted
 
 
 def test_relative_paths_become_absolute(archive: Path, monkeypatch: pytest.MonkeyPatch):
