@@ -119,7 +119,7 @@ def _listed(name: str) -> Iterator[Source | None]:
     except FileNotFoundError:
         about = None
     ending = PurePosixPath(path).suffix.lower()
-    if about is None and any(sign in path for sign in "*?["):
+    if about is None and any(sign in _without_query(path) for sign in "*?["):
         yield from _matching(system, path, address)
     elif about is None and not ending:
         raise SourceError(f"{name}: there is no such file or folder.")
@@ -138,7 +138,9 @@ def _listed(name: str) -> Iterator[Source | None]:
 
 def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None]:
     matches = system.glob(pattern, detail=True)
-    if not matches:
+    if not matches and "*" not in pattern and (kind := _kind(pattern)):
+        yield Source(_uri(system, pattern, address), kind)  # rather a name with brackets: said of it when it is read
+    elif not matches:
         raise SourceError(f"{address}: nothing fits this pattern.")
     asked_for = _hidden_parts(pattern)
     for path, about in matches.items():

@@ -7,6 +7,8 @@ import subprocess
 import tempfile
 import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,6 +38,17 @@ def archive(tmp_path: Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(name.encode())
     return folder
+
+
+@contextmanager
+def served(folder: Path, handler: type[SimpleHTTPRequestHandler] = SimpleHTTPRequestHandler) -> Iterator[str]:
+    """The address at which a folder is served."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
 
 
 def names(found: list, folder: Path) -> list[str]:
@@ -150,11 +163,8 @@ def test_a_list_names_recordings_from_where_it_lies(archive: Path, name: str, te
 
 def test_a_list_on_a_server_names_recordings_beside_it(archive: Path):
     (archive / "list.txt").write_text("a.mp4\n./deep/er/c.mov\n")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=archive))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    place = f"http://127.0.0.1:{server.server_port}"
-    found, _ = find_sources([f"{place}/list.txt"])
-    server.shutdown()
+    with served(archive) as place:
+        found, _ = find_sources([f"{place}/list.txt"])
     assert [one.uri for one in found] == [f"{place}/a.mp4", f"{place}/deep/er/c.mov"]
 
 
@@ -191,6 +201,18 @@ def test_files_of_other_places_are_fetched_and_removed(archive: Path):
 def test_a_file_that_is_named_by_itself_is_taken_whatever_it_is_called(archive: Path):
     found, _ = find_sources([str(archive / "notes.md"), str(archive / "gone.jpg")])
     assert [(one.name, one.kind) for one in found] == [("notes.md", CLIP), ("gone.jpg", PHOTO)]
+
+
+def test_a_file_that_is_gone_and_has_signs_of_patterns_in_its_name_ends_nothing(archive: Path):
+    gone = ["Talk [dQw4w9WgXcQ].mp4", "Who is it?.jpg", "memory://gone/Talk [1].mp4"]
+    (archive / "list.txt").write_text("\n".join([*gone, "deep/[a-z] ?.png"]))
+    found, _ = find_sources([str(archive / "list.txt")])
+    assert [one.name for one in found] == ["Talk [dQw4w9WgXcQ].mp4", "Who is it?.jpg", "Talk [1].mp4", "d e.png"]
+    for one in found[:3]:
+        with pytest.raises(FileNotFoundError), local_copy(one) as copy:
+            assert list(copy.fetch()) or copy.path.read_bytes()
+    with served(archive) as place:
+        assert [one.uri for one in find_sources([f"{place}/gone.mp4?from=here"])[0]] == [f"{place}/gone.mp4?from=here"]
 
 
 @pytest.mark.parametrize(
