@@ -15,7 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
+from fsspec.caching import ReadAheadCache
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractBufferedFile
 
 from emotion_model.files import spelled_out
 
@@ -27,6 +29,7 @@ _ENDINGS = {
 }
 _KIND_OF = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 _PIECE = 1 << 20  # bytes, that are fetched at a time
+_AHEAD = 1 << 16  # bytes, that are asked for besides: a zip file is looked at in small pieces
 _COPIES = "archive-copy-"  # how the names of folders with copies begin; the number of their process follows
 _LISTS = (".txt", ".lst", ".csv", ".tsv")
 _COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list with a head, the first that it has
@@ -227,8 +230,12 @@ def _is_local(name: str) -> bool:
     return name.startswith("/") or ("://" not in name and "::" not in name)
 
 
+def _is_on_the_web(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
+
+
 def _without_query(address: str) -> str:
-    return address.split("?")[0] if address.startswith(("http://", "https://")) else address
+    return address.split("?")[0] if _is_on_the_web(address) else address
 
 
 def _kind(path: str) -> str | None:
@@ -257,17 +264,34 @@ class LocalCopy:
     path: Path
 
     def fetch(self) -> Iterator[int]:
-        """Fetch it, where it lies elsewhere: the bytes so far, after each megabyte.
+        """Fetch it, where it lies elsewhere: the bytes so far, after each megabyte or sooner.
 
         Raises:
             OSError: it cannot be had.
         """
         if _is_local(self.source.uri):
             return
-        with fsspec.open(self.source.uri, "rb") as file, self.path.open("wb") as written:
+        try:
+            yield from self._fetched()
+        except ValueError:  # of a server that knows no ranges: from there it comes in one stream
+            if not _is_on_the_web(self.source.uri):
+                raise
+            yield from self._fetched(block_size=0)
+
+    def _fetched(self, **options: Any) -> Iterator[int]:
+        system, path = fsspec.core.url_to_fs(self.source.uri)
+        _ask_for_little_more(getattr(system, "fo", None))  # the file that this one lies in, if it does
+        with system.open(path, "rb", **options) as file, self.path.open("wb") as written:
+            _ask_for_little_more(file)
             while piece := file.read(_PIECE):
                 written.write(piece)
                 yield written.tell()
+
+
+def _ask_for_little_more(file: Any) -> None:
+    """Let a file ask its place for hardly more than is read of it: most ask for 5 MiB more, and nothing is heard."""
+    if isinstance(file, AbstractBufferedFile):
+        file.cache = ReadAheadCache(_AHEAD, file.cache.fetcher, file.size)
 
 
 @contextmanager

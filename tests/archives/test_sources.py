@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from emotion_model.__main__ import command_parser
@@ -196,6 +198,44 @@ def test_files_of_other_places_are_fetched_and_removed(archive: Path):
     with local_copy(found) as copy:
         assert list(copy.fetch()) == [megabytes << 20 for megabytes in range(1, 8)], "signs that it comes"
         assert copy.path.read_bytes() == b"picture" * (1 << 20)
+
+
+class InRanges(SimpleHTTPRequestHandler):
+    """Gives the bytes that it is asked for, and notes how many those are."""
+
+    asked: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        start, end = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        content = Path(self.translate_path(self.path)).read_bytes()
+        self.asked.append(end + 1 - start)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{min(end, len(content) - 1)}/{len(content)}")
+        self.end_headers()
+        self.wfile.write(content[start : end + 1])
+
+
+def test_a_file_elsewhere_is_asked_for_in_pieces_of_a_megabyte(tmp_path: Path):
+    content = np.random.default_rng(1).bytes((7 << 20) + 5)
+    (tmp_path / "large.mp4").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(tmp_path / "large.mp4", "large.mp4")
+    with served(tmp_path, InRanges) as place:
+        for address in (f"{place}/large.mp4", f"{place}/packed.zip"):
+            (found,), _ = find_sources([address])
+            InRanges.asked.clear()
+            with local_copy(found) as copy:
+                signs = 0
+                for signs, _ in enumerate(copy.fetch(), 1):
+                    assert sum(InRanges.asked) <= (signs << 20) + (1 << 18), "a sign after each megabyte"
+                assert signs == 8 and copy.path.read_bytes() == content
+
+
+def test_a_file_of_a_server_that_gives_no_parts_is_fetched_whole(tmp_path: Path):
+    content = bytes(range(256)) * (1 << 15)
+    (tmp_path / "large.mp4").write_bytes(content)
+    with served(tmp_path) as place, local_copy(find_sources([f"{place}/large.mp4"])[0][0]) as copy:
+        assert list(copy.fetch())[-1] == len(content) and copy.path.read_bytes() == content
 
 
 def test_a_file_that_is_named_by_itself_is_taken_whatever_it_is_called(archive: Path):
