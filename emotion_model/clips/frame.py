@@ -36,10 +36,12 @@ class VideoFrame:
         source: av.VideoFrame | np.ndarray,
         size: tuple[int, int],
         turns: int = 0,
+        mirrored: bool = False,
     ) -> None:
-        """A frame whose picture has this size, width and height, after so many quarter turns counterclockwise."""
+        """A frame whose picture has this size, width and height, after so many quarter turns counterclockwise, before
+        which it is mirrored left to right or not."""
         self.index, self.time, self.duration = index, time, duration
-        self._source, self._size, self._turns = source, size, turns
+        self._source, self._size, self._turns, self._mirrored = source, size, turns, mirrored
 
     @property
     def image(self) -> np.ndarray:
@@ -57,7 +59,9 @@ class VideoFrame:
             self._source, *size, format="rgb24", interpolation=interpolation, threads=1
         )
         pixels = rgb.to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, self._turns)) if self._turns else pixels
+        if not (self._turns or self._mirrored):
+            return pixels
+        return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if self._mirrored else pixels, self._turns))
 
 
 def fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ class VideoReader:
             raise ValueError(f"sequence_rate={sequence_rate}: use a rate above 0, up to 1000 frames per second")
         self.limits = limits or MediaLimits()
         self.path: Path | None = None
+        self.mirrored = False  # left is right, before a frame is turned
         self.turns = 0  # quarter turns, counterclockwise, that make a frame upright
         self.has_audio = False
         self.ended: float | None = None
@@ -185,7 +187,7 @@ class VideoReader:
                 for frame in decoded(packet):
                     if encrypted:
                         break
-                    self.turns = round(frame.rotation / 90) % 4
+                    self.turns, self.mirrored = _lie_of(frame)
                     aspect = float(stream.sample_aspect_ratio or 1)
                     aspect = aspect if 0.1 < aspect < 10 else 1.0
                     width, height = round(frame.width * aspect), frame.height
@@ -291,7 +293,7 @@ class VideoReader:
             yield self._frame(index, start, min(until, math.inf if end is None else end) - start, frame)
 
     def _frame(self, index: int, time: float, duration: float, frame: av.VideoFrame) -> VideoFrame:
-        return VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns)
+        return VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns, self.mirrored)
 
     def close(self) -> None:
         """Close the file."""
@@ -303,6 +305,18 @@ class VideoReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _lie_of(frame: av.VideoFrame) -> tuple[int, bool]:
+    """Quarter turns, counterclockwise, that make a frame upright, and whether it is mirrored left to right before."""
+    turns = round(frame.rotation / 90)
+    with contextlib.suppress(ValueError):  # side data of a kind that PyAV does not know
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is not None:
+            a, b, _, c, d = struct.unpack_from("=5i", matrix)
+            if a * d < b * c:  # it mirrors, for which the angle alone stands half a turn off
+                return (turns + 2) % 4, True
+    return turns % 4, False
 
 
 def _is_picture(path: Path) -> bool:

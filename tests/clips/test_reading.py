@@ -1,3 +1,4 @@
+import struct
 import subprocess
 import sys
 
@@ -59,6 +60,42 @@ def test_rotated_clips_stand_upright(film, tmp_path, rotation):
         assert (reader.height, reader.width) == image.shape[:2] == upright.shape[:2]
         assert next(iter(reader.frames())).at_size(64, 48).shape == (48, 64, 3)
     assert np.abs(image.astype(int) - upright).mean() < 8
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        (1, 0, 0, 1),
+        (-1, 0, 0, 1),
+        (-1, 0, 0, -1),
+        (1, 0, 0, -1),
+        (0, 1, 1, 0),
+        (0, 1, -1, 0),
+        (0, -1, -1, 0),
+        (0, -1, 1, 0),
+    ],
+)
+def test_clips_are_shown_as_their_matrix_says_turned_and_mirrored(tmp_path, matrix):
+    colours = {(-1, -1): (200, 30, 30), (1, -1): (30, 200, 30), (-1, 1): (30, 30, 200), (1, 1): (200, 200, 200)}
+    picture = np.zeros((48, 64, 3), np.uint8)
+    for (x, y), colour in colours.items():
+        picture[24 * (y > 0) :, 32 * (x > 0) :][:24, :32] = colour
+    path = clips.write_clip(tmp_path / "m.mp4", lambda _: picture, seconds=0.2)
+    a, b, c, d = matrix
+    content = path.read_bytes()
+    plain = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    at = content.index(plain, content.index(b"tkhd"))
+    told = struct.pack(">9i", *(value << 16 for value in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
+    path.write_bytes(content[:at] + told + content[at + len(told) :])
+    with VideoReader(path) as reader:
+        frame = next(iter(reader.frames()))
+        assert (reader.width, reader.height) == ((64, 48) if a else (48, 64))
+        for image in (frame.image, frame.at_size(reader.width // 2, reader.height // 2)):
+            height, width = image.shape[:2]
+            for (x, y), colour in colours.items():
+                to_x, to_y = a * x + c * y, b * x + d * y  # as the format defines it, from the middle
+                shown = image[height // 2 + to_y * height // 4, width // 2 + to_x * width // 4]
+                assert np.abs(shown.astype(int) - colour).max() < 20
 
 
 @pytest.mark.parametrize(
