@@ -310,12 +310,11 @@ class VideoReader:
 def _lie_of(frame: av.VideoFrame) -> tuple[int, bool]:
     """Quarter turns, counterclockwise, that make a frame upright, and whether it is mirrored left to right before."""
     turns = round(frame.rotation / 90)
-    with contextlib.suppress(ValueError):  # side data of a kind that PyAV does not know
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        if matrix is not None:
-            a, b, _, c, d = struct.unpack_from("=5i", matrix)
-            if a * d < b * c:  # it mirrors, for which the angle alone stands half a turn off
-                return (turns + 2) % 4, True
+    with contextlib.suppress(KeyError, ValueError):  # without one; among side data of a kind that PyAV does not know
+        beside: Any = frame.side_data  # the types of PyAV have but one kind
+        a, b, _, c, d = struct.unpack_from("=5i", beside["DISPLAYMATRIX"])
+        if a * d < b * c:  # it mirrors: the angle is then half a turn off
+            return (turns + 2) % 4, True
     return turns % 4, False
 
 
