@@ -84,6 +84,26 @@ def test_every_backend_learns(trained, which):
     assert json.loads((trained[which] / "environment.json").read_text())["backend"] == which[0]
 
 
+def test_faces_are_varied_on_tensorflow_with_a_gpu_too():
+    code = """
+import sys
+import numpy as np, tensorflow as tf
+from tensorflow.config import PhysicalDevice
+sys.path[:0] = ["tests"]
+from dataclasses import replace
+from support.models import TINY
+from support.training import faces, preset
+from train.config import Preset
+from train.fitting.networks import Networks
+tf.config.list_physical_devices = lambda kind=None: [PhysicalDevice("/physical_device:GPU:0", "GPU")]
+small = replace(TINY, filters=(8,), kernel_sizes=((3,),), attention_blocks=(1,))
+recipe = Preset(small, preset(device_augmentation=True).training)
+learner = Networks(recipe, 1, None, None, np.ones(7) / 7).learner
+print(learner.fit(faces(8, 0), np.eye(7, dtype=np.float32)[np.arange(8) % 7], 8, verbose=0).history["loss"][0])
+"""
+    assert float(run(warm.python(), "tensorflow", code).split()[-1]) > 0
+
+
 @pytest.mark.parametrize("loaded", ["tensorflow", "torch", "jax"])
 def test_a_model_trained_on_one_backend_answers_the_same_on_another(trained, loaded):
     others = [str(folder) for (backend, *_), folder in trained.items() if backend != loaded]

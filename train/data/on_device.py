@@ -207,6 +207,8 @@ class AugmentedTraining(keras.Model):
         cut: bool = False,
     ) -> None:
         super().__init__(name="augmented_training")
+        if keras.backend.backend() == "tensorflow":  # XLA, which Keras asks for on a GPU, cannot warp pictures there
+            self.supports_jit = False
         self.network, self.teachers, self.averaged = network, list(teachers), averaged
         for other in (*self.teachers, *([averaged] if averaged else [])):
             other.trainable = False
