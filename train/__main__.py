@@ -18,7 +18,7 @@ from pathlib import Path
 from emotion_model.network.building import build_model, count_multiply_adds
 from emotion_model.network.config import ModelError
 from train.config import PRESETS, Preset, explain, settings, with_settings
-from train.data.fer2013 import DataError, FaceDataset, load_split, training_faces
+from train.data.fer2013 import DataError, FaceDataset, learning_faces
 from train.fitting.loop import fit
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
@@ -73,9 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _faces(data_dir: Path, limit: int | None) -> tuple[FaceDataset, FaceDataset, int]:
-    """Training and validation faces, and how many were dropped from training because they stand in another split."""
-    validation, test = load_split(data_dir, "validation"), load_split(data_dir, "test")
-    train, dropped = training_faces(data_dir, [validation, test])
+    """What `learning_faces` has, of training faces at most `limit`; tells how many there are."""
+    train, validation, dropped = learning_faces(data_dir)
     whole = len(train)
     if limit is not None:
         train = train.sample(limit)

@@ -94,6 +94,21 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, made
         assert "reference-seed0 is a run with other settings" in capsys.readouterr().err
 
 
+def test_complete_runs_that_learned_from_other_data_are_refused(tmp_path, made, out, capsys):
+    corrected = shutil.copytree(made[0], tmp_path / "corrected")
+    write_parquet(corrected, "train", faces(28, 0), names(28)[::-1])
+    line = [str(write_plan(tmp_path, PLAN)), "--out", str(out), "--data"]
+    assert main([*line, str(corrected)]) == 2
+    assert "reference-seed0 is a run with other settings" in (said := capsys.readouterr().err)
+    assert "(other faces, labels or votes than --data now has): remove it or choose" in said
+    assert main([*line, str(made[0])]) == 0
+    for path in out.glob("*-seed*/config.json"):
+        config = json.loads(path.read_text())
+        del config["data"]["sha256"]  # as of a run that began before this was recorded
+        path.write_text(json.dumps(config))
+    assert main([*line, str(corrected)]) == 0
+
+
 def test_damaged_faces_are_measured_where_asked_and_once(tmp_path, made, out, capsys):
     command = [str(write_plan(tmp_path, PLAN)), "--data", str(made[0]), "--out", str(out), "--robustness"]
     assert main(command) == 0

@@ -153,6 +153,10 @@ def test_a_complete_run_is_refused_where_those_that_it_came_from_are_others_now(
     changed.write_text(PLAN.replace("frozen_blocks = 1", "frozen_blocks = 2"))
     assert main([*line, str(changed)]) == 2
     assert "(frozen_blocks 1, now 2): remove it or choose" in capsys.readouterr().err
+    corrected = shutil.copytree(data, tmp_path / "corrected")
+    write_parquet(corrected, "train", faces(28, 0), names(28)[::-1])
+    assert main(["--data", str(corrected), *line[2:], str(plan)]) == 2
+    assert "(other faces, labels or votes than --data now has): remove it or choose" in capsys.readouterr().err
     weights = out / "student-seed0" / "model.keras"
     weights.write_bytes(weights.read_bytes() + b"trained anew")
     assert main([*line, str(plan)]) == 2

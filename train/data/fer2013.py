@@ -7,6 +7,7 @@ train ("Training"), validation ("PublicTest") and test ("PrivateTest"). FER+ vot
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,6 +128,26 @@ def training_faces(data_dir: str | Path, measured: Iterable[FaceDataset]) -> tup
             "needs faces of its own"
         )
     return train, dropped
+
+
+def learning_faces(data_dir: str | Path) -> tuple[FaceDataset, FaceDataset, int]:
+    """Training and validation faces, and how many were dropped from training because they stand in another split.
+
+    Raises:
+        DataError: they cannot be used, or no training face is left.
+    """
+    validation, test = load_split(data_dir, "validation"), load_split(data_dir, "test")
+    train, dropped = training_faces(data_dir, [validation, test])
+    return train, validation, dropped
+
+
+def digest(*datasets: FaceDataset) -> str:
+    """Sha256 of the faces, their labels and their votes: corrected labels are other data, though there are as many."""
+    result = hashlib.sha256()
+    for one in datasets:
+        for values in (one.images, one.labels, one.votes):
+            result.update(b"" if values is None else np.ascontiguousarray(values).tobytes())
+    return result.hexdigest()
 
 
 def soft_targets(dataset: FaceDataset, ferplus_weight: float, label_smoothing: float) -> np.ndarray:

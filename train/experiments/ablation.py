@@ -15,7 +15,7 @@ from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
 from train.data.fer2013 import load_split, training_faces
 from train.experiments.plans import Plan, PlanError
-from train.experiments.running import STOPPED, begin, changed_settings, command_of, folder_of, last_line
+from train.experiments.running import STOPPED, begin, changed_settings, command_of, data_digest, folder_of, last_line
 from train.experiments.table import collect, write_table
 from train.runs import is_complete, load_model, told
 
@@ -39,15 +39,17 @@ def ablate(
         The rows of the table, one per run.
 
     Raises:
-        PlanError: `out` holds a complete run that was made with other settings.
-        DataError: the validation faces cannot be read.
+        PlanError: `out` holds a complete run that was made with other settings or from other data.
+        DataError: the faces cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
     # A first answer to everything, then the spread.
     jobs = [(name, seed, folder_of(out, name, seed)) for seed in plan.seeds for name in plan.runs]
-    for name, seed, folder in jobs:
-        if is_complete(folder):
-            _require_same(folder, plan, with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed}), limit)
+    complete = [job for job in jobs if is_complete(job[2])]
+    held = data_digest(data, limit) if complete else ""
+    for name, seed, folder in complete:
+        preset = with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed})
+        _require_same(folder, plan, preset, held, limit)
     measured = _measured(data, robustness, corrected)
     started, done = time.monotonic(), 0
     for number, (name, seed, folder) in enumerate(jobs, start=1):
@@ -89,14 +91,14 @@ def _sha256(start: str | None) -> str | None:
     return None if start is None else load_model(start).config.weights["sha256"]
 
 
-def _require_same(folder: Path, plan: Plan, preset: Preset, limit: int | None) -> None:
-    """Refuse a complete run that was made with other settings, or that began with other weights.
+def _require_same(folder: Path, plan: Plan, preset: Preset, data: str, limit: int | None) -> None:
+    """Refuse a complete run that was made with other settings or from other data, or that began with other weights.
 
     Raises:
         PlanError: it was.
     """
     begun = read_json(folder / "config.json").get("start") or {}
-    changed = changed_settings(folder, preset) + differences(
+    changed = changed_settings(folder, preset, data) + differences(
         {"weights to begin with": begun.get("sha256"), "frozen_blocks": begun.get("frozen_blocks", 0)},
         {"weights to begin with": _sha256(plan.start), "frozen_blocks": plan.frozen_blocks},
     )

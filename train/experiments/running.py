@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from train.config import Preset, differences
+from train.data.fer2013 import digest, learning_faces
 from train.flags import flags
 from train.runs import recorded_config
 
@@ -49,10 +50,23 @@ def last_line(log: Path) -> str:
     return lines[-1] if lines else "nothing was printed"
 
 
-def changed_settings(folder: Path, preset: Preset) -> list[str]:
-    """In what a run, complete or not, differs from a network and its recipe, for people."""
+def data_digest(data: Path, limit: int | None) -> str:
+    """What the record of a run of `command_of` says of its data.
+
+    Raises:
+        DataError: they cannot be used.
+    """
+    train, validation, _ = learning_faces(data)
+    return digest(train if limit is None else train.sample(limit), validation)
+
+
+def changed_settings(folder: Path, preset: Preset, data: str) -> list[str]:
+    """In what a run, complete or not, differs from a network, its recipe and the digest of its data, for people."""
     found, expected = recorded_config(folder), preset.training.to_dict()
     if not found["training"]["ferplus_weight"]:  # as in data without votes
         expected["ferplus_weight"] = 0.0
     expected, architecture = json.loads(json.dumps([expected, preset.architecture.to_dict()]))
-    return differences(found["architecture"], architecture) + differences(found["training"], expected)
+    changed = differences(found["architecture"], architecture) + differences(found["training"], expected)
+    if found.get("data", {}).get("sha256", data) != data:  # not recorded of a run that began before it was
+        changed.append("other faces, labels or votes than --data now has")
+    return changed

@@ -9,7 +9,6 @@ The loop drives `train_on_batch` itself, so that a run can stop after any batch 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ import numpy as np
 
 from emotion_model.files import read_json, write_json
 from train.config import Preset, differences
-from train.data.fer2013 import FaceDataset
+from train.data.fer2013 import FaceDataset, digest
 from train.fitting.alone import alone_in
 from train.fitting.environment import record_environment
 from train.fitting.run import Run
@@ -105,20 +104,11 @@ def _record(
             "train": len(train),
             "validation": len(validation),
             "train_duplicates_dropped": dropped_duplicates,
-            "sha256": _digest(train, validation),
+            "sha256": digest(train, validation),
         },
         **({"start": start.record} if start else {}),
         **({"teacher": teacher.record} if teacher else {}),
     }
-
-
-def _digest(*datasets: FaceDataset) -> str:
-    """Sha256 of the faces, their labels and their votes: corrected labels are other data, though there are as many."""
-    result = hashlib.sha256()
-    for one in datasets:
-        for values in (one.images, one.labels, one.votes):
-            result.update(b"" if values is None else np.ascontiguousarray(values).tobytes())
-    return result.hexdigest()
 
 
 def _require_same(run_dir: Path, config: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from emotion_model.files import read_json
 from train.config import differences
 from train.experiments.plans import PlanError
-from train.experiments.running import STOPPED, begin, changed_settings, command_of, folder_of, last_line
+from train.experiments.running import STOPPED, begin, changed_settings, command_of, data_digest, folder_of, last_line
 from train.releasing.plan import ReleasePlan, Stage
 from train.runs import is_complete, told
 
@@ -55,13 +55,16 @@ class Stages:
 
         Raises:
             KeyboardInterrupt: it was asked to stop; each run has saved itself.
-            PlanError: a complete run was made with other settings, or from other weights.
+            DataError: there are complete runs, and the data cannot be used.
+            PlanError: a complete run was made with other settings, or from other data or weights.
             RunFailedError: a run failed; those beside it have been stopped.
         """
         waiting = [(stage, seed) for stage in self.plan.stages for seed in stage.seeds]
-        for stage, seed in waiting:
-            self._require_same(stage, seed)
-        waiting = [(stage, seed) for stage, seed in waiting if not is_complete(self.folder(stage, seed))]
+        complete = [(stage, seed) for stage, seed in waiting if is_complete(self.folder(stage, seed))]
+        held = data_digest(self.data, self.plan.faces) if complete else ""
+        for stage, seed in complete:
+            self._require_same(stage, seed, held)
+        waiting = [one for one in waiting if one not in complete]
         with self._ended():
             while waiting or self._training:
                 self._reap()
@@ -128,19 +131,19 @@ class Stages:
             for process in self._training.values():
                 process.wait()
 
-    def _require_same(self, stage: Stage, seed: int) -> None:
-        """Refuse a complete run that was made with other settings, or from other weights than those of its stages.
+    def _require_same(self, stage: Stage, seed: int, data: str) -> None:
+        """Refuse a complete run that was made with other settings, other data, or other weights than its stages have.
+
+        `data`: the digest of the data as they are now.
 
         Raises:
             PlanError: it was.
         """
         folder = self.folder(stage, seed)
-        if not is_complete(folder):
-            return
         config = read_json(folder / "config.json")
         starts = self.folders(stage.start)[:1] if stage.start else []
         teachers = [path for name in stage.teachers for path in self.folders(name)]
-        changed = changed_settings(folder, stage.recipe(seed))
+        changed = changed_settings(folder, stage.recipe(seed), data)
         changed += _changed_weights("start", [config["start"]] if config.get("start") else [], starts)
         frozen = (config.get("start") or {}).get("frozen_blocks", 0)
         changed += differences({"frozen_blocks": frozen}, {"frozen_blocks": stage.frozen_blocks})
