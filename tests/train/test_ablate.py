@@ -109,6 +109,19 @@ def test_complete_runs_that_learned_from_other_data_are_refused(tmp_path, made, 
     assert main([*line, str(corrected)]) == 0
 
 
+def test_a_share_of_votes_that_a_complete_run_did_without_is_noticed(tmp_path, made, out, capsys):
+    line = ["--data", str(made[0]), "--out", str(out), "--only", "reference"]
+    plan = str(write_plan(tmp_path, PLAN.replace("epochs = 1\n", "epochs = 1\nferplus_weight = 0.3\n")))
+    assert main([plan, *line]) == 2
+    assert "(ferplus_weight 0.0, now 0.3): remove it or choose" in capsys.readouterr().err
+    for said in ({"votes": False}, {}):  # none to learn from, or begun before that was recorded
+        for path in out.glob("*-seed*/config.json"):
+            config = json.loads(path.read_text())
+            config["data"] = {name: value for name, value in config["data"].items() if name != "votes"} | said
+            path.write_text(json.dumps(config))
+        assert main([plan, *line]) == 0
+
+
 def test_damaged_faces_are_measured_where_asked_and_once(tmp_path, made, out, capsys):
     command = [str(write_plan(tmp_path, PLAN)), "--data", str(made[0]), "--out", str(out), "--robustness"]
     assert main(command) == 0

@@ -220,7 +220,8 @@ def test_two_programs_do_not_train_in_one_folder(data, tmp_path):
 
 def test_a_run_that_began_before_a_setting_existed_is_still_the_same(data, finished, capsys):
     config = json.loads((finished / "config.json").read_text())
-    del config["data"]["sha256"], config["training"]["gentle_epochs"], config["training"]["augmentation"]["degradation"]
+    del config["data"]["sha256"], config["data"]["votes"]
+    del config["training"]["gentle_epochs"], config["training"]["augmentation"]["degradation"]
     (finished / "config.json").write_text(json.dumps(config))
     fit(preset(epochs=1), *data, finished, 0)
     assert "already complete" in capsys.readouterr().out
@@ -538,7 +539,8 @@ def test_data_without_ferplus_votes_is_trained_without_them(tmp_path, capsys, mo
         write_parquet(tmp_path, split, faces(14, len(split)), names(14), drop=[f"votes_{name}" for name in VOTES])
     assert command.main(["--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 0
     assert "no FER+ votes" in capsys.readouterr().out
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["training"]["ferplus_weight"] == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["training"]["ferplus_weight"] == 0 and config["data"]["votes"] is False
 
 
 def test_a_failed_export_leaves_the_model_that_was_there(trained, parquet, tmp_path, tiny_model):

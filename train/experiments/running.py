@@ -63,10 +63,11 @@ def data_digest(data: Path, limit: int | None) -> str:
 def changed_settings(folder: Path, preset: Preset, data: str) -> list[str]:
     """In what a run, complete or not, differs from a network, its recipe and the digest of its data, for people."""
     found, expected = recorded_config(folder), preset.training.to_dict()
-    if not found["training"]["ferplus_weight"]:  # as in data without votes
+    learned = found.get("data", {})  # of which a run that began earlier tells less
+    if not found["training"]["ferplus_weight"] and not learned.get("votes"):  # as in data without them
         expected["ferplus_weight"] = 0.0
     expected, architecture = json.loads(json.dumps([expected, preset.architecture.to_dict()]))
     changed = differences(found["architecture"], architecture) + differences(found["training"], expected)
-    if found.get("data", {}).get("sha256", data) != data:  # not recorded of a run that began before it was
+    if learned.get("sha256", data) != data:
         changed.append("other faces, labels or votes than --data now has")
     return changed

@@ -105,6 +105,7 @@ def _record(
             "validation": len(validation),
             "train_duplicates_dropped": dropped_duplicates,
             "sha256": digest(train, validation),
+            "votes": train.votes is not None,
         },
         **({"start": start.record} if start else {}),
         **({"teacher": teacher.record} if teacher else {}),
@@ -114,8 +115,8 @@ def _record(
 def _require_same(run_dir: Path, config: dict[str, Any]) -> None:
     """Refuse to go on with a run that had another configuration, or other data."""
     recorded = recorded_config(run_dir)
-    if "sha256" not in recorded.get("data", {}):  # begun before this was recorded
-        config = config | {"data": {name: value for name, value in config["data"].items() if name != "sha256"}}
+    told = recorded.get("data", {})  # a run may have begun before some of it was recorded
+    config = config | {"data": {name: value for name, value in config["data"].items() if name in told}}
     changed = differences(_identity(recorded), _identity(json.loads(json.dumps(config))))
     if changed:
         raise ValueError(
