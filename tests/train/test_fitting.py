@@ -3,7 +3,9 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -584,6 +586,23 @@ def test_automatic_precision_is_what_the_hardware_is_best_at(data, tmp_path, mon
     fit(preset(epochs=1, precision="auto"), *data, tmp_path / "run", 0)
     said, used = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("config", "environment"))
     assert (said["training"]["precision"], used["precision"]) == ("auto", fastest_precision())
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        (SimpleNamespace(compute_capability="7.5"), "float32"),
+        (SimpleNamespace(compute_capability="8.0"), "mixed_bfloat16"),
+        (SimpleNamespace(compute_capability="12.0"), "mixed_bfloat16"),
+        (SimpleNamespace(compute_capability=None), "mixed_bfloat16"),
+        (SimpleNamespace(), "mixed_bfloat16"),
+    ],
+)
+def test_on_jax_an_older_gpu_is_spared_bfloat16(monkeypatch, device, expected):
+    keras_on_jax = SimpleNamespace(backend=SimpleNamespace(backend=lambda: "jax"))
+    monkeypatch.setattr(hardware, "import_keras", lambda _: keras_on_jax)
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(default_backend=lambda: "gpu", devices=lambda: [device]))
+    assert fastest_precision() == expected
 
 
 @pytest.mark.usefixtures("without_onnx")

@@ -7,6 +7,7 @@ import time
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from emotion_model.network.backends import TRAINING, import_keras
 
 TRIED_MAPS = (8, 24, 24, 96)  # a batch in the middle of the network, to try a precision with
 TRIES = 3
+AMPERE = (8, 0)  # compute capability of Nvidia's first GPUs with bfloat16
 CPU_WITH_BFLOAT16 = re.compile(r"^(?:flags|Features)\s*:.*\b(?:avx512_bf16|amx_bf16|bf16)\b", re.MULTILINE)  # x86, Arm
 
 
@@ -70,14 +72,20 @@ def _gpu_has_bfloat16() -> bool | None:
     if backend == "jax":
         import jax
 
-        return True if jax.default_backend() != "cpu" else None
+        return _jax_has_bfloat16(jax.devices()[0]) if jax.default_backend() != "cpu" else None
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return None
     details = tf.config.experimental.get_device_details(gpus[0])
-    return details.get("compute_capability", (0, 0)) >= (8, 0)  # Ampere
+    return details.get("compute_capability", (0, 0)) >= AMPERE
+
+
+def _jax_has_bfloat16(device: Any) -> bool:
+    """Whether a device of JAX computes it; a TPU does, and what tells no version as Nvidia's do counts as one."""
+    version = re.fullmatch(r"(\d+)\.(\d+)", str(getattr(device, "compute_capability", None)))
+    return version is None or (int(version[1]), int(version[2])) >= AMPERE
 
 
 def device_name() -> str | None:
