@@ -48,6 +48,7 @@ from train.fitting import run as run_module
 from train.fitting.alone import alone_in
 from train.fitting.hardware import fastest_precision
 from train.fitting.loop import fit
+from train.fitting.networks import Networks
 from train.fitting.run import Run
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
@@ -258,6 +259,19 @@ def test_a_teacher_is_the_mean_of_its_models_over_faces_as_they_are_and_mirrored
     mean = (one.predict(data[0].images) + one.predict(data[0].images[:, :, ::-1])) / 2
     np.testing.assert_allclose(teacher.probabilities, (mean + mean[:, ::-1]) / 2, atol=1e-6)
     assert [entry["source"] for entry in teacher.record] == ["emotion_cnn.keras"] * 2
+
+
+def test_a_teacher_says_before_calibration_what_it_would_say_on_a_device(data, tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "calibrated")
+    config = replace(EmotionClassifier.load(folder).config, temperature=0.5, architecture=TINY.to_dict())
+    (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
+    here, there = (Teacher.of_models([model], data[0]).probabilities for model in (folder, tiny_model))
+    np.testing.assert_allclose(here, there, atol=1e-6)
+    networks = Networks(preset(device_augmentation=True), 1, None, Teacher.beside([folder], EMOTIONS), np.ones(7))
+    [network] = networks.learner.teachers
+    views = (network_input(images, 48) for images in (data[0].images, data[0].images[:, :, ::-1]))
+    mean = sum(keras.ops.convert_to_numpy(network(view, training=False)) for view in views) / 2
+    np.testing.assert_allclose(here, mean, atol=1e-5)
 
 
 def test_a_teacher_of_other_classes_is_refused(data, tiny_model, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ TEACHER_BATCH = 512  # faces between steps of its progress bar
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """What a student learns from besides the labels (Hinton et al., 2015).
+    """What a student learns from besides the labels (Hinton et al., 2015): what models say before calibration.
+
+    Whether faces are varied by the processor or on a device, a model teaches the same, exported or not.
 
     Attributes:
         record: which models they are, for `config.json`.
@@ -54,13 +56,15 @@ class Teacher:
 
     @classmethod
     def of_models(cls, paths: Sequence[str | Path], faces: FaceDataset) -> Teacher:
-        """The mean of the models' probabilities over the faces as they are and mirrored.
+        """The mean of the models' uncalibrated probabilities over the faces as they are and mirrored.
 
         Raises:
             ModelError: a model cannot be loaded.
             ValueError: a model has other classes than the faces.
         """
         models = [load_model(path) for path in paths]
+        for model in models:
+            model.config = replace(model.config, temperature=1.0)
         ensemble = EmotionEnsemble(models)
         if set(ensemble.emotions) != set(faces.emotions):
             raise ValueError(
