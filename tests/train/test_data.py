@@ -322,6 +322,15 @@ def test_a_picture_whose_name_is_no_utf_8_is_listed_too(tmp_path, astronaut, det
     assert len(digest(pictures)) == 64
 
 
+def test_pictures_in_hidden_folders_are_left_out_at_any_depth(tmp_path, astronaut, detector):
+    album = tmp_path / ".mine"  # what the folders themselves lie in may be hidden
+    for place in ("happy/holiday", "happy/.thumbnails", "happy/holiday/.trash/old", ".happy"):
+        (album / place).mkdir(parents=True)
+        cv2.imwrite(str(album / place / "face.png"), astronaut[..., ::-1])
+    pictures = read_pictures(album, class_folders(album, EMOTIONS), detector.faces, detector.classifier.config)
+    assert [picture.file for picture in pictures] == ["happy/holiday/face.png"]
+
+
 def test_pictures_keep_their_sides_when_others_are_added():
     classes = [name for name in ("happy", "sad") for _ in range(100)]
     every = [

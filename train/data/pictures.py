@@ -87,7 +87,7 @@ def read_pictures(
 
     Args:
         folder: what the pictures' names are relative to.
-        folders: where the pictures of each class lie, at any depth; hidden files are left out.
+        folders: where the pictures of each class lie, at any depth; hidden files and folders are left out.
         detector: finds the faces.
         config: framing and size of the crops.
     """
@@ -96,7 +96,7 @@ def read_pictures(
         for emotion, places in sorted(folders.items())
         for place in places
         for file in sorted(place.rglob("*"))
-        if file.is_file() and not file.name.startswith(".")
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(place).parts)
     ]
     progress = keras.utils.Progbar(len(files), verbose=int(sys.stdout.isatty()), unit_name="picture")
     pictures = []
