@@ -471,6 +471,8 @@ def bad_album(make):
         (bad_album(lambda f: None), ["--epochs", "0", "--epochs-frozen", "0"], "give at least one epoch"),
         (bad_album(lambda f: None), ["--learning-rate", "3"], "learning_rate=3.0: use a value from 1e-06 to 0.1"),
         (bad_album(lambda f: None), ["--held-out", "0.9"], "held_out=0.9: use a share from 0.1 to 0.4"),
+        (bad_album(lambda f: None), ["--seed", "-1"], "seed=-1: use a value from 0 to 4294967295"),
+        (bad_album(lambda f: None), ["--epochs", "20000"], "epochs=20000: use a value from 1 to 10000"),
         (bad_album(lambda f: None), ["--model", "nowhere"], "nowhere: only .keras files are loaded"),
         (bad_album(lambda f: None), ["--fer2013", "docs"], "docs: found no FER2013 here"),
     ],
@@ -481,7 +483,7 @@ def test_what_cannot_be_used_is_named_with_the_mend(base, tmp_path, capsys, make
     make(folder)
     assert main(arguments(folder, base, out, *more)) == 2
     assert said in capsys.readouterr().err
-    assert not (out / CONFIG_FILE).exists() and not (out / "training").exists()
+    assert not any((out / name).exists() for name in (CONFIG_FILE, "finetune.json", "training"))
 
 
 def test_only_unusable_pictures_are_still_listed(base, tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emotion_model.network.architecture import setting
 from train.config import AugmentationConfig, TrainingConfig
@@ -41,3 +41,11 @@ class Settings:
             raise ValueError(f"learning_rate={self.learning_rate}: use a value from 1e-06 to 0.1")
         if not 0.1 <= self.held_out <= 0.4:
             raise ValueError(f"held_out={self.held_out}: use a share from 0.1 to 0.4")
+        self.recipes()  # refuse now what they refuse
+
+    def recipes(self) -> tuple[TrainingConfig | None, TrainingConfig | None]:
+        """How the classifier alone learns, and how the whole network; None for a phase that is left out."""
+        return self._recipe(self.epochs_frozen, self.learning_rate), self._recipe(self.epochs, self.learning_rate / 10)
+
+    def _recipe(self, epochs: int, rate: float) -> TrainingConfig | None:
+        return replace(RECIPE, epochs=epochs, learning_rate=rate, seed=self.seed) if epochs else None

@@ -26,7 +26,7 @@ from train.finetuning.calibration import fitted_temperature, kept_temperature
 from train.finetuning.classes import choose_labels, start_weights
 from train.finetuning.rehearsal import Rehearsal, balanced_draw, load_rehearsal
 from train.finetuning.report import SPLITS, report_of
-from train.finetuning.settings import RECIPE, Settings
+from train.finetuning.settings import Settings
 from train.fitting.loop import fit
 from train.fitting.starts import Start
 from train.runs import best_epoch, config_of_run, origin_of_run, write_model
@@ -202,13 +202,13 @@ def _train(
     count = len(own["train"])
     draw = balanced_draw(train.labels[:count], train.labels[count:])
     start, done = Start(weights, {"finetune": record}), []
-    for name, what, epochs, rate, trainable in (
-        ("1-classifier", "the classifier alone", settings.epochs_frozen, settings.learning_rate, _in_head),
-        ("2-all", "the whole network", settings.epochs, settings.learning_rate / 10, _is_no_norm),
+    alone, whole = settings.recipes()
+    for name, what, recipe, trainable in (
+        ("1-classifier", "the classifier alone", alone, _in_head),
+        ("2-all", "the whole network", whole, _is_no_norm),
     ):
-        if epochs:
+        if recipe:
             print(f"training {what}", flush=True)
-            recipe = replace(RECIPE, epochs=epochs, learning_rate=rate, seed=settings.seed)
             preset = Preset(architecture, recipe)
             start = replace(start, trainable=trainable)
             fit(preset, train, own["validation"], runs / name, left_out, start=start, draw=draw)
