@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import resource
+import shutil
 import signal
 import subprocess
 from contextlib import redirect_stdout
@@ -441,6 +442,22 @@ def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(album, base, t
     assert "a run whose faces another found, and now" in (said := capsys.readouterr().err)
     assert "set EMOTION_DETECTOR=another and" in said
     assert (tmp_path / "model" / "pictures.csv").read_text() == listed
+
+
+@pytest.mark.usefixtures("without_onnx")
+def test_edited_emoji_and_colours_outlive_a_repeated_line(album, base, data, tuned, tmp_path):
+    out = shutil.copytree(tuned[0], tmp_path / "model")
+    command = arguments(album, base, out, "--fer2013", str(data), "--drop", "fear")
+    config = json.loads((out / CONFIG_FILE).read_text(encoding="utf-8"))
+    config["labels"][0] |= {"emoji": "👿", "colour": "#112233"}
+    (out / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
+    assert main(command) == 0
+    labels = EmotionClassifier.load(out).config.labels
+    assert labels[0] == Label("angry", "👿", "#112233") and labels[-1] == CONTEMPT
+    config["weights"]["sha256"] = "0" * 64  # that of another model
+    (out / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
+    assert main(command) == 0
+    assert EmotionClassifier.load(out).config.labels[0] == LABELS[0]
 
 
 def bad_album(make):

@@ -16,7 +16,7 @@ from emotion_model.files import read_json, write_json
 from emotion_model.labels import Label
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.config import CONFIG_FILE
+from emotion_model.network.config import CONFIG_FILE, ModelConfig
 from train.config import Preset, differences
 from train.data.fer2013 import FaceDataset
 from train.data.pictures import class_folders, dataset, digest, read_pictures, summary, with_splits, write_list
@@ -56,7 +56,7 @@ def finetune(
 
     Raises:
         DataError: pictures or FER2013 cannot be used.
-        ModelError: the base model's config does not describe its network.
+        ModelError: the base model's config does not describe its network, or that of a model in `out` is broken.
         OSError: `out` cannot be written.
         StoppedError: on SIGINT or SIGTERM while training; the same call goes on.
         ValueError: an invalid value, or `out` holds something else.
@@ -149,6 +149,7 @@ def _put_together(
     start = origin_of_run(run_dir)["start"]  # in the first phase the base model's weights, which are no run's
     phases = {"start": start} if "run" in start else {}
     config = config_of_run(run_dir, labels, base.config.framing, finetune=record, base=base.config.training, **phases)
+    config = replace(config, labels=_as_edited(config, out / CONFIG_FILE))
     tuned = write_model(run_dir, config, made)
     validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
     fitted = fitted_temperature(tuned, validation)
@@ -162,6 +163,19 @@ def _put_together(
     move_in(made, out)
     shutil.rmtree(made)
     return report
+
+
+def _as_edited(config: ModelConfig, there: Path) -> tuple[Label, ...]:
+    """The labels of a model, as its config that lies there already has them, which people may have edited.
+
+    Raises:
+        ModelError: what lies there cannot be read.
+    """
+    before = ModelConfig.from_json(there.read_text(encoding="utf-8")) if there.exists() else None
+    if before is None or before.weights.get("sha256") != config.weights["sha256"]:
+        return config.labels
+    edited = {label.name: label for label in before.labels}
+    return tuple(edited.get(label.name, label) for label in config.labels)
 
 
 def _prepare(out: Path, folder: Path) -> None:
