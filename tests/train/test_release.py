@@ -14,7 +14,7 @@ from train.experiments.blending import greedy_soup
 from train.experiments.plans import PlanError
 from train.exporting.correction import choose_correction
 from train.release import main
-from train.releasing.model import _average
+from train.releasing.model import _average, _record
 from train.releasing.plan import PLANS, read_plan
 from train.releasing.stages import Stages
 
@@ -103,6 +103,20 @@ def test_the_best_epoch_of_a_mean_is_one_whose_weights_are_part_of_it(released, 
     assert (metrics["epochs"], metrics["best_epoch"]) in ((6, 5), (3, 2)), "the second of a last run, or of the start"
     runs = json.loads((mean / "config.json").read_text())["release"]["runs"]
     assert [run["best_epoch"] for run in runs] == [1, 2, 2, 2]
+
+
+def test_how_far_the_last_runs_lie_apart_is_told_of_two_or_more(released, tmp_path):
+    data, plan, made = released
+    out, both = shutil.copytree(made, tmp_path / "out"), read_plan(plan).smoke()
+    for seed, accuracy in ((1, 0.5), (2, 0.7)):
+        path = out / f"final-seed{seed}" / "metrics.json"
+        metrics = json.loads(path.read_text())
+        metrics["validation"]["accuracy"] = accuracy
+        path.write_text(json.dumps(metrics))
+    spread = _record(Stages(both, data, out))["last_stage"]
+    assert (spread["accuracy_mean"], spread["accuracy_deviation"]) == (0.6, 0.1414)
+    alone = replace(both, stages=(*both.stages[:-1], replace(both.stages[-1], seeds=(1,))))
+    assert _record(Stages(alone, data, out))["last_stage"]["accuracy_deviation"] is None
 
 
 @pytest.mark.parametrize(

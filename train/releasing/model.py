@@ -117,11 +117,11 @@ def _record(stages: Stages) -> dict[str, Any]:
             records.append(read)
             runs.append(_told(stage, seed, folder.name, read))
     last = [run for run in runs if run["stage"] == stages.plan.stages[-1].name]
-    spread = {
-        f"{name}_{what}": round(function([run[name] for run in last]), 4)
-        for name in ("accuracy", "macro_f1")
-        for what, function in (("mean", statistics.mean), ("deviation", statistics.pstdev))
-    }
+    spread: dict[str, float | None] = {}
+    for name in ("accuracy", "macro_f1"):
+        scores = [run[name] for run in last]
+        spread[f"{name}_mean"] = round(statistics.mean(scores), 4)
+        spread[f"{name}_deviation"] = round(statistics.stdev(scores), 4) if len(scores) > 1 else None
     took = spent_side_by_side(records)
     took |= {name: round(took[name], 1) for name in ("minutes", "gpu_minutes") if name in took}
     return {"plan": stages.plan.name, "runs": runs, "last_stage": spread, "spent": took}
