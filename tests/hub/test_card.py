@@ -105,7 +105,9 @@ def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
     assert "{{" not in text and "75.00 %" in text and "60 pictures" in text and "12 held-out pictures." in text
     assert "50.00 %" in text, "what the model was worth before"
     assert "the temperature 1.25, fitted on validation" in text and "tired 1" not in text
-    report["temperature_fitted"] = False
+    report["clear_from_fitted"] = True
+    assert "less than four times in ten on validation" in model_card(tuned)
+    report["temperature_fitted"] = report["clear_from_fitted"] = False
     text = model_card(replace(tuned, temperature=(0.8, 1.3)))
     assert "tired 0.8, awake 1.3" in text and "these, taken over from the model that it began as" in text
     assert ModelCard(text).data.eval_results[0].dataset_type == "other"

@@ -38,11 +38,12 @@ from support.paths import ROOT, fer2013
 from support.training import faces, names, separable, write_parquet
 from train.data.fer2013 import FaceDataset, load_split
 from train.data.pictures import class_folders, dataset, read_pictures
-from train.exporting.calibration import fit_temperature
+from train.exporting.calibration import clear_limit, fit_temperature
 from train.finetune import main
-from train.finetuning.calibration import fitted_temperature, kept_temperature
+from train.finetuning.calibration import fitted_limit, fitted_temperature, kept_temperature
 from train.finetuning.classes import choose_labels, start_weights
 from train.finetuning.rehearsal import balanced_draw, load_rehearsal
+from train.finetuning.report import SPLITS
 from train.report import main as draw
 from ui.browser.networks import Networks
 from ui.cards import face_cards
@@ -66,7 +67,8 @@ def base(tmp_path_factory):
     keras.utils.set_random_seed(1)
     build_model(TINY).save(folder / WEIGHTS_FILE)
     digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
-    config = ModelConfig(architecture=TINY.to_dict(), weights={"file": WEIGHTS_FILE, "sha256": digest})
+    weights = {"file": WEIGHTS_FILE, "sha256": digest}
+    config = ModelConfig(architecture=TINY.to_dict(), weights=weights, clear_from=0.35)
     (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
     return folder
 
@@ -357,6 +359,24 @@ def test_the_temperature_is_fitted_on_every_set_alike_but_not_on_one_with_few_mi
     effective = 2 / (1 / 14 + 1 / 140)
     weights = np.repeat([effective / 14, effective / 140], [14, 140])
     assert fitted_temperature(model, [few, many]) == fit_temperature(both[0], model.predict(both[1]), weights)
+
+
+def test_the_limit_of_what_is_clear_is_that_of_the_faces_that_the_temperature_was_fitted_on():
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.2, 0.95, 6000)
+    said = np.stack([sure, *[(1 - sure) / 6] * 6], axis=1).astype(np.float32)
+    faces = FaceDataset(np.arange(6000)[:, None, None], np.where(rng.random(6000) < sure, 0, 1))
+    own, others, right = (faces[part] for part in (slice(0, 200), slice(200, 6000), faces.labels == 0))
+    assert fitted_limit(Known(said), [own, others, right]) == clear_limit(faces.labels, said) > 0.35
+    assert fitted_limit(Known(said), [own[:40]]) == 0, "too few to tell"
+
+
+def test_the_new_model_has_a_limit_of_its_own_where_its_temperature_was_fitted(album, data, base, tuned, detector):
+    model, report = EmotionClassifier.load(tuned[0]), report_of(tuned[0])
+    assert report["temperature_fitted"] and report["clear_from_fitted"], "60 faces that a small network mistakes"
+    own = {s: own_faces(album, tuned[0], s, model.emotions, detector, model.config) for s in SPLITS}
+    others = load_rehearsal(data, EmotionClassifier.load(base), model.emotions, own).validation
+    assert model.config.clear_from == fitted_limit(model, [own["validation"], others])
 
 
 class Known:

@@ -10,7 +10,7 @@ import numpy as np
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import ModelConfig
 from train.data.fer2013 import FaceDataset
-from train.exporting.calibration import fit_temperature
+from train.exporting.calibration import clear_limit, fit_temperature
 from train.finetuning.settings import FEWEST_MISTAKES
 
 
@@ -19,8 +19,7 @@ def fitted_temperature(uncalibrated: EmotionClassifier, measured: Sequence[FaceD
 
     None where every set has too few.
     """
-    sets = [(faces.labels, uncalibrated.predict(faces.images)) for faces in measured]
-    sets = [(labels, p) for labels, p in sets if (p.argmax(axis=1) != labels).sum() >= FEWEST_MISTAKES]
+    sets = _telling(uncalibrated, measured)
     if not sets:
         return None
     # Together they count for as many faces as tell that much when weighed like this (Kish, 1965): were a small set
@@ -29,6 +28,21 @@ def fitted_temperature(uncalibrated: EmotionClassifier, measured: Sequence[FaceD
     weights = np.concatenate([np.full(size, harmonic_mean(sizes) / size) for size in sizes])
     labels, probabilities = (np.concatenate(parts) for parts in zip(*sets, strict=True))
     return fit_temperature(labels, probabilities, weights)
+
+
+def fitted_limit(calibrated: EmotionClassifier, measured: Sequence[FaceDataset]) -> float:
+    """The confidence from which on the emotion is clear, on the faces that its temperature was fitted on.
+
+    0 where it is always right often enough, or where they are too few to tell.
+    """
+    labels, probabilities = (np.concatenate(parts) for parts in zip(*_telling(calibrated, measured), strict=True))
+    return clear_limit(labels, probabilities)
+
+
+def _telling(model: EmotionClassifier, measured: Sequence[FaceDataset]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Labels and a model's answers of each set with enough mistakes; calibrated or not, those are the same ones."""
+    sets = [(faces.labels, model.predict(faces.images)) for faces in measured]
+    return [(labels, p) for labels, p in sets if (p.argmax(axis=1) != labels).sum() >= FEWEST_MISTAKES]
 
 
 def kept_temperature(base: ModelConfig, emotions: Sequence[str]) -> float | tuple[float, ...]:

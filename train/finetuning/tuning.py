@@ -22,7 +22,7 @@ from train.data.fer2013 import FaceDataset
 from train.data.pictures import class_folders, dataset, digest, read_pictures, summary, with_splits, write_list
 from train.evaluation.report import make_report
 from train.exporting.files import move_in, with_onnx
-from train.finetuning.calibration import fitted_temperature, kept_temperature
+from train.finetuning.calibration import fitted_limit, fitted_temperature, kept_temperature
 from train.finetuning.classes import choose_labels, start_weights
 from train.finetuning.rehearsal import Rehearsal, balanced_draw, load_rehearsal
 from train.finetuning.report import SPLITS, report_of
@@ -153,10 +153,12 @@ def _put_together(
     tuned = write_model(run_dir, config, made)
     validation = [own["validation"], rehearsal.validation] if rehearsal else [own["validation"]]
     fitted = fitted_temperature(tuned, validation)
-    temperature = fitted or kept_temperature(base.config, config.emotions)
-    tuned.config = replace(tuned.config, temperature=temperature, clear_from=base.config.clear_from)
+    tuned.config = replace(tuned.config, temperature=fitted or kept_temperature(base.config, config.emotions))
+    limit = fitted_limit(tuned, validation) if fitted else base.config.clear_from
+    tuned.config = replace(tuned.config, clear_from=limit)
     report = report_of(base, tuned, own, rehearsal)
-    report |= {"chosen": run_dir.name, "temperature_fitted": fitted is not None}
+    report |= {"chosen": run_dir.name}
+    report |= dict.fromkeys(("temperature_fitted", "clear_from_fitted"), fitted is not None)
     tuned.config.training["report"] = report
     (made / CONFIG_FILE).write_text(with_onnx(tuned, made).to_json(), encoding="utf-8")
     write_json(made / REPORT_FILE, report)
