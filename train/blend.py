@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from emotion_model.files import read_json
 from emotion_model.hub.cost import spent
 from emotion_model.network.config import ModelError
 from train.config import explain
@@ -50,6 +51,11 @@ def _require_usable(options: argparse.Namespace) -> None:
     for run_dir in options.run:
         if not is_run(run_dir):
             raise ValueError(f"{run_dir} is no run of `python -m train`")
+        if read_json(run_dir / "config.json").get("blend"):
+            raise ValueError(
+                f"--run {run_dir}: that is a blend, whose record would be lost: give the run that it was made from, or "
+                "the blend as --with"
+            )
     for share in options.share:
         if not 0 <= share <= 1:
             raise ValueError(f"--share {share:g}: use values from 0 to 1")

@@ -541,6 +541,10 @@ def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkey
         ([*blend, "--share", "1.5"], "--share 1.5: use values from 0 to 1"),
         ([*blend, "--logit-bias", "joy=1"], "--logit-bias joy: choose among angry, disgust"),
         ([*data, "--run", str(tuned), "--with", str(tmp_path / "other")], "different networks"),
+        (
+            [*data, "--run", str(out), "--with", str(first)],
+            "blended: that is a blend, whose record would be lost",
+        ),
         ([*data, "--run", str(tmp_path / "model"), "--with", str(first)], "is no run of `python -m train`"),
         ([*data, "--run", str(tuned), str(first), "--with", str(first)], "only runs that began with the same weights"),
     ):
