@@ -71,7 +71,9 @@ class TrainingConfig:
     epochs: int = setting(100, "times that every training face is seen")
     batch_size: int = setting(32, "faces in a step")
     loss: str = setting("focal", "focal (Lin et al., 2017) or cross-entropy")
-    focal_gamma: float = setting(2.0, "how much less the focal loss weighs faces that are easy; 0 is cross-entropy")
+    focal_gamma: float = setting(
+        2.0, "how much less the focal loss weighs faces that are easy; 0 makes it a quarter of cross-entropy"
+    )
     optimizer: str = setting("adam", "adamw also decays the weights")
     learning_rate: float = setting(3e-4, "of the first step, or the peak of one_cycle")
     weight_decay: float = setting(0.0, "of adamw")

@@ -49,6 +49,7 @@ from train.fitting.alone import alone_in
 from train.fitting.hardware import fastest_precision
 from train.fitting.loop import fit
 from train.fitting.networks import Networks
+from train.fitting.recipe import loss_of
 from train.fitting.run import Run
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
@@ -541,10 +542,7 @@ def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkey
         ([*blend, "--share", "1.5"], "--share 1.5: use values from 0 to 1"),
         ([*blend, "--logit-bias", "joy=1"], "--logit-bias joy: choose among angry, disgust"),
         ([*data, "--run", str(tuned), "--with", str(tmp_path / "other")], "different networks"),
-        (
-            [*data, "--run", str(out), "--with", str(first)],
-            "blended: that is a blend, whose record would be lost",
-        ),
+        ([*data, "--run", str(out), "--with", str(first)], "blended: that is a blend, whose record would be lost"),
         ([*data, "--run", str(tmp_path / "model"), "--with", str(first)], "is no run of `python -m train`"),
         ([*data, "--run", str(tuned), str(first), "--with", str(first)], "only runs that began with the same weights"),
     ):
@@ -666,6 +664,13 @@ def test_the_seed_preset_is_the_reference_recipe():
     assert (training.plateau_factor, training.plateau_patience, training.minimum_learning_rate) == (0.5, 6, 1e-6)
     assert (training.early_stopping_patience, training.epochs) == (20, 100)
     assert (training.augmentation.rotation, training.augmentation.zoom, training.augmentation.flip) == (25, 0.2, True)
+
+
+def test_the_focal_loss_without_its_gamma_is_the_share_of_cross_entropy_that_its_help_tells():
+    targets, answers = np.eye(7, dtype=np.float32), np.random.default_rng(0).dirichlet(np.ones(7), 7).astype(np.float32)
+    whole = loss_of(TrainingConfig(loss="cross_entropy"))(targets, answers)
+    assert float(loss_of(TrainingConfig(focal_gamma=0))(targets, answers)) == pytest.approx(float(whole) / 4, rel=1e-4)
+    assert "0 makes it a quarter of cross-entropy" in meanings()["focal_gamma"]
 
 
 def test_metrics_of_a_known_confusion():
