@@ -17,15 +17,17 @@ except ImportError:  # Windows: two programs are not kept apart there
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def whole_file(target: Path, within: Path | None = None) -> Iterator[Path]:
     """The path of a partial file beside the target: renamed to it at the end, removed if anything goes wrong.
+
+    It lies `within` another folder of the same disk where everything beside the target is taken for whole.
 
     An interrupted run so leaves neither a broken file under the target's name nor a lost older one.
 
         with whole_file(Path("out.csv")) as partial:
             partial.write_text(...)
     """
-    partial = target.with_name(f".partial-{target.name}")
+    partial = (within or target.parent) / f".partial-{target.name}"
     try:
         yield partial
         partial.replace(target)

@@ -159,12 +159,8 @@ class ArchiveFolder:
 
     def _write(self, table: str, part: int, schema: pa.Schema, tables: list[pa.Table | None]) -> None:
         rows = pa.concat_tables([schema.empty_table(), *(one for one in tables if one is not None)])
-        partial = self.path / f".partial-{table}.parquet"
-        try:
+        with whole_file(self._file(table, part), within=self.path) as partial:
             pq.write_table(rows, partial, compression="zstd")
-            partial.replace(self._file(table, part))
-        finally:
-            partial.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Write what waits, and let others use the folder."""
