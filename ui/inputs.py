@@ -12,7 +12,7 @@ import numpy as np
 
 from emotion_model import EmotionDetector, Face, ImageError, read_image
 from ui.cards import problem
-from ui.turns import NOT_TAKEN, Turns, asked, by_what_is_given, without_what_is_gone
+from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
 # At once, at every door: endpoints that are called in one step do not wait in Gradio's queue, and a picture of the
@@ -93,17 +93,17 @@ def on_photo(
     missed = [*nothing]
     missed[outputs.index(status)] = problem(NOT_TAKEN + "add it once more.")
 
-    def end(answered: Any, given: list[Any], without: list[Any]) -> None:
-        answered.failure(**by_what_is_given(given, outputs, without, missed))
+    def end(answered: Any, failed: dict[str, Any]) -> None:
+        answered.failure(**failed)
         if busy is not status:  # else what was wrong with a photo stands there too, and that goes out by itself
             answered.then(**without_what_is_gone([photo], outputs, nothing, busy))
 
     # What an event is wired to runs one after the other: what was asked for counts before it has waited for its turn.
     photo.upload(arrived, None, None, **at_once)
-    end(photo.upload(answer, photo, **in_turn), [photo], nothing)
+    end(photo.upload(answer, photo, **in_turn), by_what_is_given([photo], outputs, nothing, missed))
     photo.clear(empty, None, outputs, **at_once)
     example.click(arrived, None, None, **at_once)
-    end(example.click(answer_example, None, **in_turn), [], missed)
+    end(example.click(answer_example, None, **in_turn), by_the_page(outputs, missed))
 
 
 def for_visitors(error: ImageError) -> str:

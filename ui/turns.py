@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -71,6 +71,11 @@ class Turns:
         return newest == number
 
 
+def by_the_page(outputs: Sequence[Any], values: Iterable[Any]) -> dict[str, Any]:
+    """A listener by which the page itself shows these values: a late answer would take away what came after."""
+    return _in_page([], outputs, json.dumps(list(values)))
+
+
 def by_what_is_given(inputs: Sequence[Any], outputs: Sequence[Any], nothing: Any, something: Any) -> dict[str, Any]:
     """A listener by which the page itself shows one of two things, at once: it knows best what is handed in by now.
 
@@ -80,7 +85,7 @@ def by_what_is_given(inputs: Sequence[Any], outputs: Sequence[Any], nothing: Any
         nothing: their values where no input has anything.
         something: their values else.
     """
-    return _in_page(inputs, outputs, "given.some(there)", something, nothing)
+    return _in_page(inputs, outputs, f"given.some(there) ? {json.dumps(list(something))} : {json.dumps(list(nothing))}")
 
 
 def without_what_is_gone(inputs: Sequence[Any], outputs: Sequence[Any], nothing: Any, answer: Any) -> dict[str, Any]:
@@ -92,17 +97,17 @@ def without_what_is_gone(inputs: Sequence[Any], outputs: Sequence[Any], nothing:
         nothing: their values without an answer.
         answer: the one of them that has something only where there was something to show.
     """
-    gone = "there(given.pop()) && !given.some(there)"
-    return _in_page([*inputs, answer], outputs, gone, nothing, [gr.skip()] * len(outputs))
+    gone, same = "there(given.pop()) && !given.some(there)", [gr.skip()] * len(outputs)
+    return _in_page([*inputs, answer], outputs, f"{gone} ? {json.dumps(list(nothing))} : {json.dumps(same)}")
 
 
-def _in_page(inputs: Sequence[Any], outputs: Sequence[Any], test: str, one: Any, other: Any) -> dict[str, Any]:
-    """Shows one of two lists of values; `test` has the inputs' in `given`, and knows which of them are `there`."""
+def _in_page(inputs: Sequence[Any], outputs: Sequence[Any], values: str) -> dict[str, Any]:
+    """Shows values that a script works out; it has those of the inputs in `given`, and knows which are `there`."""
     there = "const there = one => Boolean(one) && one.length !== 0;"
     return {
         "fn": None,
         "inputs": list(inputs),
         "outputs": list(outputs),
-        "js": f"(...given) => {{ {there} return {test} ? {json.dumps(list(one))} : {json.dumps(list(other))}; }}",
+        "js": f"(...given) => {{ {there} return {values}; }}",
         "api_visibility": "private",
     }

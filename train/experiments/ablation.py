@@ -13,7 +13,7 @@ from typing import Any
 from emotion_model.files import read_json
 from emotion_model.runtime import usable_cores
 from train.config import PRESETS, Preset, differences, with_settings
-from train.data.fer2013 import load_split, training_faces
+from train.data.fer2013 import learning_faces
 from train.experiments.plans import Plan, PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, command_of, data_digest, folder_of, last_line
 from train.experiments.table import collect, write_table
@@ -78,8 +78,7 @@ def _measured(data: Path, robustness: bool, corrected: bool) -> dict[str, Any]:
     """The faces on which `collect` measures."""
     if not (robustness or corrected):
         return {}
-    validation = load_split(data, "validation")
-    train = training_faces(data, [validation, load_split(data, "test")])[0] if corrected else None
+    train, validation, _ = learning_faces(data)
     return {
         "faces": validation.sample(DAMAGED_FACES) if robustness else None,
         "corrected": (validation, train) if corrected else None,

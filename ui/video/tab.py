@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from emotion_model.timelines.clock import clock
 from ui import cards, examples
 from ui.programs import for_programs
 from ui.sweeping import KEEP_SECONDS
-from ui.turns import asked, without_what_is_gone
+from ui.turns import asked, by_the_page, without_what_is_gone
 from ui.video.handlers import (
     EMPTIED,
     INVITATION,
@@ -166,20 +165,6 @@ class _Handlers:
         return {self._parts[name]: value for name, value in updates.items()}
 
 
-def _emptying(parts: dict[str, Any]) -> dict[str, Any]:
-    """The listener that makes room for what comes.
-
-    The page does that by itself, at once: an answer of the server that is late would take away what came after.
-    """
-    emptied = EMPTIED | NO_STOP
-    return {
-        "fn": None,
-        "outputs": [parts[name] for name in emptied],
-        "js": f"() => {json.dumps([*emptied.values()])}",
-        "api_visibility": "private",
-    }
-
-
 def _reading(parts: dict[str, Any], do: _Handlers, at_once: int) -> dict[str, Any]:
     """The listener that reads what was handed in."""
     given = ("clip", "pictures", "rate", "start", "end", "strip")
@@ -202,8 +187,9 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     quiet: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     quiet["trigger_mode"] = "multiple"  # another clip may come while the one before is being told of
     told = [parts["status"], parts["stop"]]
-    empty, reading = _emptying(parts), _reading(parts, do, analysis.limits.at_once)
-    nothing = EMPTIED | NO_STOP | {"status": INVITATION}
+    reading, room = _reading(parts, do, analysis.limits.at_once), EMPTIED | NO_STOP
+    nothing = room | {"status": INVITATION}
+    empty = by_the_page([parts[name] for name in room], room.values())  # for what comes
     shown = [parts[name] for name in nothing]
     emptied = without_what_is_gone([clip, pictures], shown, nothing.values(), parts["annotated"])
 
