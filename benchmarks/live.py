@@ -107,7 +107,9 @@ def in_browser(browser: Any, url: str, pid: int, minutes: float) -> dict[str, An
         page.wait_for_selector(".face-box")
         found[f"first_result_{visit}_s"] = round(time.perf_counter() - began, 2)
     if page.locator(".privacy").get_attribute("data-reader") == "server":
-        return {"not": page.locator(".privacy").inner_text()}
+        reason = page.locator(".privacy").inner_text()
+        page.close()  # or it would be read beside the visitor who comes next
+        return {"not": reason}
     page.wait_for_timeout(3000)
     found |= watch(page, pid, SECONDS)
     page.wait_for_timeout(max(0.0, 60 - SECONDS - 3) * 1000)

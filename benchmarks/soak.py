@@ -11,32 +11,21 @@ line is JSON.
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import threading
 import time
 
-import cv2
-import numpy as np
 from gradio_client import Client
-from startup import resident_mb, running_app
+from startup import portrait, resident_mb, running_app
 
 BUSY = 8
 LOOK_SECONDS = 5.0
 
 
-def photo() -> str:
-    """The portrait that scikit-image brings along, as base64 JPEG."""
-    import skimage.data
-
-    _, data = cv2.imencode(".jpg", skimage.data.astronaut()[..., ::-1])
-    return base64.b64encode(np.asarray(data).tobytes()).decode()
-
-
 def newcomers(url: str, pid: int, count: int) -> dict[str, float]:
     """Memory before and after so many sessions of one call each, in MB."""
     client = Client(url, verbose=False)
-    client.predict(photo(), api_name="/predict")
+    client.predict(portrait(), api_name="/predict")
     before = resident_mb(pid)
     for _ in range(count):
         client.reset_session()
@@ -46,7 +35,7 @@ def newcomers(url: str, pid: int, count: int) -> dict[str, float]:
 
 def busy(url: str, pid: int, minutes: float) -> dict[str, float]:
     """Answers, failures and memory while clients ask without a pause."""
-    picture, until = photo(), time.monotonic() + 60 * minutes
+    picture, until = portrait(), time.monotonic() + 60 * minutes
     answers: list[bool] = []
 
     def ask() -> None:

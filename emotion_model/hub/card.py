@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).parents[2] / "model_card.md"
 CARD_FILE = "README.md"  # the Hub shows it as the page of a repository
-LICENSE = "mit"  # of code and weights
+LICENSE = "mit"  # of the code, and of the weights where nothing else is said
 OFTENEST = 5  # confusions that the card names
 
 
@@ -23,6 +23,7 @@ def model_card(
     config: ModelConfig,
     repo_id: str = "USER/emotion-cnn",
     figures: Mapping[str, str] | None = None,
+    license_id: str = LICENSE,
 ) -> str:
     """The text of the card for a model, with the metadata that the Hub reads.
 
@@ -30,6 +31,7 @@ def model_card(
         config: the model's; a model that was trained on FER2013 or fine-tuned on other pictures.
         repo_id: where it is published; its examples name it.
         figures: name of each file in the folder `figures` without `.png` -> what it shows.
+        license_id: of the weights, as the Hub abbreviates it.
 
     Raises:
         ModelError: the config lacks the metrics or the training record that a card must show.
@@ -44,7 +46,7 @@ def model_card(
         raise ModelError(f"{TEMPLATE}: missing; publish from a checkout of the project.")
     split = "test" if "test" in metrics else list(metrics)[-1]
     card = ModelCard.from_template(
-        _metadata(metrics, repo_id, own=bool(report)),
+        _metadata(metrics, repo_id, own=bool(report), license_id=license_id),
         template_path=str(TEMPLATE),
         repo_id=repo_id,
         config=config,
@@ -63,12 +65,13 @@ def model_card(
         **cost(config.training),
         framing=config.framing.get("yunet"),
         figures=dict(figures or {}),
-        license=LICENSE.upper(),
+        license=license_id.upper() if license_id == LICENSE else license_id,
+        code_license=LICENSE.upper(),
     )
     return str(card)
 
 
-def _metadata(metrics: Mapping[str, Any], repo_id: str, own: bool) -> ModelCardData:
+def _metadata(metrics: Mapping[str, Any], repo_id: str, own: bool, license_id: str) -> ModelCardData:
     """What the Hub reads at the head of a card; `own`: the model was fine-tuned on pictures of its maker's."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -92,9 +95,9 @@ def _metadata(metrics: Mapping[str, Any], repo_id: str, own: bool) -> ModelCardD
     ]
     return ModelCardData(
         model_name=repo_id.split("/")[-1],
-        library_name="keras",
+        library_name="transformers",  # whose snippet on the Hub works; that of Keras wants hf://
         pipeline_tag="image-classification",
-        license=LICENSE,
+        license=license_id,
         datasets=None if own else ["fer2013"],
         metrics=["accuracy", "f1"],
         tags=["emotion-recognition", "facial-expression-recognition", "fer2013", "keras", "onnx", "transformers"],

@@ -14,15 +14,15 @@ import sys
 from pathlib import Path
 
 from emotion_model.download import HubError
-from emotion_model.hub.card import model_card
+from emotion_model.hub.card import LICENSE, model_card
 from emotion_model.hub.push import push
 from emotion_model.hub.space import deploy
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, ModelConfig, ModelError
 
 
-def _card(model: Path, repo_id: str) -> str:
+def _card(model: Path, repo_id: str, license_id: str) -> str:
     source = (model if model.is_dir() else model.parent) / CONFIG_FILE
-    return model_card(ModelConfig.from_json(source.read_text(encoding="utf-8")), repo_id)
+    return model_card(ModelConfig.from_json(source.read_text(encoding="utf-8")), repo_id, license_id=license_id)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
     pushing.add_argument("--tag", help="name of the version (default: the next of v1, v2, ... if anything changed)")
     pushing.add_argument("--figures", type=Path, help="folder that train.report filled (default: figures in --model)")
+    for command in (pushing, card):
+        command.add_argument("--license", help=f"of the weights, as the Hub abbreviates it (default: {LICENSE})")
     deploying.add_argument("--model", metavar="USER/NAME", help="model on the Hub to pull (default: the bundled one)")
     deploying.add_argument("--revision", help="branch, tag or commit of that model (default: its newest)")
     card.add_argument("--repo", metavar="USER/NAME", default="USER/emotion-cnn", help="name in the card's examples")
@@ -49,11 +51,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command == "push":
-            push(options.repo, options.model, options.private, options.tag, options.figures, options.dry_run)
+            push(
+                options.repo,
+                options.model,
+                options.private,
+                options.tag,
+                options.figures,
+                options.dry_run,
+                options.license,
+            )
         elif options.command == "deploy":
             deploy(options.repo, options.model, options.revision, options.private, options.dry_run)
         else:
-            text = _card(options.model, options.repo)
+            text = _card(options.model, options.repo, options.license or LICENSE)
             if options.out:
                 options.out.write_text(text, encoding="utf-8")
             else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.files import read_json, write_json
-from emotion_model.hub.card import CARD_FILE, model_card
+from emotion_model.hub.card import CARD_FILE, LICENSE, model_card
 from emotion_model.hub.conversion import (
     CODE_DIR,
     CONVERTERS,
@@ -33,9 +33,13 @@ from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, FIGURES_KEY, 
 TORCH_FILE = "model.safetensors"
 IMAGE_CONFIG_FILE = "preprocessor_config.json"
 NEEDS = (*CONVERTERS, "safetensors", "onnxruntime")
+LICENSE_FILE = Path(__file__).parents[2] / "LICENSE"
+ENDPOINT_NEEDS = "transformers>=4.57\ntorch\npillow>=11\n"  # an endpoint's own may be older
 
 
-def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -> list[str]:
+def prepare(
+    model: Path, out: Path, repo_id: str, figures: Path | None = None, license_id: str | None = None
+) -> list[str]:
     """Write everything that is published about a model into the empty folder `out`.
 
     The result depends on the model and the name alone: the same twice gives the same bytes.
@@ -45,6 +49,7 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
         out: a folder.
         repo_id: the name it is published under.
         figures: folder that `python -m train.report` filled; by default `figures` in the model's folder.
+        license_id: of the weights; by default that of the project.
 
     Returns:
         Notes for whoever publishes, such as why there are no figures.
@@ -64,7 +69,9 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
         )
     source = Path(classifier.source)
     found, notes = _figures(source.parent / FIGURES_DIR if figures is None else figures, config)
-    card = model_card(config, repo_id, {path.stem: _description(path) for path in found})
+    card = model_card(config, repo_id, {path.stem: _description(path) for path in found}, license_id or LICENSE)
+    if license_id is None and "report" in config.training:
+        notes.append(f"your own model goes out under the {LICENSE.upper()} licence; --license names another")
 
     shutil.copyfile(source, out / weights)
     module = torch_module(classifier)
@@ -76,6 +83,8 @@ def prepare(model: Path, out: Path, repo_id: str, figures: Path | None = None) -
     _save_torch(module, out / TORCH_FILE)
     for path in CODE_DIR.glob("*.py"):
         shutil.copyfile(path, out / path.name)
+    shutil.copyfile(LICENSE_FILE, out / LICENSE_FILE.name)  # which the code wants in all copies
+    (out / "requirements.txt").write_text(ENDPOINT_NEEDS, encoding="utf-8")
     if found:
         (out / FIGURES_DIR).mkdir()
         for path in found:

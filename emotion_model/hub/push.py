@@ -20,6 +20,7 @@ def push(
     tag: str | None = None,
     figures: Path | None = None,
     dry_run: bool = False,
+    license_id: str | None = None,
 ) -> None:
     """Publish a model: one commit and a version tag.
 
@@ -30,6 +31,7 @@ def push(
         tag: name of the version; by default the next of v1, v2, ... where anything changed.
         figures: folder of figures; by default `figures` beside the model.
         dry_run: list what would go, and ask nobody.
+        license_id: of the weights, as the Hub abbreviates it; by default that of the project.
 
     Raises:
         HubError: the Hub refuses, or cannot be reached.
@@ -44,7 +46,7 @@ def push(
         check_token()
     with tempfile.TemporaryDirectory(prefix="emotion-model-") as name:
         folder = Path(name)
-        for note in prepare(model, folder, repo_id, figures):
+        for note in prepare(model, folder, repo_id, figures, license_id):
             print(f"note: {note}")
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         list_files(files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -58,7 +59,7 @@ def deploy(
         for key, value in variables.items():
             print(f"variable {key}={value}")
         if hidden:
-            print(f"note: {model} is private: give the Space a secret HF_TOKEN that may read it.")
+            print(f"note: not everybody may read {model}: give the Space a secret HF_TOKEN that may, then restart it.")
         if dry_run:
             print(f"nothing was sent; without --dry-run this goes to the Space {repo_id}")
         else:
@@ -78,15 +79,16 @@ def _deploy(repo_id: str, files: dict[str, Path], variables: dict[str, str], pri
 
     api = HfApi()
     create(api, repo_id, "space", private, space_sdk="gradio")
+    before = api.repo_info(repo_id, repo_type="space").sha
+    folders = tuple(f"{part}/*" for part in SPACE_PARTS if "." not in part)
+    commit = commit_files(api, repo_id, "space", files, folders, "Deploy the page")
+    # After the files: where they cannot be sent, the page and the model that serve go on together.
     present = {key: one.value for key, one in api.get_space_variables(repo_id).items()}
     for key in SPACE_VARIABLES:  # only where they differ: each change restarts the Space
         if key in variables and present.get(key) != variables[key]:
             api.add_space_variable(repo_id, key, variables[key])
         elif key not in variables and key in present:
             api.delete_space_variable(repo_id, key)
-    before = api.repo_info(repo_id, repo_type="space").sha
-    folders = tuple(f"{part}/*" for part in SPACE_PARTS if "." not in part)
-    commit = commit_files(api, repo_id, "space", files, folders, "Deploy the page")
     print(
         f"{api.endpoint}/spaces/{repo_id}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed")
     )
@@ -111,16 +113,18 @@ def space_readme(
         values["thumbnail"] = f"{constants.ENDPOINT}/spaces/{repo_id}/resolve/main/docs/pictures/social.jpg"
         if model:
             values["models"] = [model, *values.get("models", [])]
-            values["preload_from_hub"] = [
-                f"{model} {','.join(preload)} {commit}",
-                *values.get("preload_from_hub", []),
-            ]
+            if preload:
+                own = f"{model} {','.join(preload)} {commit}"
+                values["preload_from_hub"] = [own, *values.get("preload_from_hub", [])]
         metadata_save(path, values)
         return path.read_text(encoding="utf-8")
 
 
 def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
-    """Commit of a published model, the files that the page uses, and whether it is private."""
+    """Commit of a published model, the files that a build may fetch for the page, and whether it is private or gated.
+
+    A build knows no secrets: what not everybody may read is pulled when the page starts.
+    """
     from huggingface_hub import HfApi, hf_hub_download
 
     info = HfApi().model_info(model, revision=revision)
@@ -129,19 +133,35 @@ def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
     config = ModelConfig.from_json(
         Path(hf_hub_download(model, CONFIG_FILE, revision=info.sha)).read_text(encoding="utf-8")
     )
+    if info.private or info.gated:
+        return info.sha, [], True
     there = sorted(one.rfilename for one in info.siblings or ())
     onnx = config.weights.get("onnx", {}).get("file")
     others = [name for name in there if name == onnx or fnmatch(name, f"{FIGURES_DIR}/*.png")]
-    return info.sha, [CONFIG_FILE, config.weights["file"], *others], bool(info.private)
+    return info.sha, [CONFIG_FILE, config.weights["file"], *others], False
 
 
 def _space_files() -> dict[str, Path]:
+    tracked = _tracked()
     files = {}
     for part in SPACE_PARTS:
         path = ROOT / part
         for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
             inner = one.relative_to(ROOT)
             hidden = any(name == "__pycache__" or name.startswith(".") for name in inner.parts)
-            if one.is_file() and not hidden:
+            if not one.is_file() or hidden:
+                continue
+            if tracked is None or inner.as_posix() in tracked:
                 files[inner.as_posix()] = one
+            else:
+                print(f"note: {inner} is not in git, so it stays here")
     return files
+
+
+def _tracked() -> set[str] | None:
+    """What git knows in this checkout, or None where there is no git: a Space is public, and notes may lie about."""
+    try:
+        done = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return set(done.stdout.split("\0"))

@@ -34,7 +34,8 @@ def test_the_card_carries_the_measured_scores_and_nothing_unfilled(config):
 
 def test_the_metadata_is_what_the_hub_reads(config):
     data = ModelCard(model_card(config)).data
-    assert (data.library_name, data.pipeline_tag) == ("keras", "image-classification")
+    assert (data.library_name, data.pipeline_tag) == ("transformers", "image-classification")
+    assert {"keras", "onnx"} <= set(data.tags)
     scores = {(result.dataset_split, result.metric_type): result.metric_value for result in data.eval_results}
     assert scores["test", "accuracy"] == config.metrics["test"]["accuracy"]
     assert check_metadata(model_card(config), "model") == []

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from gradio_client import Client
 from huggingface_hub import constants
 
 from emotion_model import EmotionClassifier, ModelConfig, ModelError
+from emotion_model.download import HubError
 from emotion_model.hub.card import LICENSE
 from emotion_model.hub.command import main
 from emotion_model.hub.forms import prepare
@@ -46,6 +48,7 @@ def test_a_push_is_one_commit_with_every_form_and_a_tag(hub, converters, small, 
     assert len(repo.commits) == 2 and repo.tags == {"v1": repo.commits[-1][0]} and not repo.private
     assert set(repo.files) == {
         ".gitattributes",
+        "LICENSE",
         "README.md",
         "config.json",
         "emotion_cnn.keras",
@@ -55,11 +58,12 @@ def test_a_push_is_one_commit_with_every_form_and_a_tag(hub, converters, small, 
         "model.safetensors",
         "modeling_emotion_cnn.py",
         "preprocessor_config.json",
+        "requirements.txt",
     }
     printed = capsys.readouterr().out
     assert "version v1" in printed and "emotion_cnn.onnx" in printed and "no figures" in printed
     values = metadata(repo.files["README.md"].decode())
-    assert (values["library_name"], values["pipeline_tag"]) == ("keras", "image-classification")
+    assert (values["library_name"], values["pipeline_tag"]) == ("transformers", "image-classification")
     assert values["license"] and values["datasets"] == ["fer2013"]
 
     # The same again changes nothing, also where it is made anew.
@@ -109,6 +113,18 @@ def test_a_dry_run_asks_nobody_and_needs_no_token(hub, converters, small, monkey
     printed = capsys.readouterr().out
     assert "model.safetensors" in printed and "emotion_cnn.onnx" in printed
     assert "nothing was sent" in printed and hub.requests == []
+
+
+def test_weights_of_ones_own_may_have_a_licence_of_their_own(hub, converters, small, monkeypatch, capsys):
+    found = {}
+
+    def look(folder, *_):
+        found["card"], found["code"] = ((folder / name).read_text() for name in ("README.md", "LICENSE"))
+
+    monkeypatch.setattr("emotion_model.hub.push.list_files", lambda files: look(files["README.md"].parent))
+    assert main(["push", NAME, "--model", str(small), "--license", "cc-by-nc-4.0", "--dry-run"]) == 0
+    assert metadata(found["card"])["license"] == "cc-by-nc-4.0" and "MIT License" in found["code"]
+    assert "under the licence cc-by-nc-4.0, the code here under MIT" in found["card"]
 
 
 def test_without_an_openvino_that_runs_it_nothing_is_published(hub, converters, small, monkeypatch, capsys):
@@ -235,6 +251,45 @@ def test_what_was_deployed_runs_by_itself_with_its_model(hub, small, tmp_path):
         info = Client(app.url, verbose=False).predict(api_name="/model_info")
     assert info["source"] == f"{NAME} ({model.commits[-1][0][:8]})"
     assert [label["name"] for label in info["labels"]] == ["calm", "bored", "amused"]
+
+
+@pytest.mark.parametrize("hidden", ["private", "gated"])
+def test_a_model_that_not_everybody_may_read_is_pulled_by_the_page_alone(hub, small, hidden, capsys):
+    model = hub.repos[f"models/{NAME}"] = Repo(**{hidden: True})
+    model.commit({path.name: path.read_bytes() for path in small.iterdir()})
+    assert main(["deploy", SPACE, "--model", NAME]) == 0
+    assert "give the Space a secret HF_TOKEN" in capsys.readouterr().out
+    space = hub.repo(SPACE, "spaces")
+    assert space.variables["EMOTION_MODEL_REPO"] == NAME
+    assert NAME not in str(metadata(space.files["README.md"].decode())["preload_from_hub"]), "builds know no secrets"
+
+
+def test_what_git_does_not_know_stays_here(hub, monkeypatch, tmp_path, capsys):
+    for path in ("app.py", "README.md", "docs/guide.md", "docs/private.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes((ROOT / path).read_bytes() if (ROOT / path).exists() else b"mine")
+    monkeypatch.setattr("emotion_model.hub.space.ROOT", tmp_path)
+    monkeypatch.setattr("emotion_model.hub.space.SPACE_PARTS", ("app.py", "docs", "README.md"))
+    assert main(["deploy", SPACE, "--dry-run"]) == 0
+    assert "docs/private.txt" in capsys.readouterr().out, "where there is no git everything goes"
+    for command in (["init", "-q"], ["add", "app.py", "README.md", "docs/guide.md"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    assert main(["deploy", SPACE]) == 0
+    assert "docs/private.txt is not in git" in capsys.readouterr().out
+    assert {name for name in hub.repo(SPACE, "spaces").files if "docs/" in name} == {"docs/guide.md"}
+
+
+def test_a_commit_that_fails_leaves_model_and_page_together(hub, small, monkeypatch):
+    hub.repos[f"models/{NAME}"] = Repo()
+    hub.repo(NAME).commit({path.name: path.read_bytes() for path in small.iterdir()})
+    assert main(["deploy", SPACE]) == 0
+
+    def refuse(*_):
+        raise HubError("no room")
+
+    monkeypatch.setattr("emotion_model.hub.space.commit_files", refuse)
+    assert main(["deploy", SPACE, "--model", NAME]) == 2
+    assert hub.repo(SPACE, "spaces").variables == {}
 
 
 @pytest.mark.parametrize(

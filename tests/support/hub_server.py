@@ -31,6 +31,7 @@ class Repo:
     """One repository: every commit whole, the newest last."""
 
     private: bool = False
+    gated: bool = False
     commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
@@ -328,7 +329,8 @@ class _Handler(BaseHTTPRequestHandler):
         found = repo and self._commit(repo, revision or "main")
         if repo and found:
             files = [{"rfilename": path} for path in sorted(found[1])]
-            value = {"id": name, "sha": found[0], "private": repo.private, "siblings": files, "tags": []}
+            value = {"id": name, "sha": found[0], "siblings": files, "tags": []}
+            value |= {"private": repo.private, "gated": repo.gated}
             if kind == "spaces":
                 value["sdk"] = repo.sdk
             self._json(value)

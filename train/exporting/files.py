@@ -14,14 +14,15 @@ from emotion_model.network.config import CONFIG_FILE, ModelConfig, ModelError
 
 
 def with_onnx(classifier: EmotionClassifier, folder: Path) -> ModelConfig:
-    """Write the ONNX form, which starts and answers fastest, into `folder`; returns the config that names it.
+    """Write the ONNX form into `folder`; returns the config that names it.
 
-    Where it cannot be made, a note says why and the config stays: Keras serves the model then.
+    It starts and answers fastest, and is all that browsers read. Where it cannot be made, a note says why and the
+    config stays: Keras serves the model then.
     """
     try:
         return write_onnx(classifier, folder)
     except ModelError as error:
-        print(f"note: without its ONNX form this model starts slower: {error}", file=sys.stderr)
+        print(f"note: without its ONNX form this model starts slower and no browser has it: {error}", file=sys.stderr)
         return classifier.config
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import sys
 from typing import Any
 
 from PIL import Image, ImageOps
@@ -37,10 +38,15 @@ class EndpointHandler:
         many = isinstance(inputs, list)
         if not inputs or (many and len(inputs) > MAX_PICTURES):
             raise ValueError(f"inputs: give a picture, or a list of 1 to {MAX_PICTURES}")
-        pictures = [_picture(one) for one in (inputs if many else [inputs])]
+        pictures = [self._grey(_picture(one)) for one in (inputs if many else [inputs])]
         labels = self.classify.model.config.num_labels
         answers = self.classify(pictures, top_k=(data.get("parameters") or {}).get("top_k", labels))
         return answers if many else answers[0]
+
+    def _grey(self, picture: Image.Image) -> Image.Image:
+        # Made grey by the model's own code: the pipeline would take off what is transparent, and make 16 bits white.
+        module = sys.modules[type(self.classify.image_processor).__module__]
+        return Image.fromarray(module.to_grey(picture))
 
 
 def _picture(value: Any) -> Image.Image:

@@ -23,7 +23,8 @@ class EmotionCNNImageProcessor(BaseImageProcessor):
         self.size = size or {"height": 48, "width": 48}
 
     def preprocess(self, images: Any, return_tensors: str | None = None, **_: Any) -> BatchFeature:
-        """One picture or a list: PIL images, or uint8 arrays `(h, w)` grey, `(h, w, 3)` RGB or `(h, w, 4)` RGBA.
+        """One picture or a list: PIL images, or arrays `(h, w)` grey, `(h, w, 3)` RGB or `(h, w, 4)` RGBA, uint8 or
+        uint16.
 
         Returns:
             `pixel_values`, float32 `(n, 1, height, width)` in 0..255.
@@ -41,12 +42,16 @@ class EmotionCNNImageProcessor(BaseImageProcessor):
 def to_grey(image: Any) -> np.ndarray:
     """Grey pixels, uint8 `(h, w)`, weighted as ITU-R BT.601 does; what is transparent lies over white."""
     if isinstance(image, Image.Image):
-        if image.mode != "L":
+        if image.mode != "L" and not image.mode.startswith("I;16"):
             image = image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")
         image = np.asarray(image)
     image = np.asarray(image)
+    if image.dtype.kind == "u" and image.dtype.itemsize == 2:
+        image = (image >> 8).astype(np.uint8)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
-        raise ValueError(f"expected a PIL image or a uint8 array (h, w[, 3 or 4]), got {image.dtype} {image.shape}")
+        raise ValueError(
+            f"expected a PIL image or a uint8 or uint16 array (h, w[, 3 or 4]), got {image.dtype} {image.shape}"
+        )
     if image.ndim == 2:
         return image
     channels = image.shape[2]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 
 BATCH_NORM_EPSILON = 1e-3  # Keras's default, not PyTorch's
@@ -29,7 +29,7 @@ KNOWN = {
 }
 
 
-class EmotionCNNConfig(PreTrainedConfig):
+class EmotionCNNConfig(PretrainedConfig):
     """What `config.json` says; `architecture` holds the shape of the network, `temperature` scales its logits."""
 
     model_type = "emotion_cnn"
