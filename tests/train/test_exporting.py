@@ -27,4 +27,5 @@ def test_a_model_whose_onnx_form_cannot_be_run_is_made_without_it(small, convert
     monkeypatch.setattr("emotion_model.hub.conversion.save_onnx", lambda *given: given[-1].write_bytes(b"no network"))
     classifier = EmotionClassifier.load(small)
     assert with_onnx(classifier, tmp_path) == classifier.config
-    assert "note: without its ONNX form this model starts slower and no browser has it: OpenVINO cannot run" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "note: without its ONNX form this model starts slower and no browser has it: OpenVINO cannot run" in told
