@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import cv2
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from emotion_model import EmotionClassifier, EmotionDetector, Face, ImageError, ModelConfig, read_image
 from emotion_model.network.config import FIGURES_DIR, short_name
 from emotion_model.network.explain import attention_map, draw_heat
 from ui import cards, examples
 from ui.cards import DETECTOR_NAMES, status
+from ui.drawings import drawings
 from ui.inputs import READING, for_visitors, on_photo, photo_input
 from ui.pictures import data_url
 
 INVITATION = status("Add a photo.", "What the network is given of its largest face, and looks at, comes here.", "quiet")
-# The figures that `train.report` draws, in the order of the page, and what each answers.
-_FIGURES = {
-    "confusion": "Which emotion is taken for which?",
-    "per_class": "How well is each emotion recognised?",
-    "reliability": "Is it as often right as it is sure?",
-    "mistakes": "Where is it wrong and sure of it?",
-    "robustness": "How does it do on poor pictures?",
-    "curves": "How did the training go?",
-}
 
 
 def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
@@ -115,15 +104,6 @@ def in_words(test: dict[str, Any], emotions: Sequence[str]) -> str:
     return f'<ul class="words">{items}</ul>'
 
 
-def drawings(folder: Path) -> str:
-    """The figures that `train.report` drew of a model, as far as they lie in the folder; else a sentence."""
-    drawn = [(folder / f"{name}.png", question) for name, question in _FIGURES.items()]
-    found = "".join(_drawing(path, question) for path, question in drawn if path.is_file())
-    if not found:
-        return status("No figures.", "This model came without them, or they could not be fetched.", "quiet")
-    return f'<div class="drawings">{found}</div>'
-
-
 def _scores(test: dict[str, Any]) -> str:
     """The scores on the test split; a model from elsewhere may have fewer than `train.evaluate` measures."""
     measured = (
@@ -165,17 +145,6 @@ def _score_table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
     return (
         f'<section class="panel"><h2>How good it is</h2><table class="scores"><caption>{escape(caption)}</caption>'
         f"{cells}</table></section>"
-    )
-
-
-def _drawing(path: Path, question: str) -> str:
-    with Image.open(path) as picture:
-        width, height = picture.size
-        says = picture.info.get("Description", question)
-    data = base64.b64encode(path.read_bytes()).decode()
-    return (
-        f'<figure><figcaption>{escape(question)}</figcaption><img src="data:image/png;base64,{data}" '
-        f'width="{width}" height="{height}" alt="{escape(says)}"></figure>'
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_model import EmotionClassifier, EmotionDetector
-from ui import social
+from ui import drawings, social
 from ui.browser.networks import networks_for
 from ui.page import SCRIPT, build_page
 from ui.refusals import APP_OPTIONS
@@ -29,6 +29,9 @@ def serve(files: Path) -> None:
             print(part.notice, part.fallback_reason, flush=True)
     networks = networks_for(detector)
     page = build_page(detector, networks)
+    routes = [*networks.routes, *social.routes()]
+    if isinstance(detector.classifier, EmotionClassifier):
+        routes += drawings.routes(detector.classifier.folder)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=2)
     page.launch(
         theme=page_theme(),
@@ -36,7 +39,7 @@ def serve(files: Path) -> None:
         js=f"() => {{\n{bundle(SCRIPT)}}}",
         max_file_size=round(VideoLimits().megabytes * SPARE_UPLOAD * 2**20),
         footer_links=["api", "gradio"],
-        app_kwargs=APP_OPTIONS | {"routes": [*networks.routes, *social.routes()]},
+        app_kwargs=APP_OPTIONS | {"routes": routes},
         run_history=False,
         mcp_server=True,
         ssr_mode=False,

@@ -226,6 +226,7 @@ def test_the_model_tab_states_scores_and_limits(page):
     figures = page.locator(".drawings img")
     expect(figures).to_have_count(6)
     for figure in figures.all():
+        figure.scroll_into_view_if_needed()
         assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
         assert len(figure.get_attribute("alt")) > 60
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

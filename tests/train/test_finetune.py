@@ -47,8 +47,9 @@ from train.finetuning.report import SPLITS
 from train.report import main as draw
 from ui.browser.networks import Networks
 from ui.cards import face_cards
+from ui.drawings import drawings
 from ui.live.markup import page_html
-from ui.model import drawings, model_page
+from ui.model import model_page
 from ui.page import build_page
 
 QUICK = ["--learning-rate", "0.03", "--epochs-frozen", "8", "--epochs", "2"]
