@@ -81,6 +81,22 @@ def test_the_video_plays_in_the_page_and_nothing_shifts(live_page, films):
         assert page.locator(".timeline").bounding_box() == before
 
 
+ASKED = """
+window.asked = [];
+const ask = window.requestAnimationFrame;
+window.requestAnimationFrame = then => {
+  if (String(then).includes('animate')) window.asked.push(performance.now());  // the others are Gradio's
+  return ask.call(window, then);
+};
+"""
+
+
+def test_the_page_asks_for_no_more_frames_than_it_draws(live_page):
+    with live_page(None, script=ASKED) as page:
+        page.wait_for_function("window.asked.length > 4")
+        assert min(np.diff(page.evaluate("window.asked"))) > 120  # ms
+
+
 def test_the_label_follows_the_face_and_the_timeline_keeps_both(live_page, films):
     with live_page(films["changing"]) as page:
         start(page)

@@ -66,7 +66,6 @@ class Live {
     this.current = [];            // rows of the newest frame with faces
     this.seenAt = 0;
     this.lastFaceTime = 0;
-    this.drawnAt = 0;
     this.record = new Record(tab.settings.columns);
     this.unsavedSince = null;     // time in the session of the first row that stands in no file yet
     this.still = new Still(tab.at);
@@ -80,7 +79,7 @@ class Live {
     this.cameras = new Cameras($('.camera'), () => this.change());
     this.listen();
     tab.root.dataset.ready = 'true';
-    requestAnimationFrame(now => this.animate(now));
+    this.animate(performance.now());
   }
 
   listen() {
@@ -365,11 +364,11 @@ class Live {
     return {gone: Math.max(1.5, 2.5 * Math.max(this.interval, this.period)), main: this.reading.main};
   }
 
+  // A frame is asked for only where something is to be drawn: for each one the browser goes over the whole page.
   animate(now) {
     if (!this.tab.root.isConnected) return;
-    requestAnimationFrame(later => this.animate(later));
-    if (now - this.drawnAt < DRAW_PERIOD || this.tab.root.offsetParent === null) return;
-    this.drawnAt = now;
+    setTimeout(() => requestAnimationFrame(later => this.animate(later)), DRAW_PERIOD);
+    if (this.tab.root.offsetParent === null) return;
     if (!this.paused) this.overlay.remove(STALE + this.interval * 1000);
     this.meter.show(now, Boolean(this.camera.stream));
     this.chart.draw(now, this.clock, this.lineOptions);

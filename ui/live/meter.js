@@ -1,5 +1,7 @@
 // How many results come in a second, and how long each takes, over a corner of the video.
 
+import {put} from './numbers.js';
+
 const METER_PERIOD = 3000; // ms that the meter looks back
 
 export class Meter {
@@ -27,7 +29,7 @@ export class Meter {
     this.element.hidden = !live || !span;
     if (!span) return;
     const mean = replies.reduce((sum, [, one]) => sum + one, 0) / replies.length;
-    this.element.textContent = `${((replies.length - 1) / span).toFixed(1)} results/s · ${Math.round(mean)} ms`;
+    put(this.element, `${((replies.length - 1) / span).toFixed(1)} results/s · ${Math.round(mean)} ms`);
   }
 
   forget(now) { this.replies = this.replies.filter(([when]) => now - when < METER_PERIOD); }
