@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections import defaultdict
 from contextlib import contextmanager
 
 import cv2
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from support.cameras import DESKTOP, SIZE, film
-from support.pages import BROWSER_FLAGS, READ_ON_SERVER, WAIT
+from support.pages import BROWSER_FLAGS, READ_ON_SERVER, WAIT, forget, noted, run_before
 from support.paths import ROOT
 
 expect.set_options(timeout=WAIT)
@@ -52,7 +53,31 @@ def browser_with(playwright, chromium):
 
 
 @pytest.fixture(scope="module")
-def live_page(browser_with, app):
+def page_with(browser_with):
+    """A page of a browser started with such flags, which has forgotten who used it before.
+
+    Scripts that a page has run before run again at half the cost, so a page goes from visit to visit.
+    """
+    waiting = defaultdict(list)
+
+    @contextmanager
+    def visited(*flags):
+        page = waiting[flags].pop() if waiting[flags] else browser_with(*flags).new_context().new_page()
+        page.set_default_timeout(WAIT)
+        try:
+            yield page
+        finally:
+            if page.is_closed():
+                page.context.close()
+            else:
+                forget(page)
+                waiting[flags].append(page)
+
+    return visited
+
+
+@pytest.fixture(scope="module")
+def live_page(page_with, app):
     """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused.
 
     `script` runs before the page's own. Frames are read on the server, unless `reader` is None: then where the page
@@ -68,20 +93,14 @@ def live_page(browser_with, app):
             flags.append("--use-fake-device-for-media-stream")
         if camera:
             flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
-        visit = browser_with(*flags).new_context(viewport=viewport)
-        page = visit.new_page()
-        page.set_default_timeout(WAIT)
-        problems = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.add_init_script((READ_ON_SERVER if reader else "") + script)
-        page.goto(f"{url}/?__theme={scheme}")
-        page.wait_for_selector(".live[data-ready]")
-        if interval:
-            page.locator(".interval").select_option(interval)
-        try:
-            yield page
-        finally:
-            visit.close()
+        with page_with(*flags) as page, noted(page) as problems:
+            page.set_viewport_size(viewport)
+            with run_before(page, (READ_ON_SERVER if reader else "") + script):
+                page.goto(f"{url}/?__theme={scheme}")
+                page.wait_for_selector(".live[data-ready]")
+                if interval:
+                    page.locator(".interval").select_option(interval)
+                yield page
         assert problems == []
 
     return opened

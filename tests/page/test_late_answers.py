@@ -1,9 +1,11 @@
 """Answers that come too late, or never: what the page shows belongs to what is handed in."""
 
+from contextlib import ExitStack
+
 import pytest
 from playwright.sync_api import expect
 
-from support.pages import DESKTOP, WAIT
+from support.pages import DESKTOP, WAIT, forget, run_before
 
 pytestmark = DESKTOP
 
@@ -36,23 +38,28 @@ TABS = {
 }
 
 
+@pytest.fixture(scope="module")
+def shared_page(window):
+    page = window.new_page()
+    yield page
+    page.close()
+
+
 @pytest.fixture
-def tab_of(app, window):
+def tab_of(app, shared_page):
     """Opens one of the tabs; what is handed in there, what tells about it, and what is shown of it."""
-    opened = []
+    page, visit = shared_page, ExitStack()
 
     def tab(name, script=""):
-        page = window.new_page()
-        opened.append(page)
-        page.add_init_script(script)
+        visit.enter_context(run_before(page, script))
         page.goto(f"{app.url}/?tab={name}")
         given, told, invitation, shown = TABS[name]
         expect(page.locator(told)).to_contain_text(invitation, timeout=WAIT)
         return page, given, page.locator(told), page.locator(shown)
 
-    yield tab
-    for page in opened:
-        page.close()
+    with visit:
+        yield tab
+    forget(page)
 
 
 @pytest.mark.parametrize("name", ["photo", "album", "video"])

@@ -1,4 +1,6 @@
-"""What is measured on a page in Chromium."""
+"""Pages in Chromium, and what is measured on them."""
+
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -19,6 +21,44 @@ def opened(window, address):
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.goto(address)
     return page
+
+
+@contextmanager
+def noted(page):
+    """The errors of a page meanwhile."""
+    problems = []
+
+    def note(error):
+        problems.append(str(error))
+
+    page.on("pageerror", note)
+    try:
+        yield problems
+    finally:
+        page.remove_listener("pageerror", note)
+
+
+@contextmanager
+def run_before(page, script):
+    """A script runs before the page's own as long as this lasts; `add_init_script` could not be taken back."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Page.enable")
+    devtools.send("Page.addScriptToEvaluateOnNewDocument", {"source": f"(() => {{{script}\n}})();"})
+    try:
+        yield
+    finally:
+        if not page.is_closed():
+            devtools.detach()
+
+
+def forget(page):
+    """Ends what a page does, and whatever it has kept."""
+    page.unroute_all()
+    devtools = page.context.new_cdp_session(page)
+    origin = page.evaluate("sessionStorage.clear(), origin")
+    page.goto("about:blank")
+    devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    devtools.detach()
 
 
 def luminance(colour):
