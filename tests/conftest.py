@@ -24,7 +24,7 @@ from emotion_model import EmotionDetector, Label, ModelConfig
 from emotion_model.hub.forms import NEEDS
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
-from support import clips, warm
+from support import cameras, clips, warm
 from support.apps import RunningApp, start_app
 from support.models import TINY, write_config
 from support.pages import BROWSER_FLAGS, WAIT
@@ -227,8 +227,8 @@ def browser(chromium: str, astronaut: np.ndarray, tmp_path_factory: pytest.TempP
     """Chromium, whose fake camera shows the portrait; closed after each file, as Playwright runs once at a time."""
     from playwright.sync_api import sync_playwright
 
-    camera = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
-    camera.write_bytes(cv2.imencode(".jpg", cv2.resize(astronaut[:384], (640, 480))[..., ::-1])[1].tobytes() * 10)
+    portrait = cv2.resize(astronaut[:384], cameras.SIZE)
+    camera = cameras.film(tmp_path_factory.mktemp("camera") / "portrait.y4m", [portrait])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium,

@@ -24,10 +24,10 @@ def films(tmp_path_factory, astronaut, surprised):
     smile, surprise = (cv2.resize(picture[:384], SIZE) for picture in (astronaut, surprised))
     half = cv2.resize(astronaut[:384, 60:316], (320, 480))
     return {
-        "smile": film(folder / "smile.mjpeg", [smile] * 10),
-        "changing": film(folder / "changing.mjpeg", [smile] * 100 + [surprise] * 100),
-        "two": film(folder / "two.mjpeg", [np.hstack([half, half])] * 10),
-        "nobody": film(folder / "nobody.mjpeg", [np.full((480, 640, 3), 90, np.uint8)] * 10),
+        "smile": film(folder / "smile.y4m", [smile]),
+        "changing": film(folder / "changing.y4m", [smile] * 33 + [surprise] * 33),
+        "two": film(folder / "two.y4m", [np.hstack([half, half])]),
+        "nobody": film(folder / "nobody.y4m", [np.full((480, 640, 3), 90, np.uint8)]),
     }
 
 

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from emotion_model.timelines.table import columns
 from support.apps import free_port, start_app
-from support.cameras import DESKTOP, PHONE, SIZE, film, start, wait_for_rows
+from support.cameras import DESKTOP, PHONE, RATE, SIZE, film, start, wait_for_rows
 from support.pages import WAIT
 from support.paths import media
 from ui.browser.networks import Networks
@@ -519,7 +519,8 @@ def test_a_real_clip_keeps_one_id_and_turns_to_a_smile(live_page, tmp_path):
         if not read:
             break
         pictures.append(picture[..., ::-1])
-    with live_page(film(tmp_path / "clip.mjpeg", pictures)) as page:
+    pictures = pictures[:: round(capture.get(cv2.CAP_PROP_FPS) / RATE)]
+    with live_page(film(tmp_path / "clip.y4m", pictures)) as page:
         start(page)
         expect(page.locator(".reading h2")).to_have_text("Happy", timeout=WAIT)
         expect(page.locator(".face-box")).to_have_count(1)
