@@ -136,7 +136,7 @@ class Workers:
             WorkersError: there is no such cluster.
         """
         self._start = (kind, arguments)
-        self._ray = ray = _connected(address)
+        self._ray = ray = _connected(address, count)
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self.count = count or cores
         self._actor: Any = ray.remote(num_cpus=1 if self.count <= cores else 0)(Worker)
@@ -238,8 +238,8 @@ def _cause(error: Any) -> str:
     return lines[-1] if "creation task" in lines[0] else lines[0]  # what it could not start with stands last
 
 
-def _connected(address: str) -> Any:
-    """The `ray` module, connected to a cluster."""
+def _connected(address: str, count: int | None = None) -> Any:
+    """The `ray` module, connected to a cluster; one of this machine alone has room for so many workers."""
     _require_answer(address)
     if "ray" not in sys.modules:  # it looks at these when it is loaded, and never again
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
@@ -247,7 +247,10 @@ def _connected(address: str) -> Any:
     ray = importlib.import_module("ray")
     options: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
     if address == "local":  # its processes inherit the environment, so those that it starts at once are of use
-        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": count}
+        # Of what it would start beside the workers: who adds machines, who forwards logs, and who serves a page.
+        node = ray._private.node.Node
+        node.start_monitor = node.start_log_monitor = node.start_api_server = lambda *_, **__: None
     else:
         passed = {name: value for name, value in os.environ.items() if name.startswith(("EMOTION_", "KERAS_BACKEND"))}
         options["runtime_env"] = {"env_vars": passed}
