@@ -15,7 +15,7 @@ from gradio_client import Client
 from emotion_model import DetectorError, EmotionClassifier, EmotionDetector, FaceDetector, ModelError, download
 from emotion_model.download import SILENCE_SECONDS, HubError
 from emotion_model.faces.detection import YUNET_FILE, YUNET_REPO, find_yunet
-from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 from support.apps import start_app
 from support.environment import of_users
 from support.hub_server import Repo, running_hub
@@ -257,6 +257,8 @@ def test_without_network_and_cache_the_face_detector_falls_back(hub, monkeypatch
 
 
 def test_the_page_pulls_its_model_or_says_why_not(hub, repo, tmp_path):
+    # With its ONNX form, as it is published: a page that has to load it with Keras starts slowly.
+    repo.tags["v1"] = repo.commit({path.name: path.read_bytes() for path in BUNDLED_DIR.iterdir() if path.is_file()})
     variables = {"EMOTION_MODEL_REPO": NAME, "EMOTION_MODEL_REVISION": "v1", "HF_HOME": str(tmp_path / "home")}
     with start_app(tmp_path, HF_ENDPOINT=hub.url, **variables) as app:
         info = Client(app.url, verbose=False).predict(api_name="/model_info")
