@@ -283,10 +283,10 @@ print(json.dumps(printed))
 
 
 def test_the_examples_of_the_cards_run_as_they_stand(prepared, photo, pictures, tmp_path):
-    """In a process that knows of the loopback Hub by HF_ENDPOINT alone; what they fetch goes into its cache."""
+    """In processes that know of the loopback Hub by HF_ENDPOINT alone; what they fetch goes into their cache."""
     (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
     face = Image.fromarray(pictures[0]).convert("L")
-    asked = []
+    asked, printed = [], []
     with running_hub() as hub:
         for name, folder in prepared.items():
             size = EmotionClassifier.load(folder).config.image_size
@@ -297,23 +297,24 @@ def test_the_examples_of_the_cards_run_as_they_stand(prepared, photo, pictures, 
             large.transpose(Image.Transpose.ROTATE_180).save(tmp_path / file, exif=turned)
             snippets = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
             assert len(snippets) == 4
-            asked += [text.replace("face.jpg", file) for text in snippets]
+            asked.append([text.replace("face.jpg", file) for text in snippets])
             repo = hub.repos[f"models/{name}"] = Repo()
             files = [path for path in folder.rglob("*") if path.is_file()]
             repo.commit({path.relative_to(folder).as_posix(): path.read_bytes() for path in files})
         environment = {name: value for name, value in of_users().items() if not name.startswith("HF_")}
         environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hub"), "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [warm.python(), "-c", DRIVER],
-            input=json.dumps(asked),
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout.splitlines()[-1])
-    for folder, (own, torch, keras, onnx) in zip(prepared.values(), (printed[:4], printed[4:]), strict=True):
+        for texts, backend in zip(zip(*asked, strict=True), ("", "torch", "tensorflow", ""), strict=True):
+            done = subprocess.run(
+                [warm.python(), "-c", DRIVER],
+                input=json.dumps(texts),
+                cwd=tmp_path,
+                env=environment | ({"KERAS_BACKEND": backend} if backend else {}),  # which is there already
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
+            printed.append(json.loads(done.stdout.splitlines()[-1]))
+    for folder, (own, torch, keras, onnx) in zip(prepared.values(), zip(*printed, strict=True), strict=True):
         classifier = EmotionClassifier.load(folder)
         assert own.split()[0] in classifier.emotions
         pixels = np.asarray(face.resize((classifier.config.image_size,) * 2))

@@ -186,8 +186,7 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
-    if "huggingface_hub.constants" in sys.modules:  # where the Hub is, and its cache
-        importlib.reload(sys.modules["huggingface_hub.constants"])
+    _look_for_the_hub_anew()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -213,6 +212,18 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(status)
+
+
+def _look_for_the_hub_anew() -> None:
+    """Where it is, and its cache: what has been imported keeps what the environment said then."""
+    if "huggingface_hub.constants" not in sys.modules:
+        return
+    constants = importlib.reload(sys.modules["huggingface_hub.constants"])
+    if "huggingface_hub.hf_api" in sys.modules:
+        sys.modules["huggingface_hub.hf_api"].api.endpoint = constants.ENDPOINT
+    for name in ("transformers.utils.hub", "transformers.utils", "transformers.dynamic_module_utils"):
+        if name in sys.modules:
+            sys.modules[name].HF_MODULES_CACHE = str(Path(constants.HF_HOME, "modules"))
 
 
 def _run(arguments: list[str]) -> None:
