@@ -16,6 +16,7 @@ from ui.pictures import emoji_url, picture_url
 INTERVALS = (0, 0.25, 0.5, 1, 1.5, 2, 3)  # seconds between frames; 0 is as fast as possible
 MAX_SMOOTHING = 4.0  # seconds
 TIMELINE_SECONDS = 60
+STILL_QUALITY = 80  # of a JPEG that every visitor is sent
 EMOJI_SIDE = 192  # pixels; shown at half that on dense screens
 
 
@@ -28,7 +29,7 @@ def page_html(labels: tuple[Label, ...], networks: Networks, preview: np.ndarray
         preview: what stands where the camera's picture comes, uint8 RGB.
         model: its name.
     """
-    still = f'<img class="still" src="{picture_url(preview)}" alt="">' if preview is not None else ""
+    still = f'<img class="still" src="{picture_url(preview, STILL_QUALITY)}" alt="">' if preview is not None else ""
     settings = {
         "labels": [vars(label) | {"picture": emoji_url(label.name, labels, EMOJI_SIDE)} for label in labels],
         "unclear": vars(UNCLEAR) | {"picture": emoji_url(UNCLEAR.name, labels, EMOJI_SIDE)},
