@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-STRIP = 256  # rows that are laid over white at a time: the whole picture would take six times its memory
+STRIP = 32  # rows that are converted at a time: the whole picture at once takes several times its memory, and longer
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 30_000  # pixels; OpenCV and JPEG end at 32,767 and 65,500
@@ -54,7 +54,7 @@ class ImageError(ValueError):
 def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture file, or its bytes, to uint8 RGB `(height, width, 3)`, turned upright by its EXIF orientation.
 
-    JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, HEIC/HEIF and JPEG 2000; colour, grey, palette, 8 or 16 bits.
+    The array is one's own, to draw on. JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, HEIC/HEIF and JPEG 2000; colour, grey, palette, 8 or 16 bits.
     Transparent parts become white.
 
     Raises:
@@ -73,12 +73,6 @@ def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.n
                 raise ImageError(
                     "too_many_pixels",
                     f"The picture has {megapixels:.1f} megapixels, and the limit is {max_pixels / 1e6:g}: "
-                    "make it smaller and try again.",
-                )
-            if max(picture.size) > MAX_SIDE:
-                raise ImageError(
-                    "too_many_pixels",
-                    f"The picture is {picture.width} x {picture.height} pixels, and a side may have {MAX_SIDE:,}: "
                     "make it smaller and try again.",
                 )
             return _loaded(picture)
@@ -124,12 +118,15 @@ def read_base64_image(text: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 def as_rgb(image: Picture) -> np.ndarray:
     """A picture as uint8 RGB `(height, width, 3)`.
 
+    Files and `PIL.Image`s are turned upright by their EXIF orientation; an array is taken as it lies.
+
     Args:
         image: an array, grey, RGB (not OpenCV's BGR) or RGBA, uint8 or uint16; a `PIL.Image`; or a file's path or
             bytes, as for `read_image`.
 
     Raises:
-        ImageError: an array of another dtype or shape, or without pixels; or a file that cannot be read.
+        ImageError: an array of another dtype or shape; no pixels, or a side of over 30,000; or a file that cannot be
+            read.
     """
     if isinstance(image, str | Path | bytes):
         return read_image(image)
@@ -140,21 +137,23 @@ def as_rgb(image: Picture) -> np.ndarray:
             "bad_array",
             f"Expected an image array, a PIL.Image, a path or bytes, got {type(image).__name__}: convert it first.",
         )
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    if image.dtype != np.uint8:
+    deep = image.dtype.newbyteorder("=") == np.uint16  # in either order of bytes, as files have them
+    if image.dtype != np.uint8 and not deep:
         raise ImageError(
             "bad_array",
             f"Expected a uint8 or uint16 image, got {image.dtype}: scale pixel values to 0..255 and convert, for "
             "values of 0..1 with (255 * image).astype(np.uint8).",
         )
     channels = image.shape[2] if image.ndim == 3 else 1
-    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or image.size == 0:
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise ImageError("bad_array", f"Expected an image of shape (height, width[, 1, 3 or 4]), got {image.shape}.")
+    _check_sides(image.shape[1], image.shape[0])
+    if deep:
+        image = (image >> 8).astype(np.uint8)
     if channels == 1:
         return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)
     if channels == 4:
-        return _over_white(image)
+        return _to_rgb(Image.fromarray(image))
     if image.strides[2] < 0:  # `bgr[..., ::-1]`: one quick copy now, where every step would make a slow one
         return cv2.cvtColor(image[..., ::-1], cv2.COLOR_BGR2RGB)
     return image
@@ -200,6 +199,17 @@ def _check_size(size: int) -> None:
         )
 
 
+def _check_sides(width: int, height: int) -> None:
+    if not width or not height:
+        raise ImageError("bad_array", f"Expected an image with pixels, got one of {width} x {height}.")
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(
+            "too_many_pixels",
+            f"The picture is {width} x {height} pixels, and a side may have {MAX_SIDE:,}: "
+            "make it smaller and try again.",
+        )
+
+
 def _upright(picture: Image.Image) -> Image.Image:
     """The picture as it was held; an EXIF block that makes no sense counts as none, as the pixels are sound."""
     try:
@@ -211,6 +221,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 def _loaded(picture: Image.Image) -> np.ndarray:
     """Its pixels, uint8 RGB, upright; a file is only read now."""
+    _check_sides(*picture.size)
     try:
         picture.load()
     except Exception as error:  # decoders answer damage with many kinds
@@ -220,20 +231,37 @@ def _loaded(picture: Image.Image) -> np.ndarray:
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I;16"):
-        return as_rgb(np.asarray(picture).astype(np.uint16))
-    if picture.mode in ("I", "F"):  # 32-bit grey has no fixed white: stretch what is there
-        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-        low, high = float(values.min()), float(values.max())
-        return as_rgb(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
-    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
-        return _over_white(np.asarray(picture.convert("RGBA")))
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))  # which would copy it
-
-
-def _over_white(rgba: np.ndarray) -> np.ndarray:
-    rgb = np.empty((*rgba.shape[:2], 3), np.uint8)
-    for top in range(0, len(rgba), STRIP):
-        strip = rgba[top : top + STRIP]
-        alpha = strip[..., 3:].astype(np.uint16)
-        rgb[top : top + STRIP] = (strip[..., :3] * alpha + 255 * (255 - alpha)) // 255
+        return as_rgb(np.asarray(picture))
+    if picture.mode in ("I", "F"):
+        return as_rgb(_stretched(np.asarray(picture)))
+    rgb = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top in range(0, picture.height, STRIP):
+        bottom = min(top + STRIP, picture.height)
+        rgb[top:bottom] = np.asarray(_opaque(picture.crop((0, top, picture.width, bottom))))
     return rgb
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """The picture in RGB, laid over white where it is transparent."""
+    if picture.mode not in ("LA", "PA", "RGBA", "La", "RGBa") and "transparency" not in picture.info:
+        return picture if picture.mode == "RGB" else picture.convert("RGB")  # which would copy it
+    rgba = picture.convert("RGBA")
+    white = Image.new("RGB", rgba.size, "white")
+    white.paste(rgba, mask=rgba)
+    return white
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    """Grey of 32 bits, which has no fixed white, from its darkest to its brightest value: uint8, of the same shape.
+
+    Values that are no numbers are black; infinite ones count as the darkest or the brightest.
+    """
+    grey = np.empty(values.shape, np.uint8)
+    strips = [slice(top, top + STRIP) for top in range(0, len(values), STRIP)]
+    finite = (values[rows][np.isfinite(values[rows])] for rows in strips)
+    bounds = [(float(known.min()), float(known.max())) for known in finite if known.size]
+    low, high = min((low for low, _ in bounds), default=0.0), max((high for _, high in bounds), default=0.0)
+    for rows in strips:
+        shades = (values[rows].astype(np.float64) - low) * (255 / max(high - low, 1e-9))
+        grey[rows] = np.nan_to_num(shades, nan=0, posinf=255, neginf=0)
+    return grey

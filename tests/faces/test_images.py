@@ -1,7 +1,9 @@
 import base64
 import contextlib
 import io
+import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,6 +50,15 @@ def test_transparent_parts_become_white():
     assert (image[:2] == (10, 20, 30)).all() and (image[2:] == 255).all()
 
 
+def test_a_half_transparent_picture_is_laid_over_white_in_every_form(astronaut):
+    alpha = np.arange(512, dtype=np.uint8)[None].repeat(512, axis=0)
+    rgba = np.dstack([astronaut, alpha])
+    share = alpha[..., None] / 255
+    expected = astronaut * share + 255 * (1 - share)
+    for given in (rgba, rgba[::-1][::-1], Image.fromarray(rgba), encoded(Image.fromarray(rgba))):
+        assert np.abs(as_rgb(given) - expected).max() <= 1
+
+
 def test_palette_pictures_are_read(astronaut):
     assert read_image(encoded(Image.fromarray(astronaut).quantize(64))).shape == astronaut.shape
 
@@ -69,6 +80,38 @@ def test_an_exif_block_that_makes_no_sense_counts_as_none(astronaut):
 
 def test_a_picture_of_one_pixel_is_read():
     assert read_image(encoded(Image.new("RGB", (1, 1), "red"))).tolist() == [[[255, 0, 0]]]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16", "F"])
+def test_what_was_read_may_be_drawn_on(mode):
+    picture = Image.new(mode, (40, 30)) if mode in ("I;16", "F") else Image.new("RGB", (40, 30)).convert(mode)
+    image = read_image(encoded(picture, "TIFF"))
+    cv2.rectangle(image, (5, 5), (20, 20), (255, 0, 0))
+    assert tuple(image[5, 10]) == (255, 0, 0)
+
+
+def test_grey_of_32_bits_is_stretched_from_its_darkest_to_its_brightest_value(gradient):
+    for values in (gradient.astype(np.int32) * 1000 - 70_000, gradient.astype(np.float32) / 255):
+        assert np.abs(as_rgb(Image.fromarray(values))[..., 0].astype(int) - gradient).max() <= 1
+
+
+def test_a_broken_pixel_does_not_darken_the_others(gradient):
+    values = gradient.astype(np.float32)
+    values[0, 30:33] = np.inf, -np.inf, np.nan
+    image = as_rgb(Image.fromarray(values))[..., 0]
+    assert image[0, 30:33].tolist() == [255, 0, 0]
+    assert np.abs(image[1:].astype(int) - gradient[1:]).max() <= 1
+    assert not as_rgb(Image.fromarray(np.full((4, 4), np.nan, np.float32))).any()
+
+
+def test_a_large_grey_picture_is_stretched_in_little_memory():
+    picture = Image.fromarray(np.linspace(0, 1, 4_000_000, dtype=np.float32).reshape(2000, 2000))
+    tracemalloc.start()
+    try:
+        as_rgb(picture)
+        assert tracemalloc.get_traced_memory()[1] < 60_000_000  # one copy in float64 has 32
+    finally:
+        tracemalloc.stop()
 
 
 def bomb():
@@ -176,6 +219,27 @@ def test_arrays_of_any_common_kind_become_rgb_and_grey(shape, dtype):
 def test_other_arrays_are_refused(image):
     with pytest.raises(ImageError, match="Expected"):
         as_rgb(image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.new("RGB", (0, 5)),
+        np.zeros((5, 0), np.uint8),
+        np.zeros((2, 33_000, 3), np.uint8),
+        np.zeros((33_000, 2), np.uint16),
+        Image.new("L", (33_000, 2)),
+    ],
+    ids=["empty", "no columns", "wide", "high", "wide picture"],
+)
+def test_pictures_without_pixels_or_too_long_are_refused_whatever_they_are(image):
+    with pytest.raises(ImageError, match="with pixels|a side may have 30,000"):
+        as_rgb(image)
+
+
+def test_the_order_of_a_files_bytes_does_not_matter(gradient):
+    deep = gradient.astype(np.uint16) * 257
+    assert (as_rgb(deep.astype(">u2")) == as_rgb(deep)).all()
 
 
 def test_a_photo_of_a_phone_is_turned_as_it_was_held(astronaut, tmp_path):
