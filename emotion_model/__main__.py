@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         from emotion_model.hub.command import main as hub
 
         return hub(arguments[1:])
-    options = command_parser().parse_args(arguments)
+    options = _parsed(arguments)
     if options.command == "archive":
         options.model = archive.from_root(options.model)
     try:
@@ -51,6 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
     return COMMANDS[options.command].run(detector, options)
 
 
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    """The options of a command line; what is left over behind --model are further models: `--model A B`."""
+    parser = command_parser()
+    options, rest = parser.parse_known_args(arguments)
+    if any(one.startswith("-") for one in rest) or (rest and not options.model):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.model += rest
+    return options
+
+
 def command_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     name = "emotion-lens" if sys.argv[0].endswith("emotion-lens") else "python -m emotion_model"
@@ -61,7 +72,11 @@ def command_parser() -> argparse.ArgumentParser:
         one = commands.add_parser(command, help=module.HELP)
         module.add_arguments(one)
         one.add_argument(
-            "--model", nargs="+", help="a .keras file or its folder; several are averaged (default: the bundled model)"
+            "--model",
+            nargs=1,  # more would take the paths behind it for models
+            action="extend",
+            help="a .keras file or its folder (default: the bundled model); several, `--model A --model B` or behind "
+            "everything else `--model A B`, are averaged",
         )
         one.add_argument("--detector", choices=DETECTORS, help="face detector (default: EMOTION_DETECTOR or auto)")
     commands.add_parser("hub", help="publish the model and the page on the Hugging Face Hub")

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_image
-from emotion_model.commands.results import status_of, target_of, tell_failure
+from emotion_model.commands.results import (
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    EXIT_UNUSABLE,
+    status_of,
+    targets_of,
+    tell_failure,
+)
+from emotion_model.faces.images import register_heif
 from emotion_model.files import whole_file
 
 HELP = "tell the emotion of every face in pictures"
@@ -28,37 +39,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     """Read the pictures and tell what their faces show; returns the exit status."""
+    try:
+        outs = [options.save] if options.save else []
+        targets = targets_of(options.paths, outs, lambda path: [_ending(path)] if outs else [])
+        for target in chain(*targets):
+            _require_format(target)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
     results: list[dict[str, Any]] = []
-    written: set[Path] = set()
-    failed = 0
-    for path in options.paths:
+    unread = unsaved = 0
+    for path, files in zip(options.paths, targets, strict=True):
         try:
             image = read_image(path)
             faces = detector.detect(image)
-            if options.save:
-                suffix = path.suffix if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else ".png"
-                target = target_of(path, options.save, suffix, len(options.paths) > 1, written)
-                _save(draw_faces(image, faces, detector.classifier.config.labels), target)
-                written.add(target)
         except (ImageError, OSError) as error:
-            failed += 1
+            unread += 1
             tell_failure(path, error)
             continue
-        result = {"file": str(path)} | detector.to_dict(image, faces)
-        results.append(result)
+        results.append({"file": str(path)} | detector.to_dict(image, faces))
         if not options.json:
             print(f"{path}: {_sentence(faces)}")
+        for target in files:
+            unsaved += not _saved(draw_faces(image, faces, detector.classifier.config.labels), target)
     if options.json:
         print(json.dumps(results, indent=1, ensure_ascii=False))
-    return status_of(failed, len(options.paths))
+    status = status_of(unread, len(options.paths))
+    return EXIT_SOME_FAILED if unsaved and status == EXIT_OK else status
 
 
-def _save(image: Any, target: Path) -> None:
+def _ending(path: Path) -> str:
+    return path.suffix if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else ".png"
+
+
+def _require_format(target: Path) -> None:
+    register_heif()
+    if Image.registered_extensions().get(target.suffix.lower()) not in Image.SAVE:
+        raise ValueError(f"{target}: no picture can be saved in this format: use .png, .jpg or .webp.")
+
+
+def _saved(image: np.ndarray, target: Path) -> bool:
     try:
         with whole_file(target) as partial:
             Image.fromarray(image).save(partial)
-    except ValueError as error:
-        raise ImageError("unreadable", f"{target}: unknown picture format; use .png, .jpg or .webp.") from error
+    except Exception as error:  # encoders answer what they cannot write with many kinds
+        tell_failure(target, OSError(f"cannot be saved ({getattr(error, 'strerror', None) or error})."))
+        return False
+    return True
 
 
 def _sentence(faces: Sequence[Face]) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-
-from emotion_model import ImageError
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -23,16 +22,66 @@ def tell_failure(path: Path, error: Exception) -> None:
     print(f"error: {message}", file=sys.stderr)
 
 
-def target_of(path: Path, out: Path, suffix: str, several: bool, written: set[Path]) -> Path:
-    """Where a result goes: OUT itself, or a file in the folder OUT; never the source, never two under one name."""
-    target = out
-    if several or out.is_dir() or not out.suffix:
+def targets_of(
+    sources: Sequence[Path], outs: Sequence[Path], endings: Callable[[Path], Sequence[str]]
+) -> list[list[Path]]:
+    """Where the results go, settled before any work: for each source a path for each OUT.
+
+    That is OUT itself, or a file in the folder OUT, which is made; never a source, never two under one name.
+
+    Args:
+        sources: the files that will be read.
+        outs: what is asked for.
+        endings: what a source's files in folders end in, for each OUT.
+
+    Raises:
+        ValueError: a result cannot go there; the message says what to do.
+    """
+    folders = [_leads_to_folder(out, len(sources) > 1) for out in outs]
+    read = {_identity(path) for path in sources} - {None}
+    taken: set[Path] = set()
+    targets: list[list[Path]] = []
+    for path in sources:
+        targets.append([])
+        for out, folder, ending in zip(outs, folders, endings(path), strict=True):
+            target = _named_after(path, out, ending, taken) if folder else out
+            if _identity(target) in read:
+                raise ValueError(f"{target} is a source itself: save under another name, or in another folder.")
+            if target.resolve() in taken:
+                raise ValueError(f"{target}: two results cannot have one name: give each its own.")
+            taken.add(target.resolve())
+            targets[-1].append(target)
+    return targets
+
+
+def _leads_to_folder(out: Path, several: bool) -> bool:
+    """Whether OUT is a folder, which is made, or else a file's path."""
+    if not out.is_dir() and out.suffix:
+        if several:
+            raise ValueError(f"{out} is one file's name, and several are to be read: give a folder.")
+        if not out.parent.is_dir():
+            raise ValueError(f"{out}: there is no folder {out.parent}: make it, or save elsewhere.")
+        return False
+    try:
         out.mkdir(parents=True, exist_ok=True)
-        target = out / f"{path.stem}_emotions{suffix}"
-        number = 2
-        while target in written:  # a/face.jpg and b/face.jpg both want the same name
-            target = out / f"{path.stem}_emotions_{number}{suffix}"
-            number += 1
-    if target.exists() and target.samefile(path):
-        raise ImageError("unreadable", f"{target} is the source itself: save under another name.")
+    except OSError as error:
+        raise ValueError(f"{out}: no folder can be made there ({error.strerror}): save elsewhere.") from error
+    return True
+
+
+def _named_after(path: Path, folder: Path, ending: str, taken: Collection[Path]) -> Path:
+    target = folder / f"{path.stem}_emotions{ending}"
+    number = 2
+    while target.resolve() in taken:  # a/face.jpg and b/face.jpg both want the same name
+        target = folder / f"{path.stem}_emotions_{number}{ending}"
+        number += 1
     return target
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The same for every name of a file; None where there is no file to be seen."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # no file can have that name
+        return None
+    return found.st_dev, found.st_ino

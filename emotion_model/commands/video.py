@@ -13,7 +13,7 @@ import emotion_model
 from emotion_model import EmotionDetector, ImageError, TrackingConfig
 from emotion_model.clips.limits import MediaError
 from emotion_model.commands.interrupts import interruptible
-from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_UNUSABLE, status_of, target_of, tell_failure
+from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_UNUSABLE, status_of, targets_of, tell_failure
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary
 
@@ -67,21 +67,19 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         config = emotion_model.VideoConfig(
             options.fps, options.start, options.end, options.strip, TrackingConfig(**smoothing)
         )
+        outs = {name: out for name in VIDEO_FILES if (out := getattr(options, name))}
+        endings = [VIDEO_FILES[name][0] for name in outs]
+        targets = targets_of(options.paths, list(outs.values()), lambda _: endings)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
     detector = emotion_model.video_detector(detector)
-    written: set[Path] = set()
     failed = 0
-    for path in options.paths:
+    for path, files in zip(options.paths, targets, strict=True):
+        outputs = emotion_model.VideoOutputs(**dict(zip(outs, files, strict=True)))
         try:
-            targets = {
-                name: target_of(path, out, suffix, len(options.paths) > 1, written)
-                for name, (suffix, _) in VIDEO_FILES.items()
-                if (out := getattr(options, name))
-            }
             with emotion_model.VideoReader(path, sequence_rate=options.sequence_fps) as reader:
-                done = _analyzed(reader, detector, emotion_model.VideoOutputs(**targets), config, path.name)
+                done = _analyzed(reader, detector, outputs, config, path.name)
         except _InterruptedError:
             print(f"{path}: interrupted before its first frame; nothing of it is kept", file=sys.stderr)
             return EXIT_INTERRUPTED
@@ -89,7 +87,6 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
             failed += 1
             tell_failure(path, error)
             continue
-        written |= set(targets.values())
         print(f"{path}: {_clip_sentence(done.summary)}")
         if done.stopped:
             print(f"interrupted at {clock(done.summary.end)}; what was done until then is kept", file=sys.stderr)

@@ -54,8 +54,8 @@ class ImageError(ValueError):
 def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture file, or its bytes, to uint8 RGB `(height, width, 3)`, turned upright by its EXIF orientation.
 
-    The array is one's own, to draw on. JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, HEIC/HEIF and JPEG 2000; colour, grey, palette, 8 or 16 bits.
-    Transparent parts become white.
+    JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, HEIC/HEIF and JPEG 2000; colour, grey, palette, 8 or 16 bits.
+    Transparent parts become white. The array is one's own, to draw on.
 
     Raises:
         ImageError: no such file, empty, over 10 MB, over `max_pixels`, not a picture, or damaged.
@@ -64,7 +64,7 @@ def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.n
     if not data:
         raise ImageError("empty", "The file is empty (0 bytes): choose another picture.")
     _check_size(len(data))
-    _register_heif()
+    register_heif()
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             # Checked on the header, before a small file can unfold into gigabytes.
@@ -183,8 +183,8 @@ def _read_file(path: Path) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _register_heif() -> None:
-    """Teach Pillow the pictures of phones."""
+def register_heif() -> None:
+    """Teach Pillow the pictures of phones, to read and to write."""
     from pillow_heif import register_heif_opener
 
     register_heif_opener(thumbnails=False)

@@ -504,6 +504,21 @@ def test_several_clips_go_into_a_folder_and_a_bad_one_does_not_stop_the_others(c
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["my clip_emotions.csv", "my clip_emotions_2.csv"]
 
 
+def test_two_results_of_a_clip_never_have_one_name(clip, tmp_path, capsys):
+    out = tmp_path / "o.json"
+    assert main(["video", str(clip), "--json", str(out), "--summary", f"{tmp_path}/../{tmp_path.name}/o.json"]) == 2
+    assert "two results cannot have one name: give each its own" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_no_clip_that_is_still_to_be_read_is_overwritten(clip, tmp_path, capsys):
+    later = tmp_path / f"{clip.stem}_emotions.mp4"
+    later.write_bytes(clip.read_bytes())
+    assert main(["video", str(clip), str(later), "--annotated", str(tmp_path)]) == 2
+    assert f"{later} is a source itself" in capsys.readouterr().err
+    assert later.read_bytes() == clip.read_bytes()
+
+
 def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
     assert main(["video", str(tmp_path / "none.mp4")]) == 2
     assert main(["video", str(clip), "--fps", "0"]) == 2

@@ -87,6 +87,67 @@ def test_the_picture_itself_is_never_overwritten(photo, tmp_path, capsys):
     assert own.read_bytes() == photo.read_bytes()
 
 
+def test_no_picture_that_is_still_to_be_read_is_overwritten(photo, tmp_path, capsys):
+    first, second = tmp_path / "own.jpg", tmp_path / "own_emotions.jpg"
+    for path in (first, second):
+        path.write_bytes(photo.read_bytes())
+    assert main(["image", str(first), str(second), "--save", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert f"{second} is a source itself: save under another name, or in another folder" in printed.err
+    assert not printed.out and second.read_bytes() == photo.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("nowhere/out.png", "there is no folder"),
+        ("out.psd", "use .png, .jpg or .webp"),
+        ("photo.jpg/out", "no folder can be made there (Not a directory): save elsewhere"),
+    ],
+)
+def test_where_nothing_can_be_saved_is_told_before_any_work(photo, tmp_path, capsys, out, said):
+    (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
+    assert main(["image", str(photo), "--save", str(tmp_path / out)]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err and f"{tmp_path / out}" in printed.err and not printed.out
+
+
+def test_several_pictures_need_a_folder(photo, tmp_path, capsys):
+    out = tmp_path / "out.png"
+    assert main(["image", str(photo), str(photo), "--save", str(out)]) == 2
+    assert "give a folder" in capsys.readouterr().err and not out.exists()
+
+
+def test_a_picture_that_cannot_be_saved_is_told_of_all_the_same(tmp_path, capsys):
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (17_000, 40)).save(wide)
+    out = tmp_path / "out.webp"  # which ends at 16,383 pixels
+    assert main(["image", str(wide), "--json", "--save", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert [entry["width"] for entry in json.loads(printed.out)] == [17_000]
+    assert f"error: {out}: cannot be saved (" in printed.err and "16383" in printed.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("order", ["paths first", "paths last", "one by one"])
+def test_models_are_told_from_pictures(photo, tiny_model, capsys, order):
+    model, path = str(tiny_model), str(photo)
+    arguments = {
+        "paths first": [path, "--model", model, model],
+        "paths last": ["--model", model, path],
+        "one by one": ["--model", model, "--model", model, path],
+    }[order]
+    assert main(["image", *arguments]) == 0
+    assert capsys.readouterr().out.startswith(f"{photo}: ")
+
+
+def test_what_is_no_option_is_refused(photo, capsys):
+    for wrong in (["--sav", "x", "--modell", "y"], ["--json", "left.jpg"], ["--model", "a", "--wrong", "b"]):
+        with pytest.raises(SystemExit) as end:
+            main(["image", str(photo), *wrong])
+        assert end.value.code == 2 and "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_a_missing_model_ends_with_2(photo, tmp_path, capsys):
     assert main(["image", str(photo), "--model", str(tmp_path / "none.keras")]) == 2
     assert "no such model" in capsys.readouterr().err
