@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from emotion_model.drawing.fonts import font
 
+KEPT_SIDE = 128  # pixels; smaller ones are kept, as labels of clips need them again and again
 _SUPERSAMPLING = 4
 _INK = (58, 42, 24, 255)
 _SKIN = (255, 204, 77, 255)
@@ -17,7 +18,6 @@ WHITE = (255, 255, 255, 255)
 _TEAR = (70, 160, 240, 255)
 
 
-@lru_cache(maxsize=256)
 def draw_emoji(emotion: str, size: int) -> np.ndarray:
     """Our own emoji of an emotion, uint8 RGBA `(size, size, 4)`, transparent around the head; treat as read-only.
 
@@ -25,6 +25,10 @@ def draw_emoji(emotion: str, size: int) -> np.ndarray:
     """
     if size < 1:
         raise ValueError(f"size={size}: an emoji is at least 1 pixel wide")
+    return _kept(emotion, size) if size <= KEPT_SIDE else _drawn(emotion, size)
+
+
+def _drawn(emotion: str, size: int) -> np.ndarray:
     side = size * _SUPERSAMPLING
     image = Image.new("RGBA", (side, side), (0, 0, 0, 0))
     pen = _Pen(ImageDraw.Draw(image), side)
@@ -32,6 +36,9 @@ def draw_emoji(emotion: str, size: int) -> np.ndarray:
     array = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
     array.setflags(write=False)
     return array
+
+
+_kept = lru_cache(maxsize=256)(_drawn)
 
 
 class _Pen:

@@ -15,6 +15,8 @@ from emotion_model.face import Face
 from emotion_model.labels import LABELS, UNCLEAR, Label, label_of, person_colour, rgb
 
 _PILL = (18, 20, 26)
+LONG = 2.5  # longest side over shortest; what is longer still is shown small, and its labels would hide its height
+KEPT_TEXT = 64  # pixels; labels of clips come again from frame to frame, those of large photos would only fill memory
 CROWD = 40  # faces; more have no room for words, only for their number and emoji
 
 
@@ -46,12 +48,9 @@ def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
         shown = (number if len(faces) > 1 else "") if face.track_id is None else face.track_id
         prefix = f"{shown}  " if shown else ""
         word = f"{face.emotion} {face.confidence:.0%}" if face.clear else UNCLEAR.name
-        sprite = _label_sprite(
-            str(shown) if crowded else prefix + word,
-            face.word,
-            colour,
-            _text_size(size, face.box[2], crowded),
-        )
+        text_size = _text_size(size, face.box[2], crowded)
+        label = _kept_label if text_size <= KEPT_TEXT else _label
+        sprite = label(str(shown) if crowded else prefix + word, face.word, colour, text_size)
         room = (sprite.over.shape[1], sprite.over.shape[0])
         place = _label_place(room, face.box, size, taken)
         taken.append((*place, *room))
@@ -85,7 +84,7 @@ def _text_size(canvas: tuple[int, int], face_width: int, crowded: bool) -> int:
     """Readable at the picture's usual size on screen, smaller on small faces; in a crowd no wider than the face."""
     if crowded:
         return round(max(face_width / 2.5, 8))
-    usual = max(canvas) / 42
+    usual = min(max(canvas), LONG * min(canvas)) / 42
     return round(min(max(face_width / 6, usual * 0.85, 10), max(usual * 1.4, 12)))
 
 
@@ -108,8 +107,7 @@ class _Sprite:
         return cls(np.multiply(pixels[..., :3], opacity, dtype=np.uint16) + np.uint16(127), 255 - opacity)
 
 
-@lru_cache(maxsize=96)  # on a picture of 12 megapixels each takes 2 MB
-def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: int) -> _Sprite:
+def _label(text: str, emotion: str, colour: tuple[int, int, int], size: int) -> _Sprite:
     """A dark pill with emoji and white text, readable on any picture; its rim has the emotion's colour."""
     lettering = font(text, size)
     left, top, right, bottom = lettering.getbbox(text)
@@ -126,6 +124,9 @@ def _label_sprite(text: str, emotion: str, colour: tuple[int, int, int], size: i
     sprite.alpha_composite(face, (padding, (sprite.height - emoji) // 2))
     draw.text((padding + emoji + padding * 0.8, sprite.height / 2), text, fill=WHITE, font=lettering, anchor="lm")
     return _Sprite.of(sprite)
+
+
+_kept_label = lru_cache(maxsize=96)(_label)  # half a megabyte each at most
 
 
 def _label_place(

@@ -1,3 +1,6 @@
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +44,31 @@ def test_faces_at_the_edge_are_drawn(grey, box):
 def test_pictures_of_any_size_can_be_drawn_on(size):
     picture = np.zeros((*size, 3), np.uint8)
     assert draw_faces(picture, [face((0, 0, 1, 1))]).shape == picture.shape
+
+
+def label_height(shape):
+    """Of the label over a face of a tenth of the picture's height."""
+    picture = np.full((*shape, 3), 120, np.uint8)
+    side = shape[0] // 10
+    top = shape[0] // 2
+    drawn = draw_faces(picture, [face((shape[1] // 2, top, side, side))])
+    return int((drawn[: top - 2] != picture[: top - 2]).any(axis=(1, 2)).sum())
+
+
+def test_labels_leave_a_panorama_to_be_seen():
+    assert label_height((800, 8000)) < 800 / 8 and label_height((8000, 800)) < 8000 / 8
+    assert label_height((300, 600)) == label_height((450, 600)) == label_height((600, 600))
+
+
+def test_labels_of_large_photos_fill_no_memory():
+    picture = np.zeros((3000, 4000, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        for number in range(12):
+            draw_faces(picture, [replace(face((1000, 1000, 800, 800)), track_id=number)])
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000  # twelve labels have 24
+    finally:
+        tracemalloc.stop()
 
 
 def test_twenty_labels_stay_readable(grey):
