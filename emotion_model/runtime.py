@@ -31,6 +31,24 @@ def _warn(message: str) -> None:
     logging.getLogger(__name__).warning(message)
 
 
+class Lock:
+    """For one thread at a time, and free in a process that is forked off: there nobody would ever release it."""
+
+    def __init__(self) -> None:
+        """A lock that nobody holds."""
+        self._renew()
+        _renewed.add(self)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class Network:
     """A network file, compiled once for inputs of every size that it takes; may be used by any thread.
 
@@ -64,11 +82,11 @@ class Network:
             "INFERENCE_NUM_THREADS": usable_cores(),
         }
         self._compiled = core.compile_model(prepared(core.read_model(model, weights)), "CPU", options)
+        self._lock = Lock()
         self._renew()
-        _networks.add(self)
+        _renewed.add(self)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
         self._request = self._compiled.create_infer_request()
 
     @property
@@ -103,12 +121,12 @@ class Network:
             return list(self._request.infer({0: values}, share_inputs=True).values())
 
 
-_networks: weakref.WeakSet[Network] = weakref.WeakSet()
+_renewed: weakref.WeakSet[Lock | Network] = weakref.WeakSet()  # what a forked process may not share with its parent
 
 
 def _after_fork() -> None:
-    for network in _networks:
-        network._renew()  # another thread of the parent may have held the lock for good
+    for one in _renewed:
+        one._renew()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

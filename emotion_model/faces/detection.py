@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from pathlib import Path
 
 import cv2
@@ -14,6 +13,7 @@ from emotion_model.download import HubError, download
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.turning import turned, turned_back, way_up
 from emotion_model.faces.yunet import load_yunet
+from emotion_model.runtime import Lock
 
 DETECTORS = ("auto", "yunet", "haar")
 YUNET_REPO = "opencv/face_detection_yunet"
@@ -66,7 +66,7 @@ class FaceDetector:
             raise ValueError(f"score_threshold={score_threshold}: use a value above 0, up to 1")
         self.score_threshold, self.fine = score_threshold, fine
         self.notice = self.fallback_reason = ""
-        self._lock = threading.Lock()  # the cascade keeps state between calls
+        self._lock = Lock()  # the cascade keeps state between calls
         if name != "haar":
             try:
                 self._yunet = load_yunet(find_yunet(), score_threshold, OVERLAP)

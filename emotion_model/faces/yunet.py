@@ -8,7 +8,6 @@ black, a face's score is the geometric mean of the network's two, and overlappin
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -18,7 +17,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from emotion_model.runtime import Network, RuntimeUnavailableError
+from emotion_model.runtime import Lock, Network, RuntimeUnavailableError
 
 STRIDES = (8, 16, 32)  # pixels between the places at which the network looks for faces of three sizes
 DIVISOR = 32  # pixels; the sides of the network's input are multiples of it
@@ -70,7 +69,7 @@ class OpenCvYuNet:
         Raises:
             cv2.error: the file is no such network.
         """
-        self._lock = threading.Lock()  # the detector keeps state between calls
+        self._lock = Lock()  # the detector keeps state between calls
         self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score_threshold, overlap, MAX_CANDIDATES)
 
     def find(self, image_rgb: np.ndarray) -> np.ndarray:

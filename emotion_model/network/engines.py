@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import tempfile
-import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from emotion_model.network.backends import TRAINING, BackendError, alternatives, import_keras
 from emotion_model.network.config import ModelConfig, ModelError, require_digest
-from emotion_model.runtime import Network, RuntimeUnavailableError
+from emotion_model.runtime import Lock, Network, RuntimeUnavailableError
 
 # Outputs of the ONNX file; the first, "probabilities", is calibrated, for whoever runs the file without this package.
 UNCALIBRATED, ATTENTION = "uncalibrated_probabilities", "attention"
@@ -98,7 +97,7 @@ class KerasEngine:
         self.name = f"Keras on {backend}"
         self.shapes = model.input_shape, model.output_shape
         self._model = model
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._forward = _compiled(model, backend)
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:

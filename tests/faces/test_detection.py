@@ -6,6 +6,7 @@ from emotion_model import DetectorError, FaceDetector, read_image
 from emotion_model.clips.gliding import paired, paired_on_their_way
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.detection import find_yunet
+from support.environment import run_program
 from support.gliding import gliding
 from support.paths import media
 from support.pictures import ASTRONAUT_FACE
@@ -158,3 +159,32 @@ def test_a_fast_face_is_known_again_where_it_was_to_be_and_nowhere_else():
         assert paired_on_their_way(*came, [at(elsewhere), at(200)], 3.0) is None
     assert paired_on_their_way(*came, there[:1], 3.0) is None
     assert paired_on_their_way([at(0)], came[1], there, 3.0) is None
+
+
+@pytest.mark.programs
+def test_a_forked_worker_does_not_wait_for_a_look_of_its_parent():
+    program = """
+import os, signal, threading
+import numpy as np
+from emotion_model import FaceDetector
+detector = FaceDetector("haar")
+looking, ended = threading.Event(), threading.Event()
+class Busy:
+    def detectMultiScale(self, *_, **__):
+        looking.set()
+        ended.wait()
+        return []
+cascade, detector._haar = detector._haar, Busy()
+picture = np.zeros((100, 100, 3), np.uint8)
+threading.Thread(target=detector.detect, args=[picture]).start()
+looking.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    detector._haar = cascade
+    print(detector.detect(picture), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+ended.set()
+"""
+    assert run_program(program).stdout == "[]\n"
