@@ -6,7 +6,8 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ MAX_BYTES = 500_000_000  # nothing larger is fetched unasked
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _dead_until = 0.0
+_use = threading.Lock()
+_using, _before = 0, (0, 0)  # how many use the Hub's client, and its verbosity and its steps before they did
 
 
 class HubError(RuntimeError):
@@ -54,9 +57,8 @@ def download(
     """
     from huggingface_hub import try_to_load_from_cache  # slow to import, and often not needed
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import logging, validate_repo_id
+    from huggingface_hub.utils import validate_repo_id
 
-    logging.set_verbosity_error()  # our own messages say it in one sentence
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
@@ -156,7 +158,7 @@ def _download(
     repo_id: str, filename: str, revision: str | None, max_bytes: int, anew: bool, alive: Callable[[], None]
 ) -> str:
     """The file's path in the cache; calls `alive` whenever something comes."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):
@@ -164,19 +166,45 @@ def _download(
             alive()
             return super().update(n)
 
-    # By default a bar moves every 10 MB, which for a slow line is no sign of life.
-    constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, 2**16)
     # Asked for by itself, because the download would retry an error that is certain for half a minute.
     url = hf_hub_url(repo_id, filename, revision=revision)
     # Longer than the silence that is waited for, which is to be noticed first: it marks the network as dead.
     patience = 2 * SILENCE_SECONDS
-    size = get_hf_file_metadata(url, timeout=patience).size
-    if size is not None and size > max_bytes:
-        raise HubError(f"{repo_id}: {filename} has {size:,} bytes, and the limit is {max_bytes:,}.", final=True)
-    alive()
-    return hf_hub_download(
-        repo_id, filename, revision=revision, etag_timeout=patience, force_download=anew, tqdm_class=Bar
-    )
+    with hub_as_needed():
+        size = get_hf_file_metadata(url, timeout=patience).size
+        if size is not None and size > max_bytes:
+            raise HubError(f"{repo_id}: {filename} has {size:,} bytes, and the limit is {max_bytes:,}.", final=True)
+        alive()
+        return hf_hub_download(
+            repo_id, filename, revision=revision, etag_timeout=patience, force_download=anew, tqdm_class=Bar
+        )
+
+
+@contextmanager
+def hub_as_needed() -> Iterator[None]:
+    """The Hub's client silent, as our own messages say it in one sentence, and in small steps; in the end as before.
+
+    A program may use that client itself. Several threads may be in here: the last one to leave restores it.
+    """
+    global _using, _before
+    from huggingface_hub import constants
+    from huggingface_hub.utils import logging
+
+    with _use:
+        if not _using:
+            _before = logging.get_verbosity(), constants.DOWNLOAD_CHUNK_SIZE
+            logging.set_verbosity_error()
+            # By default a bar moves every 10 MB, which for a slow line is no sign of life.
+            constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, 2**16)
+        _using += 1
+    try:
+        yield
+    finally:
+        with _use:
+            _using -= 1
+            if not _using:
+                verbosity, constants.DOWNLOAD_CHUNK_SIZE = _before
+                logging.set_verbosity(verbosity)
 
 
 def _has_digest(path: Path, sha256: str | None) -> bool:

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from emotion_model.download import HubError, explain
+from emotion_model.download import HubError, explain, hub_as_needed
 
 
 def create(api: Any, repo_id: str, kind: str, private: bool, **options: Any) -> None:
@@ -86,11 +86,10 @@ def asked(repo_id: str, ask: Callable[[], Any]) -> Any:
     """The answer of `ask`, which talks with the Hub; whatever goes wrong becomes a HubError of one sentence."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from huggingface_hub.utils import logging
 
-    logging.set_verbosity_error()  # our own messages say it in one sentence
     try:
-        return ask()
+        with hub_as_needed():
+            return ask()
     except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, OSError) as error:
         raise explain(error, repo_id) from error
     except ValueError as error:  # what the Hub finds wrong in the metadata of a README

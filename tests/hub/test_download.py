@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gradio_client import Client
+from huggingface_hub import constants
+from huggingface_hub.utils import logging
 
 from emotion_model import DetectorError, EmotionClassifier, EmotionDetector, FaceDetector, ModelError, download
 from emotion_model.download import SILENCE_SECONDS, HubError
@@ -191,6 +193,14 @@ def test_a_slow_download_is_waited_for_as_long_as_it_moves(hub, repo, published_
     repo.commit(published_files | {"large.bin": bytes(2**20)})
     hub.fail("GET .*large.bin", drip=0.3)
     assert seconds(lambda: download.download(NAME, "large.bin")) > 2
+
+
+def test_the_hubs_client_is_left_as_it_was(hub, repo):
+    before = logging.get_verbosity(), constants.DOWNLOAD_CHUNK_SIZE
+    download.download(NAME, WEIGHTS_FILE)
+    with pytest.raises(HubError):
+        download.download(NAME, "nothing.bin")
+    assert (logging.get_verbosity(), constants.DOWNLOAD_CHUNK_SIZE) == before
 
 
 def test_weights_that_are_not_what_the_config_says_are_refused(hub, repo, published_files):
