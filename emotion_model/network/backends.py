@@ -45,6 +45,8 @@ def import_keras(backends: Sequence[str] = SERVING) -> Any:
 def choose_backend(backends: Sequence[str] = SERVING) -> str:
     """The backend that KERAS_BACKEND names, else the framework that the program has imported, else the first one here.
 
+    OpenVINO does not count as imported: that is what looks for the faces.
+
     One that cannot be used is told of in a warning, and the next one serves. KERAS_BACKEND names it from then on.
 
     Args:
@@ -57,7 +59,7 @@ def choose_backend(backends: Sequence[str] = SERVING) -> str:
     reasons = []
     if asked and asked not in backends:
         reasons.append(f"KERAS_BACKEND={asked}: choose {alternatives(backends)}")
-    first = [asked] if asked in backends else [name for name in backends if name in sys.modules]
+    first = [asked] if asked in backends else [name for name in backends if name in TRAINING and name in sys.modules]
     for name in dict.fromkeys([*first, *backends]):
         try:
             os.environ["KERAS_BACKEND"] = name  # TensorFlow imports Keras along with itself

@@ -84,6 +84,7 @@ def expected(keras_only, faces):
         (True, "import torch", "OpenVINO torch"),
         (False, "", "Keras on OpenVINO"),
         (False, "import torch", "Keras on torch"),
+        (False, "import torch, emotion_model; emotion_model.EmotionClassifier()", "Keras on torch"),
     ],
 )
 @pytest.mark.programs
