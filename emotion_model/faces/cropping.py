@@ -91,12 +91,7 @@ def network_input(faces: Sequence[Picture] | np.ndarray, image_size: int) -> np.
     Raises:
         ImageError: an item is not an image, or a single image was given instead of a list.
     """
-    if isinstance(faces, str | bytes | Path | Image.Image):
-        raise ImageError("bad_array", f"Expected a list of faces, got one {type(faces).__name__}: put it in a list.")
-    if isinstance(faces, np.ndarray) and faces.ndim == 3 and faces.shape[2] in (3, 4):
-        raise ImageError(
-            "bad_array", f"Expected a list of faces, got one image of shape {faces.shape}: put it in a list."
-        )
+    require_several(faces)
     batch = np.empty((len(faces), image_size, image_size, 1), dtype=np.float32)
     for i, face in enumerate(faces):
         grey = to_grey(face)
@@ -106,6 +101,20 @@ def network_input(faces: Sequence[Picture] | np.ndarray, image_size: int) -> np.
             grey = cv2.resize(grey.astype(np.float32), (image_size, image_size), interpolation=interpolation)
         batch[i, ..., 0] = grey
     return batch
+
+
+def require_several(faces: Sequence[Picture] | np.ndarray) -> None:
+    """Refuse one image in the place of a list: its rows would be taken for faces.
+
+    Raises:
+        ImageError: it is one.
+    """
+    if isinstance(faces, str | bytes | Path | Image.Image):
+        raise ImageError("bad_array", f"Expected a list of faces, got one {type(faces).__name__}: put it in a list.")
+    if isinstance(faces, np.ndarray) and faces.ndim == 3 and faces.shape[2] in (1, 3, 4):
+        raise ImageError(
+            "bad_array", f"Expected a list of faces, got one image of shape {faces.shape}: put it in a list."
+        )
 
 
 def square_crop(image_rgb: np.ndarray, face: Face, side: int, around: float = 1.2) -> np.ndarray:

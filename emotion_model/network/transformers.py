@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from emotion_model.faces.cropping import require_several
 from emotion_model.faces.images import as_rgb
 from emotion_model.labels import LABELS, Label
 from emotion_model.network.config import ModelConfig, ModelError
@@ -56,7 +57,7 @@ class TransformersClassifier:
             raise ModelError(
                 f"{model}: install transformers and torch for models of that library ({error})."
             ) from error
-        except (OSError, ValueError) as error:
+        except Exception as error:  # damaged files are answered with many kinds
             raise ModelError(f"{model}: cannot be loaded by transformers ({error}).") from error
         theirs = list(self._pipeline.model.config.id2label.values())
         ours = [label.name for label in labels]
@@ -80,6 +81,7 @@ class TransformersClassifier:
         """Classify cropped faces; see `EmotionClassifier.predict`."""
         from PIL import Image
 
+        require_several(images)
         given = [as_rgb(image) for image in images]
         probabilities = np.zeros((len(given), len(self.emotions)), dtype=np.float32)
         for mirror in (False, True) if flip else (False,):

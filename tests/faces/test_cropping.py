@@ -107,9 +107,10 @@ def test_what_is_not_an_image_is_refused():
         network_input([np.zeros((48, 48))], 48)
 
 
-def test_one_image_instead_of_a_list_is_refused():
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_one_image_instead_of_a_list_is_refused(channels):
     with pytest.raises(ImageError, match="put it in a list"):
-        network_input(np.zeros((60, 60, 3), np.uint8), 48)
+        network_input(np.zeros((60, 60, channels), np.uint8), 48)
 
 
 @pytest.mark.parametrize("values", [{"side": 0}, {"side": 9}, {"dx": 1.5}, {"dy": -2}])

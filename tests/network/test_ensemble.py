@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import keras
@@ -11,6 +12,7 @@ from emotion_model import (
     EmotionClassifier,
     EmotionDetector,
     EmotionEnsemble,
+    ImageError,
     ModelConfig,
     ModelError,
     TransformersClassifier,
@@ -111,6 +113,16 @@ def test_a_transformers_model_joins_an_ensemble(vit, folders, some_faces):
     ensemble = EmotionEnsemble([ours, theirs])
     expected = (ours.predict(some_faces) + theirs.predict(some_faces)) / 2
     assert np.allclose(ensemble.predict(some_faces), expected, atol=1e-5)
+    with pytest.raises(ImageError, match="put it in a list"):
+        theirs.predict(some_faces[0, ..., None])
+
+
+def test_a_damaged_transformers_model_is_refused(vit, tmp_path):
+    folder = shutil.copytree(vit, tmp_path / "vit")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        TransformersClassifier(str(folder), dict(zip(THEIRS, EMOTIONS, strict=False)))
 
 
 def test_a_wrong_label_map_or_model_is_refused(vit, tmp_path):
