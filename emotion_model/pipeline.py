@@ -52,11 +52,11 @@ class EmotionDetector:
         return cls(EmotionClassifier.from_pretrained(repo_id, revision))
 
     @classmethod
-    def load(cls, models: Sequence[str | Path] = (), faces: str | None = None) -> EmotionDetector:
+    def load(cls, models: str | Path | Sequence[str | Path] = (), faces: str | None = None) -> EmotionDetector:
         """A detector with the model at a path, or with the mean of those at several; without any, the environment's.
 
         Args:
-            models: as for `EmotionClassifier.load`.
+            models: one, or several, as for `EmotionClassifier.load`.
             faces: name of the face detector, as for `FaceDetector`.
 
         Raises:
@@ -64,14 +64,16 @@ class EmotionDetector:
             DetectorError: there is no such face detector here.
             ValueError: the models do not have the same labels.
         """
-        members = [EmotionClassifier.load(path) for path in models] or [EmotionClassifier.from_environment()]
+        paths = [models] if isinstance(models, str | Path) else models
+        members = [EmotionClassifier.load(path) for path in paths] or [EmotionClassifier.from_environment()]
         return cls(members[0] if len(members) == 1 else EmotionEnsemble(members), FaceDetector(faces))
 
     def detect(self, image: Picture) -> list[Face]:
         """Every face in a picture, the largest first; an empty list where there is none.
 
         Where the faces of a picture lie on their side or stand on their head, it is turned until they do not; boxes
-        and landmarks are in pixels of the picture as given.
+        and landmarks are in pixels of the picture as given. A file or `PIL.Image` that its EXIF orientation turns is
+        turned first, as `read_image` gives it: they are in pixels of that.
 
         Args:
             image: uint8 RGB `(height, width, 3)`; grey, RGBA and uint16 arrays are converted. Or a `PIL.Image`, or a

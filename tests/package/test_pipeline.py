@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +58,11 @@ def test_grey_rgba_and_16_bit_arrays_give_the_same_emotion(detector, astronaut, 
 def test_what_is_not_an_image_is_refused(detector):
     with pytest.raises(ImageError):
         detector.detect(np.zeros((10, 10, 3), np.float32))
+
+
+@pytest.mark.parametrize("form", [str, Path, lambda folder: [folder]], ids=["text", "path", "list"])
+def test_one_model_is_loaded_from_its_path(tiny_model, form):
+    assert EmotionDetector.load(form(tiny_model), "haar").classifier.folder == tiny_model
 
 
 def test_several_threads_get_the_results_of_one(detector, astronaut, crowd):
