@@ -65,6 +65,20 @@ def test_frames_are_sent_as_fast_as_replies_come(node):
     }  # fmt: skip
 
 
+def test_a_frame_that_slept_with_the_page_does_not_hold_up_the_next(node):
+    text = """
+    import {Pace} from './live/pace.js';
+    const pace = new Pace(), hour = 3600000;
+    pace.sent(0);
+    pace.received(hour, 0, hour);
+    const slept = pace.between(0);
+    pace.underWay = 0;
+    pace.restart();
+    console.log(JSON.stringify([slept < 500, pace.between(0), pace.wait(hour, 0, 3) <= 0]));
+    """
+    assert node(text) == [True, 40, True]
+
+
 def test_a_face_that_one_frame_misses_stays_hidden_however_rarely_frames_are_read(node):
     script = """
     import {Still} from './live/still.js';

@@ -4,18 +4,22 @@ const LONG_DELAY = 400;       // from here on whoever reads is busy rather than 
 const MIN_PERIOD = 1000 / 30; // between frames: no camera is much faster
 const RETRY_BUSY = 3000;
 const RETRY = 1000;
+const MOST = 2000;           // that one frame counts: one that slept with the page says nothing of those to come
 
 export class Pace {
   constructor() {
-    this.underWay = 0;
     this.lastSent = -Infinity;
+    this.restart();
+  }
+
+  // Nothing is known yet of whoever reads from here on.
+  restart() {
+    this.underWay = 0;
     this.notBefore = 0;
     this.failures = 0;
     this.work = 40;           // that a frame takes whoever reads it
     this.delay = 100;         // until a frame's reply is here
   }
-
-  restart() { this.underWay = 0; this.failures = 0; this.notBefore = 0; }
 
   // At least so much between two frames, where `interval` seconds are asked for.
   between(interval) { return Math.max(interval * 1000, MIN_PERIOD, this.work); }
@@ -34,8 +38,8 @@ export class Pace {
   refused(now, busy) { this.notBefore = now + (busy ? RETRY_BUSY : RETRY); }
 
   received(now, began, work) {
-    this.work = 0.8 * this.work + 0.2 * work;
-    this.delay = 0.8 * this.delay + 0.2 * (now - began);
+    this.work = 0.8 * this.work + 0.2 * Math.min(work, MOST);
+    this.delay = 0.8 * this.delay + 0.2 * Math.min(now - began, MOST);
     this.failures = 0;
   }
 }
