@@ -133,6 +133,46 @@ def test_the_timeline_is_described_for_screen_readers_as_it_is_when_it_stands_st
     assert node(text) == [2, ["1 rows", "2 rows"]]
 
 
+def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choice(node):
+    """`kept`: what was chosen on an earlier visit; `able`: whether the browser has what reading takes."""
+    text = """
+    let kept = null;
+    globalThis.localStorage = {getItem: () => JSON.stringify(kept), setItem() {}};
+    Object.assign(globalThis, {window: globalThis, Worker: class {}, OffscreenCanvas: class {}, createImageBitmap() {}});
+    Object.defineProperty(globalThis, 'navigator', {value: {}});
+    console.warn = () => {};
+    const {Readers} = await import('./live/readers.js');
+    async function visit(choice, {able = true, fails = true, later = null} = {}) {
+      kept = choice;
+      const select = {value: '', addEventListener(_, heard) { this.heard = heard; }, querySelector: () => ({})};
+      const note = {dataset: {}}, tab = {control: {reader: select}, $: () => note,
+        settings: {browser: {how: able ? {} : null, why_not: 'Not here.'}}};
+      const readers = new Readers(tab, {leave() {}}, '', () => {});
+      const load = async () => { if (fails) throw new Error('offline'); };
+      if (able) readers.all.processor = {name: 'here', load, close() {}, leave() {}};
+      await readers.prepare(() => {});
+      if (later) { select.value = later; select.heard(); await readers.prepare(() => {}); }
+      const {current, distant, advice} = readers;
+      return [current === distant ? 'server' : current?.name ?? null, note.textContent, advice];
+    }
+    console.log(JSON.stringify({
+      nothing: await visit(null), unable: await visit(null, {able: false}), works: await visit('processor', {fails: false}),
+      fails: await visit('processor'), never: await visit('processor', {able: false}),
+      now: await visit(null, {later: 'processor'}), server: await visit('processor', {later: 'server'}),
+    }));
+    """
+    told = node(text)
+    assert {case: told[case][0] for case in told} == {
+        "nothing": "server", "unable": "server", "works": "here", "fails": None, "never": None, "now": None,
+        "server": "server",
+    }  # fmt: skip
+    for case in ("nothing", "unable", "server"):
+        assert "go to the server" in told[case][1] and told[case][2] == ""
+    for case in ("fails", "never", "now"):
+        assert "nothing is sent" in told[case][1] and "on the server" in told[case][2]
+    assert "offline" in told["fails"][1] and "try again" in told["fails"][2]
+
+
 def test_a_worker_that_says_nothing_is_given_up_but_not_because_the_page_has_slept(node):
     text = """
     let now = 0, due = null, ended = 0;

@@ -149,8 +149,14 @@ class Live {
     });
     if (run !== this.run) return;
     this.lastFaceTime = performance.now();
-    if (!this.paused) this.panel.say('Looking for faces.', '');
+    if (!this.paused) this.sayLooking();
     this.tick();
+  }
+
+  // That frames are about to be read, or what to do where nobody reads them.
+  sayLooking() {
+    const {advice} = this.readers;
+    this.panel.say(advice ? 'Nothing is read.' : 'Looking for faces.', advice, advice && 'problem');
   }
 
   // Opens the chosen camera; one that is no longer there gives way to the front one.
@@ -224,7 +230,7 @@ class Live {
     this.panel.setState(this.paused ? 'paused' : 'live');
     if (this.paused) { this.panel.say('Paused.', 'Nothing is read. “Go on” continues the same timeline.', 'quiet'); return; }
     this.lastFaceTime = performance.now();
-    this.panel.say('Looking for faces.', '');
+    this.sayLooking();
     this.tick();
   }
 
@@ -302,8 +308,9 @@ class Live {
   }
 
   fallBack(error) {
-    this.readers.fallBack(error);
-    this.prepare();
+    if (this.readers.fallBack(error)) { this.prepare(); return; }
+    this.forgetFrames();
+    if (!this.paused) this.sayLooking();
   }
 
   lostServer() {

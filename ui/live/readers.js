@@ -1,5 +1,6 @@
 // Who reads the frames: this browser, on its processor or its graphics chip, or the server. The browser's processor where
-// it can, unless the visitor wants it otherwise; where the one fails the next stands in, and the page says so.
+// it can, unless the visitor wants it otherwise; where the one fails the next stands in, and the page says so. But where
+// the visitor has chosen the browser, the server never does: then nobody reads until the visitor chooses anew.
 
 import {DistantReader} from './distant.js';
 import {PrivateReader} from './private.js';
@@ -9,6 +10,9 @@ const CHOICE = 'emotion-lens-reader';
 const HERE = 'Private: your camera’s picture is read in this browser and does not leave it.';
 const THERE = 'Single small frames go to the server, which reads and forgets them.';
 const UNABLE = 'This browser cannot read faces by itself.';
+const NOWHERE = 'Nothing is read, and nothing is sent.';
+const INSTEAD = 'Choose “on the server” beside “Read it”';
+const AGAIN_OR = `${INSTEAD}, or stop and start the camera to try again.`;
 
 export class Readers {
   // `worker`: the script of the browser's workers; `onchange` is called when the visitor chooses.
@@ -19,16 +23,19 @@ export class Readers {
     this.all = {server: new DistantReader(server)};
     this.current = null;  // until whoever was chosen is ready
     this.turn = 0;        // counts up with each choice
+    this.advice = '';     // what the visitor can do where nobody reads
+    this.chosen = recalled(CHOICE);  // by the visitor, now or earlier
     const {how, why_not: whyNot} = tab.settings.browser;
     if (how && PrivateReader.possible) {
       this.all.processor = new PrivateReader('processor', how, worker);
       this.offerGraphics(() => new PrivateReader('graphics', how, worker));
     } else this.option('processor').disabled = true;
-    this.turnTo(this.all.processor && recalled(CHOICE) !== 'server' ? 'processor' : 'server',
-      this.all.processor ? '' : how ? UNABLE : whyNot);
+    if (!this.all.processor) this.standIn(how ? UNABLE : whyNot, `${INSTEAD}.`);
+    else this.turnTo(this.chosen === 'server' ? 'server' : 'processor');
     this.select.addEventListener('change', () => {
-      keep(CHOICE, this.select.value);
-      this.choose(this.select.value);
+      this.chosen = this.select.value;
+      keep(CHOICE, this.chosen);
+      this.choose(this.chosen);
     });
   }
 
@@ -40,7 +47,7 @@ export class Readers {
     if (!await PrivateReader.graphics()) return;
     this.all.graphics = made();
     this.option('graphics').hidden = false;
-    if (recalled(CHOICE) === 'graphics' && this.select.value === 'processor') this.choose('graphics');
+    if (this.chosen === 'graphics' && this.select.value === 'processor') this.choose('graphics');
   }
 
   choose(name) {
@@ -52,33 +59,48 @@ export class Readers {
     this.onchange();
   }
 
-  turnTo(name, why = '') {
+  turnTo(name, why = '', what = name === 'server' ? THERE : HERE) {
+    this.advice = '';
     this.select.value = name;
     this.note.dataset.reader = name;
-    this.note.textContent = [why, name === 'server' ? THERE : HERE].filter(Boolean).join(' ');
+    this.note.textContent = [why, what].filter(Boolean).join(' ');
   }
 
-  // Gets ready whoever was chosen; `onprogress` is called with 0..1 while the networks load.
+  // The server reads, as this browser cannot; but not against the visitor's choice. Returns whether it does.
+  standIn(why, advice) {
+    if (!this.chosen || this.chosen === 'server') {
+      this.turnTo('server', why);
+      return true;
+    }
+    this.turnTo('processor', why, NOWHERE);
+    this.advice = advice;
+    return false;
+  }
+
+  // Gets ready whoever was chosen; `onprogress` is called with 0..1 while the networks load. Where that one is not to be
+  // had, nor another to stand in, nobody is `current`.
   async prepare(onprogress) {
     const turn = ++this.turn, reader = this.all[this.select.value];
+    if (!reader) return;
+    if (this.advice) this.turnTo(this.select.value);  // it is tried once more
     try {
       await reader.load?.(onprogress);
       if (turn === this.turn) this.current = reader;
     } catch (error) {
-      if (turn !== this.turn) return;
-      this.fallBack(error);
-      await this.prepare(onprogress);
+      if (turn === this.turn && this.fallBack(error)) await this.prepare(onprogress);
     }
   }
 
-  // Whoever reads in the browser could not: the next does from here on, until the visitor chooses anew.
+  // Whoever reads in the browser could not: the next does from here on, until the visitor chooses anew. Returns whether
+  // there is one.
   fallBack(error) {
     console.warn(error);
     const failed = this.select.value;
     this.all[failed].close();
     this.current = null;
-    if (failed === 'graphics') this.turnTo('processor', `The graphics chip could not (${error.message}).`);
-    else this.turnTo('server', `Reading in this browser failed (${error.message}).`);
+    if (failed !== 'graphics') return this.standIn(`Reading in this browser failed (${error.message}).`, AGAIN_OR);
+    this.turnTo('processor', `The graphics chip could not (${error.message}).`);
+    return true;
   }
 
   leave() { this.current?.leave(); }
