@@ -327,6 +327,27 @@ def test_the_camera_gives_way_where_another_tab_opens_one(live_page, films):
         expect(page.locator(".live-status")).to_contain_text("Another tab of this page has used it")
 
 
+def test_what_is_no_longer_so_goes_from_the_card_and_the_list(live_page, films):
+    with live_page(films["smile"], script=LATER) as page:
+        card, faces = page.locator(".reading"), page.locator("select.chosen option")
+        start(page)
+        expect(card.locator("h2")).to_have_text("Happy")
+        page.route("**/component_server/**", lambda route: route.abort())
+        expect(page.locator(".live-status")).to_contain_text("connection is lost")
+        page.evaluate("later(10)")
+        expect(card.locator("h2")).to_have_text("No face")
+        expect(card.locator(".number")).to_have_text("Main face")
+        page.unroute("**/component_server/**")
+        expect(card.locator("h2")).to_have_text("Happy")
+        page.get_by_role("button", name="Stop").click()
+        expect(card.locator("h2")).to_have_text("No face")
+        before = faces.all_inner_texts()
+        page.get_by_role("button", name="Clear").click()
+        expect(faces).to_have_text(["main"])
+        page.get_by_role("button", name="Undo").click()
+        expect(faces).to_have_text(before)
+
+
 def test_the_interval_between_frames_is_kept(live_page, films):
     with live_page(films["smile"], interval=None) as page:
         page.locator("select.interval").select_option("1")

@@ -94,7 +94,7 @@ class Live {
       csv: () => this.save(this.record.toCsv(), 'text/csv', 'csv'),
       json: () => this.save(this.record.toJson(), 'application/json', 'json'),
       picture: () => saveCanvas(this.chart.pictureOf(this.lineOptions), 'emotions'),
-      clear: () => this.panel.clear(),
+      clear: () => this.clear(),
     };
     for (const [name, action] of Object.entries(pressed)) button[name].addEventListener('click', action);
     control.interval.addEventListener('change', () => this.tick());
@@ -181,8 +181,6 @@ class Live {
     this.again = this.starting;
     if (this.starting || !this.panel.on) return;
     this.forgetFrames();
-    this.current = [];
-    this.reading.show(this.current, performance.now());
     try {
       await this.open();
     } catch (error) {
@@ -200,6 +198,12 @@ class Live {
     this.run++;
     this.still.clear();
     this.overlay.remove(-1);
+    this.showNobody();
+  }
+
+  showNobody() {
+    this.current = [];
+    this.reading.show(this.current, performance.now());
   }
 
   stop() {
@@ -248,6 +252,13 @@ class Live {
     const {run, still} = this, picture = still.copyOf(this.video);
     const reply = await this.readers.current.read(this.video, this.wishes(performance.now())).catch(() => null);
     if (run === this.run && !still.picture && reply?.rows) still.take(picture, reply);
+  }
+
+  // The timeline goes, and with it what is shown of those in it; or all of them come back.
+  clear() {
+    this.panel.clear();
+    if (this.panel.cleared) { this.overlay.remove(-1); this.showNobody(); }
+    this.reading.list([...this.record.faces, ...this.overlay.shown.keys()]);
   }
 
   save(text, type, ending) {
@@ -371,12 +382,19 @@ class Live {
     return {gone: Math.max(1.5, 2.5 * Math.max(this.interval, this.period)), main: this.reading.main};
   }
 
+  // Where nothing comes any more, nobody knows what the faces show by now.
+  forgetStale(now) {
+    const patience = STALE + this.interval * 1000;
+    this.overlay.remove(patience);
+    if (this.current.length && now - this.seenAt > patience) this.showNobody();
+  }
+
   // A frame is asked for only where something is to be drawn: for each one the browser goes over the whole page.
   animate(now) {
     if (!this.tab.root.isConnected) return;
     setTimeout(() => requestAnimationFrame(later => this.animate(later)), DRAW_PERIOD);
     if (this.tab.root.offsetParent === null) return;
-    if (!this.paused) this.overlay.remove(STALE + this.interval * 1000);
+    if (!this.paused) this.forgetStale(performance.now());
     this.meter.show(now, Boolean(this.camera.stream));
     this.chart.draw(now, this.clock, this.lineOptions);
   }

@@ -46,7 +46,7 @@ export class Reading {
     const {$, emotions} = this.tab;
     $('.reading .doubt').textContent = '';
     this.emoji.dataset.state = 'none';
-    if (this.chosen.value) put($('.reading .number'), `Face ${this.chosen.value}`);
+    put($('.reading .number'), this.chosen.value ? `Face ${this.chosen.value}` : 'Main face');
     this.title.textContent = this.chosen.value ? 'Not in the picture' : 'No face';
     $('.live-confidence').textContent = '';
     for (const name of emotions) this.setBar(name, null);
@@ -86,5 +86,12 @@ export class Reading {
       if (!left) break;
       left.remove();
     }
+  }
+
+  // The list becomes that of these faces; one that is chosen and not among them gives way to the main face.
+  list(ids) {
+    const {chosen} = this, before = chosen.value, last = [...new Set(ids)].slice(-MOST_FACES);
+    chosen.replaceChildren(chosen.options[0], ...last.map(id => new Option(`face ${id}`, id)));
+    chosen.value = last.includes(Number(before)) ? before : '';
   }
 }

@@ -33,6 +33,9 @@ export class Record {
 
   withFace(rows) { return rows.filter(row => row[this.at.face_id] !== null); }
 
+  // The ids of all who are in it.
+  get faces() { return new Set(this.withFace(this.rows).map(row => row[this.at.face_id])); }
+
   get first() { return this.rows[0][this.at.time]; }
 
   get last() { return this.rows.length ? this.rows[this.rows.length - 1][this.at.time] : 0; }
