@@ -1,6 +1,10 @@
-// Gradio's own camera, in Photo and Video: it begins with the one chosen last, and which one is chosen there is kept.
+// Gradio's own camera, in Photo and Video: it begins with the one chosen last, which one is chosen there is kept, and it
+// is on only while it can be seen.
 
+import {hintFor} from './live/hints.js';
 import {FACING, recall, remember} from './live/remembered.js';
+
+const STATUSES = ['status', 'video-status', 'looks'];  // of the tabs with such a camera
 
 // Gradio asks for a named device where a visitor chose one from its list, and for none where the camera is opened. The
 // Live tab says a frame rate and which camera each time, and stops its own stream: what it asks for stays as it is. While
@@ -8,21 +12,44 @@ import {FACING, recall, remember} from './live/remembered.js';
 export function keepChoice(devices) {
   if (!devices || !devices.getUserMedia) return;  // a page without https
   const open = devices.getUserMedia.bind(devices);
-  let shown = null;
+  let shown = null, asked = null;  // the stream, and what it is to be
   devices.getUserMedia = async constraints => {
     const {video} = constraints;
-    if (!video || video.frameRate) return open(constraints);
+    if (!video) return open(constraints);
+    if (shown) stop(shown);  // phones open one camera at a time
+    if (video.frameRate) return open(constraints);
     document.dispatchEvent(new Event('camera-wanted'));
     const chosen = video.deviceId;
-    if (chosen && shown) stop(shown);  // phones open one camera at a time
-    shown = chosen ? await open(constraints) : await openLast(devices, open, constraints);
+    try {
+      shown = chosen ? await open(constraints) : await openLast(devices, open, constraints);
+    } catch (error) {
+      tell(error);
+      throw error;
+    }
+    takeBack();
+    asked = constraints;
     const [track] = shown.getVideoTracks();
     if (chosen) remember({id: track.getSettings().deviceId, name: track.label});
     return shown;
   };
+  // Behind another tab it is off, so that Live can have it. Whoever comes back finds it on, in the stream that Gradio has.
+  document.addEventListener('tab-changed', async () => {
+    const stream = shown, place = stream && [...document.querySelectorAll('video')].find(one => one.srcObject === stream);
+    if (!place) return;
+    const hidden = () => place.closest('[role=tabpanel]')?.offsetParent === null;
+    if (hidden()) { stop(stream); return; }
+    if (stream.getTracks().some(track => track.readyState === 'live')) return;
+    const fresh = await devices.getUserMedia(asked).catch(() => null);  // what was wrong is said by then
+    if (!fresh) return;
+    stream.getTracks().forEach(track => stream.removeTrack(track));
+    fresh.getTracks().forEach(track => stream.addTrack(track));
+    shown = stream;
+    place.srcObject = stream;
+    if (hidden()) stop(stream); else await place.play();
+  });
 }
 
-// The camera chosen last; one that is gone gives way to any other.
+// The camera chosen last; one that is gone, or in use, gives way to any other.
 async function openLast(devices, open, constraints) {
   const camera = recall();
   const ask = which => open({...constraints, video: {...constraints.video, ...which}});
@@ -34,12 +61,34 @@ async function openLast(devices, open, constraints) {
     if (error.name === 'NotAllowedError') throw error;
   }
   const any = await ask({});
-  const again = (await devices.enumerateDevices()).find(device => device.label === camera.name);
+  // Some browsers give their cameras new ids each time.
+  const again = (await devices.enumerateDevices()).find(one => one.label === camera.name && one.deviceId !== camera.id);
   if (!again) return any;
   stop(any);
-  return ask({deviceId: {exact: again.deviceId}});  // some browsers give their cameras new ids each time
+  return ask({deviceId: {exact: again.deviceId}}).catch(() => ask({}));
 }
 
 function stop(stream) {
-  stream.getVideoTracks().forEach(track => track.stop());
+  stream.getTracks().forEach(track => track.stop());
+}
+
+let told = null;  // what the status of a tab says of the camera, and what it said before
+
+// Gradio says nothing of a camera that cannot be opened.
+function tell(error) {
+  takeBack();
+  const status = STATUSES.map(id => document.getElementById(id)).find(one => one?.offsetParent)?.querySelector('.status');
+  if (!status) return;
+  told = {status, before: [status.className, status.innerHTML]};
+  const parts = hintFor(error, 'try once more').map((text, i) => {
+    return Object.assign(document.createElement(i ? 'span' : 'strong'), {textContent: text});
+  });
+  status.className = 'status problem';
+  status.replaceChildren(...parts);
+  told.text = status.textContent;
+}
+
+function takeBack() {
+  if (told && told.status.textContent === told.text) [told.status.className, told.status.innerHTML] = told.before;
+  told = null;
 }

@@ -14,6 +14,7 @@ export const linkTabs = () => {
     const selected = tabs().find(tab => tab.getAttribute('aria-selected') === 'true');
     if (!selected || nameOf(selected) === shown) return;
     shown = nameOf(selected);
+    document.dispatchEvent(new Event('tab-changed'));  // for the cameras
     const address = new URL(location.href);
     if (shown === FIRST) address.searchParams.delete('tab');
     else address.searchParams.set('tab', shown);

@@ -114,7 +114,8 @@ def node(tmp_path):
     (tmp_path / "package.json").write_text('{"type": "module"}')
     for room in ("live", "browser"):
         shutil.copytree(ROOT / "ui" / room, tmp_path / room, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    shutil.copy(ROOT / "ui" / "sharing.js", tmp_path)
+    for name in ("chooser.js", "sharing.js"):
+        shutil.copy(ROOT / "ui" / name, tmp_path)
 
     def run(text):
         (tmp_path / "script.js").write_text(text)

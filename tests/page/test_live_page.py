@@ -383,7 +383,7 @@ def test_without_a_camera_the_page_says_what_to_do(live_page, camera, flags, sai
         expect(page.get_by_role("button", name="Start camera")).to_be_enabled()
 
 
-@pytest.mark.parametrize("name", ["NotReadableError", "AbortError", "TrackStartError"])
+@pytest.mark.parametrize("name", ["NotReadableError", "AbortError"])
 def test_a_camera_in_use_is_said_and_can_be_started_when_it_is_free(live_page, films, name):
     taken = f"""(() => {{
       const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
@@ -614,6 +614,17 @@ def test_photo_and_video_begin_with_the_camera_chosen_last(live_page, forgotten)
         assert label(page, "#video-clip") == other
         page.get_by_role("tab", name="Live").click()
         assert page.locator("select.camera option:checked").inner_text() == other
+
+
+def test_photos_camera_is_off_behind_another_tab_and_on_again_before_it(live_page, films):
+    ended = "document.querySelector('#photo video').srcObject.getTracks()[0].readyState === 'ended'"
+    with live_page(films["smile"]) as page:
+        open_camera(page, "Photo", "#photo")
+        page.get_by_role("tab", name="Model").click()
+        page.wait_for_function(ended)
+        page.get_by_role("tab", name="Photo").click()
+        page.wait_for_function(f"!({ended})")
+        page.wait_for_function(PLAYS, arg=["#photo", ""])
 
 
 def test_a_camera_that_is_gone_gives_way_to_the_front_one(live_page, films):

@@ -173,6 +173,89 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
     assert "offline" in told["fails"][1] and "try again" in told["fails"][2]
 
 
+CAMERAS = """
+globalThis.localStorage = {getItem: () => JSON.stringify(kept), setItem: (_, value) => { kept = JSON.parse(value); }};
+let kept = null, broken = {}, running = new Set();
+const place = {hidden: false, play() {}, closest: () => ({get offsetParent() { return place.hidden ? null : {}; }})};
+const status = {className: 'status quiet', innerHTML: 'Add a photo.', get textContent() { return this.innerHTML; },
+  replaceChildren(...parts) { this.innerHTML = parts.map(part => part.textContent).join(' '); }};
+globalThis.document = Object.assign(new EventTarget(), {
+  querySelectorAll: () => [place], createElement: () => ({}),
+  getElementById: id => id === 'status' ? {offsetParent: {}, querySelector: () => status} : null,
+});
+class Track {
+  constructor(id) { Object.assign(this, {id, label: `camera ${id}`, readyState: 'live'}); running.add(id); }
+  getSettings() { return {deviceId: this.id}; }
+  stop() { this.readyState = 'ended'; running.delete(this.id); }
+}
+class Stream {
+  constructor(id) { this.tracks = [new Track(id)]; }
+  getTracks() { return [...this.tracks]; }
+  getVideoTracks() { return this.getTracks(); }
+  removeTrack(one) { this.tracks = this.tracks.filter(track => track !== one); }
+  addTrack(one) { this.tracks.push(one); }
+}
+const devices = {
+  enumerateDevices: async () => ['a', 'b'].map(deviceId => ({deviceId, label: `camera ${deviceId}`})),
+  getUserMedia: async ({video}) => {
+    const id = video.deviceId?.exact ?? 'b';
+    if (broken[id]) throw Object.assign(new Error('no'), {name: broken[id]});
+    return new Stream(id);
+  },
+};
+const {keepChoice} = await import('./chooser.js');
+keepChoice(devices);
+const open = async (video = {}) => place.srcObject = await devices.getUserMedia({video});
+const settled = () => new Promise(resolve => setTimeout(resolve, 5));
+"""
+
+
+def test_a_camera_that_is_in_use_gives_way_to_another_in_photo_and_video(node):
+    text = f"""{CAMERAS}
+    kept = {{id: 'a', name: 'camera a'}};
+    broken = {{a: 'NotReadableError'}};
+    const busy = (await open()).tracks[0].id;
+    kept = {{id: 'old', name: 'camera a'}};  // by a new id it is found, but cannot be had either
+    broken = {{old: 'OverconstrainedError', a: 'NotReadableError'}};
+    const renamed = (await open()).tracks[0];
+    console.log(JSON.stringify([busy, renamed.id, renamed.readyState, [...running]]));
+    """
+    assert node(text) == ["b", "b", "live", ["b"]]
+
+
+def test_photo_and_video_say_why_no_camera_opens_until_one_does(node):
+    text = f"""{CAMERAS}
+    const told = [];
+    for (const name of ['NotAllowedError', 'NotReadableError', null]) {{
+      broken = {{b: name}};
+      const failed = await open().then(() => '', error => error.name);
+      told.push([failed, status.className, status.innerHTML]);
+    }}
+    console.log(JSON.stringify(told));
+    """
+    blocked, busy, well = node(text)
+    assert blocked[:2] == ["NotAllowedError", "status problem"]
+    assert "The camera is blocked." in blocked[2] and blocked[2].endswith("then try once more.")
+    assert busy[0] == "NotReadableError" and "The camera is in use." in busy[2]
+    assert well == ["", "status quiet", "Add a photo."]
+
+
+def test_a_camera_is_off_while_its_tab_is_not_seen_and_while_another_is_wanted(node):
+    text = f"""{CAMERAS}
+    const stream = await open(), told = [];
+    for (const hidden of [true, false]) {{
+      place.hidden = hidden;
+      document.dispatchEvent(new Event('tab-changed'));
+      await settled();
+      told.push([...running]);
+    }}
+    told.push(place.srcObject === stream, stream.tracks.length);
+    await devices.getUserMedia({{video: {{frameRate: 30, deviceId: {{exact: 'a'}}}}}});  // Live's
+    console.log(JSON.stringify([...told, [...running]]));
+    """
+    assert node(text) == [[], ["b"], True, 1, ["a"]]
+
+
 def test_a_worker_that_says_nothing_is_given_up_but_not_because_the_page_has_slept(node):
     text = """
     let now = 0, due = null, ended = 0;

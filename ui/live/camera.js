@@ -1,22 +1,7 @@
-// The camera: its stream in the video element, and what to do when there is none.
+// The camera: its stream in the video element.
 
 export const SUPERSEDED = 'Superseded';  // the name of the error where a camera was closed, or another asked for, meanwhile
 const WANTED = {width: {ideal: 640}, height: {ideal: 480}, frameRate: {ideal: 30}};
-const HINTS = {
-  Insecure: ['The camera needs a secure page.', 'Open this page over https, or on this computer as http://localhost.'],
-  NotAllowedError: ['The camera is blocked.', 'Allow it by the camera sign beside the address (on a phone in the browser’s settings), then press “Start camera”.'],
-  NotFoundError: ['No camera was found.', 'Connect one, then press “Start camera”. Photos can be read in the Photo tab.'],
-  OverconstrainedError: ['No camera fits.', 'Connect another one, then press “Start camera”.'],
-  NotReadableError: ['The camera is in use.', 'Close the program or the other tab that uses it, then press “Start camera”.'],
-};
-HINTS.SecurityError = HINTS.NotAllowedError;  // each browser has its own name
-HINTS.AbortError = HINTS.TrackStartError = HINTS.NotReadableError;
-HINTS.DevicesNotFoundError = HINTS.NotFoundError;
-
-// Headline and sentence for an error of `Camera.open`.
-export function hintFor(error) {
-  return HINTS[error.name] || ['The camera could not be started.', `${error.message || error.name}. Try once more.`];
-}
 
 export class Camera {
   // `onlost` is called when an open camera goes away; `onfound` when one that was missing, or blocked, can be had.

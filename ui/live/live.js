@@ -3,10 +3,11 @@
 // Its frames go to a reader, in the browser or on the server; the numbers that come back are drawn over the video, into
 // the card of the main face and into the timeline, and are kept for the export.
 
-import {Camera, SUPERSEDED, hintFor} from './camera.js';
+import {Camera, SUPERSEDED} from './camera.js';
 import {Cameras, looksAway} from './cameras.js';
 import {cardOf} from './card.js';
 import {Chart} from './chart.js';
+import {hintFor} from './hints.js';
 import {Meter} from './meter.js';
 import {percent} from './numbers.js';
 import {Overlay} from './overlay.js';
