@@ -60,8 +60,8 @@ LABELS: tuple[Label, ...] = (
 # The eighth class that FER+ and other data sets have; its colour stays 18 units or more away from theirs.
 CONTEMPT = Label("contempt", "😏", "#4e7230")
 
-# Stands where the probabilities carry no word. Darker than neutral's grey.
-UNCLEAR = Label("unclear", "❔", "#565a66")
+# Stands where the probabilities carry no word. As much darker than neutral's grey as can be told from a dark card too.
+UNCLEAR = Label("unclear", "❔", "#646874")
 
 EMOTIONS: tuple[str, ...] = tuple(label.name for label in LABELS)
 

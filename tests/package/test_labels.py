@@ -5,7 +5,7 @@ import pytest
 
 from emotion_model import EMOTIONS, LABELS, Label, ModelConfig
 from emotion_model.archives.tables import faces_schema
-from emotion_model.labels import CONTEMPT
+from emotion_model.labels import CONTEMPT, UNCLEAR
 from emotion_model.timelines.table import columns
 
 # Machado, Oliveira & Fernandes, 2009, severity 1.0, on linear RGB.
@@ -64,3 +64,13 @@ def test_colours_stay_apart_for_every_kind_of_colour_vision(vision):
 def test_colours_are_legible_on_light_and_dark(label, background):
     luminances = sorted(linear(rgb) @ [0.2126, 0.7152, 0.0722] for rgb in (label.rgb, Label("", "", background).rgb))
     assert (luminances[1] + 0.05) / (luminances[0] + 0.05) >= 3  # WCAG 2.2, graphical objects
+
+
+@pytest.mark.parametrize("ground", ["#faf9f7", "#ffffff", "#14161b", "#1b1d23"])  # the page and its cards, light and dark
+def test_colours_are_told_from_the_page_and_its_cards(ground):
+    def brightness(colour):
+        return float(linear(Label("any", colour=colour).rgb) @ [0.2126, 0.7152, 0.0722]) + 0.05
+
+    for label in (*LABELS, UNCLEAR):
+        dark, bright = sorted((brightness(label.colour), brightness(ground)))
+        assert bright / dark >= 3, label.name
