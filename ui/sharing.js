@@ -1,6 +1,11 @@
 // Pictures to share: handed to the device's own menu where a finger would open it, else saved.
 
-const stamp = () => new Date().toISOString().slice(0, 19).replace(/[:T]/g, '-');
+// By the visitor's clock, as the page shows times: 2026-03-01-17-05-09.
+function stamp() {
+  const now = new Date(), two = number => String(number).padStart(2, '0');
+  const parts = [now.getMonth() + 1, now.getDate(), now.getHours(), now.getMinutes(), now.getSeconds()];
+  return [now.getFullYear(), ...parts.map(two)].join('-');
+}
 
 // Saves a file on the visitor's device; `kind` begins its name.
 export function save(blob, kind, ending) {
