@@ -124,6 +124,18 @@ def test_two_faces_have_two_ids_two_colours_and_two_lines(live_page, films):
         expect(boxes).to_have_count(1, timeout=WAIT)
 
 
+def test_whoever_chooses_a_face_in_a_pause_sees_its_card(live_page, films):
+    with live_page(films["two"]) as page:
+        start(page)
+        expect(page.locator(".face-box")).to_have_count(2)
+        page.get_by_role("button", name="Pause").click()
+        for face in ("2", "1"):
+            page.locator("select.chosen").select_option(face)
+            expect(page.locator(".reading .number")).to_have_text(f"Face {face}")
+        page.locator(".face-box[data-face-id='2']").dispatch_event("click")
+        expect(page.locator(".reading .number")).to_have_text("Face 2")
+
+
 def test_the_session_is_saved_as_csv_json_and_picture(live_page, films):
     with live_page(films["smile"], interval=None) as page:
         start(page)
@@ -614,6 +626,13 @@ def test_photo_and_video_begin_with_the_camera_chosen_last(live_page, forgotten)
         assert label(page, "#video-clip") == other
         page.get_by_role("tab", name="Live").click()
         assert page.locator("select.camera option:checked").inner_text() == other
+
+
+def test_a_camera_with_a_long_name_stays_in_its_panel(live_page):
+    script = """localStorage.setItem('emotion-lens-camera', JSON.stringify({id: 'one', name: 'Camera '.repeat(30)}));"""
+    with live_page(None, script=script) as page:
+        select, panel = (page.locator(place).bounding_box() for place in ("select.camera", ".panel.settings"))
+        assert select["x"] >= panel["x"] and select["x"] + select["width"] <= panel["x"] + panel["width"]
 
 
 def test_photos_camera_is_off_behind_another_tab_and_on_again_before_it(live_page, films):

@@ -39,6 +39,21 @@ def test_very_long_sessions_lose_their_oldest_rows(node):
     assert node(text) == [20_000, 20_000, 0]
 
 
+def test_an_empty_room_fills_no_record(node):
+    text = """
+    import {Record} from './live/record.js';
+    const record = new Record(['time', 'frame', 'face_id']);
+    const add = (from, to, face) => { for (let i = from; i < to; i++) record.add([[i / 10, 0, face]], 'one'); };
+    add(0, 5, 1); add(5, 10000, null);
+    const {length} = record.rows, {last} = record;
+    add(10000, 10005, 1);
+    console.log(JSON.stringify([length, last, record.rows.slice(-6)]));
+    """
+    length, last, rows = node(text)
+    assert 1000 <= length < 1200 and last == 999.9
+    assert rows == [[999.9, 9999, None], *[[1000 + i / 10, 10000 + i, 1] for i in range(5)]]
+
+
 def test_frames_are_sent_as_fast_as_replies_come(node):
     text = """
     import {Pace} from './live/pace.js';
@@ -171,6 +186,82 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
     for case in ("fails", "never", "now"):
         assert "nothing is sent" in told[case][1] and "on the server" in told[case][2]
     assert "offline" in told["fails"][1] and "try again" in told["fails"][2]
+
+
+def test_a_number_of_faces_is_told_when_it_has_held_for_a_while(node):
+    text = """
+    let now = 0;
+    performance.now = () => now;
+    const parts = {strong: {textContent: ''}, span: {textContent: ''}};
+    const status = {querySelector: name => parts[name], setAttribute() {}};
+    const {Panel} = await import('./live/panel.js');
+    const panel = new Panel({$: () => status}, {dropped: 0}), told = [];
+    function see(frames) {
+      const said = new Set();
+      for (const faces of frames) { panel.tell(faces, now += 100); said.add(parts.strong.textContent); }
+      return [...said];
+    }
+    const flicker = Array.from({length: 40}, (_, i) => 1 + i % 2);
+    panel.say('Looking for faces.', '');
+    told.push(see([0, 0, 1]), see(flicker), see(Array(20).fill(2)), see([0, 0, 2, 0]), see(Array(20).fill(0)));
+    panel.record.dropped = 1;
+    see([0]);
+    told.push(parts.span.textContent);
+    panel.say('The connection is lost.', '');
+    told.push(see([1]));
+    console.log(JSON.stringify(told));
+    """
+    one, two, nobody = "1 face followed.", "2 faces followed.", "No face in the picture."
+    first, flicker, steady, gone, empty, full, back = node(text)
+    assert (first, flicker, steady) == (["Looking for faces.", one], [one], [one, two])
+    assert (gone, empty, back) == ([two], [two, nobody], [one])
+    assert "oldest rows have been dropped" in full
+
+
+def test_the_picture_is_mirrored_as_the_visitor_wants_it_for_cameras_that_look_the_same_way(node):
+    text = """
+    const attributes = {'aria-pressed': 'true'}, element = {
+      getAttribute: name => attributes[name], setAttribute(name, value) { attributes[name] = String(value); },
+      classList: {toggle() {}},
+    };
+    const {Overlay} = await import('./live/overlay.js');
+    const overlay = new Overlay({root: element, $: () => element}), told = [];
+    const look = away => { overlay.look(away); told.push(overlay.mirrored); };
+    look(false); look(true);
+    overlay.turn();
+    look(true); look(false); look(true);
+    overlay.turn();
+    look(true);
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == [True, False, True, True, True, False]
+
+
+def test_a_camera_that_is_plugged_in_while_one_runs_can_be_chosen(node):
+    text = """
+    let plugged = ['one'], runs = false;
+    const devices = Object.assign(new EventTarget(), {
+      enumerateDevices: async () => plugged.map(label => ({kind: 'videoinput', label, deviceId: label})),
+    });
+    Object.defineProperty(globalThis, 'navigator', {value: {mediaDevices: devices}});
+    globalThis.localStorage = {getItem: () => null, setItem() {}};
+    globalThis.Option = class { constructor(text, value) { Object.assign(this, {text, value}); } };
+    const select = {options: [new Option('front', 'user'), new Option('back', 'environment')], value: 'user',
+      append(option) { this.options.push(option); option.remove = () => this.options.splice(this.options.indexOf(option), 1); },
+      addEventListener() {}};
+    const {Cameras} = await import('./live/cameras.js');
+    new Cameras(select, () => {}, () => runs);
+    const told = [];
+    for (const running of [false, true]) {
+      plugged.push('another');
+      runs = running;
+      devices.dispatchEvent(new Event('devicechange'));
+      await new Promise(resolve => setTimeout(resolve, 5));
+      told.push(select.options.map(option => option.text));
+    }
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == [["front", "back"], ["front", "back", "one", "another", "another"]]
 
 
 CAMERAS = """
@@ -315,3 +406,35 @@ def test_a_worker_that_has_become_slower_is_relieved_but_not_again_in_vain(node)
     assert told["steady"] == [[False, False], [False, False]]
     assert told["relieved"] == [[False, True], [False, True], [True, False], [True, False]]
     assert told["busy"].count([True, False]) == 1, "all is slow, so that another worker would not help"
+
+
+def test_the_focus_goes_to_start_only_from_what_can_no_longer_be_pressed(node):
+    text = """
+    globalThis.document = {body: {}};
+    const {Panel} = await import('./live/panel.js');
+    const thing = name => ({name, dataset: {}, focus() { document.activeElement = this; }, contains: () => false});
+    const button = Object.fromEntries(['start', 'stop', 'pause', 'snapshot', 'share'].map(name => [name, thing(name)]));
+    const panel = new Panel({$: thing, button}, {rows: []});
+    const from = {select: thing('select'), body: document.body, pressed: button.stop};
+    console.log(JSON.stringify(Object.entries(from).map(([name, element]) => {
+      panel.setState('live');
+      document.activeElement = element;
+      panel.setState('off');
+      return [name, document.activeElement.name];
+    })));
+    """
+    assert node(text) == [["select", "select"], ["body", "start"], ["pressed", "start"]]
+
+
+def test_files_are_named_after_the_visitors_clock(node):
+    text = """
+    process.env.TZ = 'Asia/Tokyo';
+    const names = [], Real = Date;
+    globalThis.Date = class extends Real { constructor() { super('2026-02-28T20:05:09Z'); } };
+    globalThis.document = {createElement: () => ({click() { names.push(this.download); }})};
+    const {save} = await import('./sharing.js');
+    save(new Blob(['x']), 'emotions', 'csv');
+    console.log(JSON.stringify(names));
+    process.exit();
+    """
+    assert node(text) == ["emotions-2026-03-01-05-05-09.csv"]

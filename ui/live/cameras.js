@@ -5,13 +5,16 @@ import {FACING, recall, remember} from './remembered.js';
 const BACK = /\b(back|rear|environment)\b/i;
 
 export class Cameras {
-  // `select`: holds the front and the back camera; `onchange` is called when another one has been chosen.
-  constructor(select, onchange) {
+  // `select`: holds the front and the back camera; `onchange` is called when another one has been chosen; `running` says
+  // whether a camera is open.
+  constructor(select, onchange, running) {
     this.select = select;
     const remembered = recall();
     if (remembered && !FACING.includes(remembered.id)) select.append(new Option(remembered.name, remembered.id));
     if (remembered) select.value = remembered.id;
     select.addEventListener('change', () => { this.remember(); onchange(); });
+    // One that is plugged in meanwhile; where none is open, names may be kept from us, and with them what was chosen.
+    navigator.mediaDevices?.addEventListener('devicechange', () => { if (running()) this.list().catch(() => {}); });
   }
 
   // What to ask the browser for.

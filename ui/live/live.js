@@ -75,9 +75,9 @@ class Live {
     this.panel = new Panel(tab, this.record);
     this.chart = new Chart(tab, this.record);
     this.reading = new Reading(tab);
-    this.overlay = new Overlay(tab, id => this.reading.offer(id, this.overlay.shown), id => this.chart.choose(id));
+    this.overlay = new Overlay(tab, id => this.reading.offer(id, this.overlay.shown), id => this.choose(id));
     this.camera = new Camera(this.video, () => this.lostCamera(), () => this.start());
-    this.cameras = new Cameras($('.camera'), () => this.change());
+    this.cameras = new Cameras($('.camera'), () => this.change(), () => this.camera.playing);
     this.listen();
     tab.root.dataset.ready = 'true';
     this.animate(performance.now());
@@ -99,6 +99,7 @@ class Live {
     };
     for (const [name, action] of Object.entries(pressed)) button[name].addEventListener('click', action);
     control.interval.addEventListener('change', () => this.tick());
+    control.chosen.addEventListener('change', () => this.showChosen());
     control.smoothing.addEventListener('input', () => {
       const seconds = Number(control.smoothing.value);
       this.tab.$('.smoothing-value').textContent = seconds ? `${seconds} s` : 'raw';
@@ -174,7 +175,7 @@ class Live {
     await this.cameras.list().catch(() => {});  // a browser that names none
     this.camera.require(turn);
     if (gone && this.cameras.choose(gone)) await this.camera.open(this.cameras.wanted);
-    this.overlay.turn(!looksAway(this.camera.track));
+    this.overlay.look(looksAway(this.camera.track));
   }
 
   // Another camera while one runs, or is being opened: the same session goes on.
@@ -202,9 +203,17 @@ class Live {
     this.showNobody();
   }
 
+  choose(id) {
+    this.chart.choose(id);
+    this.showChosen();
+  }
+
+  // Whoever chooses another face sees it at once, not with the next frame: in a pause none comes.
+  showChosen() { this.reading.show(this.current, performance.now()); }
+
   showNobody() {
     this.current = [];
-    this.reading.show(this.current, performance.now());
+    this.showChosen();
   }
 
   stop() {
@@ -358,15 +367,8 @@ class Live {
     if (now - this.lastFaceTime > 1000 * Math.max(1, 2.5 * Math.max(this.interval, this.period))) this.current = [];
     this.reading.show(this.current, now);
     if (this.paused) return;
-    this.tell(faces.length, now);
+    this.panel.tell(faces.length, now);
     requestAnimationFrame(() => this.meter.add(began, faces.length));
-  }
-
-  tell(faces, now) {
-    if (now < this.panel.heldUntil) return;
-    const long = this.record.dropped ? 'The session is very long: its oldest rows have been dropped.' : '';
-    if (faces) this.panel.say(`${faces === 1 ? '1 face' : `${faces} faces`} followed.`, long);
-    else if (now - this.lastFaceTime > 1500) this.panel.say('No face in the picture.', 'Come closer, face the camera, or turn on a light.', 'quiet');
   }
 
   // ------------------------------------------------------------------------------------------- what is drawn over time

@@ -17,6 +17,8 @@ export class Overlay {
     this.boxes = tab.$('.boxes');
     this.mirror = tab.$('.button.mirror');
     this.shown = new Map();  // face id -> {box, row, size, seen}
+    this.away = false;       // whether the camera looks away from whoever holds it
+    this.wished = new Map(); // what the visitor wants: by `away`, whether the picture is mirrored
     this.showMirror();
   }
 
@@ -24,7 +26,19 @@ export class Overlay {
 
   showMirror() { this.tab.root.classList.toggle('mirrored', this.mirrored); }
 
-  turn(mirrored = !this.mirrored) {
+  // The visitor turns the picture, and those of all cameras that look the same way.
+  turn() {
+    this.wished.set(this.away, !this.mirrored);
+    this.look(this.away);
+  }
+
+  // What looks away is no mirror, unless the visitor wants it.
+  look(away) {
+    this.away = away;
+    this.setMirrored(this.wished.get(away) ?? !away);
+  }
+
+  setMirrored(mirrored) {
     this.mirror.setAttribute('aria-pressed', mirrored);
     this.showMirror();
     this.place([...this.shown.values()].map(shown => shown.row), [...this.shown.values()][0]?.size);

@@ -2,6 +2,7 @@
 
 const UNDO_PERIOD = 10000; // ms in which a cleared timeline comes back
 export const READ = 4000;  // ms in which a sentence is read
+const STEADY = 1500;       // ms for which a number of faces holds before it is told: one that flickers would be told for ever
 
 export class Panel {
   constructor(tab, record) {
@@ -9,11 +10,29 @@ export class Panel {
     this.stage = tab.$('.stage'); this.cover = tab.$('.cover'); this.status = tab.$('.live-status');
     this.cleared = null;  // what Undo brings back
     this.heldUntil = 0;   // what was said stays until then, whatever the frames have to say
+    this.counted = false; // whether what was said is how many faces there are
+    this.faces = null;    // how many there are
+    this.since = 0;       // and since when
   }
 
   // `hold`: ms for which it stays; `spoken`: whether screen readers say it.
   say(headline, detail, kind = '', {hold = 0, spoken = true} = {}) {
-    this.heldUntil = performance.now() + hold;
+    Object.assign(this, {heldUntil: performance.now() + hold, counted: false, faces: null});
+    this.write(headline, detail, kind, spoken);
+  }
+
+  // Says how many faces there are: after other words at once, if there are any.
+  tell(faces, now) {
+    if (now < this.heldUntil) return;
+    if (faces !== this.faces) Object.assign(this, {faces, since: now});
+    if (now - this.since < STEADY && (this.counted || !faces)) return;
+    this.counted = true;
+    const full = this.record.dropped ? 'The session is very long: its oldest rows have been dropped.' : '';
+    if (faces) this.write(faces === 1 ? '1 face followed.' : `${faces} faces followed.`, full);
+    else this.write('No face in the picture.', full || 'Come closer, face the camera, or turn on a light.', 'quiet');
+  }
+
+  write(headline, detail, kind = '', spoken = true) {
     this.status.setAttribute('aria-live', spoken ? 'polite' : 'off');
     const strong = this.status.querySelector('strong'), span = this.status.querySelector('span');
     this.status.className = `status live-status ${kind}`;
@@ -31,10 +50,12 @@ export class Panel {
     for (const name of ['stop', 'pause', 'snapshot']) button[name].disabled = state === 'off';
     button.share.disabled = state === 'off' || !this.record.rows.length;
     button.pause.textContent = state === 'paused' ? 'Go on' : 'Pause';
-    // The button that was pressed is gone: the next useful one takes the focus over.
-    const idle = document.activeElement === document.body || this.cover.contains(document.activeElement);
-    if (state === 'off') { button.start.disabled = false; button.start.focus({preventScroll: true}); }
-    else if (state === 'live' && idle) button.pause.focus({preventScroll: true});
+    // Where the button that was pressed is gone, the next useful one takes the focus over; else it stays where it is.
+    const {activeElement: active} = document;
+    const idle = active === document.body || active?.disabled || this.cover.contains(active);
+    if (state === 'off') button.start.disabled = false;
+    if (idle && state === 'off') button.start.focus({preventScroll: true});
+    if (idle && state === 'live') button.pause.focus({preventScroll: true});
   }
 
   enableSaving(on) {

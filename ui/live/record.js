@@ -1,6 +1,7 @@
 // What was read: a row per face and frame, in the columns of the export. Knows nothing of the page.
 
 export const MAX_ROWS = 200000;  // hours
+const EMPTY_PERIOD = 1;          // s between two rows of a picture without a face: an empty room fills no record
 
 export class Record {
   constructor(columns) {
@@ -26,9 +27,17 @@ export class Record {
       this.highestId = Math.max(this.highestId, row[at.face_id]);
     }
     this.frames++;
+    if (this.stillEmpty(fresh)) this.rows.pop();
     this.rows.push(...fresh);
     if (this.rows.length > MAX_ROWS) this.dropped += this.rows.splice(0, MAX_ROWS / 10).length;
     return this.withFace(fresh);
+  }
+
+  // Whether the last row can give way to these, as nobody has been there since the one before it, a moment ago.
+  stillEmpty(fresh) {
+    const {face_id: id, time} = this.at, last = this.rows.slice(-2);
+    return last.length === 2 && [...last, ...fresh].every(row => row[id] === null)
+      && fresh[0][time] - last[0][time] < EMPTY_PERIOD;
   }
 
   withFace(rows) { return rows.filter(row => row[this.at.face_id] !== null); }
