@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -40,12 +43,33 @@ FAILED = "That did not work, and the fault is ours: try once more, or send somet
 UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE, "too_large"), 422: (NO_FORM, "bad_request")}
 
 
+_FETCHED: ContextVar[list[Path]] = ContextVar("fetched")  # the files that a call has had fetched
+
+
 class Page(gr.Blocks):
     """A page whose endpoints say what was wrong with what they were sent, and whose sessions keep nothing of it.
 
     Gradio notes in a visitor's session every value that it is sent and every one that it answers, pictures too, for
     links to the page as it stands; there they would lie until many others have come. This page offers no such links.
     """
+
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio does it; what a call has had fetched goes when the call ends.
+
+        Where the answer comes in steps, that is when nobody holds the iterator any more, which is handed from step to
+        step.
+        """
+        fetched: list[Path] = []
+        token, answer = _FETCHED.set(fetched), None
+        try:
+            answer = await super().process_api(*args, **options)
+        finally:
+            _FETCHED.reset(token)
+            if fetched and answer and answer["is_generating"]:
+                weakref.finalize(answer["iterator"], self._remove, fetched)
+            else:
+                self._remove(fetched)
+        return answer
 
     async def preprocess_data(
         self, block_fn: Any, inputs: Any, state: SessionState | None, explicit_call: bool = False
@@ -86,8 +110,16 @@ class Page(gr.Blocks):
             raise Refusal("too_large", TOO_LARGE) from None
         except Exception:
             raise Refusal("unreachable", UNREACHABLE) from None
-        self.upload_file_set.add(str(path))  # deleted when its time is over, as what is uploaded
+        _FETCHED.get([]).append(path)
+        self.upload_file_set.add(str(path))  # deleted when its time is over, as what is uploaded, if not before
         return path
+
+    def _remove(self, fetched: list[Path]) -> None:
+        for path in fetched:
+            self.upload_file_set.discard(str(path))
+            with suppress(OSError):  # another hand was quicker
+                path.unlink()
+                path.parent.rmdir()
 
 
 class Refusal(gr.Error):

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -199,7 +200,50 @@ def test_a_file_at_an_address_is_fetched_no_further_than_it_may_be_large(elsewhe
         ):
             with pytest.raises(AppError, match="cannot be had"):
                 read(bad)
-        assert {path.name for path in tmp_path.glob("fetched-*/*")} == {"a.txt", "moved.txt"}
-        assert len(list(tmp_path.glob("fetched-*"))) == 2
+        assert not list(tmp_path.glob("fetched-*"))
+    finally:
+        page.close()
+
+
+def test_a_file_at_an_address_lies_here_for_as_long_as_its_call_lasts(elsewhere, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    wait = threading.Event()
+
+    def steps(path: str) -> Iterator[str]:
+        yield "first"
+        while not wait.wait(0.05):
+            yield Path(path).read_text()[:1]
+        yield "last"
+
+    def failing(path: str) -> str:
+        raise gr.Error(f"{Path(path).stat().st_size} bytes", print_exception=False)
+
+    with Page() as page:
+        file, text = gr.File(), gr.Textbox()
+        file.upload(steps, file, text, api_name="steps", concurrency_limit=2)
+        file.upload(failing, file, text, api_name="fail")
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    client, sent = Client(url, verbose=False), {"path": f"{elsewhere}/10/a.txt", "meta": {"_type": "gradio.FileData"}}
+
+    def wait_until(so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not so():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def lie_here() -> list[str]:
+        return [path.name for path in tmp_path.glob("fetched-*/*")]
+
+    try:
+        job, left = client.submit(sent, api_name="/steps"), client.submit(sent, api_name="/steps")
+        wait_until(lambda: len(job.outputs()) > 3 and len(left.outputs()) > 3)
+        assert lie_here() == ["a.txt"] * 2
+        left.cancel()
+        wait_until(lambda: len(lie_here()) == 1)
+        wait.set()
+        assert job.result() == "last"
+        with pytest.raises(AppError, match="10 bytes"):
+            client.predict(sent, api_name="/fail")
+        wait_until(lambda: not list(tmp_path.glob("fetched-*")))
     finally:
         page.close()
