@@ -33,14 +33,14 @@ class Lens(Page):
 def build_page(detector: EmotionDetector, networks: Networks | None = None) -> gr.Blocks:
     """The whole page, and all endpoints, around one detector; with `networks`, Live reads in the visitor's browser."""
     notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
-    analysis = Analysis(detector, VideoLimits())
+    analysis, networks = Analysis(detector, VideoLimits()), networks or Networks()
     with Lens(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
         agents.build_tools(detector, analysis)
         gr.HTML(masthead())
         if notices:
             gr.HTML(notice(notices), elem_id="notice")
         with gr.Tab("Live"):
-            live.build_tab(Live(detector), networks or Networks())
+            live.build_tab(Live(detector), networks)
         with gr.Tab("Photo"):
             photo.build_tab(detector)
         with gr.Tab("Video", render_children=True):
@@ -49,7 +49,7 @@ def build_page(detector: EmotionDetector, networks: Networks | None = None) -> g
             album.build_tab(detector)
         with gr.Tab("Model"):
             model.build_tab(detector)
-        gr.HTML(fine_print(detector.classifier.config))
+        gr.HTML(fine_print(detector.classifier.config, networks.host))
         api.build_endpoints(detector)
     return page
 
@@ -70,14 +70,15 @@ def notice(message: str) -> str:
     return f'<div class="status notice"><span>{escape(message)}</span></div>'
 
 
-def fine_print(config: ModelConfig) -> str:
-    """Privacy and limits, on every page."""
+def fine_print(config: ModelConfig, host: str) -> str:
+    """Privacy and limits, on every page; `host`: the other server that browsers ask."""
     accuracy, minutes = config.metrics.get("test", {}).get("accuracy"), (KEEP_SECONDS + SWEEP_SECONDS) // 60
     measured = f"it names {accuracy:.0%} of the FER2013 test pictures as their labels do," if accuracy else "it errs,"
+    asked = f"What runs networks in browsers comes from {escape(host)}, which so learns of your visit. " if host else ""
     return (
         '<div class="fineprint"><p><strong>Privacy.</strong> Live says under its picture who reads it: your browser or '
-        "the server. Photos and clips are processed in memory and not kept: the temporary copy that your page shows is "
-        f"deleted from the server within {minutes} minutes, and nothing of it is logged.</p>"
+        f"the server. {asked}Photos and clips are processed in memory and not kept: the temporary copy that your page "
+        f"shows is deleted from the server within {minutes} minutes, and nothing of it is logged.</p>"
         "<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; "
         f"{measured} and how well it does for different groups of people has not been measured. Not for decisions "
         "about people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"

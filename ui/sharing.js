@@ -16,7 +16,8 @@ export function save(blob, kind, ending) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-export async function share(blob, kind, ending) {
+// `asked`: whether the visitor has pressed a button just for that.
+export async function share(blob, kind, ending, asked = false) {
   const file = new File([blob], `${kind}-${stamp()}.${ending}`, {type: blob.type});
   if (matchMedia('(pointer: coarse)').matches && navigator.canShare?.({files: [file]})) {
     try {
@@ -24,7 +25,23 @@ export async function share(blob, kind, ending) {
       return;
     } catch (error) {
       if (error.name === 'AbortError') return;  // closed by the visitor
+      if (error.name === 'NotAllowedError' && !asked) {
+        offer(() => share(blob, kind, ending, true));
+        return;
+      }
     }
   }
   save(blob, kind, ending);
+}
+
+// Browsers open that menu only soon after a press; a picture that took longer to make waits for another one.
+function offer(shareNow) {
+  const dialog = document.createElement('dialog');
+  dialog.className = 'offer';
+  dialog.innerHTML = '<form method="dialog"><p>The picture is ready.</p>'
+    + '<button class="now">Share now</button><button>Not now</button></form>';
+  dialog.querySelector('.now').addEventListener('click', shareNow);
+  dialog.addEventListener('close', () => dialog.remove());
+  (document.querySelector('.contain') ?? document.body).append(dialog);  // where the style sheet reaches
+  dialog.showModal();
 }

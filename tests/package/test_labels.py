@@ -66,7 +66,7 @@ def test_colours_are_legible_on_light_and_dark(label, background):
     assert (luminances[1] + 0.05) / (luminances[0] + 0.05) >= 3  # WCAG 2.2, graphical objects
 
 
-@pytest.mark.parametrize("ground", ["#faf9f7", "#ffffff", "#14161b", "#1b1d23"])  # the page and its cards, light and dark
+@pytest.mark.parametrize("ground", ["#faf9f7", "#ffffff", "#14161b", "#1b1d23"])  # both in light, both in dark
 def test_colours_are_told_from_the_page_and_its_cards(ground):
     def brightness(colour):
         return float(linear(Label("any", colour=colour).rgb) @ [0.2126, 0.7152, 0.0722]) + 0.05

@@ -112,11 +112,11 @@ def test_a_face_that_one_frame_misses_stays_hidden_however_rarely_frames_are_rea
 def test_numbers_for_people(node):
     text = """
     import * as numbers from './live/numbers.js';
-    const {word, percent, signed} = numbers;
-    console.log(JSON.stringify([word('happy'), percent(0.126), signed(-0.5), signed(0.25),
+    const {word, percent, megabytes, signed} = numbers;
+    console.log(JSON.stringify([word('happy'), percent(0.126), megabytes(14.6e6), signed(-0.5), signed(0.25),
       numbers.clockTime(7), numbers.clockTime(65), numbers.axisStep(20), numbers.axisStep(0.001)]));
     """
-    assert node(text) == ["Happy", "13%", "\u22120.50", "+0.25", "7 s", "1:05", 5, 7200]
+    assert node(text) == ["Happy", "13%", "15 MB", "\u22120.50", "+0.25", "7 s", "1:05", 5, 7200]
 
 
 def test_the_modules_make_one_script(node):
@@ -363,6 +363,23 @@ def test_a_worker_that_says_nothing_is_given_up_but_not_because_the_page_has_sle
     assert node(text) == [0, 1, "the networks did not come"]
 
 
+def test_what_the_networks_take_is_told_while_they_load(node):
+    text = """
+    Object.assign(globalThis, {window: globalThis, location: {href: 'http://here/'}});
+    Object.defineProperty(globalThis, 'navigator', {value: {hardwareConcurrency: 1}});
+    globalThis.Worker = class {
+      postMessage() { for (const data of [{loaded: 2e6}, {ready: true}]) setTimeout(() => this.onmessage({data}), 1); }
+    };
+    const {PrivateReader} = await import('./live/private.js');
+    const runtimes = {processor: {module: {address: 'm', bytes: 6e6}}}, files = {faces: {address: 'f', bytes: 2e6}}, told = [];
+    const reader = new PrivateReader('processor', {files, runtimes, emotions: {}, tracking: {}}, '');
+    await reader.load((share, bytes) => told.push(share, bytes));
+    console.log(JSON.stringify(told));
+    process.exit();
+    """
+    assert node(text) == [0.25, 8e6]
+
+
 def test_a_worker_that_has_become_slower_is_relieved_but_not_again_in_vain(node):
     """`tired`: what a frame takes the first workers later on; `fresh`: what it takes those that relieve them."""
     text = """
@@ -424,6 +441,38 @@ def test_the_focus_goes_to_start_only_from_what_can_no_longer_be_pressed(node):
     })));
     """
     assert node(text) == [["select", "select"], ["body", "start"], ["pressed", "start"]]
+
+
+def test_a_picture_whose_press_no_longer_counts_is_offered_and_not_just_saved(node):
+    """`errors`: of the browser's `share`, attempt after attempt."""
+    text = """
+    let done, errors, button;
+    const dialog = {
+      querySelector: () => button, addEventListener() {}, append() {}, showModal() { done.push('offered'); },
+    };
+    globalThis.matchMedia = () => ({matches: true});
+    globalThis.document = {
+      createElement: name => name === 'dialog' ? dialog : {click() { done.push('saved'); }},
+      querySelector: () => dialog,
+    };
+    Object.defineProperty(globalThis, 'navigator', {value: {canShare: () => true, share: async ({files}) => {
+      const name = errors.shift();
+      if (name) throw Object.assign(new Error(), {name});
+      done.push(`shared ${await files[0].text()}`);
+    }}});
+    const {share} = await import('./sharing.js');
+    const told = [];
+    for (errors of [[], ['AbortError'], ['NotAllowedError'], ['NotAllowedError', 'NotAllowedError'], ['DataError']]) {
+      done = [];
+      button = {addEventListener(_, press) { this.press = press; }};
+      await share(new Blob(['x']), 'emotions', 'jpg');
+      await button.press?.();
+      told.push(done);
+    }
+    console.log(JSON.stringify(told));
+    process.exit();
+    """
+    assert node(text) == [["shared x"], [], ["offered", "shared x"], ["offered", "saved"], ["saved"]]
 
 
 def test_files_are_named_after_the_visitors_clock(node):

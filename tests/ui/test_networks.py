@@ -12,7 +12,8 @@ from emotion_model import EmotionDetector, EmotionEnsemble, FaceDetector
 from emotion_model.faces.any_size import for_any_size
 from emotion_model.faces.detection import find_yunet
 from support.paths import ORT
-from ui.browser.networks import RUNTIME_URL, RUNTIMES, networks_for
+from ui.browser.networks import RUNTIME_URL, RUNTIMES, Networks, networks_for
+from ui.page import fine_print
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,20 @@ def test_the_runtime_comes_from_the_web_or_from_a_place_of_ones_own(detector, ne
     without = networks_for(detector)
     assert without.how is None and without.why_not.endswith("is missing here.")
     assert str(tmp_path) in caplog.text and str(tmp_path) not in without.why_not
+
+
+def test_the_fine_print_names_the_server_that_browsers_ask_besides(detector, monkeypatch, tmp_path):
+    config = detector.classifier.config
+    for place, host in (("", "cdn.jsdelivr.net"), ("https://example.org/ort/", "example.org")):
+        monkeypatch.setenv("EMOTION_ORT_URL", place)
+        found = networks_for(detector)
+        if not found.how:
+            pytest.skip(found.why_not)
+        assert f"comes from {host}, which so learns of your visit" in fine_print(config, found.host)
+    for name, content in (("a.mjs", b"a"), ("b.wasm", b"b")):
+        found.how["runtimes"] = {"processor": {name: found.add(name, content)}}
+        assert found.host == "" and "learns" not in fine_print(config, "")
+    assert Networks().host == ""
 
 
 def test_the_pinned_runtime_is_the_published_one():

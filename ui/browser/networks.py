@@ -12,6 +12,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -67,6 +68,13 @@ class Networks:
     how: dict[str, Any] | None = None
     why_not: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """The other server that a browser asks, for what runs the networks; "" where this one has that too."""
+        runtimes = (self.how or {}).get("runtimes", {})
+        files = (file for runtime in runtimes.values() for file in runtime.values())
+        return next((urlsplit(file["address"]).netloc for file in files), "")
 
     @property
     def routes(self) -> list[BaseRoute]:

@@ -9,7 +9,7 @@ import {cardOf} from './card.js';
 import {Chart} from './chart.js';
 import {hintFor} from './hints.js';
 import {Meter} from './meter.js';
-import {percent} from './numbers.js';
+import {megabytes, percent} from './numbers.js';
 import {Overlay} from './overlay.js';
 import {Pace} from './pace.js';
 import {Panel, READ} from './panel.js';
@@ -144,9 +144,10 @@ class Live {
     const run = ++this.run;
     this.pace.restart();
     let spoken = true;  // once, and not each percent
-    await this.readers.prepare(share => {
+    await this.readers.prepare((share, bytes) => {
       if (run !== this.run || this.paused) return;
-      this.panel.say('Getting ready.', `The networks come to this browser, once: ${percent(share)}.`, '', {spoken});
+      const come = `The networks come to this browser, once: ${percent(share)} of ${megabytes(bytes)}.`;
+      this.panel.say('Getting ready.', come, '', {spoken});
       spoken = false;
     });
     if (run !== this.run) return;

@@ -4,6 +4,8 @@ export function word(name) { return name[0].toUpperCase() + name.slice(1); }
 
 export function percent(value) { return Math.round(value * 100) + '%'; }
 
+export function megabytes(bytes) { return Math.round(bytes / 1e6) + ' MB'; }
+
 export function signed(value) { return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(2); }
 
 // Writes a text where it is not there already: most are the same from frame to frame.

@@ -34,8 +34,8 @@ export class PrivateReader {
     return Boolean(adapter && !(adapter.info ?? adapter).isFallbackAdapter);
   }
 
-  // Loads the networks if they are not there yet; `onprogress` is called with 0..1. What fails is thrown, here or by
-  // `read`.
+  // Loads the networks if they are not there yet; `onprogress` is called with 0..1 and with how many bytes they have.
+  // What fails is thrown, here or by `read`.
   load(onprogress) {
     this.onprogress = onprogress;  // whoever asked last is told
     return this.loading ??= this.begin().catch(error => { this.close(); throw error; });
@@ -52,7 +52,7 @@ export class PrivateReader {
     this.order = {...this.how, files, kept, provider: this.provider};
     // One after the other: what the first has fetched, the next finds in the browser's cache.
     for (let i = 0; i < this.count; i++) {
-      const hired = new Hired(this.address, loaded => { if (i === 0) this.onprogress(loaded / bytes); });
+      const hired = new Hired(this.address, loaded => { if (i === 0) this.onprogress(loaded / bytes, bytes); });
       this.workers.push(hired);
       const ready = hired.ask({load: this.order});
       if (i === 0) await ready; else ready.catch(() => this.dismiss(hired));

@@ -77,8 +77,8 @@ export class Readers {
     return false;
   }
 
-  // Gets ready whoever was chosen; `onprogress` is called with 0..1 while the networks load. Where that one is not to be
-  // had, nor another to stand in, nobody is `current`.
+  // Gets ready whoever was chosen; `onprogress` is called with 0..1, and their bytes, while the networks load. Where that
+  // one is not to be had, nor another to stand in, nobody is `current`.
   async prepare(onprogress) {
     const turn = ++this.turn, reader = this.all[this.select.value];
     if (!reader) return;
