@@ -1,5 +1,5 @@
-// Gradio's own camera, in Photo and Video: it begins with the one chosen last, which one is chosen there is kept, and it
-// is on only while it can be seen.
+// Gradio's own camera, in Photo and Video: it begins with the one chosen last, which one is chosen there is kept, and
+// it is on only while it can be seen.
 
 import {hintFor} from './live/hints.js';
 import {FACING, recall, remember} from './live/remembered.js';
@@ -32,9 +32,11 @@ export function keepChoice(devices) {
     if (chosen) remember({id: track.getSettings().deviceId, name: track.label});
     return shown;
   };
-  // Behind another tab it is off, so that Live can have it. Whoever comes back finds it on, in the stream that Gradio has.
+  // Behind another tab it is off, so that Live can have it. Whoever comes back finds it on, in the stream that Gradio
+  // has.
   document.addEventListener('tab-changed', async () => {
-    const stream = shown, place = stream && [...document.querySelectorAll('video')].find(one => one.srcObject === stream);
+    const stream = shown;
+    const place = stream && [...document.querySelectorAll('video')].find(one => one.srcObject === stream);
     if (!place) return;
     const hidden = () => place.closest('[role=tabpanel]')?.offsetParent === null;
     if (hidden()) { stop(stream); return; }
@@ -77,7 +79,8 @@ let told = null;  // what the status of a tab says of the camera, and what it sa
 // Gradio says nothing of a camera that cannot be opened.
 function tell(error) {
   takeBack();
-  const status = STATUSES.map(id => document.getElementById(id)).find(one => one?.offsetParent)?.querySelector('.status');
+  const seen = STATUSES.map(id => document.getElementById(id)).find(one => one?.offsetParent);
+  const status = seen?.querySelector('.status');
   if (!status) return;
   told = {status, before: [status.className, status.innerHTML]};
   const parts = hintFor(error, 'try once more').map((text, i) => {

@@ -108,7 +108,7 @@ def build_tab(detector: EmotionDetector) -> None:
     on_photo(photo, example, show, show_example, shown, annotated, status)
     # The picture goes through a hidden text, as nothing else that a script is given is there at once.
     # That it is on its way shows on the annotated copy: neither a hidden text nor a button has room for that.
-    shows = {"show_progress": "minimal", "show_progress_on": [annotated]}
+    shows: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [annotated]}
     made = share.click(partial(shared, detector), [photo, hide], picture, api_visibility="private", **shows)
     made.then(None, picture, None, js=SHARE, api_visibility="private")
 

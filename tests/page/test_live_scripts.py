@@ -153,7 +153,8 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
     text = """
     let kept = null;
     globalThis.localStorage = {getItem: () => JSON.stringify(kept), setItem() {}};
-    Object.assign(globalThis, {window: globalThis, Worker: class {}, OffscreenCanvas: class {}, createImageBitmap() {}});
+    Object.assign(globalThis, {window: globalThis, Worker: class {}, OffscreenCanvas: class {}});
+    globalThis.createImageBitmap = () => {};
     Object.defineProperty(globalThis, 'navigator', {value: {}});
     console.warn = () => {};
     const {Readers} = await import('./live/readers.js');
@@ -171,7 +172,8 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
       return [current === distant ? 'server' : current?.name ?? null, note.textContent, advice];
     }
     console.log(JSON.stringify({
-      nothing: await visit(null), unable: await visit(null, {able: false}), works: await visit('processor', {fails: false}),
+      nothing: await visit(null), unable: await visit(null, {able: false}),
+      works: await visit('processor', {fails: false}),
       fails: await visit('processor'), never: await visit('processor', {able: false}),
       now: await visit(null, {later: 'processor'}), server: await visit('processor', {later: 'server'}),
     }));
@@ -247,7 +249,10 @@ def test_a_camera_that_is_plugged_in_while_one_runs_can_be_chosen(node):
     globalThis.localStorage = {getItem: () => null, setItem() {}};
     globalThis.Option = class { constructor(text, value) { Object.assign(this, {text, value}); } };
     const select = {options: [new Option('front', 'user'), new Option('back', 'environment')], value: 'user',
-      append(option) { this.options.push(option); option.remove = () => this.options.splice(this.options.indexOf(option), 1); },
+      append(option) {
+        option.remove = () => this.options.splice(this.options.indexOf(option), 1);
+        this.options.push(option);
+      },
       addEventListener() {}};
     const {Cameras} = await import('./live/cameras.js');
     new Cameras(select, () => {}, () => runs);
@@ -371,7 +376,8 @@ def test_what_the_networks_take_is_told_while_they_load(node):
       postMessage() { for (const data of [{loaded: 2e6}, {ready: true}]) setTimeout(() => this.onmessage({data}), 1); }
     };
     const {PrivateReader} = await import('./live/private.js');
-    const runtimes = {processor: {module: {address: 'm', bytes: 6e6}}}, files = {faces: {address: 'f', bytes: 2e6}}, told = [];
+    const runtimes = {processor: {module: {address: 'm', bytes: 6e6}}}, told = [];
+    const files = {faces: {address: 'f', bytes: 2e6}};
     const reader = new PrivateReader('processor', {files, runtimes, emotions: {}, tracking: {}}, '');
     await reader.load((share, bytes) => told.push(share, bytes));
     console.log(JSON.stringify(told));

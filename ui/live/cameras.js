@@ -5,8 +5,8 @@ import {FACING, recall, remember} from './remembered.js';
 const BACK = /\b(back|rear|environment)\b/i;
 
 export class Cameras {
-  // `select`: holds the front and the back camera; `onchange` is called when another one has been chosen; `running` says
-  // whether a camera is open.
+  // `select`: holds the front and the back camera; `onchange` is called when another one has been chosen; `running`
+  // says whether a camera is open.
   constructor(select, onchange, running) {
     this.select = select;
     const remembered = recall();

@@ -2,7 +2,8 @@
 
 const HINTS = {
   Insecure: ['The camera needs a secure page.', 'Open this page over https, or on this computer as http://localhost.'],
-  NotAllowedError: ['The camera is blocked.', 'Allow it by the camera sign beside the address (on a phone in the browser’s settings), then %.'],
+  NotAllowedError: ['The camera is blocked.',
+    'Allow it by the camera sign beside the address (on a phone in the browser’s settings), then %.'],
   NotFoundError: ['No camera was found.', 'Connect one, then %. Photos and clips are read without one.'],
   OverconstrainedError: ['No camera fits.', 'Connect another one, then %.'],
   NotReadableError: ['The camera is in use.', 'Close the program or the other tab that uses it, then %.'],

@@ -2,7 +2,7 @@
 
 const UNDO_PERIOD = 10000; // ms in which a cleared timeline comes back
 export const READ = 4000;  // ms in which a sentence is read
-const STEADY = 1500;       // ms for which a number of faces holds before it is told: one that flickers would be told for ever
+const STEADY = 1500;       // ms for which a number of faces holds before it is told: some flicker without end
 
 export class Panel {
   constructor(tab, record) {

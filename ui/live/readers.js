@@ -1,6 +1,6 @@
 // Who reads the frames: this browser, on its processor or its graphics chip, or the server. The browser's processor where
-// it can, unless the visitor wants it otherwise; where the one fails the next stands in, and the page says so. But where
-// the visitor has chosen the browser, the server never does: then nobody reads until the visitor chooses anew.
+// it can, unless the visitor wants it otherwise; where the one fails the next stands in, and the page says so. But
+// where the visitor has chosen the browser, the server never does: then nobody reads until the visitor chooses anew.
 
 import {DistantReader} from './distant.js';
 import {PrivateReader} from './private.js';
@@ -77,8 +77,8 @@ export class Readers {
     return false;
   }
 
-  // Gets ready whoever was chosen; `onprogress` is called with 0..1, and their bytes, while the networks load. Where that
-  // one is not to be had, nor another to stand in, nobody is `current`.
+  // Gets ready whoever was chosen; `onprogress` is called with 0..1, and their bytes, while the networks load. Where
+  // that one is not to be had, nor another to stand in, nobody is `current`.
   async prepare(onprogress) {
     const turn = ++this.turn, reader = this.all[this.select.value];
     if (!reader) return;
