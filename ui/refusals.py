@@ -53,22 +53,26 @@ class Page(gr.Blocks):
     links to the page as it stands; there they would lie until many others have come. This page offers no such links.
     """
 
-    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """As Gradio does it; what a call has had fetched goes when the call ends.
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # What to do when a call ends that answers in steps, by the iterator that is handed from step to step.
+        self._ends: weakref.WeakKeyDictionary[Any, weakref.finalize] = weakref.WeakKeyDictionary()
 
-        Where the answer comes in steps, that is when nobody holds the iterator any more, which is handed from step to
-        step.
-        """
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio does it; what a call has had fetched goes when the call ends."""
         fetched: list[Path] = []
-        token, answer = _FETCHED.set(fetched), None
+        token, answer, iterator = _FETCHED.set(fetched), None, options.get("iterator")
         try:
             answer = await super().process_api(*args, **options)
         finally:
             _FETCHED.reset(token)
-            if fetched and answer and answer["is_generating"]:
-                weakref.finalize(answer["iterator"], self._remove, fetched)
-            else:
+            if not answer or not answer["is_generating"]:
                 self._remove(fetched)
+                if iterator in self._ends:
+                    self._ends.pop(iterator)()
+            elif fetched:
+                last = answer["iterator"]  # a call that is cancelled between two steps ends with it
+                self._ends[last] = weakref.finalize(last, self._remove, fetched)
         return answer
 
     async def preprocess_data(

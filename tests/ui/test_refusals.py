@@ -223,7 +223,8 @@ def test_a_file_at_an_address_lies_here_for_as_long_as_its_call_lasts(elsewhere,
         file.upload(steps, file, text, api_name="steps", concurrency_limit=2)
         file.upload(failing, file, text, api_name="fail")
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    client, sent = Client(url, verbose=False), {"path": f"{elsewhere}/10/a.txt", "meta": {"_type": "gradio.FileData"}}
+    client, other = (Client(url, verbose=False) for _ in range(2))  # to cancel one job ends the stream of its client
+    sent = {"path": f"{elsewhere}/10/a.txt", "meta": {"_type": "gradio.FileData"}}
 
     def wait_until(so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
@@ -235,13 +236,13 @@ def test_a_file_at_an_address_lies_here_for_as_long_as_its_call_lasts(elsewhere,
         return [path.name for path in tmp_path.glob("fetched-*/*")]
 
     try:
-        job, left = client.submit(sent, api_name="/steps"), client.submit(sent, api_name="/steps")
+        job, left = client.submit(sent, api_name="/steps"), other.submit(sent, api_name="/steps")
         wait_until(lambda: len(job.outputs()) > 3 and len(left.outputs()) > 3)
         assert lie_here() == ["a.txt"] * 2
         left.cancel()
         wait_until(lambda: len(lie_here()) == 1)
         wait.set()
-        assert job.result() == "last"
+        assert job.result(30) == "last"
         with pytest.raises(AppError, match="10 bytes"):
             client.predict(sent, api_name="/fail")
         wait_until(lambda: not list(tmp_path.glob("fetched-*")))
