@@ -247,4 +247,5 @@ def test_a_file_at_an_address_lies_here_for_as_long_as_its_call_lasts(elsewhere,
             client.predict(sent, api_name="/fail")
         wait_until(lambda: not list(tmp_path.glob("fetched-*")))
     finally:
+        wait.set()  # or what waits would keep this process from ending
         page.close()
