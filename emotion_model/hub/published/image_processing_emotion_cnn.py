@@ -59,12 +59,13 @@ def to_grey(image: Any) -> np.ndarray:
         raise ValueError(f"expected 1, 3 or 4 channels last, got an array of shape {image.shape}")
     if channels == 1:
         return image[..., 0]
-    image = image.astype(np.int64)
     if channels == 4:
-        alpha = image[..., 3:]
-        image = (image[..., :3] * alpha + 255 * (255 - alpha)) // 255
+        picture = Image.fromarray(image)
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture)
+        image = np.asarray(white)
     # Whole numbers, rounded as OpenCV does it.
-    return ((image @ np.array([9798, 19235, 3735]) + 2**14) >> 15).astype(np.uint8)
+    return ((image.astype(np.int64) @ np.array([9798, 19235, 3735]) + 2**14) >> 15).astype(np.uint8)
 
 
 def resize(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
