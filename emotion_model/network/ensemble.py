@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from emotion_model.faces.cropping import require_several
 from emotion_model.faces.images import Picture
 from emotion_model.network.config import MEAN_OF
 from emotion_model.network.protocol import Classifier
@@ -63,6 +64,7 @@ class EmotionEnsemble:
 
     def predict(self, images: Sequence[Picture] | np.ndarray, flip: bool = False) -> np.ndarray:
         """Classify cropped faces; see `EmotionClassifier.predict`."""
+        require_several(images)
         total = np.zeros((len(images), len(self.emotions)), dtype=np.float64)
         for member in self.members:
             order = [member.config.emotions.index(emotion) for emotion in self.emotions]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from emotion_model import (
     EMOTIONS,
@@ -49,6 +50,12 @@ def test_an_ensemble_gives_the_mean_of_its_members(folders, some_faces):
     assert not np.allclose(expected, members[0].predict(some_faces), atol=1e-3), "members that differ"
     assert np.allclose(EmotionEnsemble(members).predict(some_faces), expected, atol=1e-6)
     assert EmotionEnsemble(members).predict([]).shape == (0, 7)
+
+
+@pytest.mark.parametrize("one", [Image.new("L", (48, 48)), np.zeros((48, 48, 1), np.uint8)], ids=["pillow", "array"])
+def test_one_face_is_no_list_of_faces(folders, one):
+    with pytest.raises(ImageError, match="put it in a list"):
+        EmotionDetector.load(folders).classifier.predict(one)
 
 
 def test_members_may_order_their_labels_differently(tmp_path, folders, some_faces):
