@@ -137,7 +137,7 @@ def test_the_events_tell_of_each_file_and_of_the_end(whole: Running):
     assert last["media_seconds"] == pytest.approx(23, abs=1)
     assert {Path(one["source"]).name for one in last["failed_files"]} == {"empty.mp4", "text.jpg", "cut off.mp4"}
     page = (out_of(whole) / "summary.html").read_text()
-    assert all(text in page for text in ("8", "4", "empty.mp4", "neutral", "<svg"))
+    assert all(text in page for text in ("<b>8</b>photos", "<b>4</b>clips", "empty.mp4", "neutral", "<svg"))
     assert "http" not in page  # nothing from elsewhere
 
 

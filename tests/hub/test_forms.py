@@ -193,11 +193,10 @@ def test_a_model_saved_again_by_transformers_is_the_same(published, pictures, ex
 def test_an_inference_endpoint(published, pictures, expected, modules):
     handler = load_handler(published)
     images = [Image.fromarray(picture) for picture in pictures]
-    buffer = io.BytesIO()
-    images[0].save(buffer, "PNG")
-    text = base64.b64encode(buffer.getvalue()).decode()
-    lines = base64.encodebytes(buffer.getvalue()).decode()
-    same = [images[0], buffer.getvalue(), text, lines, f"data:image/png;base64,{text}"]
+    file = as_png(pictures[0])
+    text = base64.b64encode(file).decode()
+    lines = base64.encodebytes(file).decode()
+    same = [images[0], file, text, lines, f"data:image/png;base64,{text}"]
     assert np.abs(in_order(published, handler({"inputs": same})) - expected[0]).max() < TOLERANCE
     assert np.abs(in_order(published, handler({"inputs": images})) - expected).max() < TOLERANCE
     unusual = [transparent(pictures[-4]), deep(pictures[-1])]
