@@ -2,8 +2,8 @@
 
 Method: the app is started on a free loopback port. First NEWCOMERS clients come one after another, each with a session
 of its own and one call. Then BUSY clients ask for photos without a pause, and every few seconds the memory of the
-server is read. The growth counts from the middle of that time to its end. Run it on an otherwise idle machine. The last
-line is JSON.
+server is read. The growth counts from the tenth minute, or the middle where that comes first, to the end: each the
+median of two minutes, or of a tenth of the time, as every answer takes some memory for a moment. The last line is JSON.
 
     python benchmarks/soak.py [--minutes 10] [--newcomers 2000]
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import threading
 import time
 
@@ -20,6 +21,8 @@ from startup import portrait, resident_mb, running_app
 
 BUSY = 8
 LOOK_SECONDS = 5.0
+SETTLED_MINUTES = 10.0  # until memory is expected to stay
+WINDOW_MINUTES = 2.0
 
 
 def newcomers(url: str, pid: int, count: int) -> dict[str, float]:
@@ -35,7 +38,8 @@ def newcomers(url: str, pid: int, count: int) -> dict[str, float]:
 
 def busy(url: str, pid: int, minutes: float) -> dict[str, float]:
     """Answers, failures and memory while clients ask without a pause."""
-    picture, until = portrait(), time.monotonic() + 60 * minutes
+    picture, began = portrait(), time.monotonic()
+    until = began + 60 * minutes
     answers: list[bool] = []
 
     def ask() -> None:
@@ -49,21 +53,34 @@ def busy(url: str, pid: int, minutes: float) -> dict[str, float]:
     workers = [threading.Thread(target=ask) for _ in range(BUSY)]
     for worker in workers:
         worker.start()
-    memory = []
+    memory: list[tuple[float, float]] = []  # minutes since the beginning, MB
     while time.monotonic() < until:
         time.sleep(min(LOOK_SECONDS, max(0.0, until - time.monotonic())))
-        memory.append(resident_mb(pid))
+        memory.append(((time.monotonic() - began) / 60, resident_mb(pid)))
     for worker in workers:
         worker.join()
-    middle, end = memory[len(memory) // 2], memory[-1]
     return {
         "minutes": minutes,
+        "answers": len(answers),
         "answers_per_s": round(len(answers) / minutes / 60, 1),
         "wrong_or_lost": answers.count(False),
-        "first_mb": round(memory[0], 1),
-        "middle_mb": round(middle, 1),
+        **growth(memory, minutes),
+    }
+
+
+def growth(memory: list[tuple[float, float]], minutes: float) -> dict[str, float]:
+    """How much memory grew once it had settled; `memory`: minutes since the beginning and MB."""
+    window, settled = min(WINDOW_MINUTES, minutes / 10), min(SETTLED_MINUTES, minutes / 2)
+    before = statistics.median(mb for minute, mb in memory if settled <= minute <= settled + window)
+    end = statistics.median(mb for minute, mb in memory if minute >= minutes - window)
+    later = [mb for minute, mb in memory if minute >= settled]
+    return {
+        "first_mb": round(memory[0][1], 1),
+        "settled_mb": round(before, 1),
         "end_mb": round(end, 1),
-        "growth_percent": round(100 * (end / middle - 1), 2),
+        "lowest_mb": round(min(later), 1),
+        "highest_mb": round(max(later), 1),
+        "growth_percent": round(100 * (end / before - 1), 2),
     }
 
 
