@@ -16,7 +16,7 @@ import gradio as gr
 import numpy as np
 
 from emotion_model import EmotionDetector, ImageError, MediaError, draw_faces, read_image
-from ui.inputs import READING, for_visitors, photo_input
+from ui.inputs import a_place, for_visitors, photo_input
 from ui.refusals import Refusal
 from ui.video.handlers import part
 from ui.video.runs import Analysis
@@ -51,7 +51,7 @@ class Tools:
         try:
             if photo is None:
                 raise ImageError("empty", "No picture was sent: give its address.")
-            with READING:
+            with a_place():
                 image = read_image(photo)
                 faces = self._detector.detect(image)
                 drawn = draw_faces(image, faces, self._detector.classifier.config.labels)

@@ -15,7 +15,7 @@ import gradio as gr
 from emotion_model import EmotionDetector, ImageError
 from emotion_model.labels import SCORES, UNCLEAR
 from ui import cards, examples
-from ui.inputs import for_visitors, read_faces
+from ui.inputs import files_input, for_visitors, read_faces
 from ui.turns import NOT_TAKEN, Turns, asked, by_what_is_given, without_what_is_gone
 
 MAX_PHOTOS = 200
@@ -25,13 +25,7 @@ SHOWN = SCORES[:-1]  # the note says what is unclear
 
 def build_tab(detector: EmotionDetector) -> None:
     """The content of the Album tab; to be called inside `gr.Blocks`."""
-    photos = gr.File(
-        label=f"Photos, up to {MAX_PHOTOS}",
-        file_count="multiple",
-        file_types=["image"],
-        height=220,
-        elem_id="album-photos",
-    )
+    photos = files_input(label=f"Photos, up to {MAX_PHOTOS}", height=220, elem_id="album-photos")
     example = gr.Button("No photos at hand? Try three portraits", size="sm", elem_id="album-example")
     status = gr.HTML(_invitation(), elem_id="album-status")
     table = gr.Dataframe(
@@ -130,7 +124,7 @@ def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], 
     emotions = detector.classifier.emotions
     blank: list[Any] = [None] * (len(SHOWN) + len(emotions) + 4)
     try:
-        _, faces = read_faces(detector, path)
+        _, faces = read_faces(detector, path, ours=True)
     except ImageError as error:
         return [[path.name, None, *blank, for_visitors(error)]], True
     if not faces:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,50 @@ from ui.cards import problem
 from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
+PICTURE_ENDINGS = [".heic", ".heif", ".avif", ".jp2", ".jfif"]  # that browsers may not know
 # At once, at every door: endpoints that are called in one step do not wait in Gradio's queue, and a picture of the
 # largest size takes some hundred megabytes while it is read.
 READING = threading.BoundedSemaphore(2)
+# For that, each in one of the 40 threads that all answers of the server need.
+WAITING = threading.BoundedSemaphore(16)
 
 
-def read_faces(detector: EmotionDetector, path: str | Path) -> tuple[np.ndarray, list[Face]]:
-    """A picture, uint8 RGB `(height, width, 3)`, and its faces; waits where others are being read.
+@contextmanager
+def a_place(ours: bool = False) -> Iterator[None]:
+    """One of the pictures that are read at a time; waits for it.
+
+    Args:
+        ours: it is for the page, whose visitors wait in Gradio's queue, which few leave at a time.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: too many wait.
     """
-    with READING:
+    wait = nullcontext() if ours else _waiting()
+    with wait:
+        READING.acquire()
+    try:
+        yield
+    finally:
+        READING.release()
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    if not WAITING.acquire(blocking=False):
+        raise ImageError("busy", "Too many pictures wait to be read: try again in a minute.")
+    try:
+        yield
+    finally:
+        WAITING.release()
+
+
+def read_faces(detector: EmotionDetector, path: str | Path, ours: bool = False) -> tuple[np.ndarray, list[Face]]:
+    """A picture, uint8 RGB `(height, width, 3)`, and its faces; waits where others are being read, see `a_place`.
+
+    Raises:
+        ImageError: it cannot be read, or too many wait.
+    """
+    with a_place(ours):
         image = read_image(path)
         return image, detector.detect(image)
 
@@ -47,6 +80,17 @@ def photo_input(**options: Any) -> gr.Image:
         **options,
     )
     component.preprocess = lambda payload: payload.path if payload else None
+    return component
+
+
+def files_input(**options: Any) -> gr.File:
+    """A `gr.File` for several pictures; its handler gets their paths as uploaded, or None.
+
+    Gradio goes by the names alone, and refuses all files for one without an ending; this way each is judged by what it
+    holds. Browsers that know no kind for a HEIC file go by the ending.
+    """
+    component: Any = gr.File(file_count="multiple", file_types=["image", *PICTURE_ENDINGS], **options)
+    component.preprocess = lambda payload: [file.path for file in payload] if payload else None
     return component
 
 

@@ -16,7 +16,7 @@ from emotion_model.network.explain import attention_map, draw_heat
 from ui import cards, examples
 from ui.cards import DETECTOR_NAMES, status
 from ui.drawings import drawings
-from ui.inputs import READING, for_visitors, on_photo, photo_input
+from ui.inputs import a_place, for_visitors, on_photo, photo_input
 from ui.pictures import data_url
 
 INVITATION = status("Add a photo.", "What the network is given of its largest face, and looks at, comes here.", "quiet")
@@ -27,7 +27,7 @@ def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
     if path is None:
         return gr.skip(), INVITATION
     try:
-        with READING:
+        with a_place(ours=True):
             image = read_image(path)
             found = detector.faces.detect(image)[:1]
             faces = detector.detect_many([image], [found])[0]

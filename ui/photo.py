@@ -13,7 +13,7 @@ from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
 from emotion_model.drawing.sharing import share_picture
 from emotion_model.network.config import short_name
 from ui import cards, examples
-from ui.inputs import READING, for_visitors, on_photo, photo_input, read_faces
+from ui.inputs import a_place, for_visitors, on_photo, photo_input, read_faces
 from ui.pictures import picture_url
 
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
@@ -54,7 +54,7 @@ def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
 
 def _timed(work: Callable[[Any], Made], given: Any) -> tuple[Made, float]:
     """What comes of something given, and the seconds that took; waits where others are being read, which is no work."""
-    with READING:
+    with a_place(ours=True):
         started = time.perf_counter()
         return work(given), time.perf_counter() - started
 
@@ -64,7 +64,7 @@ def shared(detector: EmotionDetector, path: str | None, hide_faces: bool) -> str
     if path is None:
         return ""
     try:
-        image, faces = read_faces(detector, path)
+        image, faces = read_faces(detector, path, ours=True)
     except ImageError as error:
         gr.Warning(for_visitors(error))
         return ""

@@ -19,6 +19,7 @@ from gradio.route_utils import FnIndexInferError
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,11 +38,16 @@ NOT_UNDERSTOOD = 'The request was not understood: send JSON such as {"data": [..
 UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there are."
 TOO_LARGE = "The file is larger than this server takes: make it smaller, or cut it, and try again."
 FULL = "Too many are waiting at the moment: try again in a minute."
+LARGE_REQUEST = (
+    "The request is larger than the 16 MB that this server takes: send a file to /gradio_api/upload first, then the "
+    "path that this answers."
+)
 NO_FORM = "The upload was not understood: send it as multipart form data, each file in a field named files."
 FAILED = "That did not work, and the fault is ours: try once more, or send something else."
 
 UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE, "too_large"), 422: (NO_FORM, "bad_request")}
 
+LARGEST_REQUEST = 16 * 2**20  # bytes; the largest picture as base64 text has 14 million
 
 _FETCHED: ContextVar[list[Path]] = ContextVar("fetched")  # the files that a call has had fetched
 
@@ -193,7 +199,7 @@ def _unknown(_: Request, __: Exception) -> JSONResponse:
 def _refused(_: Request, error: Exception) -> JSONResponse:
     """As FastAPI answers, but for the two that tell visitors nothing that they could do."""
     status, detail = getattr(error, "status_code", 500), str(getattr(error, "detail", error))
-    if status == 413:
+    if status == 413 and detail != LARGE_REQUEST:
         detail = TOO_LARGE
     elif "Queue is full" in detail:
         detail = FULL
@@ -229,6 +235,35 @@ class RefusedUploads:
         await self.app(scope, receive, answer)
 
 
+class BoundedRequests:
+    """ASGI middleware: a request that is no upload is read whole and taken apart before anybody looks at its values."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is not too large."""
+        if scope["type"] != "http" or scope["path"].endswith("/upload"):
+            await self.app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdigit() and int(length) > LARGEST_REQUEST:
+            refusal = {"error": LARGE_REQUEST, "detail": LARGE_REQUEST, "title": "too_large"}
+            await JSONResponse(refusal, 413)(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > LARGEST_REQUEST:
+                raise HTTPException(413, LARGE_REQUEST)
+            return message
+
+        await self.app(scope, counted, send)
+
+
 # For FastAPI, as `launch(app_kwargs=...)` takes them.
 APP_OPTIONS: dict[str, Any] = {
     "exception_handlers": {
@@ -237,5 +272,5 @@ APP_OPTIONS: dict[str, Any] = {
         HTTPException: _refused,
         Exception: _failed,
     },
-    "middleware": [Middleware(Numbered), Middleware(RefusedUploads)],
+    "middleware": [Middleware(Numbered), Middleware(RefusedUploads), Middleware(BoundedRequests)],
 }

@@ -1,6 +1,7 @@
 """What stands behind the buttons, called without a page."""
 
 import asyncio
+import base64
 import csv
 import re
 import tempfile
@@ -10,20 +11,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.data_classes import FileData, ListFiles
 from gradio.state_holder import SessionState
 from PIL import Image
 
 from emotion_model import EmotionClassifier, EmotionDetector, MediaError, VideoConfig, VideoReader
 from emotion_model.clips.run import VideoRun
-from ui import album
+from ui import album, inputs
+from ui.agents import Tools
 from ui.album import read_album
 from ui.api import Api
-from ui.inputs import READING
+from ui.inputs import READING, files_input
 from ui.live.sessions import Live
 from ui.live.tab import Handlers
 from ui.model import attention, look, model_page
@@ -72,12 +76,40 @@ def test_a_photo_that_cannot_be_read_empties_the_frame_and_says_why(detector, br
     assert broken not in status
 
 
-def test_the_time_that_a_photo_took_does_not_count_the_wait_for_others(detector, photo):
+def test_the_time_that_a_photo_took_does_not_count_the_wait_for_others(detector, photo, monkeypatch):
+    waited = 0.0
+    monkeypatch.setattr("ui.photo.time", SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited))
+
+    def free() -> None:
+        nonlocal waited
+        waited = 1000.0
+        READING.release(2)
+
     for _ in range(2):
         READING.acquire()
-    threading.Timer(0.6, lambda: READING.release(2)).start()
+    threading.Timer(0.2, free).start()
     status = list(read_photo(detector, str(photo)))[-1][2]
-    assert int(re.search(r"(\d+) ms", status)[1]) < 600
+    assert int(re.search(r"(\d+) ms", status)[1]) < 1_000_000
+
+
+def test_of_programs_so_many_pictures_wait_and_the_next_is_refused(detector, photo, monkeypatch):
+    monkeypatch.setattr(inputs, "WAITING", threading.BoundedSemaphore(1))
+    api, tools = Api(detector), Tools(detector, None)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            READING.acquire()
+        waits = pool.submit(api.detect_image, str(photo))
+        while inputs.WAITING._value:  # until it waits
+            time.sleep(0.01)
+        encoded = base64.b64encode(photo.read_bytes()).decode()
+        for ask, given in ((api.detect_image, str(photo)), (api.predict, encoded), (tools.detect_image, str(photo))):
+            with pytest.raises(gr.Error, match="try again in a minute") as refusal:
+                ask(given)
+            assert refusal.value.title == "busy"
+        page = pool.submit(lambda: list(read_photo(detector, str(photo)))[-1][2])
+        READING.release(2)
+        assert waits.result(60)["faces"] and "1 face" in page.result(60)
+    assert tools.detect_image(str(photo))
 
 
 def test_no_photo_is_an_invitation(detector):
@@ -132,6 +164,18 @@ def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, 
     assert [row[:3] for row in rows] == [["photo.jpg", "1", "happy"], ["broken.jpg", "", ""]]
     assert rows[1][-1]  # says why
     assert list(steps) == []
+
+
+def test_photos_are_judged_by_what_they_hold_whatever_they_are_called(detector, photo, tmp_path):
+    odd = [tmp_path / name for name in ("IMG_2034", "a.JPG.1", "notes.txt")]
+    for path in odd[:2]:
+        path.write_bytes(photo.read_bytes())
+    odd[2].write_text("no picture")
+    handed = files_input().preprocess(ListFiles(root=[FileData(path=str(path)) for path in odd]))
+    assert files_input().preprocess(None) is None
+    _, table, _ = list(read_album(detector, handed))[-1]
+    rows = table["value"]["data"]
+    assert [row[2] is None for row in rows] == [False, False, True] and rows[2][-1]
 
 
 def test_an_album_over_the_limit_says_what_was_left_out(detector, photo, monkeypatch):
@@ -274,10 +318,16 @@ def test_whoever_cancels_does_not_wait_until_the_run_has_ended(analysis, clip, m
     assert not list(tmp_path.glob("clip-*"))
 
 
-def test_a_limit_that_is_no_number_is_named(monkeypatch):
-    monkeypatch.setenv("EMOTION_VIDEO_MB", "much")
-    with pytest.raises(ValueError, match="EMOTION_VIDEO_MB=much: give a number, or nothing for 200"):
+@pytest.mark.parametrize("wrong", ["much", "0", "-1", "inf", "nan"])
+def test_a_limit_that_is_none_is_named(wrong, monkeypatch):
+    monkeypatch.setenv("EMOTION_VIDEO_MB", wrong)
+    with pytest.raises(ValueError, match=f"EMOTION_VIDEO_MB={wrong}: give a number above 0, or nothing for 200"):
         VideoLimits()
+
+
+def test_how_long_a_clip_may_be_is_told_in_minutes_or_seconds():
+    told = [VideoLimits(seconds=seconds).length for seconds in (600, 3600, 90, 60, 2.5)]
+    assert told == ["10 minutes", "60 minutes", "90 seconds", "60 seconds", "2.5 seconds"]
 
 
 def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, clip):

@@ -43,10 +43,12 @@ def test_the_runtime_comes_from_the_web_or_from_a_place_of_ones_own(detector, ne
     monkeypatch.setenv("EMOTION_ORT_URL", "https://example.org/ort/")
     files = networks_for(detector).how["runtimes"]["processor"]
     assert files["binary"]["address"] == "https://example.org/ort/ort-wasm-simd-threaded.wasm"
-    monkeypatch.setenv("EMOTION_ORT_URL", str(tmp_path))
-    without = networks_for(detector)
-    assert without.how is None and without.why_not.endswith("is missing here.")
-    assert str(tmp_path) in caplog.text and str(tmp_path) not in without.why_not
+    for place in (tmp_path, tmp_path / "mistyped"):
+        caplog.clear()
+        monkeypatch.setenv("EMOTION_ORT_URL", str(place))
+        without = networks_for(detector)
+        assert without.how is None and without.why_not.endswith("is missing here.")
+        assert str(place) in caplog.text and str(place) not in without.why_not
 
 
 def test_the_fine_print_names_the_server_that_browsers_ask_besides(detector, monkeypatch, tmp_path):

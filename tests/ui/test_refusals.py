@@ -7,10 +7,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
+import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -203,6 +206,22 @@ def test_a_file_at_an_address_is_fetched_no_further_than_it_may_be_large(elsewhe
         assert not list(tmp_path.glob("fetched-*"))
     finally:
         page.close()
+
+
+def test_a_request_that_is_no_upload_is_not_read_beyond_what_a_picture_takes():
+    with serving(lambda said: str(len(said))) as url:
+        assert Client(url.removesuffix("gradio_api"), verbose=False).predict("a" * 10**6, api_name="/work") == "1000000"
+        for name, refused in (("call/work", 413), ("run/work", 413), ("queue/join", 413), ("component_server", 400)):
+            untold = httpx.post(f"{url}/{name}", content=iter([b"a" * 2**20] * 17), timeout=60)
+            assert untold.status_code == refused, name
+            assert refused == 400 or "/gradio_api/upload" in untold.json()["error"], name
+            told = HTTPConnection(urlsplit(url).netloc, timeout=60)
+            told.putrequest("POST", f"/gradio_api/{name}")
+            told.putheader("Content-Length", str(2**30))
+            told.endheaders()  # nothing of it is waited for
+            answer = told.getresponse()
+            assert answer.status == 413 and "/gradio_api/upload" in json.load(answer)["error"], name
+            told.close()
 
 
 def test_a_file_at_an_address_lies_here_for_as_long_as_its_call_lasts(elsewhere, monkeypatch, tmp_path):

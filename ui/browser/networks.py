@@ -145,13 +145,12 @@ def _how(detector: EmotionDetector, networks: Networks) -> dict[str, Any]:
 def _runtime(kind: str, networks: Networks) -> dict[str, Any]:
     """Two files of onnxruntime-web: from EMOTION_ORT_URL, which may be a folder of this machine, or the web."""
     place = os.environ.get("EMOTION_ORT_URL") or RUNTIME_URL
-    folder = Path(place)
     found = {}
     for part, (name, (digest, size)) in zip(("module", "binary"), RUNTIMES[kind].items(), strict=True):
-        if folder.is_dir():
-            found[part] = networks.add(name, _read(folder / name, digest))
-        else:
+        if place.startswith(("https://", "http://")):
             found[part] = {"address": f"{place.rstrip('/')}/{name}", "sha256": digest, "bytes": size}
+        else:
+            found[part] = networks.add(name, _read(Path(place) / name, digest))
     return found
 
 

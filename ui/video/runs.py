@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
@@ -44,6 +45,12 @@ class VideoLimits:
     pictures: int = 3000  # of a sequence
     at_once: int = 2  # clips in work at the same time; others wait
 
+    @property
+    def length(self) -> str:
+        """How long a clip may be, for people."""
+        minutes = self.seconds / 60
+        return f"{minutes:g} minutes" if minutes.is_integer() and minutes > 1 else f"{self.seconds:g} seconds"
+
     def __post_init__(self) -> None:
         for name in ("seconds", "megabytes", "pictures", "at_once"):
             if not getattr(self, name) > 0:
@@ -53,9 +60,12 @@ class VideoLimits:
 def _from_environment(name: str, otherwise: float) -> float:
     text = os.environ.get(name) or str(otherwise)
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise ValueError(f"{name}={text}: give a number, or nothing for {otherwise:g}") from None
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name}={text}: give a number above 0, or nothing for {otherwise:g}")
+    return number
 
 
 class Replaced(Exception):  # noqa: N818 - no error, but the way out of a run

@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from emotion_model.timelines.clock import clock
 from ui import cards, examples
+from ui.inputs import files_input
 from ui.programs import for_programs
 from ui.sweeping import KEEP_SECONDS
 from ui.turns import asked, by_the_page, without_what_is_gone
@@ -90,18 +90,14 @@ def _settings() -> dict[str, Any]:
             parts["start"] = gr.Number(0, label="From second", min_width=120)
             parts["end"] = gr.Number(0, label="To second", info="0: to the end", min_width=120)
             parts["strip"] = gr.Checkbox(True, label="Timeline along the bottom of the clip", min_width=200)
-        parts["pictures"] = gr.File(
-            label="A GIF, or the pictures of a sequence",
-            file_count="multiple",
-            file_types=["image", ".gif"],
-            height=130,
-            elem_id="video-pictures",
+        parts["pictures"] = files_input(
+            label="A GIF, or the pictures of a sequence", height=130, elem_id="video-pictures"
         )
     return parts
 
 
 def _results(limits: VideoLimits) -> dict[str, Any]:
-    said = f"Up to {clock(limits.seconds)} minutes and {limits.megabytes:g} MB: every person in it gets a timeline."
+    said = f"Up to {limits.length} and {limits.megabytes:g} MB: every person in it gets a timeline."
     person: Any = gr.Dropdown([], label="Person shown in the timeline", visible=False, elem_id="video-person")
     person.preprocess = lambda number: number  # Gradio may have forgotten the choices; `choose` knows what to say
     return {
