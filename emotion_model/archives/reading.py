@@ -94,6 +94,9 @@ class Reader:
 
     def _read(self, source: Source) -> Iterator[Fetched | Sign | Cut | Result]:
         began = time.perf_counter()
+        if source.fault:
+            yield failure(source, "unreadable", spelled_out(source.fault))
+            return
         try:
             with local_copy(source) as copy:
                 yield from map(Fetched, copy.fetch())

@@ -17,7 +17,7 @@ from typing import Any
 import fsspec
 from fsspec.caching import ReadAheadCache
 from fsspec.implementations.local import LocalFileSystem
-from fsspec.spec import AbstractBufferedFile
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from emotion_model.files import spelled_out
 
@@ -47,11 +47,14 @@ class Source:
         uri: an absolute path, or a URL that fsspec opens.
         kind: `photo` or `clip`, by its ending.
         bytes: its size; 0 where the place does not say.
+        fault: why it cannot be read, where that was seen when it was looked for: of a folder that cannot be listed, or
+            of what a list names in vain. Such a one stands for what is missing, and fails.
     """
 
     uri: str
     kind: str
     bytes: int = 0
+    fault: str = ""
 
     @property
     def name(self) -> str:
@@ -81,7 +84,7 @@ def find_sources(
         The recordings, and how many files were passed over because they are none.
 
     Raises:
-        SourceError: a folder, list or glob cannot be had, or the package for such URLs is missing.
+        SourceError: one of those given cannot be had, or the package for such URLs is missing.
     """
     found: dict[str, Source] = {}
     others = 0
@@ -95,7 +98,9 @@ def find_sources(
         for source in _expanded(name):
             if source is None:
                 others += 1
-            elif source.kind in kinds and not (_is_local(source.uri) and is_left_out(Path(source.uri).parent)):
+            elif not (source.fault or source.kind in kinds):
+                continue
+            elif not (_is_local(source.uri) and is_left_out(Path(source.uri).parent)):
                 found.setdefault(source.uri, source)
     return list(found.values()), others
 
@@ -132,11 +137,19 @@ def _listed(name: str) -> Iterator[Source | None]:
         yield from _below(system, path, address)
     elif ending in _LISTS:
         for entry in _entries(system, path):
-            # A list may name thousands of files elsewhere: to ask for each of them takes hours.
-            kind = None if _is_local(entry) else _kind(entry)
-            yield from [Source(entry, kind)] if kind else _expanded(entry)
+            yield from _of_list(entry)
     else:
         yield Source(_uri(system, path, address), _kind(path) or CLIP, _size(about))
+
+
+def _of_list(entry: str) -> Iterator[Source | None]:
+    """What an entry of a list stands for; one that stands for nothing is named, as one of thousands ends no run."""
+    # A list may name thousands of files elsewhere: to ask for each of them takes hours.
+    kind = None if _is_local(entry) else _kind(entry)
+    try:
+        yield from [Source(entry, kind)] if kind else _expanded(entry)
+    except SourceError as error:
+        yield Source(entry, CLIP, fault=str(error))
 
 
 def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None]:
@@ -158,14 +171,41 @@ def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None
 def _below(system: Any, path: str, address: str, above: tuple[Path, ...] = ()) -> Iterator[Source | None]:
     """What lies in a folder and those below it, links to folders among them; `above`: where links led here from."""
     above = (*above, Path(path).resolve())
-    for one, about in sorted(system.find(path, detail=True).items()):
+    for one, about in sorted(_found(system, path).items()):
         inside = PurePosixPath(one[len(path) :].lstrip("/"))
         if any(part.startswith(".") for part in inside.parts):
             continue
-        if not _is_linked_folder(about):
+        if "fault" in about:
+            yield Source(_uri(system, one, address), CLIP, fault=about["fault"])
+        elif not _is_linked_folder(about):
             yield _taken(about, system, address)
         elif not _is_known(Path(one).resolve(), above):
             yield from _below(system, one, address, above)
+
+
+def _found(system: Any, path: str) -> dict[str, dict[str, Any]]:
+    """What lies in a folder and those below it, by name, as `ls` tells it; of a folder that cannot be listed its fault.
+
+    `find` leaves such folders out without a word; but not where a place lists all of them at once.
+    """
+    if system.async_impl or type(system).find is not AbstractFileSystem.find:
+        return dict(system.find(path, detail=True))
+    found: dict[str, dict[str, Any]] = {}
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        try:
+            listed = system.ls(folder, detail=True)
+        except OSError as error:
+            why = f"This folder cannot be listed ({error.strerror or error}): make it readable, and run the same again."
+            found[folder] = {"name": folder, "fault": why}
+            continue
+        for about in listed:
+            if about["type"] != "directory":
+                found[about["name"]] = about
+            elif (inner := about["name"].rstrip("/")) != folder:
+                folders.append(inner)
+    return found
 
 
 def _is_known(folder: Path, above: tuple[Path, ...]) -> bool:

@@ -121,6 +121,8 @@ def _sources(options: argparse.Namespace) -> list[Source]:
         print(f"passed over, as neither photos nor clips: {others:,} file{'' if others == 1 else 's'}", file=sys.stderr)
     if not sources:
         raise ValueError("there is no photo and no clip among these sources")
+    if all(source.fault for source in sources):
+        raise ValueError(f"{sources[0].told}: {sources[0].fault}")
     return sources
 
 

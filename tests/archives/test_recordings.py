@@ -14,7 +14,7 @@ from emotion_model import EmotionDetector, VideoConfig, VideoReader, analyze, re
 from emotion_model.archives.answers import Cut, Part, Result, Sign
 from emotion_model.archives.reading import Reader
 from emotion_model.archives.settings import ArchiveSettings, digest
-from emotion_model.archives.sources import find_sources
+from emotion_model.archives.sources import Source, find_sources
 from emotion_model.network.config import BUNDLED_DIR, ModelConfig
 from support import environment
 from support.clips import face_film, write_clip
@@ -127,6 +127,12 @@ def test_a_bad_file_is_a_result(tmp_path: Path, name: str, content: bytes | None
     assert isinstance(result, Result) and result.faces is None
     assert (result.file["status"], result.file["code"]) == ("failed", code)
     assert result.file["error"].endswith((".", ")")) and len(result.file["error"].encode()) > 10
+
+
+def test_what_could_not_be_listed_is_a_result(tmp_path: Path):
+    (result,) = reader(tmp_path).read([Source(str(tmp_path), "clip", fault="This folder cannot be listed.")])
+    assert isinstance(result, Result) and result.faces is None
+    assert (result.file["code"], result.file["error"]) == ("unreadable", "This folder cannot be listed.")
 
 
 def test_a_worker_with_another_model_or_detector_refuses(tmp_path: Path):

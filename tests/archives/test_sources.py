@@ -88,6 +88,22 @@ def test_a_link_into_what_is_hidden_is_followed(archive: Path):
     assert "day/g.mp4" in names(find_sources([str(archive)])[0], archive)
 
 
+def test_a_folder_that_cannot_be_listed_is_named_whatever_is_wanted(archive: Path):
+    name, opened = "d" * 250, [os.open(archive / "deep", os.O_RDONLY)]
+    for _ in range(17):  # until the path is longer than the system takes, from anybody
+        os.mkdir(name, dir_fd=opened[-1])
+        opened.append(os.open(name, os.O_RDONLY, dir_fd=opened[-1]))
+    for kinds, count in (((CLIP, PHOTO), 4), ((PHOTO,), 2)):
+        found, _ = find_sources([str(archive)], kinds)
+        (named,) = [one for one in found if one.fault]
+        assert named.uri.startswith(f"{archive}/deep/ddd") and "cannot be listed (File name too long)" in named.fault
+        assert len(found) == count + 1
+    os.rename(name, ".hidden", src_dir_fd=opened[0], dst_dir_fd=opened[0])
+    for one in opened:
+        os.close(one)
+    assert len(find_sources([str(archive)])[0]) == 4
+
+
 def test_question_marks_and_colons_in_names_are_part_of_them(tmp_path: Path):
     for name in ("what?/Who is it?.mp4", "what?/12::30.mp4", "what?/is it?.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -161,6 +177,19 @@ def test_relative_paths_become_absolute(archive: Path, monkeypatch: pytest.Monke
 def test_a_list_names_recordings_from_where_it_lies(archive: Path, name: str, text: str):
     (archive / name).write_text(text.format(folder=archive), encoding="utf-8")
     assert names(find_sources([str(archive / name)])[0], archive) == ["a.mp4", "deep/d e.png", "b.JPG"]
+
+
+def test_what_a_list_names_in_vain_ends_nothing_but_a_run_on_nothing_else(archive: Path):
+    (archive / "list.txt").write_text("a.mp4\ngone\n*.gone\nnosuch://bucket\nb.JPG\n")
+    found, _ = find_sources([str(archive / "list.txt")], (PHOTO,))
+    assert [one.name for one in found] == ["gone", "*.gone", "bucket", "b.JPG"]
+    said = ("no such file", "nothing fits", "cannot be listed")
+    assert all(text in one.fault for text, one in zip(said, found, strict=False))
+    assert not found[3].fault
+    (archive / "list.txt").write_text("gone\n")
+    options = command_parser().parse_args(["archive", str(archive / "list.txt"), "--out", str(archive / "out")])
+    with pytest.raises(ValueError, match="gone: there is no such file or folder"):
+        _sources(options)
 
 
 def test_a_list_on_a_server_names_recordings_beside_it(archive: Path):
