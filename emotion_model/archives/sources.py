@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,8 @@ _KIND_OF = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending 
 _PIECE = 1 << 20  # bytes, that are fetched at a time
 _AHEAD = 1 << 16  # bytes, that are asked for besides: a zip file is looked at in small pieces
 _COPIES = "archive-copy-"  # how the names of folders with copies begin; the number of their process follows
+# Not of `github://OWNER:REPOSITORY@BRANCH` and the like.
+_PASSWORD = re.compile(r"(?<![\w+.-])((?!git)[\w+.-]+://[^/@:]*):[^/]*@")
 _LISTS = (".txt", ".lst", ".csv", ".tsv")
 _COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list with a head, the first that it has
 
@@ -63,8 +66,8 @@ class Source:
 
     @property
     def told(self) -> str:
-        """The address as tables and people are given it."""
-        return spelled_out(self.uri)
+        """The address as tables and people are given it: without its password, if it has one."""
+        return spelled_out(_without_password(self.uri))
 
 
 def find_sources(
@@ -106,14 +109,15 @@ def find_sources(
 
 
 def _expanded(name: str) -> Iterator[Source | None]:
+    told = _without_password(name)
     try:
         yield from _listed(name)
     except SourceError:
         raise
     except ImportError as error:
-        raise SourceError(f"{name}: such addresses need another package: {error}.") from error
+        raise SourceError(f"{told}: such addresses need another package: {error}.") from error
     except Exception as error:  # every file system has errors of its own
-        raise SourceError(f"{name}: cannot be listed ({error}).") from error
+        raise SourceError(f"{told}: cannot be listed ({error}).") from error
 
 
 def _listed(name: str) -> Iterator[Source | None]:
@@ -130,13 +134,13 @@ def _listed(name: str) -> Iterator[Source | None]:
     if about is None and any(sign in _without_query(path) for sign in "*?["):
         yield from _matching(system, path, address)
     elif about is None and not ending:
-        raise SourceError(f"{name}: there is no such file or folder.")
+        raise SourceError(f"{_without_password(name)}: there is no such file or folder.")
     elif about is None:
         yield Source(_uri(system, path, address), _kind(path) or CLIP)  # said of it when it is read
     elif about["type"] == "directory":
         yield from _below(system, path, address)
     elif ending in _LISTS:
-        for entry in _entries(system, path):
+        for entry in _entries(system, path, address):
             yield from _of_list(entry)
     else:
         yield Source(_uri(system, path, address), _kind(path) or CLIP, _size(about))
@@ -157,7 +161,7 @@ def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None
     if not matches and "*" not in pattern and (kind := _kind(pattern)):
         yield Source(_uri(system, pattern, address), kind)  # rather a name with brackets: said of it when it is read
     elif not matches:
-        raise SourceError(f"{address}: nothing fits this pattern.")
+        raise SourceError(f"{_without_password(address)}: nothing fits this pattern.")
     asked_for = _hidden_parts(pattern)
     for path, about in matches.items():
         if _hidden_parts(path) > asked_for:
@@ -235,11 +239,13 @@ def _uri(system: Any, path: str, address: str) -> str:
     if "::" in address:  # a file in a file
         inner, outer = address.split("::", 1)
         return f"{inner.split('://')[0]}://{path}::{outer}"
-    return str(system.unstrip_protocol(path))
+    scheme, _, rest = address.partition("://")
+    at_its_host = f"{scheme}://{rest.split('/')[0]}/{path.lstrip('/')}"  # for NAS and the like a path says only where
+    return at_its_host if system._strip_protocol(at_its_host) == path else str(system.unstrip_protocol(path))
 
 
-def _entries(system: Any, path: str) -> Iterator[str]:
-    """The sources that a list names."""
+def _entries(system: Any, path: str, address: str) -> Iterator[str]:
+    """The sources that a list names, which was found at an address."""
     ending = PurePosixPath(path).suffix.lower()
     with system.open(path, "rt", encoding="utf-8-sig", newline="") as file:
         if ending in (".txt", ".lst"):
@@ -255,7 +261,7 @@ def _entries(system: Any, path: str) -> Iterator[str]:
         if not _is_local(entry) or Path(entry).is_absolute():
             yield entry
         else:
-            yield _uri(system, f"{folder}/{PurePosixPath(entry)}", "")
+            yield _uri(system, f"{folder}/{PurePosixPath(entry)}", address)
 
 
 def _absolute(path: Path) -> Path:
@@ -276,6 +282,10 @@ def _is_on_the_web(address: str) -> bool:
 
 def _without_query(address: str) -> str:
     return address.split("?")[0] if _is_on_the_web(address) else address
+
+
+def _without_password(address: str) -> str:
+    return address if _is_local(address) else _PASSWORD.sub(r"\1@", address)
 
 
 def _kind(path: str) -> str | None:

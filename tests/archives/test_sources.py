@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -13,12 +14,21 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import pytest
 
 from emotion_model.__main__ import command_parser
-from emotion_model.archives.sources import CLIP, PHOTO, SourceError, find_sources, local_copy, remove_left_copies
+from emotion_model.archives.sources import (
+    CLIP,
+    PHOTO,
+    Source,
+    SourceError,
+    find_sources,
+    local_copy,
+    remove_left_copies,
+)
 from emotion_model.commands.archive import _sources
 
 
@@ -227,6 +237,68 @@ def test_files_of_other_places_are_fetched_and_removed(archive: Path):
     with local_copy(found) as copy:
         assert list(copy.fetch()) == [megabytes << 20 for megabytes in range(1, 8)], "signs that it comes"
         assert copy.path.read_bytes() == b"picture" * (1 << 20)
+
+
+class Hadoop(SimpleHTTPRequestHandler):
+    """Serves a folder by WebHDFS, a protocol of those whose paths do not name the host."""
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+        path = Path(self.directory, unquote(url.path).removeprefix("/webhdfs/v1/"))
+        if not path.exists():
+            self.answer({"RemoteException": {"exception": "FileNotFoundException", "message": "gone"}}, 404)
+        elif path.name == "locked" and asked["op"] == "LISTSTATUS":
+            self.answer({"RemoteException": {"exception": "AccessControlException", "message": "not for you"}}, 403)
+        elif asked["op"] == "LISTSTATUS":
+            self.answer({"FileStatuses": {"FileStatus": [self.status(one) for one in path.iterdir()]}})
+        elif asked["op"] == "GETFILESTATUS":
+            self.answer({"FileStatus": self.status(path)})
+        else:
+            self.answer(path.read_bytes()[int(asked["offset"]) :][: int(asked["length"])])
+
+    def status(self, path: Path) -> dict[str, str | int]:
+        kind = "DIRECTORY" if path.is_dir() else "FILE"
+        return {"pathSuffix": path.name, "type": kind, "length": path.stat().st_size}
+
+    def answer(self, content: object, status: int = 200) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+def test_what_lies_on_a_host_keeps_its_name_and_tells_no_password(archive: Path, tmp_path: Path):
+    (archive / "locked").mkdir()
+    (archive / "list.txt").write_text("a.mp4\n")
+    with served(tmp_path, Hadoop) as place:
+        host = place.removeprefix("http://")
+        found, _ = find_sources([f"webhdfs://me:a@secret@{host}/archive"])
+        assert [one.told for one in found] == [
+            f"webhdfs://me@{host}/archive/{name}"
+            for name in ("a.mp4", "b.JPG", "deep/d e.png", "deep/er/c.mov", "locked")
+        ]
+        assert "cannot be listed (not for you)" in found[4].fault
+        with local_copy(found[2]) as copy:
+            assert list(copy.fetch()) == [12] and copy.path.read_bytes() == b"deep/d e.png"
+        given = [f"webhdfs://me:a@secret@{host}/archive/{name}" for name in ("list.txt", "*.JPG")]
+        assert [one.uri for one in find_sources(given)[0]] == [one.uri for one in found[:2]]
+        with pytest.raises(SourceError) as caught:
+            find_sources([f"webhdfs://me:a@secret@{host}/gone"])
+    assert "gone: there is no such" in str(caught.value) and "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("zip://a.mp4::ftp://me:se:cret@nas/x.zip", "zip://a.mp4::ftp://me@nas/x.zip"),
+        ("https://:token@there:80/a.mp4", "https://@there:80/a.mp4"),
+        ("github://owner:project@main/a.mp4", None),
+        ("sftp://nas:22/a@b.mp4", None),
+        ("/home/me:12@noon.mp4", None),
+    ],
+)
+def test_an_address_is_told_without_its_password_and_otherwise_as_it_is(uri: str, told: str | None):
+    assert Source(uri, CLIP).told == (told or uri)
 
 
 class InRanges(SimpleHTTPRequestHandler):
