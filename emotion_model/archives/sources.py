@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -329,13 +329,33 @@ class LocalCopy:
             yield from self._fetched(block_size=0)
 
     def _fetched(self, **options: Any) -> Iterator[int]:
-        system, path = fsspec.core.url_to_fs(self.source.uri)
+        system, path = _placed(self.source.uri)
         _ask_for_little_more(getattr(system, "fo", None))  # the file that this one lies in, if it does
-        with system.open(path, "rb", **options) as file, self.path.open("wb") as written:
-            _ask_for_little_more(file)
-            while piece := file.read(_PIECE):
-                written.write(piece)
-                yield written.tell()
+        try:
+            with system.open(path, "rb", **options) as file, self.path.open("wb") as written:
+                _ask_for_little_more(file)
+                while piece := file.read(_PIECE):
+                    written.write(piece)
+                    yield written.tell()
+        except Exception:
+            _opened.cache_clear()  # what leads there may have broken
+            raise
+
+
+def _placed(uri: str) -> tuple[Any, str]:
+    """The file system that a file lies in, and where."""
+    inner, _, outer = uri.partition("::")
+    scheme, lies_in_file, path = inner.partition("://")
+    if not (outer and lies_in_file):
+        return fsspec.core.url_to_fs(uri)
+    system = _opened(f"{scheme}://::{outer}")
+    return system, system._strip_protocol(path)
+
+
+@lru_cache(maxsize=1)
+def _opened(address: str) -> Any:
+    """A file with files in it, left open for the next of them: to open it takes the longer, the more there are."""
+    return fsspec.core.url_to_fs(address)[0]
 
 
 def _ask_for_little_more(file: Any) -> None:

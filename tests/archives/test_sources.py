@@ -332,6 +332,22 @@ def test_a_file_elsewhere_is_asked_for_in_pieces_of_a_megabyte(tmp_path: Path):
                 assert signs == 8 and copy.path.read_bytes() == content
 
 
+def test_a_zip_file_is_opened_once_for_all_that_lies_in_it(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as file:
+        for number in range(9):
+            file.writestr(f"{number}.mp4", np.random.default_rng(number).bytes(1 << 17))
+    with served(tmp_path, InRanges) as place:
+        found, _ = find_sources([f"{place}/packed.zip"])
+        InRanges.asked.clear()
+        asked = [0]
+        for one in found:
+            with local_copy(one) as copy:
+                assert list(copy.fetch()) == [1 << 17]
+            asked.append(len(InRanges.asked))
+    first, *others = np.diff(asked)
+    assert len(others) == 8 and max(others) < first
+
+
 def test_a_file_of_a_server_that_gives_no_parts_is_fetched_whole(tmp_path: Path):
     content = bytes(range(256)) * (1 << 15)
     (tmp_path / "large.mp4").write_bytes(content)
