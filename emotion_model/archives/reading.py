@@ -25,7 +25,7 @@ from PIL import Image
 
 from emotion_model.archives.answers import Cut, Fetched, Joined, Looked, Part, Result, Sign, failure, file_row
 from emotion_model.archives.settings import ArchiveSettings, difference
-from emotion_model.archives.sources import PHOTO, Source, local_copy, remove_left_copies
+from emotion_model.archives.sources import PHOTO, Source, is_local, local_copy, remove_left_copies
 from emotion_model.archives.tables import faces_table, people_table
 from emotion_model.clips.analysis import (
     AnalyzedFrame,
@@ -177,7 +177,8 @@ class Reader:
     def _clip(self, source: Source, path: Path, began: float) -> Iterator[Sign | Cut | Result]:
         with VideoReader(path) as reader:
             annotated = self._annotated(source, ".mp4")
-            if not annotated and (bounds := self._bounds(reader)):
+            # To cut what lies elsewhere would have each of its parts fetch all of it.
+            if not annotated and is_local(source.uri) and (bounds := self._bounds(reader)):
                 yield Cut(reader.duration, reader.width, reader.height, bounds)
                 return
             outputs = VideoOutputs(annotated=self._folder / annotated if annotated else None)

@@ -62,7 +62,7 @@ class Source:
     @property
     def name(self) -> str:
         """The file's name alone."""
-        return PurePosixPath(self.uri if _is_local(self.uri) else _without_query(self.uri.split("::")[0])).name
+        return PurePosixPath(self.uri if is_local(self.uri) else _without_query(self.uri.split("::")[0])).name
 
     @property
     def told(self) -> str:
@@ -103,7 +103,7 @@ def find_sources(
                 others += 1
             elif not (source.fault or source.kind in kinds):
                 continue
-            elif not (_is_local(source.uri) and is_left_out(Path(source.uri).parent)):
+            elif not (is_local(source.uri) and is_left_out(Path(source.uri).parent)):
                 found.setdefault(source.uri, source)
     return list(found.values()), others
 
@@ -121,7 +121,7 @@ def _expanded(name: str) -> Iterator[Source | None]:
 
 
 def _listed(name: str) -> Iterator[Source | None]:
-    local = _is_local(name)
+    local = is_local(name)
     address = str(_absolute(Path(name))) if local else name
     if (local or "::" not in address) and PurePosixPath(address).suffix.lower() == ".zip":
         address, local = f"zip://::{address}", False
@@ -149,7 +149,7 @@ def _listed(name: str) -> Iterator[Source | None]:
 def _of_list(entry: str) -> Iterator[Source | None]:
     """What an entry of a list stands for; one that stands for nothing is named, as one of thousands ends no run."""
     # A list may name thousands of files elsewhere: to ask for each of them takes hours.
-    kind = None if _is_local(entry) else _kind(entry)
+    kind = None if is_local(entry) else _kind(entry)
     try:
         yield from [Source(entry, kind)] if kind else _expanded(entry)
     except SourceError as error:
@@ -258,7 +258,7 @@ def _entries(system: Any, path: str, address: str) -> Iterator[str]:
             entries = [row[column or 0].strip() for row in rows[column is not None :] if len(row) > (column or 0)]
     folder = path.rpartition("/")[0]
     for entry in filter(None, entries):
-        if not _is_local(entry) or Path(entry).is_absolute():
+        if not is_local(entry) or Path(entry).is_absolute():
             yield entry
         else:
             yield _uri(system, f"{folder}/{PurePosixPath(entry)}", address)
@@ -272,7 +272,8 @@ def _absolute(path: Path) -> Path:
     return Path(*parts[: up + 1]).resolve() / Path(*parts[up + 1 :])
 
 
-def _is_local(name: str) -> bool:
+def is_local(name: str) -> bool:
+    """Whether that is a path of this machine, and no address that fsspec opens."""
     return name.startswith("/") or ("://" not in name and "::" not in name)
 
 
@@ -285,7 +286,7 @@ def _without_query(address: str) -> str:
 
 
 def _without_password(address: str) -> str:
-    return address if _is_local(address) else _PASSWORD.sub(r"\1@", address)
+    return address if is_local(address) else _PASSWORD.sub(r"\1@", address)
 
 
 def _kind(path: str) -> str | None:
@@ -319,7 +320,7 @@ class LocalCopy:
         Raises:
             OSError: it cannot be had.
         """
-        if _is_local(self.source.uri):
+        if is_local(self.source.uri):
             return
         try:
             yield from self._fetched()
@@ -367,7 +368,7 @@ def _ask_for_little_more(file: Any) -> None:
 @contextmanager
 def local_copy(source: Source) -> Iterator[LocalCopy]:
     """The recording as a file of this machine: itself where it is one, else a copy, which is removed at the end."""
-    if _is_local(source.uri):
+    if is_local(source.uri):
         yield LocalCopy(source, Path(source.uri))
         return
     with tempfile.TemporaryDirectory(prefix=f"{_COPIES}{os.getpid()}-") as folder:

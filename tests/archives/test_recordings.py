@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
 
 from emotion_model import EmotionDetector, VideoConfig, VideoReader, analyze, read_image, video_detector
-from emotion_model.archives.answers import Cut, Part, Result, Sign
+from emotion_model.archives.answers import Cut, Fetched, Part, Result, Sign
 from emotion_model.archives.reading import Reader
 from emotion_model.archives.settings import ArchiveSettings, digest
 from emotion_model.archives.sources import Source, find_sources
@@ -75,6 +76,13 @@ def test_a_cut_clip_has_the_rows_of_an_uncut_one(
     assert joined.people.equals(whole.people) and round(joined.end, 3) == whole.file["duration"]
     assert sum(table.num_rows for table in tables) > (32 if rate else 112)
     assert len(set(whole.faces["emotion"].to_pylist())) > 2  # two emotions and nobody: something carries over
+
+
+def test_a_clip_that_is_fetched_is_not_cut(clip: Path, tmp_path: Path):
+    with fsspec.open("memory://far/long.mp4", "wb") as file:
+        file.write(clip.read_bytes())
+    read = reader(tmp_path, part_seconds=2).read([Source("memory://far/long.mp4", "clip")])
+    assert isinstance(next(one for one in read if not isinstance(one, Fetched)), Sign)  # a cut one is not begun
 
 
 def test_the_rows_of_a_clip_are_those_of_its_analysis(clip: Path, tmp_path: Path, detector: EmotionDetector):
