@@ -94,12 +94,12 @@ class ArchiveFolder:
         table = self.path / FILES_NAME
         rows = pq.read_table(table, schema=FILES).to_pylist() if table.exists() else []
         self.files: dict[str, dict[str, Any]] = {row["source"]: row for row in rows}
-        parts = {row["part"] for row in rows if row["part"] is not None}
-        self._part = max(parts, default=0)
+        parts = {0} | {row["part"] for row in rows if row["part"] is not None}
+        self._part = max(parts)
         for folder in (self.path / "faces", self.path / "people"):
             folder.mkdir(exist_ok=True)
             for file in folder.iterdir():
-                if file.name.startswith(".partial-") or (_number(file) or 0) not in (0, *parts):
+                if file.name.startswith(".partial-") or (_number(file) or 0) not in parts:
                     file.unlink()
         for file in (*self.path.glob(".partial-*"), *self.path.glob("annotated/.partial-*")):
             file.unlink()
@@ -117,7 +117,7 @@ class ArchiveFolder:
         """
         self._waiting.append((result, long))
         self._rows += result.faces.num_rows if result.faces is not None else 0
-        if long or self._rows >= COMMIT_ROWS:
+        if self._rows >= COMMIT_ROWS:
             self.commit()
 
     def long_table(self) -> LongTable:

@@ -77,6 +77,7 @@ def test_a_clip_of_hours_has_a_part_of_its_own_or_none(tmp_path: Path):
         second.abandon()
         long = result("long")
         folder.add(Result(long.source, long.file), first)
+        assert not (tmp_path / "files.parquet").exists()  # whose every row would be written anew for each such clip
     assert content(tmp_path) == ({"long": "done"}, ["long"] * 6)
     assert [file.name for file in (tmp_path / "faces").iterdir()] == ["part-00001.parquet"]
 
