@@ -103,7 +103,7 @@ class Reader:
                 if source.kind == PHOTO:
                     yield self._photo(source, copy.path, began)
                 else:
-                    yield from self._clip(source, copy.path, began)
+                    yield from self._clip_or_photo(source, copy.path, began)
         except Exception as error:  # one bad file ends nothing: whatever it was is said of it
             yield failure(source, *told(error), time.perf_counter() - began)
 
@@ -173,6 +173,16 @@ class Reader:
         }
         rows = frame_rows(0.0, 0, faces, self.record["emotions"])
         return Result(source, file_row(source) | file, self.packed(source, rows))
+
+    def _clip_or_photo(self, source: Source, path: Path, began: float) -> Iterator[Sign | Cut | Result]:
+        """What has no ending that tells is a photo if its content is."""
+        try:
+            yield from self._clip(source, path, began)
+        except MediaError as error:
+            if error.code != "a_picture":
+                raise
+            result = self._photo(replace(source, kind=PHOTO), path, began)
+            yield replace(result, source=source)  # as it was asked for
 
     def _clip(self, source: Source, path: Path, began: float) -> Iterator[Sign | Cut | Result]:
         with VideoReader(path) as reader:

@@ -109,6 +109,14 @@ def test_the_row_of_a_photo_says_what_the_detector_says(photo: Path, tmp_path: P
     assert (result.file["width"], result.file["height"], result.file["faces"]) == (512, 512, 1)
 
 
+def test_a_photo_is_one_whatever_it_is_called(photo: Path, tmp_path: Path):
+    named = tmp_path / "photo"
+    named.symlink_to(photo)
+    result = read(reader(tmp_path), named)
+    assert isinstance(result, Result) and (result.source.uri, result.file["kind"]) == (str(named), "photo")
+    assert result.faces is not None and result.faces["kind"].to_pylist() == ["photo"]
+
+
 def test_a_photo_without_a_face_has_a_row_without_one(landscape: np.ndarray, tmp_path: Path):
     Image.fromarray(landscape).save(tmp_path / "empty.png")
     result = read(reader(tmp_path), tmp_path / "empty.png")
