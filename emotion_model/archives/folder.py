@@ -139,6 +139,7 @@ class ArchiveFolder:
         if part is not None:
             self._write("faces", part, self._faces, [result.faces for result in together])
             self._write("people", part, self._people, [result.people for result in together])
+        files = dict(self.files)
         for result, long in waiting:
             number = part if result.faces is not None else None
             if long:
@@ -146,9 +147,10 @@ class ArchiveFolder:
                 long.move(self._file("faces", number))
                 self._write("people", number, self._people, [result.people])
             row: dict[str, Any] = dict.fromkeys(FILES.names)
-            self.files[result.source.told] = row | result.file | {"part": number}
+            files[result.source.told] = row | result.file | {"part": number}
         with whole_file(self.path / FILES_NAME) as partial:
-            pq.write_table(pa.Table.from_pylist(list(self.files.values()), FILES), partial, compression="zstd")
+            pq.write_table(pa.Table.from_pylist(list(files.values()), FILES), partial, compression="zstd")
+        self.files = files
 
     def _next_part(self) -> int:
         self._part += 1

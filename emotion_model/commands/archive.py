@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from emotion_model import EmotionDetector
 from emotion_model.commands.interrupts import interruptible
-from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_UNUSABLE, status_of
+from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_UNUSABLE, status_of
 from emotion_model.timelines.clock import clock
 
 if TYPE_CHECKING:  # loaded when there is an archive to read, not by the other commands
@@ -146,24 +147,44 @@ def _read(
         )
     missing = sum(not folder.is_done(source.told) for source in sources)
     stopped = False
+    progress: Progress | None = None
+    broken: Exception | None = None
     if missing:
         arguments = (settings, folder.path, folder.record)
         with Workers(Reader, arguments, options.workers, options.address) as workers:
             run = ArchiveRun(sources, folder, workers, settings)
-            with interruptible(run), _Teller(run, options.json) as teller:
-                for result in run:
-                    teller.tell(result)
-            stopped = run.stopped
-            progress: Progress | None = run.progress
-    else:
-        progress = None
-    if folder.files:
-        write_page(folder, detector.classifier.config.labels)
+            broken = _run(run, folder, sources, options.json)
+            stopped, progress = run.stopped, run.progress
+    try:
+        if folder.files:
+            write_page(folder, detector.classifier.config.labels)
+    except OSError as error:
+        broken = broken or error
     _close(sources, folder, progress, options.json)
+    if broken:
+        print(f"error: {broken}\nended early; the same command goes on from here", file=sys.stderr)
+        return EXIT_SOME_FAILED
     if stopped:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return EXIT_INTERRUPTED
     return status_of(sum(not folder.is_done(source.told) for source in sources), len(sources))
+
+
+def _run(run: ArchiveRun, folder: ArchiveFolder, sources: list[Source], as_json: bool) -> Exception | None:
+    """Read the recordings, and tell of it: what ended it early, such as a full disk, where there are files done."""
+    from emotion_model.archives.workers import WorkersError
+
+    try:
+        with interruptible(run), _Teller(run, as_json) as teller:
+            for result in run:
+                teller.tell(result)
+    except (WorkersError, OSError) as error:
+        with suppress(OSError):
+            folder.commit()
+        if not any(folder.is_done(one.told) for one in sources):
+            raise
+        return error
+    return None
 
 
 class _Teller:

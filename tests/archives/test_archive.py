@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -455,6 +455,34 @@ def test_what_comes_slowly_is_waited_for_and_what_is_read_slowly_is_not(tmp_path
         run: Any = ArchiveRun([source], folder, Told(), ArchiveSettings())  # type: ignore[arg-type]
         (result,) = filter(None, run)
     assert result.file["status"] == status
+
+
+@pytest.mark.parametrize("why", [WorkersError("The cluster has gone."), OSError(28, "No space left on device")])
+def test_a_run_that_cannot_go_on_still_sums_up_what_is_done(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], why: Exception
+):
+    class Leaving(nullcontext):
+        """A worker that answers once."""
+
+        def __init__(self, kind: type, arguments: tuple[Any, ...], *_: object) -> None:
+            super().__init__(self)
+            self.reader, self.idle = kind(*arguments), 1
+
+        def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
+            self.idle, self.job, self.said = 0, job, getattr(self.reader, method)(*arguments)
+
+        def messages(self, timeout: float) -> Iterator[Any]:
+            yield self.job, next(self.said)
+            raise why
+
+    monkeypatch.setattr(workers_module, "Workers", Leaving)
+    command = ["archive", str(photo), str(tmp_path / "never read.jpg"), "--out", str(tmp_path / "out")]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert "1 of 2 files are done, 0 failed" in said.out and f"error: {why}\nended early; the same" in said.err
+    assert tables(tmp_path / "out")[2] == {photo.name: "done"}
+    assert "<b>1</b>photos" in (tmp_path / "out" / "summary.html").read_text()
+    assert main(["archive", *command[2:]]) == 2 and f"error: {why}" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("processes")

@@ -117,6 +117,7 @@ def test_a_program_that_ends_while_it_writes_leaves_nothing_half(
     monkeypatch.setattr(module.pq, "write_table", ends)
     with pytest.raises(KeyboardInterrupt):
         broken.commit()
+    assert not broken.is_done("b")
     broken._lock.close()  # as the system does it
     monkeypatch.setattr(module.pq, "write_table", write)
     (tmp_path / "faces" / ".partial-part-00007.parquet").write_bytes(b"half")  # of one that was killed
