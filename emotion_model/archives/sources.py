@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import glob
 import os
+import platform
 import re
 import shutil
 import sys
@@ -31,7 +33,7 @@ _ENDINGS = {
 _KIND_OF = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 _PIECE = 1 << 20  # bytes, that are fetched at a time
 _AHEAD = 1 << 16  # bytes, that are asked for besides: a zip file is looked at in small pieces
-_COPIES = "archive-copy-"  # how the names of folders with copies begin; the number of their process follows
+_PROCESSES = Path("/proc/self/ns/pid")  # a link to what tells one container's processes from another's
 # Not of `github://OWNER:REPOSITORY@BRANCH` and the like.
 _PASSWORD = re.compile(r"(?<![\w+.-])((?!git)[\w+.-]+://[^/@:]*):[^/]*@")
 _LISTS = (".txt", ".lst", ".csv", ".tsv")
@@ -297,12 +299,22 @@ def _size(about: dict[str, Any]) -> int:
     return int(about.get("size") or 0)
 
 
+def _copies() -> str:
+    """How the names of folders with copies begin; the number of their process follows, which says nothing elsewhere."""
+    processes = re.sub(r"\D", "", str(_PROCESSES.readlink())) if _PROCESSES.is_symlink() else ""
+    return f"archive-copy-{platform.node()}-{processes}-"
+
+
 def remove_left_copies() -> None:
-    """Remove the copies that `local_copy` made in processes of this machine that were killed since."""
+    """Remove the copies that `local_copy` made in processes of this machine that were killed since.
+
+    Other machines and containers may have the same folder for such files, and processes of the same number.
+    """
     if sys.platform != "linux":
         return
-    for folder in Path(tempfile.gettempdir()).glob(f"{_COPIES}*-*"):
-        number = folder.name.removeprefix(_COPIES).split("-")[0]
+    ours = _copies()
+    for folder in Path(tempfile.gettempdir()).glob(f"{glob.escape(ours)}*-*"):
+        number = folder.name.removeprefix(ours).split("-")[0]
         if number.isdecimal() and not Path("/proc", number).exists():
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -371,5 +383,5 @@ def local_copy(source: Source) -> Iterator[LocalCopy]:
     if is_local(source.uri):
         yield LocalCopy(source, Path(source.uri))
         return
-    with tempfile.TemporaryDirectory(prefix=f"{_COPIES}{os.getpid()}-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{_copies()}{os.getpid()}-") as folder:
         yield LocalCopy(source, Path(folder) / f"copy{PurePosixPath(source.name).suffix}")

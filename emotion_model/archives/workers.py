@@ -96,7 +96,11 @@ def take_core() -> IO[str] | None:
     """
     if sys.platform != "linux":
         return None
-    folder = Path(tempfile.gettempdir()) / f"emotion-archive-cores-{os.getuid()}"
+    try:  # which machine this is: several may have their temporary files in one place
+        machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    folder = Path(tempfile.gettempdir()) / f"emotion-archive-cores-{machine}-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         return None  # somebody else's, who could have anything opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import tempfile
 import threading
@@ -140,11 +141,15 @@ def test_copies_of_processes_that_were_killed_are_removed(archive: Path, tmp_pat
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     dead = subprocess.Popen(["true"])
     dead.wait()
-    for number in (dead.pid, os.getpid()):
-        (tmp_path / f"archive-copy-{number}-x").mkdir()
-        (tmp_path / f"archive-copy-{number}-x" / "copy.mp4").touch()
-    remove_left_copies()
-    assert [path.name for path in tmp_path.glob("archive-copy-*")] == [f"archive-copy-{os.getpid()}-x"]
+    with local_copy(Source("memory://a.mp4", CLIP)) as copy:
+        ours = copy.path.parent.name
+        left = ours.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+        others = left.replace(platform.node(), "another-machine")
+        for name in (left, others):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "copy.mp4").touch()
+        remove_left_copies()
+        assert {path.name for path in tmp_path.glob("archive-copy-*")} == {ours, others}
 
 
 def test_each_recording_counts_once_and_only_of_the_kinds_that_are_wanted(archive: Path):
