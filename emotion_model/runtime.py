@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" or "max PERIOD", in microseconds
+_LIMITS: list[int] = []  # of cores, by `limit_cores`
 
 
 class RuntimeUnavailableError(RuntimeError):
@@ -133,6 +134,11 @@ if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def limit_cores(count: int) -> None:
+    """Let networks that are loaded from here on use so many cores at most, for others that run beside this process."""
+    _LIMITS.append(count)
+
+
 def usable_cores() -> int:
     """Processor cores that this process may use: fewer than the machine has where a container is limited."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -140,8 +146,8 @@ def usable_cores() -> int:
         quota, period = _CGROUP_LIMIT.read_text().split()
         limit = max(1, round(int(quota) / int(period)))
     except (OSError, ValueError):  # no such limit
-        return cores
-    return min(cores, limit)
+        limit = cores
+    return min(cores, limit, *_LIMITS)
 
 
 def _shape(port: Any) -> tuple[int | None, ...]:

@@ -1,4 +1,4 @@
-"""Workers on one machine or many: processes that read recordings, each on a core of its own, replaced when they die.
+"""Workers on one machine or many: processes that read recordings, a core for each, replaced when they die.
 
 On Ray's actors. Not on Ray Data: a clip's work is known only once it is opened, from milliseconds to hours, and a file
 has to appear whole, be given up in time, and be named if it takes its process with it. That is a queue with one job a
@@ -23,7 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import cv2
+
 from emotion_model.files import lock
+from emotion_model.runtime import limit_cores, usable_cores
 
 ANSWER_SECONDS = 10.0  # within which a cluster has to answer
 SIGN_SECONDS = 0.5  # between two signs of life; more of them would only cost time
@@ -56,6 +59,9 @@ class Worker:
 
     def __init__(self, kind: type, arguments: tuple[Any, ...]) -> None:
         self._core = take_core()
+        if self._core is None:
+            limit_cores(1)
+            cv2.setNumThreads(1)
         self._reader = kind(*arguments)
         self._messages: queue.Queue[Any] = queue.Queue()
 
@@ -92,9 +98,10 @@ def take_core() -> IO[str] | None:
     """Bind this process to a core that no other worker of this machine has; it is free again when the process ends.
 
     Both networks, OpenCV and the decoder start a thread for each core that they may use. So each of several workers has
-    one, and they do not fight. None if all cores are taken, or the system does not know such a thing.
+    one, and they do not fight. None if all cores are taken, or the system does not know such a thing; or if a container
+    has a share of the machine's cores, no matter which: others would choose the same ones.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or usable_cores() < len(os.sched_getaffinity(0)):
         return None
     try:  # which machine this is: several may have their temporary files in one place
         machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -26,7 +27,7 @@ from PIL import Image
 if not find_spec("ray"):  # imported by the programs alone, where it can be
     pytest.skip("needs requirements-archive.txt", allow_module_level=True)
 
-from emotion_model import VideoReader, read_image
+from emotion_model import VideoReader, read_image, runtime
 from emotion_model.__main__ import main
 from emotion_model.archives import run as run_module
 from emotion_model.archives import workers as workers_module
@@ -35,7 +36,7 @@ from emotion_model.archives.folder import ArchiveFolder
 from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import Source
-from emotion_model.archives.workers import Died, Ended, Workers, WorkersError
+from emotion_model.archives.workers import Died, Ended, Worker, Workers, WorkersError
 from emotion_model.commands.archive import from_root
 from emotion_model.network.config import BUNDLED_DIR, WEIGHTS_FILE
 from support import environment, warm
@@ -354,6 +355,23 @@ def test_workers_that_die_hang_or_fail_are_replaced(tmp_path: Path):
     assert heard["fine"] == [0, 1, 2, Ended()] and heard["hangs"] == [2]
     assert isinstance(heard["dies"][-1], Died)  # what it said last may be lost
     assert heard["fails"] == [3, Died("by itself")]
+
+
+def test_a_share_of_the_cores_binds_a_worker_to_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    allowed, threads = os.sched_getaffinity(0), cv2.getNumThreads()
+    if len(allowed) < 2:
+        pytest.skip("needs two cores")
+    (tmp_path / "cpu.max").write_text("100000 100000")
+    monkeypatch.setattr(runtime, "_CGROUP_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr(runtime, "_LIMITS", [])
+    try:
+        Worker(list, ())
+        assert os.sched_getaffinity(0) == allowed
+        (tmp_path / "cpu.max").unlink()
+        assert runtime.usable_cores() == cv2.getNumThreads() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+        cv2.setNumThreads(threads)
 
 
 class Far(BaseHTTPRequestHandler):
