@@ -13,6 +13,7 @@ anew.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -209,7 +210,11 @@ def _number(file: Path) -> int | None:
 
 def _locked(folder: Path) -> IO[str]:
     file = (folder / ".lock").open("a+", encoding="utf-8")
-    if lock(file) is False:
+    had = lock(file)
+    if had is None:
+        said = "%s lies on a disk that cannot lock: let no second run write there, or both lose rows."
+        logging.getLogger(__name__).warning(said, folder)
+    if had is False:
         file.seek(0)
         holder = file.read().strip() or "another program"
         file.close()

@@ -177,6 +177,14 @@ def test_two_programs_on_one_folder_refuse_each_other(begun: Path):
         ArchiveFolder(begun, RECORD)
 
 
+def test_a_disk_that_cannot_lock_is_told_of(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(module, "lock", lambda _: None)
+    ArchiveFolder(begun, RECORD).close()
+    assert "cannot lock: let no second run write there" in caplog.text
+
+
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path):
     (tmp_path / "holiday.txt").write_text("mine")
     with pytest.raises(FolderError, match=r"other files in it \(holiday.txt\)"):
