@@ -29,6 +29,7 @@ from emotion_model.files import lock
 from emotion_model.runtime import limit_cores, usable_cores
 
 ANSWER_SECONDS = 10.0  # within which a cluster has to answer
+GROWTH_SECONDS = 10.0  # after which a cluster is asked again how many cores it has
 SIGN_SECONDS = 0.5  # between two signs of life; more of them would only cost time
 
 
@@ -140,7 +141,7 @@ class Workers:
         Args:
             kind: a class, made anew in each process with `arguments`; its methods are generators.
             arguments: for it.
-            count: how many workers; one for each core by default.
+            count: how many workers; one for each core by default, of machines that join later too.
             address: `local` for this machine, `auto` for the cluster that runs here, or `ray://HOST:PORT`.
 
         Raises:
@@ -148,8 +149,9 @@ class Workers:
         """
         self._start = (kind, arguments)
         self._ray = ray = _connected(address, count)
-        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        cores = _cores(ray)
         self.count = count or cores
+        self._grows, self._asked = count is None, time.monotonic()
         self._actor: Any = ray.remote(num_cpus=1 if self.count <= cores else 0)(Worker)
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}  # by what tells that they are ready
@@ -204,6 +206,8 @@ class Workers:
 
     def _heard(self, timeout: float) -> list[Any]:
         """What has an answer by now; workers that are missing begin to start."""
+        if self._grows and time.monotonic() - self._asked > GROWTH_SECONDS:
+            self.count, self._asked = max(self.count, _cores(self._ray)), time.monotonic()
         while len(self._idle) + len(self._starting) + len(self._working) < self.count:
             actor = self._actor.remote(*self._start)
             self._starting[actor.ready.remote()] = actor
@@ -238,6 +242,11 @@ class Workers:
         else:
             self._working[work.actor.more.remote()] = work
         return work.job, messages
+
+
+def _cores(ray: Any) -> int:
+    """Of a cluster, as it is now."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _cause(error: Any) -> str:

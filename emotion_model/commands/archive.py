@@ -225,6 +225,7 @@ class _Teller:
         failed = f", {now.failed:,} failed" if now.failed else ""
         time_left = "" if left is None else f", {clock(left)} left"
         said = f"{now.done + now.failed:,} of {now.files:,} files{failed}, {clock(now.media_seconds)} of clips"
+        said += f", {now.workers} worker{'' if now.workers == 1 else 's'}"
         self._bar.set_description_str(f"{said}, {clock(now.elapsed)} so far{time_left}", refresh=False)
         self._bar.n = now.share
         self._bar.refresh()

@@ -504,6 +504,18 @@ def test_a_run_that_cannot_go_on_still_sums_up_what_is_done(
 
 
 @pytest.mark.usefixtures("processes")
+def test_cores_that_join_the_cluster_get_workers_unless_their_number_was_given(
+    connected: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(workers_module, "GROWTH_SECONDS", 0)
+    monkeypatch.setattr(connected, "cluster_resources", lambda: {"CPU": 1})
+    with Workers(list, ()) as workers, Workers(list, (), count=1) as others:
+        monkeypatch.setattr(connected, "cluster_resources", lambda: {"CPU": 2})
+        assert not [*workers.messages(timeout=0), *others.messages(timeout=0)]
+        assert (workers.count, others.count) == (2, 1)
+
+
+@pytest.mark.usefixtures("processes")
 def test_workers_that_cannot_start_say_why():
     class Kind:
         def __init__(self) -> None:
