@@ -22,15 +22,13 @@ from fsspec.caching import ReadAheadCache
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from emotion_model.clips import container
+from emotion_model.faces import images
 from emotion_model.files import spelled_out
 
 PHOTO, CLIP = "photo", "clip"
 KINDS = (PHOTO, CLIP)
-_ENDINGS = {
-    PHOTO: "jpg jpeg jpe jfif png webp bmp tif tiff avif heic heif",
-    CLIP: "mp4 m4v mov qt webm mkv avi gif mpg mpeg mpe wmv asf flv f4v 3gp 3g2 ts mts m2ts mxf ogv vob dv",
-}
-_KIND_OF = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_KIND_OF = dict.fromkeys(images.ENDINGS, PHOTO) | dict.fromkeys(container.ENDINGS, CLIP)
 _PIECE = 1 << 20  # bytes, that are fetched at a time
 _AHEAD = 1 << 16  # bytes, that are asked for besides: a zip file is looked at in small pieces
 _PROCESSES = Path("/proc/self/ns/pid")  # a link to what tells one container's processes from another's

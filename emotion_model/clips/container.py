@@ -12,6 +12,11 @@ import av
 _DEMUXERS = (
     "aac,apng,asf,avi,dv,flac,flv,gif,h264,hevc,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mxf,ogg,wav"
 )
+_NAMED = (
+    ".mp4 .m4v .mov .qt .webm .mkv .avi .gif .mpg .mpeg .mpe .wmv .asf .flv .f4v .3gp .3g2 .ts .mts .m2ts .mxf .ogv "
+    ".vob .dv .apng .h264 .264 .hevc .h265 .265 .ivf .mj2"
+)
+ENDINGS = frozenset(_NAMED.split())  # of files in a folder that are clips
 
 
 def packets(container: Any, stream: Any) -> Iterator[av.Packet]:

@@ -20,10 +20,9 @@ from emotion_model.clips.frame import VideoFrame, fitted
 from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.clips.passing import passed_over
 from emotion_model.clips.times import Clock, seconds
-from emotion_model.faces.images import ImageError, read_image
+from emotion_model.faces.images import ENDINGS, ImageError, read_image
 from emotion_model.timelines.clock import clock
 
-_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 LONG_FRAME = 0.1  # s; where the next frame comes later than that after the start, the one before it counts from there
 USUAL_RATE = 25.0  # frames per second, where a clip tells none
 FEW_FRAMES = 5  # too few to tell a rate by: a recorder that was busy seems to have made them at a thousand a second
@@ -319,7 +318,7 @@ def _lie_of(frame: av.VideoFrame) -> tuple[int, bool]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in _PICTURE_SUFFIXES and not path.name.startswith(".")  # as macOS leaves on sticks
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")  # as macOS leaves on sticks
 
 
 def _unusable(path: Path, error: ImageError) -> MediaError:

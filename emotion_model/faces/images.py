@@ -21,6 +21,8 @@ MAX_PIXELS = 50_000_000
 MAX_SIDE = 30_000  # pixels; OpenCV and JPEG end at 32,767 and 65,500
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000")
 FORMAT_NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC or JPEG 2000"
+_NAMED = ".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .avif .heic .heif .hif .jp2 .j2k"
+ENDINGS = frozenset(_NAMED.split())  # of files in a folder that are pictures; a GIF counts as a clip, as it may move
 
 Picture = np.ndarray | Image.Image | str | Path | bytes  # what `as_rgb` takes
 

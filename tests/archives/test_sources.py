@@ -76,6 +76,21 @@ def test_a_folder_is_searched_to_its_bottom_without_what_is_hidden(archive: Path
     assert others == 1  # the note
 
 
+def test_whatever_is_read_is_found(tmp_path: Path):
+    kinds = {
+        "a.jp2": PHOTO,
+        "b.HIF": PHOTO,
+        "c.jfif": PHOTO,
+        "d.apng": CLIP,
+        "e.h264": CLIP,
+        "f.ivf": CLIP,
+        "g.gif": CLIP,
+    }
+    for name in kinds:
+        (tmp_path / name).touch()
+    assert {one.name: one.kind for one in find_sources([str(tmp_path)])[0]} == kinds
+
+
 def test_links_to_folders_are_followed_but_not_in_circles(archive: Path, tmp_path: Path):
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "f.mp4").write_bytes(b"far")

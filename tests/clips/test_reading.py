@@ -10,6 +10,7 @@ from PIL import Image
 from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.clips.reading import VideoReader, sampled
 from emotion_model.clips.writing import video_writer
+from emotion_model.faces.images import register_heif
 from emotion_model.timelines.clock import clock
 from support import clips
 from support.paths import ROOT, media
@@ -160,6 +161,14 @@ def test_a_folder_and_a_list_of_pictures_are_clips(film, tmp_path):
     with VideoReader([tmp_path / "frame3.png", tmp_path / "frame0.png"]) as reader:
         first, second = (frame.image for frame in reader.frames())
         assert (first == film(3)).all() and (second == film(0)).all()
+
+
+def test_pictures_of_a_folder_may_have_any_form_that_is_read(film, tmp_path):
+    register_heif()
+    for name, form in (("1.heic", "HEIF"), ("2.jp2", "JPEG2000"), ("3.jfif", "JPEG")):
+        Image.fromarray(film(0)).save(tmp_path / name, format=form)
+    (tmp_path / "4.txt").touch()
+    assert len(times(tmp_path)) == 3
 
 
 def test_damaged_frames_are_left_out_and_the_rest_keeps_its_times(film, tmp_path):
@@ -499,6 +508,7 @@ import resource, signal, sys
 import numpy as np
 from emotion_model.clips.reading import MediaError
 from emotion_model.clips.writing import video_writer
+from emotion_model.faces.images import register_heif
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 noise = np.random.default_rng(0)
