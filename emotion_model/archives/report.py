@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 
 from emotion_model.archives.folder import ArchiveFolder
 from emotion_model.archives.tables import faces_schema, people_schema
+from emotion_model.drawing.page import PLAIN_STYLE
 from emotion_model.files import whole_file
 from emotion_model.labels import UNCLEAR, Label
 from emotion_model.timelines.clock import clock
@@ -24,10 +25,7 @@ LISTED = 200  # failed files; the table of files has them all
 SLOWEST = 10
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1c1d22; --soft: #5d606b; --ground: #fff; --line: #d9dbe2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #ececf1; --soft: #a5a8b4; --ground: #16171b; --line: #363842; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); margin: 0 auto;
-  padding: 1.5rem 1rem 4rem; max-width: 60rem; }
+body { padding-bottom: 4rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; } p, figcaption { color: var(--soft); }
 .figures { display: flex; flex-wrap: wrap; gap: .5rem 2rem; padding: 0; list-style: none; }
 .figures b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
@@ -87,7 +85,7 @@ def _page(
     failed = [row for row in rows if row["status"] == "failed"]
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Emotions of an archive</title>'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<style>{STYLE}</style></head><body><main><h1>Emotions of an archive</h1><ul class=figures>"
+    yield f"<style>{PLAIN_STYLE}{STYLE}</style></head><body><main><h1>Emotions of an archive</h1><ul class=figures>"
     seconds = sum(row["duration"] or 0.0 for row in done)
     for value, what in (
         (sum(row["kind"] == "photo" for row in done), "photos"),

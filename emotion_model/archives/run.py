@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,10 @@ class ArchiveRun:
             clip.abandon()
         self._folder.commit()
 
+    def _put_first(self, jobs: Iterable[_Job]) -> None:
+        """Put jobs in front of the queue, in their order."""
+        self._queue.extendleft(reversed(list(jobs)))
+
     def _begin(self, job: _Job) -> None:
         if job.clip is not None and job.clip.over:
             return
@@ -157,7 +161,7 @@ class ArchiveRun:
     def _again(self, job: _Job, reason: str) -> None:
         """The worker died: what it had in hand is read once more, each file by itself; but not for ever."""
         if len(job.sources) > 1:
-            self._queue.extendleft(_Job(job.method, [one]) for one in reversed(job.sources))
+            self._put_first(_Job(job.method, [one]) for one in job.sources)
         elif job.sources and job.attempts + 1 < ATTEMPTS:
             job.attempts += 1
             self._queue.appendleft(job)
@@ -173,7 +177,7 @@ class ArchiveRun:
                 self._workers.end(job)
                 self._jobs.discard(job)
                 late, *others = job.sources
-                self._queue.extendleft(_Job(job.method, [one]) for one in reversed(others))
+                self._put_first(_Job(job.method, [one]) for one in others)
                 why = f"Reading it took more than {limit:.0f} s: it may be damaged, or its place too slow."
                 self._settle(job, failure(late, "too_slow", why, job.elapsed))
 
@@ -181,8 +185,7 @@ class ArchiveRun:
         source = job.sources.pop()
         clip = LongClip(source, cut, self._folder.long_table())
         self._clips.add(clip)
-        jobs = [_Job("look", [source], (part,), clip, number) for number, part in clip.parts()]
-        self._queue.extendleft(reversed(jobs))
+        self._put_first(_Job("look", [source], (part,), clip, number) for number, part in clip.parts())
 
     def _go_on(self, job: _Job, clip: LongClip, message: Looked | Joined) -> None:
         """A part of a long clip was looked at, or joined to those before it."""

@@ -15,11 +15,15 @@ from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Peak, Person
 
 LISTED = 12  # people; those seen longest
-STYLE = """
+# Of every page that is a file.
+PLAIN_STYLE = """
 :root { color-scheme: light dark; --ink: #1c1d22; --soft: #5d606b; --ground: #fff; --line: #d9dbe2; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ececf1; --soft: #a5a8b4; --ground: #16171b; --line: #363842; } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--ground); margin: 0 auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); margin: 0 auto;
   padding: 1.5rem 1rem; max-width: 60rem; }
+"""
+STYLE = """
+body { font-size: 15px; line-height: 1.45; }
 h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.05rem; margin: 0; }
 p { color: var(--soft); margin: .2rem 0 1rem; }
 img.timeline { width: 100%; height: auto; background: #fff; border-radius: .6rem; }
@@ -54,7 +58,7 @@ def save_page(summary: ClipSummary, timeline: bytes, title: str, model: str, pat
     cards = "".join(_card(one, labels) for one in people[:LISTED])
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}: emotions</title><style>{STYLE}</style>"
+        f"<title>{escape(title)}: emotions</title><style>{PLAIN_STYLE}{STYLE}</style>"
         f"<h1>{escape(title)}</h1><p>{escape(said)} The expressions that faces show, not what people feel.</p>"
         f'<img class="timeline" alt="Each person’s emotions over the clip" src="{_url("png", timeline)}">'
         f"<ul>{cards}</ul>{more}</html>\n",
