@@ -1,7 +1,11 @@
 """The parts of the Live tab's scripts that need no page, in Node."""
 
 import json
+import re
 
+from emotion_model.labels import LABELS
+from ui.browser.networks import Networks
+from ui.live.markup import page_html
 from ui.live.tab import SCRIPT
 from ui.scripts import bundle
 
@@ -190,6 +194,36 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
     assert "offline" in told["fails"][1] and "try again" in told["fails"][2]
 
 
+def test_a_graphics_chip_can_be_chosen_only_where_webgpu_has_one(node):
+    """`adapter`: what WebGPU has; null: the browser has no WebGPU."""
+    settings = page_html(LABELS, Networks({}, ""), None, "model")
+    select = settings[settings.index('class="reader"') : settings.index('class="camera"')]
+    text = f"""
+    globalThis.localStorage = {{getItem: () => null, setItem() {{}}}};
+    Object.assign(globalThis, {{window: globalThis, Worker: class {{}}, OffscreenCanvas: class {{}}}});
+    Object.defineProperty(globalThis, 'navigator', {{value: {{}}, configurable: true}});
+    globalThis.createImageBitmap = () => {{}};
+    globalThis.Option = class {{ constructor(text, value) {{ Object.assign(this, {{text, value}}); }} }};
+    const {{Readers}} = await import('./live/readers.js');
+    async function offered(adapter) {{
+      const gpu = adapter && {{requestAdapter: async () => adapter}};
+      Object.defineProperty(globalThis, 'navigator', {{value: {{gpu}}, configurable: true}});
+      const values = {json.dumps(re.findall('<option value="([^"]+)"', select))};
+      const option = value => ({{after(one) {{ values.splice(values.indexOf(value) + 1, 0, one.value); }}}});
+      const reader = {{querySelector: name => option(name.slice('[value='.length, -1)), addEventListener() {{}}}};
+      const tab = {{control: {{reader}}, $: () => ({{dataset: {{}}}}), settings: {{browser: {{how: {{}}}}}}}};
+      new Readers(tab, {{}}, '', () => {{}});
+      await new Promise(resolve => setTimeout(resolve, 1));
+      return values;
+    }}
+    console.log(JSON.stringify([
+      await offered(null), await offered({{isFallbackAdapter: true}}), await offered({{info: {{}}}}),
+    ]));
+    """
+    without = ["processor", "server"]
+    assert node(text) == [without, without, ["processor", "graphics", "server"]]
+
+
 def test_a_number_of_faces_is_told_when_it_has_held_for_a_while(node):
     text = """
     let now = 0;
@@ -272,7 +306,8 @@ def test_a_camera_that_is_plugged_in_while_one_runs_can_be_chosen(node):
 CAMERAS = """
 globalThis.localStorage = {getItem: () => JSON.stringify(kept), setItem: (_, value) => { kept = JSON.parse(value); }};
 let kept = null, broken = {}, running = new Set();
-const place = {hidden: false, play() {}, closest: () => ({get offsetParent() { return place.hidden ? null : {}; }})};
+const panel = {get offsetParent() { return place.hidden ? null : {}; }, querySelector: () => place.recording};
+const place = {hidden: false, recording: null, play() {}, closest: () => panel};
 const status = {className: 'status quiet', innerHTML: 'Add a photo.', get textContent() { return this.innerHTML; },
   replaceChildren(...parts) { this.innerHTML = parts.map(part => part.textContent).join(' '); }};
 globalThis.document = Object.assign(new EventTarget(), {
@@ -350,6 +385,20 @@ def test_a_camera_is_off_while_its_tab_is_not_seen_and_while_another_is_wanted(n
     console.log(JSON.stringify([...told, [...running]]));
     """
     assert node(text) == [[], ["b"], True, 1, ["a"]]
+
+
+def test_a_recording_goes_on_behind_another_tab_and_is_kept_where_another_camera_is_wanted(node):
+    text = f"""{CAMERAS}
+    const told = [];
+    await open();
+    place.recording = {{click() {{ told.push(`kept with ${{[...running]}}`); place.recording = null; }}}};
+    place.hidden = true;
+    document.dispatchEvent(new Event('tab-changed'));
+    told.push([...running]);
+    await devices.getUserMedia({{video: {{frameRate: 30, deviceId: {{exact: 'a'}}}}}});  // Live's
+    console.log(JSON.stringify([...told, [...running]]));
+    """
+    assert node(text) == [["b"], "kept with b", ["a"]]
 
 
 def test_a_worker_that_says_nothing_is_given_up_but_not_because_the_page_has_slept(node):

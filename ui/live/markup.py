@@ -102,7 +102,6 @@ def _settings() -> str:
 <div class="panel settings" role="group" aria-label="Settings">
   <label>Read a frame <select class="interval">{intervals}</select></label>
   <label>Read it <select class="reader"><option value="processor">in this browser</option>
-    <option value="graphics" hidden>in this browser, GPU</option>
     <option value="server">on the server</option></select></label>
   <label>Camera <select class="camera"><option value="user">front</option>
     <option value="environment">back</option></select></label>

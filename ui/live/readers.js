@@ -43,10 +43,11 @@ export class Readers {
 
   option(name) { return this.select.querySelector(`[value=${name}]`); }
 
+  // Nobody is shown a choice that cannot be had: Safari shows options that are hidden too.
   async offerGraphics(made) {
     if (!await PrivateReader.graphics()) return;
     this.all.graphics = made();
-    this.option('graphics').hidden = false;
+    this.option('processor').after(new Option('in this browser, GPU', 'graphics'));
     if (this.chosen === 'graphics' && this.select.value === 'processor') this.choose('graphics');
   }
 
