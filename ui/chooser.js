@@ -1,5 +1,5 @@
 // Gradio's own camera, in Photo and Video: it begins with the one chosen last, which one is chosen there is kept, and
-// it is on only while it can be seen.
+// it is on only while it can be seen, or records.
 
 import {hintFor} from './live/hints.js';
 import {FACING, recall, remember} from './live/remembered.js';
@@ -16,7 +16,7 @@ export function keepChoice(devices) {
   devices.getUserMedia = async constraints => {
     const {video} = constraints;
     if (!video) return open(constraints);
-    if (shown) stop(shown);  // phones open one camera at a time
+    if (shown) release(shown);  // phones open one camera at a time
     if (video.frameRate) return open(constraints);
     document.dispatchEvent(new Event('camera-wanted'));
     const chosen = video.deviceId;
@@ -32,14 +32,13 @@ export function keepChoice(devices) {
     if (chosen) remember({id: track.getSettings().deviceId, name: track.label});
     return shown;
   };
-  // Behind another tab it is off, so that Live can have it. Whoever comes back finds it on, in the stream that Gradio
-  // has.
+  // Behind another tab it is off, so that Live can have it, unless it records. Whoever comes back finds it on, in the
+  // stream that Gradio has.
   document.addEventListener('tab-changed', async () => {
-    const stream = shown;
-    const place = stream && [...document.querySelectorAll('video')].find(one => one.srcObject === stream);
+    const stream = shown, place = placeOf(stream);
     if (!place) return;
     const hidden = () => place.closest('[role=tabpanel]')?.offsetParent === null;
-    if (hidden()) { stop(stream); return; }
+    if (hidden()) { if (!recorder(place)) stop(stream); return; }
     if (stream.getTracks().some(track => track.readyState === 'live')) return;
     const fresh = await devices.getUserMedia(asked).catch(() => null);  // what was wrong is said by then
     if (!fresh) return;
@@ -68,6 +67,19 @@ async function openLast(devices, open, constraints) {
   if (!again) return any;
   stop(any);
   return ask({deviceId: {exact: again.deviceId}}).catch(() => ask({}));
+}
+
+function placeOf(stream) {
+  return stream && [...document.querySelectorAll('video')].find(one => one.srcObject === stream);
+}
+
+// Gradio's button that ends a recording, while there is one.
+function recorder(place) { return place?.closest('[role=tabpanel]')?.querySelector('[title="stop recording"]'); }
+
+// What has been recorded is kept.
+function release(stream) {
+  recorder(placeOf(stream))?.click();
+  stop(stream);
 }
 
 function stop(stream) {

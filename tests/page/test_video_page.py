@@ -182,6 +182,7 @@ def test_a_recording_is_analysed_at_once(window, app):
       navigator.mediaDevices.getUserMedia = (wanted) => ask(wanted).then((stream) => (window.camera = stream));
       const start = MediaRecorder.prototype.start;
       MediaRecorder.prototype.start = function (...wanted) {
+        window.recorder = this;
         this.addEventListener("start", () => (window.recordingSince = performance.now()));
         return start.apply(this, wanted);
       };
@@ -191,8 +192,13 @@ def test_a_recording_is_analysed_at_once(window, app):
     # People see themselves before they press the button.
     page.wait_for_function("document.querySelector('#video-clip video')?.currentTime > 0.2", timeout=WAIT)
     clip.get_by_text("Record").click()
+    # A look at another tab does not end the recording.
+    clip.get_by_title("stop recording").wait_for()
+    page.get_by_role("tab", name="Photo").click()
+    page.get_by_role("tab", name="Video", exact=True).click()
     # On a busy machine the camera takes a while: what counts is how long it has recorded.
     page.wait_for_function("performance.now() - window.recordingSince > 1800", timeout=WAIT)
+    assert page.evaluate("recorder.state") == "recording"
     assert page.evaluate("camera.getAudioTracks().length") == 0, "faces need no microphone"
     clip.get_by_text("Stop").click()
     expect(page.locator("#video-status")).to_contain_text("1 person", timeout=WAIT)
