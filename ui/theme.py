@@ -58,6 +58,11 @@ def page_theme() -> gr.themes.Base:
         button_primary_text_color="white",
         input_background_fill="white",
         input_background_fill_dark="*neutral_900",
+        # A box can be told from its card, 3:1 or more.
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
+        checkbox_border_color_hover="*neutral_600",
+        checkbox_border_color_hover_dark="*neutral_300",
         link_text_color="*primary_600",
         link_text_color_dark="*primary_300",
     )

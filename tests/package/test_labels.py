@@ -5,7 +5,7 @@ import pytest
 
 from emotion_model import EMOTIONS, LABELS, Label, ModelConfig
 from emotion_model.archives.tables import faces_schema
-from emotion_model.labels import CONTEMPT, UNCLEAR
+from emotion_model.labels import CONTEMPT, PERSON_COLOURS, UNCLEAR, rgb
 from emotion_model.timelines.table import columns
 
 # Machado, Oliveira & Fernandes, 2009, severity 1.0, on linear RGB.
@@ -17,9 +17,9 @@ VISION = {
 }
 
 
-def linear(rgb):
-    rgb = np.array(rgb) / 255
-    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+def linear(colour):
+    share = np.array(colour) / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
 
 
 def cielab(linear_rgb):
@@ -57,6 +57,8 @@ def test_colours_stay_apart_for_every_kind_of_colour_vision(vision):
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) >= 22
     contempt = cielab(np.array(VISION[vision]) @ linear(CONTEMPT.rgb))
     assert min(np.linalg.norm(contempt - other) for other in seen) >= 18
+    people = [cielab(np.array(VISION[vision]) @ linear(rgb(colour))) for colour in PERSON_COLOURS]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(people, 2)) >= 22
 
 
 @pytest.mark.parametrize("background", ["#ffffff", "#faf9f7", "#14161b", "#1b1d23"])  # cards and page, light and dark
@@ -71,6 +73,6 @@ def test_colours_are_told_from_the_page_and_its_cards(ground):
     def brightness(colour):
         return float(linear(Label("any", colour=colour).rgb) @ [0.2126, 0.7152, 0.0722]) + 0.05
 
-    for label in (*LABELS, UNCLEAR):
-        dark, bright = sorted((brightness(label.colour), brightness(ground)))
-        assert bright / dark >= 3, label.name
+    for colour in (*(label.colour for label in (*LABELS, UNCLEAR)), *PERSON_COLOURS):
+        dark, bright = sorted((brightness(colour), brightness(ground)))
+        assert bright / dark >= 3, colour
