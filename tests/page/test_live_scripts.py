@@ -480,6 +480,18 @@ def test_a_worker_that_has_become_slower_is_relieved_but_not_again_in_vain(node)
     assert told["busy"].count([True, False]) == 1, "all is slow, so that another worker would not help"
 
 
+def test_the_emoji_of_a_face_that_changes_moves_for_less_than_five_seconds(node):
+    text = """
+    globalThis.matchMedia = () => ({matches: false});
+    const {Reading} = await import('./live/reading.js');
+    const moved = [], emoji = {dataset: {}, animate: (_, how) => moved.push(how.duration * (how.iterations ?? 1))};
+    Reading.prototype.change.call({emoji, tab: {labels: {happy: {picture: 'happy.webp'}}}}, 'happy');
+    console.log(JSON.stringify([emoji.src, Math.max(...moved)]));
+    """
+    picture, longest = node(text)
+    assert picture == "happy.webp" and 0 < longest < 5000  # ms; WCAG 2.2.2
+
+
 def test_the_focus_goes_to_start_only_from_what_can_no_longer_be_pressed(node):
     text = """
     globalThis.document = {body: {}};

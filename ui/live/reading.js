@@ -58,9 +58,10 @@ export class Reading {
     this.emoji.dataset.state = emotion;
     if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
     this.emoji.animate([{scale: 0.6}, {scale: 1.18}, {scale: 1}], {duration: 350, easing: 'ease-out'});
-    // It sways for a while, not for ever: a picture that always moves keeps a phone's processor awake.
+    // It sways for less than five seconds: what moves longer has to have a button that ends it, and keeps a phone's
+    // processor awake.
     const sway = [{translate: '0 0', rotate: '0deg'}, {translate: '0 -5px', rotate: '4deg'}, {translate: '0 0', rotate: '0deg'}];
-    this.emoji.animate(sway, {duration: 2000, iterations: 4, easing: 'ease-in-out'});
+    this.emoji.animate(sway, {duration: 2000, iterations: 2, easing: 'ease-in-out'});
   }
 
   setBar(name, value, top = false) {
