@@ -152,6 +152,31 @@ def test_the_timeline_is_described_for_screen_readers_as_it_is_when_it_stands_st
     assert node(text) == [2, ["1 rows", "2 rows"]]
 
 
+def test_the_valence_lines_of_several_faces_are_told_apart_without_their_colours(node):
+    text = """
+    globalThis.getComputedStyle = () => ({getPropertyValue: () => '', fontFamily: 'sans'});
+    const texts = [], context = new Proxy({measureText: text => ({width: 6 * String(text).length}),
+      fillText(text, x, y) { texts.push([String(text), x, y]); }},
+      {get: (one, name) => one[name] ?? (() => {})});
+    const {Record} = await import('./live/record.js');
+    const {Timeline} = await import('./live/timeline.js');
+    const columns = ['time', 'frame', 'face_id', 'emotion', 'clear', 'valence'], record = new Record(columns);
+    const add = (time, ...faces) => record.add(faces.map(([id, valence]) => [time, 0, id, 'happy', true, valence]), 1);
+    add(0, [1, 0.5], [2, 0.5], [3, -1], [4, 0]);
+    add(5, [1, 0.5], [2, 0.5], [3, -1]);
+    add(20, [1, 0.5], [2, 0.5], [3, -1]);
+    const tab = {at: record.at, root: {querySelectorAll: () => []}, control: {view: {value: 'faces'}, chosen: {}},
+      labels: {happy: {colour: '#b78300'}}, pictures: {}, wordOf: row => row[3], faceColour: () => '#2490fc'};
+    new Timeline(tab, record).draw(context, 400, 200, {from: 10, to: 20, gone: 20});
+    console.log(JSON.stringify(texts));
+    """
+    places = {word: place for word, *place in node(text)}
+    highest, lowest, right = places["+1"][1] - 3, places["−1"][1] + 3, 400 - 18 + 4
+    half = highest + (lowest - highest) / 4
+    assert (places["1"], places["2"], places["3"]) == ([right, half], [right, half + 10], [right, lowest])
+    assert "4" not in places, "it has left the timeline"
+
+
 def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choice(node):
     """`kept`: what was chosen on an earlier visit; `able`: whether the browser has what reading takes."""
     text = """

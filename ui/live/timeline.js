@@ -122,11 +122,24 @@ class Sheet {
       context.beginPath(); context.arc(6, middle(i), 4, 0, 7); context.fill();
       this.text(`Face ${id}`, 14, middle(i), 'left', this.ink);
     });
+    this.drawNumbers(present.map(id => byFace.get(id).at(-1)));
     this.clip();
     present.forEach((id, i) => {
       this.drawLane(byFace.get(id), middle(i), half, emotions);
       this.path(byFace.get(id), at.valence, value => this.valenceY(value), this.tab.faceColour(id), 1.6);
     });
+  }
+
+  // The number of a face where its line of valence ends: whoever cannot tell the colours apart knows whose it is. Those
+  // of faces with the same valence lie one below the other.
+  drawNumbers(rows) {
+    const {context} = this, {at} = this.tab;
+    const ends = rows.map(row => ({id: row[at.face_id], x: this.x(row[at.time]) + 4, y: this.valenceY(row[at.valence])}))
+      .filter(({x}) => x > MARGIN.left).sort((a, b) => a.y - b.y);
+    for (const [i, end] of ends.entries()) {
+      for (const {x, y} of ends.slice(0, i)) if (Math.abs(x - end.x) < 14) end.y = Math.max(end.y, y + 10);
+      this.text(end.id, Math.min(end.x, this.width - context.measureText(end.id).width), end.y, 'left', this.ink);
+    }
   }
 
   drawLane(points, middle, half, emotions) {
