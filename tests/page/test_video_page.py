@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import urllib.request
 from pathlib import Path
@@ -146,6 +147,8 @@ def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
     page.wait_for_function("document.querySelector('#video-annotated video').readyState >= 2", timeout=WAIT)
     assert player.evaluate("video => video.duration") == pytest.approx(2, abs=0.1)
     expect(page.locator("#video-timeline .main-svg").first).to_be_visible(timeout=WAIT)
+    words = re.compile("Timeline of 1 person.* Person 1: happy")
+    expect(page.locator("#video-timeline").get_by_role("img", name=words)).to_have_count(1)
     assert status.get_attribute("aria-live") == "polite", "screen readers would not hear that it is done"
     expect(page.locator("#video-stop")).to_be_disabled()
     # A click on the timeline and one on a moment move the clip.

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import csv
+import json
 import re
 import tempfile
 import threading
@@ -215,6 +216,8 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
     assert len(last["files"]["value"]) == len(FILES)
     assert last["timeline"]["visible"]
     assert "valence" in handlers.choose(1, last["state"]).plot
+    words = json.loads(last["timeline"]["value"].plot)["layout"]["meta"]
+    assert re.match(r"Timeline of 1 person from 0:00 to 0:02\. Person 1: happy \d+%.*; valence \+0\.\d+\. ", words)
     assert "image/jpeg" in last["summary"], "moments as pictures, which nobody keeps"
     assert re.search(r'data-time="\d\.\d{6}"', last["summary"]), "of a frame that does not begin at a millisecond"
     assert [peak.thumbnail for one in last["state"].people for peak in one.moments] == [None]

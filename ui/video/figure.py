@@ -8,6 +8,7 @@ from typing import Any
 from gradio.components.plot import PlotData
 
 from emotion_model.labels import UNCLEAR, person_colour
+from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person
 
 MAX_SEGMENTS = 3000  # drawn in the timeline; the longest ones
@@ -26,6 +27,7 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
         "barmode": "overlay",
         "bargap": 0.25,
         "hovermode": "x unified",
+        "meta": _in_words(summary, person),  # for those who do not see it, by video.js
         "dragmode": "zoom",
         "xaxis": axis | {"title": {"text": "seconds", "standoff": 4}, "anchor": "y3", "hoverformat": ".2f"},
         "yaxis": {"domain": [1 - bands, 1], "fixedrange": True, "type": "category",
@@ -59,6 +61,23 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
         ]
     config = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
     return PlotData(type="plotly", plot=json.dumps({"data": data, "layout": layout, "config": config}))
+
+
+def _in_words(summary: ClipSummary, person: Person | None) -> str:
+    """One sentence on each thing that is drawn."""
+    count = len(summary.people)
+    if not count:
+        return "Timeline, empty: no face was seen."
+    who = "1 person" if count == 1 else f"{count} people"
+    said = f"Timeline of {who} from {clock(summary.start)} to {clock(summary.end)}."
+    if person is None:
+        return said
+    most = sorted(person.shares.items(), key=lambda share: -share[1])[:3]
+    shares = ", ".join(f"{name} {seconds / person.seconds:.0%}" for name, seconds in most if seconds)
+    changes = f"{person.changes} change{'' if person.changes == 1 else 's'}"
+    return (
+        f"{said} Person {person.number}: {shares}; {changes}; valence {person.valence:+.2f}. Cards of everybody follow."
+    )
 
 
 def _bands(summary: ClipSummary) -> list[dict[str, Any]]:

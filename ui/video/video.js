@@ -38,6 +38,14 @@ document.addEventListener('click', (event) => {
   seek(Number(moment.dataset.time) + WITHIN);
   player()?.scrollIntoView({block: 'nearest'});  // on a phone it is far above
 });
+// Gradio draws each timeline anew. Its buttons stay what they are: a picture is only what the curves are drawn in.
+new MutationObserver(() => {
+  const [curves, ...others] = document.querySelectorAll('#video-timeline .main-svg');
+  if (!curves || curves.hasAttribute('role')) return;
+  curves.setAttribute('role', 'img');
+  curves.setAttribute('aria-label', plot().layout.meta);
+  for (const one of others) one.setAttribute('aria-hidden', 'true');
+}).observe(element.closest('[role=tabpanel]'), {childList: true, subtree: true});
 // A recording does not say how long it is, and the player would show "Infinity": sent to its end, the browser knows.
 document.addEventListener('loadedmetadata', ({target: video}) => {
   if (video.duration !== Infinity || !video.closest('#video-clip')) return;
