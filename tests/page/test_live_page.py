@@ -297,6 +297,17 @@ def test_pause_clear_undo_and_stop(live_page, films):
         kept = rows_shown(page)
         start(page)
         wait_for_rows(page, kept + 3)
+        page.reload()  # as Gradio does when its connection breaks
+        expect(page.locator(".live-status")).to_contain_text("The page was loaded anew.")
+        page.get_by_role("button", name="Undo").click()
+        wait_for_rows(page, kept + 3)
+        kept = rows_shown(page)
+        start(page)
+        wait_for_rows(page, kept + 3)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        times = [float(row["time"]) for row in csv.DictReader(io.StringIO(download.value.path().read_text()))]
+        assert times == sorted(times) and len(times) >= kept + 3
 
 
 LATER = """
@@ -315,6 +326,7 @@ def test_a_long_timeline_is_not_lost_unasked_and_what_is_said_stays_for_a_while(
         assert not page.evaluate("asks()"), "whoever tries it for a moment is not asked"
         page.evaluate("later(61)")
         page.wait_for_function("asks()", timeout=WAIT)  # as soon as a frame of now is read
+        expect(page.locator(".live-status")).to_contain_text("then load the page anew")  # it was not left
         with page.expect_download():
             page.get_by_role("button", name="CSV").click()
         assert not page.evaluate("asks()")

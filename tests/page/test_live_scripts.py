@@ -33,6 +33,38 @@ def test_rows_are_numbered_kept_and_come_back(node):
     assert told["said"].startswith("Timeline of the last 3 seconds, 3 faces: happy 33%")
 
 
+def test_of_a_timeline_as_many_of_the_newest_rows_are_kept_as_the_browser_takes(node):
+    text = """
+    let room = 0, stored = null;
+    globalThis.sessionStorage = {
+      getItem: () => stored, removeItem() { stored = null; },
+      setItem(_, text) { if (text.length > room) throw new Error('QuotaExceededError'); stored = text; },
+    };
+    const {keepRows, keptRows} = await import('./live/remembered.js');
+    const columns = ['time', 'frame', 'face_id'];
+    const rows = Array.from({length: 1000}, (_, i) => [i, i, i < 900 ? 7 : null]);
+    const told = [1e6, 8000, 10].map(size => {
+      room = size;
+      keepRows(columns, rows);
+      return keptRows(columns).map(row => row[0]);
+    });
+    room = 1e6;
+    keepRows(columns, rows);
+    const others = keptRows(['time', 'frame', 'face_id', 'contempt']);
+    const {Record} = await import('./live/record.js');
+    const record = new Record(columns), before = keptRows(columns);
+    record.countOn(before);
+    record.add([[1000, 0, 1]], 'anew');
+    record.restore(before);
+    keepRows(columns, []);
+    console.log(JSON.stringify([...told, others, record.rows.length, record.rows.at(-1), keptRows(columns)]));
+    """
+    everything, much, nothing, others, length, newest, gone = node(text)
+    assert everything == list(range(1000)) and much == list(range(500, 1000))
+    assert nothing == others == gone == []
+    assert length == 1001 and newest == [1000, 1000, 8], "frames and faces are counted on"
+
+
 def test_very_long_sessions_lose_their_oldest_rows(node):
     text = """
     import {MAX_ROWS, Record} from './live/record.js';

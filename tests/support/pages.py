@@ -55,7 +55,7 @@ def forget(page):
     """Ends what a page does, and whatever it has kept."""
     page.unroute_all()
     devtools = page.context.new_cdp_session(page)
-    origin = page.evaluate("sessionStorage.clear(), origin")
+    origin = page.evaluate("sessionStorage.clear(), Storage.prototype.setItem = () => {}, origin")
     page.goto("about:blank")
     devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
     devtools.detach()

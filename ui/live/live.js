@@ -16,12 +16,14 @@ import {Panel, READ} from './panel.js';
 import {Readers} from './readers.js';
 import {Reading} from './reading.js';
 import {Record} from './record.js';
+import {keepRows, keptRows} from './remembered.js';
 import {saveCanvas, saveText, shareCanvas} from './saving.js';
 import {Still} from './still.js';
 
 const FACE_GRACE = 400;       // ms that a box stays when frames miss the face
 const STALE = 3000;           // ms that it stays when no results come at all
 const ASK_FROM = 60;          // s of a timeline in no file from which on the browser asks before the page goes
+const STAYED = 1000;          // ms after which a page that was asked about is taken to stay
 const DRAW_PERIOD = 125;      // ms between two drawings of the timeline
 
 export function start(element, server, worker) { new Live(tabOf(element), server, worker); }
@@ -79,6 +81,7 @@ class Live {
     this.camera = new Camera(this.video, () => this.lostCamera(), () => this.start());
     this.cameras = new Cameras($('.camera'), () => this.change(), () => this.camera.playing);
     this.listen();
+    this.offerKept();
     tab.root.dataset.ready = 'true';
     this.animate(performance.now());
   }
@@ -108,8 +111,36 @@ class Live {
     this.video.addEventListener('resize', () => this.video.videoWidth && fit());
     document.addEventListener('visibilitychange', () => this.tick());
     document.addEventListener('camera-wanted', () => this.giveWay());
-    window.addEventListener('pagehide', () => this.leave());
-    window.addEventListener('beforeunload', event => { if (this.unsaved) event.preventDefault(); });
+    window.addEventListener('pagehide', () => { this.leave(); this.keepUnsaved(); });
+    window.addEventListener('beforeunload', event => {
+      if (!this.unsaved) return;
+      event.preventDefault();
+      setTimeout(() => this.sayStayed(), STAYED);
+    });
+  }
+
+  // Where its connection breaks Gradio loads the page anew, which phones do without asking: what stands in no file comes
+  // back by Undo, in numbers.
+  keepUnsaved() {
+    const rows = this.unsavedSince === null ? [] : [...this.panel.offered, ...this.record.rows];
+    keepRows(this.tab.settings.columns, rows);
+  }
+
+  offerKept() {
+    const {settings: {columns}, at} = this.tab, rows = keptRows(columns);
+    if (!rows.length) return;
+    const last = rows.at(-1)[at.time];
+    this.record.countOn(rows);
+    Object.assign(this, {lastResult: last, origin: performance.now() - 1000 * last, unsavedSince: rows[0][at.time]});
+    this.panel.offer(rows);
+    this.panel.say('The page was loaded anew.', '“Undo” brings back the timeline from before.');
+  }
+
+  // Whoever stays where Gradio wanted to load the page anew has one whose other tabs do nothing.
+  sayStayed() {
+    if (!this.unsaved) return;
+    this.panel.say('The page has stayed.', 'Save the timeline, then load the page anew: its other tabs may no longer work.',
+      'notice', {hold: READ});
   }
 
   // ------------------------------------------------------------------------------------------- camera on and off
@@ -134,6 +165,7 @@ class Live {
     this.paused = false;
     if (this.origin === null) this.origin = performance.now();
     this.panel.setState('live');
+    this.panel.letLapse();
     this.prepare();
     if (this.again) this.change();
   }

@@ -71,11 +71,23 @@ export class Panel {
       this.say('The timeline is back.', '', '', {hold: READ});
       return;
     }
-    this.cleared = {rows: this.record.clear(), timer: setTimeout(() => this.forgetCleared(), UNDO_PERIOD)};
-    button.clear.textContent = 'Undo';
+    this.offer(this.record.clear());
+    this.letLapse();
     for (const name of ['csv', 'json', 'picture', 'share']) button[name].disabled = true;
     this.say('Cleared.', 'For ten seconds “Undo” brings the timeline back.', '', {hold: READ});
   }
+
+  // Rows that Undo brings back.
+  offer(rows) {
+    this.cleared = {rows, timer: null};
+    Object.assign(this.tab.button.clear, {textContent: 'Undo', disabled: false});
+  }
+
+  // Those of a page before that the visitor has not answered about; what was cleared here is not wanted.
+  get offered() { return this.cleared?.timer === null ? this.cleared.rows : []; }
+
+  // The button is for Clear again after a while.
+  letLapse() { if (this.cleared) this.cleared.timer ??= setTimeout(() => this.forgetCleared(), UNDO_PERIOD); }
 
   forgetCleared() {
     clearTimeout(this.cleared.timer);

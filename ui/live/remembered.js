@@ -1,6 +1,8 @@
-// What was chosen last, kept in the browser.
+// What was chosen last, kept in the browser; and the numbers of a timeline while a page is loaded anew.
 
 const CAMERA = 'emotion-lens-camera';
+const TIMELINE = 'emotion-lens-timeline';
+const MOST_ROWS = 20000;  // some 5 MB, more than a browser keeps for a page
 export const FACING = ['user', 'environment'];
 
 // The camera: {id: 'user', 'environment' or a device's id, name: what people read}.
@@ -19,4 +21,25 @@ export function keep(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
   } catch { /* a browser that keeps nothing: it is as at first next time */ }
+}
+
+// The newest rows, as many as this browser takes, until its tab is closed; none: what was there before goes.
+export function keepRows(columns, rows) {
+  try { sessionStorage.removeItem(TIMELINE); } catch { return; }  // a browser that keeps nothing
+  for (let most = Math.min(rows.length, MOST_ROWS); most; most >>= 1) {
+    try {
+      sessionStorage.setItem(TIMELINE, JSON.stringify({columns, rows: rows.slice(-most)}));
+      return;
+    } catch { /* too much */ }
+  }
+}
+
+// Those that were kept, in these columns; another model has others.
+export function keptRows(columns) {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(TIMELINE));
+    return String(kept.columns) === String(columns) ? kept.rows : [];
+  } catch {
+    return [];
+  }
 }
