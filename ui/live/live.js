@@ -129,7 +129,7 @@ class Live {
   offerKept() {
     const {settings: {columns}, at} = this.tab, rows = keptRows(columns);
     if (!rows.length) return;
-    const last = rows.at(-1)[at.time];
+    const last = rows[rows.length - 1][at.time];
     this.record.countOn(rows);
     Object.assign(this, {lastResult: last, origin: performance.now() - 1000 * last, unsavedSince: rows[0][at.time]});
     this.panel.offer(rows);

@@ -69,7 +69,7 @@ export class Record {
   // Frames and faces are counted on from these rows, which may come back by `restore`.
   countOn(rows) {
     const {at} = this;
-    this.frames = rows.at(-1)[at.frame] + 1;
+    this.frames = rows[rows.length - 1][at.frame] + 1;
     this.highestId = this.withFace(rows).reduce((highest, row) => Math.max(highest, row[at.face_id]), 0);
   }
 

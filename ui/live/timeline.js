@@ -122,7 +122,7 @@ class Sheet {
       context.beginPath(); context.arc(6, middle(i), 4, 0, 7); context.fill();
       this.text(`Face ${id}`, 14, middle(i), 'left', this.ink);
     });
-    this.drawNumbers(present.map(id => byFace.get(id).at(-1)));
+    this.drawNumbers(present.map(id => byFace.get(id).slice(-1)[0]));
     this.clip();
     present.forEach((id, i) => {
       this.drawLane(byFace.get(id), middle(i), half, emotions);
