@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from emotion_model import Label, TrackingConfig
+from emotion_model.drawing.sharing import AROUND, BLOCKS
 from emotion_model.labels import PERSON_COLOURS, UNCLEAR
 from emotion_model.timelines.table import columns
 from ui.browser.networks import Networks
@@ -36,6 +37,7 @@ def page_html(labels: tuple[Label, ...], networks: Networks, preview: np.ndarray
         "columns": columns([label.name for label in labels]),
         "colours": PERSON_COLOURS,
         "seconds": TIMELINE_SECONDS,
+        "hiding": {"blocks": BLOCKS, "around": AROUND},
         "model": model,
         "browser": {"how": networks.how, "why_not": networks.why_not},
     }

@@ -3,9 +3,6 @@
 import {percent, put, word} from './numbers.js';
 import {copyOf} from './still.js';
 
-const BLOCKS = 6;     // that a hidden face is wide
-const AROUND = 0.15;  // of its box that is hidden to each side of it
-
 export class Overlay {
   // `tab`: what the parts of the tab share. `onnew` is called with the id of a face that is new, `onchosen` with that
   // of one that was clicked.
@@ -133,10 +130,11 @@ export class Overlay {
 
   // The face becomes coarse blocks, hair and chin with it.
   hide(context, {row, size}) {
-    const {at} = this.tab, scale = context.canvas.width / size.width, around = 1 + 2 * AROUND;
+    const {at, settings: {hiding: {blocks: count, around: beyond}}} = this.tab;
+    const scale = context.canvas.width / size.width, around = 1 + 2 * beyond;
     const w = row[at.w] * scale, h = row[at.h] * scale;
-    const part = [this.left(row, size) * scale - AROUND * w, row[at.y] * scale - AROUND * h, around * w, around * h];
-    const blocks = Object.assign(document.createElement('canvas'), {width: BLOCKS, height: Math.max(1, Math.round(BLOCKS * h / w))});
+    const part = [this.left(row, size) * scale - beyond * w, row[at.y] * scale - beyond * h, around * w, around * h];
+    const blocks = Object.assign(document.createElement('canvas'), {width: count, height: Math.max(1, Math.round(count * h / w))});
     blocks.getContext('2d').drawImage(context.canvas, ...part, 0, 0, blocks.width, blocks.height);
     context.imageSmoothingEnabled = false;
     context.drawImage(blocks, ...part);
