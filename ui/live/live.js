@@ -119,8 +119,8 @@ class Live {
     });
   }
 
-  // Where its connection breaks Gradio loads the page anew, which phones do without asking: what stands in no file comes
-  // back by Undo, in numbers.
+  // Where its connection breaks Gradio loads the page anew, which phones do without asking: what stands in no file
+  // comes back by Undo, in numbers.
   keepUnsaved() {
     const rows = this.unsavedSince === null ? [] : [...this.panel.offered, ...this.record.rows];
     keepRows(this.tab.settings.columns, rows);
@@ -139,8 +139,8 @@ class Live {
   // Whoever stays where Gradio wanted to load the page anew has one whose other tabs do nothing.
   sayStayed() {
     if (!this.unsaved) return;
-    this.panel.say('The page has stayed.', 'Save the timeline, then load the page anew: its other tabs may no longer work.',
-      'notice', {hold: READ});
+    const advice = 'Save the timeline, then load the page anew: its other tabs may no longer work.';
+    this.panel.say('The page has stayed.', advice, 'notice', {hold: READ});
   }
 
   // ------------------------------------------------------------------------------------------- camera on and off

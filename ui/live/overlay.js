@@ -134,7 +134,8 @@ export class Overlay {
     const scale = context.canvas.width / size.width, around = 1 + 2 * beyond;
     const w = row[at.w] * scale, h = row[at.h] * scale;
     const part = [this.left(row, size) * scale - beyond * w, row[at.y] * scale - beyond * h, around * w, around * h];
-    const blocks = Object.assign(document.createElement('canvas'), {width: count, height: Math.max(1, Math.round(count * h / w))});
+    const blocks = document.createElement('canvas');
+    Object.assign(blocks, {width: count, height: Math.max(1, Math.round(count * h / w))});
     blocks.getContext('2d').drawImage(context.canvas, ...part, 0, 0, blocks.width, blocks.height);
     context.imageSmoothingEnabled = false;
     context.drawImage(blocks, ...part);

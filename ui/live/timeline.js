@@ -134,8 +134,8 @@ class Sheet {
   // of faces with the same valence lie one below the other.
   drawNumbers(rows) {
     const {context} = this, {at} = this.tab;
-    const ends = rows.map(row => ({id: row[at.face_id], x: this.x(row[at.time]) + 4, y: this.valenceY(row[at.valence])}))
-      .filter(({x}) => x > MARGIN.left).sort((a, b) => a.y - b.y);
+    const placed = row => ({id: row[at.face_id], x: this.x(row[at.time]) + 4, y: this.valenceY(row[at.valence])});
+    const ends = rows.map(placed).filter(({x}) => x > MARGIN.left).sort((a, b) => a.y - b.y);
     for (const [i, end] of ends.entries()) {
       for (const {x, y} of ends.slice(0, i)) if (Math.abs(x - end.x) < 14) end.y = Math.max(end.y, y + 10);
       this.text(end.id, Math.min(end.x, this.width - context.measureText(end.id).width), end.y, 'left', this.ink);
