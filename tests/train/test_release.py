@@ -119,6 +119,18 @@ def test_how_far_the_last_runs_lie_apart_is_told_of_two_or_more(released, tmp_pa
     assert _record(Stages(alone, data, out))["last_stage"]["accuracy_deviation"] is None
 
 
+@pytest.mark.usefixtures("without_onnx")
+def test_a_release_ends_without_its_teachers_weights_which_may_be_too_large_to_bring_along(released, tmp_path, capsys):
+    data, plan, made = released
+    out = shutil.copytree(made, tmp_path / "out")
+    for file in ("release.json", "wide-seed0/model.keras"):
+        (out / file).unlink()
+    assert main(["--data", str(data), "--out", str(out), "--plan", str(plan), "--smoke"]) == 0
+    assert "left out what model and teachers answer together: no weights of wide-seed0" in capsys.readouterr().out
+    record, before = (json.loads((folder / "release.json").read_text()) for folder in (out, made))
+    assert record["runs"] == before["runs"] and "ensemble" not in record and EmotionClassifier.load(out / "model")
+
+
 @pytest.mark.parametrize(
     ("accuracy", "mean", "taken"),
     [

@@ -43,8 +43,10 @@ def make_model(stages: Stages, measure_test: bool = True) -> ModelConfig:
     with whole_file(folder / CARD_FILE) as partial:
         partial.write_text(model_card(config), encoding="utf-8")
     record = config.training["release"] | {"correction": config.training["correction"], "scores": config.metrics}
+    write_json(stages.out / RECORD, record)  # whole before the ensemble, which takes longest and may lack a teacher
     ensemble = _measure_ensemble(stages, config.metrics)
-    write_json(stages.out / RECORD, record | ({"ensemble": ensemble} if ensemble else {}))
+    if ensemble:
+        write_json(stages.out / RECORD, record | {"ensemble": ensemble})
     return config
 
 
@@ -152,11 +154,18 @@ def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[s
 
 
 def _measure_ensemble(stages: Stages, splits: Iterable[str]) -> dict[str, Any]:
-    """What the model and its teachers answer together, and what that costs; nothing without teachers."""
+    """What the model and its teachers answer together, and what that costs; nothing without teachers or their weights.
+
+    Runs that were made elsewhere may have been brought along without those.
+    """
     teachers = {name for stage in stages.plan.stages for name in stage.teachers}
-    if not teachers:
+    folders = [folder for name in sorted(teachers) for folder in stages.folders(name)]
+    lacking = [folder.name for folder in folders if not (folder / "model.keras").exists()]
+    if lacking:
+        print(f"left out what model and teachers answer together: no weights of {', '.join(lacking)} here", flush=True)
+    if lacking or not folders:
         return {}
-    members = [load_model(folder) for name in sorted(teachers) for folder in stages.folders(name)]
+    members = [load_model(folder) for folder in folders]
     ensemble = EmotionEnsemble([load_served(stages.out / MODEL), *members])
     measured = {
         split: evaluate(ensemble, stages.data, split, progress=print_progress(f"ensemble, {split}")) for split in splits
