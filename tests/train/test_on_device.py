@@ -177,20 +177,35 @@ def test_a_square_of_another_face_stands_in_each_where_that_is_asked_for():
         assert foreign.sum() == foreign.any(axis=1).sum() ** 2 == foreign.any(axis=0).sum() ** 2
 
 
-def test_a_stopped_run_goes_on_from_its_last_epoch_as_if_it_never_had(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "RECORD_SECONDS", 0)
+def test_a_stopped_run_goes_on_as_if_it_never_had(data, tmp_path):
     recipe = preset(epochs=3, device_augmentation=True, ema_momentum=0.9, mixup=0.2)
     fit(recipe, *data, tmp_path / "whole", 0)
+    whole = json.loads((tmp_path / "whole" / "history.json").read_text())
+    # Each epoch asks before and after its 7 batches.
+    for asks, where in ((12, "epoch 2 after batch 3"), (8, "epoch 2 after batch 0")):
+        folder = tmp_path / str(asks)
+        run = Run(recipe, *data, folder)
+        folder.mkdir()
+        run.resume()
+        with pytest.raises(StoppedError, match=f"stopped in {where}; run again to go on"):
+            run.train(Impatient(asks))
+        fit(recipe, *data, folder, 0)
+        assert same(weights_of(tmp_path / "whole"), weights_of(folder))
+        broken = json.loads((folder / "history.json").read_text())
+        assert [entry["loss"] for entry in whole] == pytest.approx([entry["loss"] for entry in broken], abs=1e-5)
 
-    run = Run(recipe, *data, tmp_path / "broken")
-    (tmp_path / "broken").mkdir()
-    run.resume()
-    with pytest.raises(StoppedError, match="stopped in epoch 2"):
-        run.train(Impatient(12))  # within the second epoch: each asks after its 7 batches and at its end
-    fit(recipe, *data, tmp_path / "broken", 0)
-    assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken"))
-    whole, broken = (json.loads((tmp_path / of / "history.json").read_text()) for of in ("whole", "broken"))
-    assert [entry["loss"] for entry in whole] == pytest.approx([entry["loss"] for entry in broken], abs=1e-5)
+
+def test_a_run_that_is_interrupted_while_it_is_measured_has_all_of_its_epochs(data, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    recipe = preset(epochs=2, device_augmentation=True, batch_size=56)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run_module, "classification_metrics", interrupted)
+        fit(recipe, *data, tmp_path, 0)
+    history = (tmp_path / "history.json").read_text()
+    assert fit(recipe, *data, tmp_path, 0)["epochs"] == 2
+    assert (tmp_path / "history.json").read_text() == history, "trained anew"
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_mend(data, tmp_path):

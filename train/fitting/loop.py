@@ -55,7 +55,8 @@ def fit(
         teacher: its probabilities are the share `distillation` of the targets.
 
     Raises:
-        StoppedError: on SIGINT or SIGTERM, after the checkpoint is written; with `device_augmentation` at once.
+        StoppedError: on SIGINT or SIGTERM, after the checkpoint is written; with `device_augmentation` on JAX at the end
+            of the epoch.
         ValueError: another program trains in `run_dir`, or it holds a run of another configuration; a teacher is
             missing or not asked for, or `start` has other classes than the faces.
     """

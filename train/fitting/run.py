@@ -34,8 +34,10 @@ from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
 from train.runs import best_epoch, is_complete
 
-CHECKPOINT_SECONDS = 300  # a killed run loses at most this much work; where `device_augmentation` is on, an epoch
-RECORD_SECONDS = 30  # epochs shorter than this do not write curves, weights and checkpoint each time
+# A killed run loses at most this much work; where `device_augmentation` is on, the epoch that it was in.
+CHECKPOINT_SECONDS = 300
+# Epochs shorter than this do not write curves, weights and checkpoint each time: a killed run loses them too.
+RECORD_SECONDS = 30
 TRACK_SECONDS = 5  # between points of the live curves
 GENTLE = 0.5  # strength of the augmentation in the gentle epochs, which mix no faces
 VALIDATION_BATCH = 256  # faces
@@ -185,9 +187,7 @@ class Run:
                 started = last_saved = now
                 self._save_checkpoint()
             if stop["asked"]:
-                raise StoppedError(
-                    f"stopped in epoch {position.epoch + 1} after batch {position.batch}; run again to go on"
-                )
+                raise self._stopped()
         logs = {name: total / len(order) for name, total in position.sums.items()}
         logs["seconds"] = position.seconds + time.monotonic() - started
         position.seconds, position.sums = 0.0, {}
@@ -232,32 +232,53 @@ class Run:
         """One epoch without a look at it from here, which a GPU would wait for; it is short there.
 
         Raises:
-            StoppedError: it was asked for; the epoch counts for nothing then.
+            StoppedError: it was asked for, on JAX before the epoch began; a checkpoint is written then.
         """
-        started = time.monotonic()
-        order = order[: self._batches * self._config.batch_size]
+        position = self._position
+        if stop["asked"]:
+            self._save_checkpoint()
+            raise self._stopped()
+        started, first, done = time.monotonic(), position.batch, 0
+        size = self._config.batch_size
+        order = order[first * size : self._batches * size]
         learner.strength.assign(GENTLE if gentle else 1.0)
         learner.mixing.assign(0.0 if gentle else 1.0)
         learner.steps.assign(self._step)
+
+        def after(batch: int, logs: object) -> None:
+            nonlocal done
+            done = batch + 1
+            learner.stop_training = stop["asked"]
+
         watch = keras.callbacks.LambdaCallback(
-            on_train_batch_begin=lambda batch, logs: self.networks.seed_dropout(self._position.epoch, batch),
-            on_train_batch_end=lambda batch, logs: setattr(learner, "stop_training", stop["asked"]),
+            on_train_batch_begin=lambda batch, logs: self.networks.seed_dropout(position.epoch, first + batch),
+            on_train_batch_end=after,
         )
         values = learner.fit(
             self._train_faces.images[order],
             self.targets[order],
-            min(self._config.batch_size, len(order)),
+            min(size, len(order)),
             verbose=int(sys.stdout.isatty()),
             callbacks=[watch],
             shuffle=False,
             sample_weight=None if self._sample_weights is None else self._sample_weights[order],
         ).history
-        epoch = self._position.epoch + 1
-        if stop["asked"]:
-            raise StoppedError(f"stopped in epoch {epoch}; run again to go on from the last checkpoint, if any")
-        logs = {name: float(value) for name, [value] in values.items()}
-        self._require_finite(logs["loss"], f"epoch {epoch}")
-        return logs | {"seconds": time.monotonic() - started}
+        learner.stop_training = False  # what stops an epoch is not what ends a run
+        done = min(done, self._batches - first)  # on JAX the batches of an execution, which the last may not fill
+        position.batch, position.seconds = first + done, position.seconds + time.monotonic() - started
+        for name, [value] in values.items():
+            position.sums[name] = position.sums.get(name, 0.0) + float(value) * done
+        self._require_finite(position.sums["loss"], f"epoch {position.epoch + 1}")
+        if position.batch < self._batches:
+            self._save_checkpoint()
+            raise self._stopped()
+        logs = {name: total / self._batches for name, total in position.sums.items()} | {"seconds": position.seconds}
+        position.seconds, position.sums = 0.0, {}
+        return logs
+
+    def _stopped(self) -> StoppedError:
+        epoch, batch = self._position.epoch + 1, self._position.batch
+        return StoppedError(f"stopped in epoch {epoch} after batch {batch}; run again to go on")
 
     def _require_finite(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
@@ -276,7 +297,7 @@ class Run:
     def finish(self) -> None:
         """Measure the kept weights and write the records of a complete run."""
         history = self._position.history
-        self._save_best()
+        self._save_checkpoint()  # an interruption from here on costs no epoch
         draw_curves(history, self._dir / "curves.png")
         model = keras.saving.load_model(self._dir / "model.keras", safe_mode=True)
         probabilities = _answers(model, self._validation_inputs)

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 
 
 class StoppedError(Exception):
-    """The run was asked to stop; the same command goes on from its checkpoint, where `device_augmentation` is on from
-    the last one."""
+    """The run was asked to stop; the same command goes on from its checkpoint."""
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[dict[str, bool]]:
-    """Turn SIGINT and SIGTERM into a flag, so that a run ends between two batches."""
+    """Turn SIGINT and SIGTERM into a flag, so that a run ends between two batches, or two executions of several."""
     stop = {"asked": False}
 
     def ask(*_: object) -> None:
