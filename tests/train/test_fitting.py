@@ -572,13 +572,16 @@ def test_a_failed_export_leaves_the_model_that_was_there(trained, parquet, tmp_p
 
 def test_where_a_run_began_stays_on_record_when_it_goes_on_elsewhere(data, tmp_path, monkeypatch):
     path = tmp_path / "environment.json"
-    environment.record_environment(path, "float32")
+    environment.record_environment(path, "float32", goes_on=False)
     began = json.loads(path.read_text())
-    environment.record_environment(path, "float32")
+    environment.record_environment(path, "float32", goes_on=True)
     assert json.loads(path.read_text()) == began
-    monkeypatch.setattr(environment, "environment", lambda: began | {"commit": "another"})
-    environment.record_environment(path, "float32")
-    assert json.loads(path.read_text()) == began | {"resumed": [began | {"commit": "another"}]}
+    another = began | {"commit": "another"}
+    monkeypatch.setattr(environment, "environment", lambda: another)
+    environment.record_environment(path, "float32", goes_on=True)
+    assert json.loads(path.read_text()) == began | {"resumed": [another]}
+    fit(preset(epochs=1), *data, tmp_path, 0)
+    assert json.loads(path.read_text()) == another, "it left no checkpoint, so the run begins here"
 
 
 def test_automatic_precision_is_what_the_hardware_is_best_at(data, tmp_path, monkeypatch):

@@ -45,10 +45,10 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def record_environment(path: Path, precision: str) -> None:
+def record_environment(path: Path, precision: str, goes_on: bool) -> None:
     """Write where a run begins; where it goes on elsewhere, add that to the list `resumed`."""
     now = environment() | {"precision": precision}
-    if not path.exists():
+    if not goes_on or not path.exists():  # of one that ended before its first checkpoint nothing is part of this one
         write_json(path, now)
         return
     record = read_json(path)

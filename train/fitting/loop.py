@@ -27,7 +27,7 @@ from train.fitting.signals import stop_on_signal
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher, require_teacher
 from train.fitting.tracker import tracker
-from train.runs import recorded_config
+from train.runs import is_complete, recorded_config
 
 
 def fit(
@@ -55,8 +55,8 @@ def fit(
         teacher: its probabilities are the share `distillation` of the targets.
 
     Raises:
-        StoppedError: on SIGINT or SIGTERM, after the checkpoint is written; with `device_augmentation` on JAX at the end
-            of the epoch.
+        StoppedError: on SIGINT or SIGTERM, after the checkpoint is written; with `device_augmentation` on JAX after the
+            epoch.
         ValueError: another program trains in `run_dir`, or it holds a run of another configuration; a teacher is
             missing or not asked for, or `start` has other classes than the faces.
     """
@@ -71,18 +71,18 @@ def fit(
     with alone_in(run_dir):
         if (run_dir / "config.json").exists():
             _require_same(run_dir, config)
-        _train(Run(preset, train, validation, run_dir, start, draw, teacher), run_dir, config, track)
+        if is_complete(run_dir):
+            print(f"{run_dir}: already complete")
+        else:
+            _train(Run(preset, train, validation, run_dir, start, draw, teacher), run_dir, config, track)
     return read_json(run_dir / "metrics.json")
 
 
 def _train(run: Run, run_dir: Path, config: dict[str, Any], track: bool) -> None:
-    if run.complete:
-        print(f"{run_dir}: already complete")
-        return
     write_json(run_dir / "config.json", config)
-    record_environment(run_dir / "environment.json", run.networks.precision)
     with stop_on_signal() as stop:  # from here on a signal is remembered, even while a checkpoint is read
-        run.resume()
+        goes_on = run.resume()
+        record_environment(run_dir / "environment.json", run.networks.precision, goes_on)
         with tracker(run_dir, config) if track else nullcontext() as run.track:
             run.train(stop)
     run.finish()

@@ -32,7 +32,7 @@ from train.fitting.recipe import callbacks_of, loss_of
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
-from train.runs import best_epoch, is_complete
+from train.runs import best_epoch
 
 # A killed run loses at most this much work; where `device_augmentation` is on, the epoch that it was in.
 CHECKPOINT_SECONDS = 300
@@ -93,21 +93,18 @@ class Run:
         self._best: list[np.ndarray] | None = None  # weights of the best epoch while they are not written yet
 
     @property
-    def complete(self) -> bool:
-        """Whether the run has come to its end before."""
-        return is_complete(self._dir)
-
-    @property
     def _step(self) -> int:
         """Batches trained since the run began."""
         return self._position.epoch * self._batches + self._position.batch
 
-    def resume(self) -> None:
-        """Take up the checkpoint, if there is one."""
+    def resume(self) -> bool:
+        """Take up the checkpoint; False if there is none."""
         position = checkpoint.resume(self._dir, self.networks, self._callbacks)
-        if position is not None:
-            self._position = position
-            print(f"going on with {self._dir} at epoch {position.epoch + 1}, batch {position.batch + 1}", flush=True)
+        if position is None:
+            return False
+        self._position = position
+        print(f"going on with {self._dir} at epoch {position.epoch + 1}, batch {position.batch + 1}", flush=True)
+        return True
 
     def train(self, stop: dict[str, bool]) -> None:
         """Train to the end, unless `stop["asked"]` becomes true.
