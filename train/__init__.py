@@ -5,12 +5,13 @@ import sys
 from importlib.util import find_spec
 
 from emotion_model.network.backends import TRAINING, alternatives
-
-BACKEND_ASKED = bool(os.environ.get("KERAS_BACKEND"))  # whether somebody has named one, before it is named below
+from train.fitting.hardware import fastest_backend
 
 
 def _choose_backend() -> None:
     """Name a backend that trains to all that imports Keras from here on, and to the programs that it starts.
+
+    Where nobody has named one, that is a framework which is imported already, else the fastest.
 
     Ends the program with one sentence where there is none: Keras itself would end it with a traceback.
     """
@@ -23,7 +24,10 @@ def _choose_backend() -> None:
         raise SystemExit("error: there is nothing to train on: pip install -r requirements-train.txt")
     if "keras" in sys.modules and sys.modules["keras"].backend.backend() not in TRAINING:
         raise SystemExit("error: Keras runs on OpenVINO here, which does not train: train in a program of its own")
-    os.environ.setdefault("KERAS_BACKEND", next((name for name in usable if name in sys.modules), usable[0]))
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several programs may share the memory of a GPU
+    if not asked:
+        imported = next((name for name in usable if name in sys.modules), None)
+        os.environ["KERAS_BACKEND"] = imported or fastest_backend() or usable[0]
 
 
 _choose_backend()

@@ -17,11 +17,10 @@ from pathlib import Path
 
 from emotion_model.files import copy_file
 from emotion_model.network.config import ModelError
-from train import BACKEND_ASKED
 from train.config import explain
 from train.data.fer2013 import DataError
 from train.experiments.plans import PlanError
-from train.fitting.hardware import device_name, fastest_backend
+from train.fitting.hardware import device_name
 from train.releasing.plan import PLANS, read_plan
 from train.releasing.stages import RunFailedError, Stages
 
@@ -35,13 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--smoke", action="store_true", help="every step in small: narrow networks, few faces")
     parser.add_argument("--train-only", action="store_true", help="end with the last run; elsewhere the rest is made")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the runs need the memory of a GPU
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the runs in hand save themselves
-    _choose_backend()
+    print(f"backend: {os.environ['KERAS_BACKEND']}", flush=True)  # that `train` has chosen
     try:
         plan_file = _plan_file(options.plan, options.out)
         plan = read_plan(plan_file)
-        from train.releasing.model import MODEL, RECORD, make_model  # with Keras, for which a backend is chosen now
+        from train.releasing.model import MODEL, RECORD, make_model  # with Keras, which takes seconds
 
         if options.smoke:
             plan = plan.smoke()
@@ -62,13 +60,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{split}: accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}, ECE {scores['ece']:.4f}")
     print(f"{options.out / MODEL} has the model, its figures and its card; {options.out / RECORD} how it came about")
     return 0
-
-
-def _choose_backend() -> None:
-    """Train on the fastest backend where nobody has named one, and say on which; before Keras is imported."""
-    if not BACKEND_ASKED and "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = fastest_backend() or os.environ["KERAS_BACKEND"]
-    print(f"backend: {os.environ['KERAS_BACKEND']}", flush=True)
 
 
 def _plan_file(name: str, out: Path) -> Path:

@@ -125,10 +125,12 @@ def test_a_model_trained_on_one_backend_answers_the_same_on_another(trained, loa
 
 @pytest.mark.parametrize(
     ("device", "asked", "taken"),
-    [("gpu", None, "jax"), ("cpu", None, "torch"), ("gpu", "torch", "torch")],
+    [("gpu", None, "jax"), ("cpu", None, "torch"), ("none, as it is broken", None, "torch"), ("gpu", "torch", "torch")],
 )
-def test_a_release_takes_the_fastest_backend_where_nobody_names_one(tmp_path, device, asked, taken):
-    (tmp_path / "jax.py").write_text(f"def default_backend():\n    return {device!r}\n")
+def test_training_takes_the_fastest_backend_where_nobody_names_one(tmp_path, device, asked, taken):
+    broken = "raise OSError\n" * device.startswith("none")
+    (tmp_path / "jax.py").write_text(f"{broken}def default_backend():\n    return {device!r}\n")
+    (tmp_path / "jax_plugins").mkdir()
     environment = of_users(PYTHONPATH=str(tmp_path), **({"KERAS_BACKEND": asked} if asked else {}))
     command = [sys.executable, "-m", "train.release", "--data", "nowhere", "--out", str(tmp_path), "--plan", "nowhere"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

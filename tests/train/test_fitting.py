@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -584,7 +585,7 @@ def test_where_a_run_began_stays_on_record_when_it_goes_on_elsewhere(data, tmp_p
     assert json.loads(path.read_text()) == another, "it left no checkpoint, so the run begins here"
 
 
-def test_automatic_precision_is_what_the_hardware_is_best_at(data, tmp_path, monkeypatch):
+def test_automatic_precision_is_what_the_hardware_is_best_at(data, tmp_path, monkeypatch, capsys):
     cpuinfo, faster = tmp_path / "cpuinfo", hardware._bfloat16_is_faster()
     assert isinstance(faster, bool)
     monkeypatch.setattr(hardware, "_bfloat16_is_faster", lambda: True)
@@ -605,6 +606,9 @@ def test_automatic_precision_is_what_the_hardware_is_best_at(data, tmp_path, mon
     fit(preset(epochs=1, precision="auto"), *data, tmp_path / "run", 0)
     said, used = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("config", "environment"))
     assert (said["training"]["precision"], used["precision"]) == ("auto", fastest_precision())
+    device = used["gpu"] or f"{used['cpu_count']} CPU core"
+    printed = capsys.readouterr().out
+    assert re.search(rf"^on (PyTorch|TensorFlow), {device}s?, {used['precision']}$", printed, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from functools import cache
 from importlib.util import find_spec
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from emotion_model.network.backends import TRAINING, import_keras
+from emotion_model.runtime import usable_cores
 
+JAX_DEVICES = ("jax_plugins", "libtpu")  # one of which JAX has for all but the processor; without, it is not imported
 TRIED_MAPS = (8, 24, 24, 96)  # a batch in the middle of the network, to try a precision with
 TRIES = 3
 AMPERE = (8, 0)  # compute capability of Nvidia's first GPUs with bfloat16
@@ -24,12 +27,23 @@ def fastest_backend() -> str | None:
 
     To be asked before Keras is imported, which stays on its backend.
     """
-    if find_spec("jax"):
-        import jax
+    if find_spec("jax") and any(map(find_spec, JAX_DEVICES)):
+        try:
+            import jax
 
-        if jax.default_backend() != "cpu":
-            return "jax"
+            if jax.default_backend() != "cpu":
+                return "jax"
+        except Exception as error:  # a broken installation fails in many ways
+            print(f"JAX cannot be used ({error})", file=sys.stderr)
     return "torch" if find_spec("torch") else None
+
+
+def what_trains(precision: str) -> str:
+    """What trains here, for people: backend, device, and this precision."""
+    names = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
+    cores = usable_cores()
+    device = device_name() or f"{cores} CPU core{'s' * (cores > 1)}"
+    return f"{names[import_keras(TRAINING).backend.backend()]}, {device}, {precision}"
 
 
 def fastest_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

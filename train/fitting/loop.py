@@ -22,6 +22,7 @@ from train.config import Preset, differences
 from train.data.fer2013 import FaceDataset, digest
 from train.fitting.alone import alone_in
 from train.fitting.environment import record_environment
+from train.fitting.hardware import what_trains
 from train.fitting.run import Run
 from train.fitting.signals import stop_on_signal
 from train.fitting.starts import Start
@@ -79,6 +80,7 @@ def fit(
 
 
 def _train(run: Run, run_dir: Path, config: dict[str, Any], track: bool) -> None:
+    print(f"on {what_trains(run.networks.precision)}", flush=True)
     write_json(run_dir / "config.json", config)
     with stop_on_signal() as stop:  # from here on a signal is remembered, even while a checkpoint is read
         goes_on = run.resume()

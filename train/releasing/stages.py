@@ -99,7 +99,7 @@ class Stages:
     def _environment(self) -> dict[str, str]:
         """Runs share the memory of a GPU, and what was compiled for one is not compiled again for the next."""
         compiled = {"JAX_COMPILATION_CACHE_DIR": str((self.out / "compiled").resolve())}
-        return {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"} | compiled | os.environ
+        return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | compiled | os.environ
 
     def _reap(self) -> None:
         """Take note of runs that have ended.
