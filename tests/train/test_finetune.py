@@ -29,6 +29,7 @@ from emotion_model import (
     read_image,
 )
 from emotion_model import __main__ as package_command
+from emotion_model.faces.cropping import crop_face
 from emotion_model.labels import CONTEMPT
 from emotion_model.network.building import build_model
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
@@ -42,7 +43,7 @@ from train.exporting.calibration import clear_limit, fit_temperature
 from train.finetune import main
 from train.finetuning.calibration import fitted_limit, fitted_temperature, kept_temperature
 from train.finetuning.classes import choose_labels, start_weights
-from train.finetuning.rehearsal import balanced_draw, load_rehearsal
+from train.finetuning.rehearsal import balanced_draw, load_fer2013, rehearsal_of
 from train.finetuning.report import SPLITS
 from train.report import main as draw
 from ui.browser.networks import Networks
@@ -337,7 +338,7 @@ def test_rehearsal_leaves_out_what_is_measured_on_and_the_dropped_classes(album,
     emotions = ("surprise", "happy", "contempt", "sad")
     own = {split: replace(separable(70, 10)[np.arange(i, 70, 3)], emotions=emotions) for i, split in
            enumerate(("train", "validation", "held_out"))}  # fmt: skip
-    rehearsal = load_rehearsal(data, model, emotions, own)
+    rehearsal = rehearsal_of(load_fer2013(data, 48), model, emotions, own)
     measured = {face.tobytes() for split in ("validation", "held_out") for face in own[split].images}
     assert rehearsal.dropped == len(measured)
     assert not measured & {face.tobytes() for face in rehearsal.train.images}
@@ -376,7 +377,7 @@ def test_the_new_model_has_a_limit_of_its_own_where_its_temperature_was_fitted(a
     model, report = EmotionClassifier.load(tuned[0]), report_of(tuned[0])
     assert report["temperature_fitted"] and report["clear_from_fitted"], "60 faces that a small network mistakes"
     own = {s: own_faces(album, tuned[0], s, model.emotions, detector, model.config) for s in SPLITS}
-    others = load_rehearsal(data, EmotionClassifier.load(base), model.emotions, own).validation
+    others = rehearsal_of(load_fer2013(data, 48), EmotionClassifier.load(base), model.emotions, own).validation
     assert model.config.clear_from == fitted_limit(model, [own["validation"], others])
 
 
@@ -411,8 +412,10 @@ def test_a_temperature_that_cannot_be_fitted_is_the_base_models_class_by_class()
 
 
 @pytest.mark.usefixtures("without_onnx")
-def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(album, base, data, tuned, tmp_path, capsys):
-    out = tmp_path / "model"
+def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(
+    album, base, data, tuned, tmp_path, capsys, monkeypatch
+):
+    out, base = tmp_path / "model", shutil.copytree(base, tmp_path / "base")
     command = arguments(album, base, out, "--fer2013", str(data), "--drop", "fear")
     process = subprocess.Popen(
         [warm.python(), "-u", "-m", "train.finetune", *command],
@@ -430,6 +433,10 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(album, base, dat
         EmotionClassifier.load(out)
     (out / "partial").mkdir()  # as a kill while the model is put together would leave it
     (out / "partial" / WEIGHTS_FILE).write_bytes(b"half")
+    monkeypatch.setattr("train.data.pictures.crop_face", lambda *how: crop_face(*how) ^ 1)  # as on other hardware
+    config = json.loads((base / CONFIG_FILE).read_text(encoding="utf-8"))
+    config["labels"][0]["emoji"] = "👿"
+    (base / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
     assert main(command) == 0
     assert "going on with" in capsys.readouterr().out
     whole, broken = (EmotionClassifier.load(folder) for folder in (tuned[0], out))
@@ -466,9 +473,13 @@ def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(album, base, t
 
 
 @pytest.mark.usefixtures("without_onnx")
-def test_edited_emoji_and_colours_outlive_a_repeated_line(album, base, data, tuned, tmp_path):
+def test_edited_emoji_and_colours_outlive_a_repeated_line(album, base, data, tuned, tmp_path, capsys):
     out = shutil.copytree(tuned[0], tmp_path / "model")
-    command = arguments(album, base, out, "--fer2013", str(data), "--drop", "fear")
+    command = arguments(album, base, out, "--drop", "fear", "--fer2013", str(data))
+    other = shutil.copytree(data, tmp_path / "other")
+    write_parquet(other, "validation", separable(70, 13).images, names(70))
+    assert main([*command[:-1], str(other)]) == 2
+    assert "(other faces in --fer2013): choose another --out or remove it" in capsys.readouterr().err
     config = json.loads((out / CONFIG_FILE).read_text(encoding="utf-8"))
     config["labels"][0] |= {"emoji": "👿", "colour": "#112233"}
     (out / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
@@ -520,7 +531,9 @@ def test_what_cannot_be_used_is_named_with_the_mend(base, tmp_path, capsys, make
     folder.mkdir()
     make(folder)
     assert main(arguments(folder, base, out, *more)) == 2
-    assert said in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "--fer2013" not in more or "usable" not in printed.out, "faces were looked for before"
     assert not any((out / name).exists() for name in (CONFIG_FILE, "finetune.json", "training"))
 
 

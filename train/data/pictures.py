@@ -27,6 +27,8 @@ NAMED_PICTURES = 10  # unusable ones that the terminal names; `pictures.csv` has
 _SPLIT_NAMES = {"train", "training", "validation", "val", "test"}  # folders of a data set, not of a class
 _ALIKE = 0.75  # similarity of two names above which one is taken for a slip of the other
 
+Faces = dict[str, tuple[np.ndarray | None, str]]  # sha256 of a file -> `crop` and `note` of a `Picture`, twin or not
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -38,6 +40,7 @@ class Picture:
         crop: its face, uint8 grey `(size, size)`; None where it is unusable.
         note: why it is unusable, or what was unusual about it; "" for an ordinary one.
         split: `train`, `validation` or `held_out`; "" before `with_splits` and for an unusable one.
+        sha256: of the file; "" where it cannot be read.
     """
 
     file: str
@@ -45,6 +48,7 @@ class Picture:
     crop: np.ndarray | None
     note: str = ""
     split: str = ""
+    sha256: str = ""
 
 
 def class_folders(folder: Path, known: Collection[str]) -> dict[str, list[Path]]:
@@ -78,7 +82,11 @@ def class_folders(folder: Path, known: Collection[str]) -> dict[str, list[Path]]
 
 
 def read_pictures(
-    folder: Path, folders: Mapping[str, Sequence[Path]], detector: FaceDetector, config: ModelConfig
+    folder: Path,
+    folders: Mapping[str, Sequence[Path]],
+    detector: FaceDetector,
+    config: ModelConfig,
+    known: Faces | None = None,
 ) -> list[Picture]:
     """Read every picture and cut out its largest face as `EmotionDetector` does.
 
@@ -90,7 +98,9 @@ def read_pictures(
         folders: where the pictures of each class lie, at any depth; hidden files and folders are left out.
         detector: finds the faces.
         config: framing and size of the crops.
+        known: faces that were found before; those of other files are added.
     """
+    known = {} if known is None else known
     files = [
         (file, emotion)
         for emotion, places in sorted(folders.items())
@@ -101,16 +111,49 @@ def read_pictures(
     progress = keras.utils.Progbar(len(files), verbose=int(sys.stdout.isatty()), unit_name="picture")
     pictures = []
     for file, emotion in files:
-        crop, note = _face(file, detector, config)
+        sha256 = _sha256(file)
+        found = known.get(sha256) or _face(file, detector, config)
+        if sha256:
+            known[sha256] = found
         # Of a name that is no UTF-8, as old archives leave them, the odd bytes are spelled out.
         name = spelled_out(file.relative_to(folder).as_posix())
-        pictures.append(Picture(name, emotion, crop, note))
+        pictures.append(Picture(name, emotion, *found, sha256=sha256))
         progress.add(1)
     same: dict[bytes, list[Picture]] = {}
     for picture in pictures:
         if picture.crop is not None:
             same.setdefault(picture.crop.tobytes(), []).append(picture)
     return [one if one.crop is None else _unless_twin(one, same[one.crop.tobytes()]) for one in pictures]
+
+
+def _sha256(file: Path) -> str:
+    """That of a file; "" where it cannot be read, of which `read_image` says more."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def save_faces(path: Path, faces: Faces) -> None:
+    """Keep what was found, so that it need not be looked for again, where it might be found a little otherwise."""
+    crops = [crop for crop, _ in faces.values() if crop is not None]
+    with whole_file(path) as partial:
+        np.savez(
+            partial,
+            sha256=np.array(list(faces)),
+            notes=np.array([note for _, note in faces.values()]),
+            usable=np.array([crop is not None for crop, _ in faces.values()]),
+            crops=np.stack(crops),
+        )
+
+
+def load_faces(path: Path) -> Faces:
+    """What `save_faces` has kept."""
+    with np.load(path, allow_pickle=False) as file:
+        crops = iter(file["crops"])
+        rows = zip(file["sha256"].tolist(), file["usable"], file["notes"].tolist(), strict=True)
+        return {sha256: (next(crops) if usable else None, note) for sha256, usable, note in rows}
 
 
 def _face(file: Path, detector: FaceDetector, config: ModelConfig) -> tuple[np.ndarray | None, str]:
@@ -144,8 +187,9 @@ def resized(faces: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
 def with_splits(pictures: Sequence[Picture], classes: Collection[str], held_out: float, seed: int) -> list[Picture]:
     """The pictures with their splits: of each class a share is held out for the report, as much again validates.
 
-    The faces' own digests decide, so that a picture hardly ever changes sides when others are added: whoever tunes the
-    tuned model further is to be told of faces that it has not learned from.
+    The files' own digests decide, so that a picture hardly ever changes sides when others are added, nor where another
+    machine crops its face a little otherwise: whoever tunes the tuned model further is to be told of faces that it has
+    not learned from.
 
     Raises:
         DataError: a class with too few usable pictures, or only one class.
@@ -153,7 +197,7 @@ def with_splits(pictures: Sequence[Picture], classes: Collection[str], held_out:
     by_class: dict[str, list[tuple[bytes, str]]] = {name: [] for name in sorted(classes)}
     for picture in pictures:
         if picture.crop is not None:
-            drawn = hashlib.sha256(f"{seed} ".encode() + picture.crop.tobytes()).digest()
+            drawn = hashlib.sha256(f"{seed} {picture.sha256}".encode()).digest()
             by_class[picture.emotion].append((drawn, picture.file))
     poor = [f"{name} {len(files)}" for name, files in by_class.items() if len(files) < FEWEST_PICTURES]
     if poor:
@@ -181,11 +225,11 @@ def dataset(pictures: Iterable[Picture], split: str, emotions: tuple[str, ...]) 
 
 
 def digest(pictures: Iterable[Picture]) -> str:
-    """Sha256 of everything that is trained and measured on, and of what for."""
+    """Sha256 of every file that is trained and measured on, and of what for."""
     result = hashlib.sha256()
     for picture in pictures:
         if picture.crop is not None:
-            result.update(f"{picture.split}/{picture.emotion}/{picture.file}".encode() + picture.crop.tobytes())
+            result.update(f"{picture.split}/{picture.emotion}/{picture.file} {picture.sha256}\n".encode())
     return result.hexdigest()
 
 

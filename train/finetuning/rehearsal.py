@@ -29,24 +29,34 @@ class Rehearsal:
     dropped: int
 
 
-def load_rehearsal(
-    data_dir: Path, base: EmotionClassifier, emotions: tuple[str, ...], own: Mapping[str, FaceDataset]
-) -> Rehearsal:
-    """Read FER2013 beside the own pictures.
+def load_fer2013(data_dir: Path, size: int) -> dict[str, FaceDataset]:
+    """The splits of FER2013 by their names, their faces of a network's size.
 
     Raises:
-        DataError: it cannot be used, or has no class of the model.
+        DataError: they cannot be used.
     """
-    size = base.config.image_size
     splits = {name: load_split(data_dir, name) for name in ("train", "validation", "test")}
-    splits = {name: replace(one, images=resized(one.images, size)) for name, one in splits.items()}
+    return {name: replace(one, images=resized(one.images, size)) for name, one in splits.items()}
+
+
+def rehearsal_of(
+    splits: Mapping[str, FaceDataset],
+    base: EmotionClassifier,
+    emotions: tuple[str, ...],
+    own: Mapping[str, FaceDataset],
+) -> Rehearsal:
+    """FER2013, as `load_fer2013` has it, beside the own pictures.
+
+    Raises:
+        DataError: it has no class of the model.
+    """
     measured = [splits["validation"], splits["test"], own["validation"], own["held_out"]]
     train, dropped = without_images_of(splits["train"], measured)
     validation, _ = without_images_of(splits["validation"], [own["train"]])
     train = _of_classes(train, emotions, emotions)
     validation = _of_classes(validation, emotions, set(emotions) & set(base.emotions))
     if not len(train) or not len(validation):
-        raise DataError(f"{data_dir}: FER2013 has none of the classes {', '.join(emotions)}: leave --fer2013 out")
+        raise DataError(f"FER2013 has none of the classes {', '.join(emotions)}: leave --fer2013 out")
     return Rehearsal(train, validation, dropped)
 
 

@@ -19,12 +19,23 @@ from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, ModelConfig
 from train.config import Preset, differences
 from train.data.fer2013 import FaceDataset
-from train.data.pictures import class_folders, dataset, digest, read_pictures, summary, with_splits, write_list
+from train.data.fer2013 import digest as faces_digest
+from train.data.pictures import (
+    class_folders,
+    dataset,
+    digest,
+    load_faces,
+    read_pictures,
+    save_faces,
+    summary,
+    with_splits,
+    write_list,
+)
 from train.evaluation.report import make_report
 from train.exporting.files import move_in, with_onnx
 from train.finetuning.calibration import fitted_limit, fitted_temperature, kept_temperature
 from train.finetuning.classes import choose_labels, start_weights
-from train.finetuning.rehearsal import Rehearsal, balanced_draw, load_rehearsal
+from train.finetuning.rehearsal import Rehearsal, balanced_draw, load_fer2013, rehearsal_of
 from train.finetuning.report import SPLITS, report_of
 from train.finetuning.settings import Settings
 from train.fitting.loop import fit
@@ -32,6 +43,7 @@ from train.fitting.starts import Start
 from train.runs import best_epoch, config_of_run, origin_of_run, write_model
 
 PICTURES_FILE, SETTINGS_FILE, REPORT_FILE, RUNS_DIR = "pictures.csv", "finetune.json", "report.json", "training"
+FACES_FILE = "faces.npz"  # beside the runs: what they learn from stays the same, whatever machine they go on on
 
 
 def finetune(
@@ -67,24 +79,31 @@ def finetune(
     architecture, weights = start_weights(base, labels)
     _prepare(out, folder)
 
-    pictures = read_pictures(folder, classes, detector, base.config)
+    splits = load_fer2013(fer2013, base.config.image_size) if fer2013 else {}
+    kept = out / RUNS_DIR / FACES_FILE
+    faces = load_faces(kept) if kept.exists() else {}
+    pictures = read_pictures(folder, classes, detector, base.config, faces)
     if not (out / SETTINGS_FILE).exists():  # a run's own list stays while others could still be refused
         write_list(out / PICTURES_FILE, pictures)
     print(summary(pictures, out / PICTURES_FILE), flush=True)
     pictures = with_splits(pictures, classes, settings.held_out, settings.seed)
     record = asdict(settings) | {
         "base_sha256": base.config.weights.get("sha256"),
-        "labels": [asdict(label) for label in labels],
+        "labels": list(emotions),
         "detector": detector.name,
         "pictures": digest(pictures),
         "rehearsal": fer2013 is not None,
+        "fer2013": faces_digest(*splits.values()) if splits else None,
     }
     if (out / SETTINGS_FILE).exists():
         _require_same(out, read_json(out / SETTINGS_FILE), record)
     write_list(out / PICTURES_FILE, pictures)
     own = {split: dataset(pictures, split, emotions) for split in SPLITS}
-    rehearsal = load_rehearsal(fer2013, base, emotions, own) if fer2013 else None
+    rehearsal = rehearsal_of(splits, base, emotions, own) if splits else None
     write_json(out / SETTINGS_FILE, record)
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        save_faces(kept, faces)
     run_dir = _train(architecture, weights, own, rehearsal, settings, record, out / RUNS_DIR)
     report = _put_together(base, run_dir, labels, own, rehearsal, record, out)
     make_report(out)
@@ -105,13 +124,11 @@ def _require_same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
             f"EMOTION_DETECTOR={before['detector']} and mend what it then complains of, or choose another --out"
         )
     # Which pictures, and for what, follows from the settings too: told where nothing else differs.
-    told = [
-        one | {"labels": [label["name"] for label in one["labels"]], "pictures": ""}
-        for one in (dict(before), dict(now))
-    ]
+    changed = differences(*({**one, "pictures": "", "fer2013": ""} for one in (before, now)))
+    if not changed:
+        changed = ["other pictures" if before["pictures"] != now["pictures"] else "other faces in --fer2013"]
     raise ValueError(
-        f"{out} holds a run with other pictures or settings ({'; '.join(differences(*told)) or 'other pictures'}): "
-        "choose another --out or remove it"
+        f"{out} holds a run with other pictures or settings ({'; '.join(changed)}): choose another --out or remove it"
     )
 
 
