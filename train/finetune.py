@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="where the model goes; a stopped run found there goes on (default: runs/finetuned)",
     )
     parser.add_argument("--model", default="bundled", help="`bundled`, a .keras file or its folder (default: bundled)")
-    parser.add_argument("--drop", nargs="+", default=[], metavar="CLASS", type=str.lower, help="classes to leave out")
+    parser.add_argument("--drop", nargs="+", default=[], metavar="CLASS", help="classes to leave out")
     for field in fields(Settings):
         flag, default, meaning = "--" + field.name.replace("_", "-"), field.default, field.metadata["meaning"]
         parser.add_argument(flag, type=type(default), default=default, help=f"{meaning} (default: {default})")

@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import os
+import unicodedata
 from dataclasses import replace
 
 import cv2
@@ -16,7 +17,7 @@ from support.training import faces, names, nothing, write_parquet
 from train.config import AugmentationConfig, TrainingConfig
 from train.data.fer2013 import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
 from train.data.framing import measure
-from train.data.pictures import Picture, class_folders, digest, read_pictures, with_splits, write_list
+from train.data.pictures import Picture, class_folders, class_named, digest, read_pictures, with_splits, write_list
 from train.data.variations import augment, cut_and_mixed, mixed, mixup_partners
 
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -322,6 +323,17 @@ def test_a_picture_whose_name_is_no_utf_8_is_listed_too(tmp_path, astronaut, det
     write_list(tmp_path / "list.csv", pictures)
     assert "happy/fr\\xf6hlich.png,happy,usable," in (tmp_path / "list.csv").read_text(encoding="utf-8")
     assert len(digest(pictures)) == 64
+
+
+def test_a_class_is_known_by_its_name_in_any_case_and_unicode_form(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "überrascht")
+    for name in (decomposed, "HAPPY", "sad ", "Neuf"):
+        (tmp_path / name).mkdir()
+    assert list(class_folders(tmp_path, ("Happy", "überrascht", "Sad"))) == ["Happy", "neuf", "Sad", "überrascht"]
+    assert class_named("ÜBERRASCHT", (decomposed,)) == decomposed
+    (tmp_path / os.fsdecode(b"fr\xf6hlich")).mkdir()
+    with pytest.raises(DataError, match=r"fr\\xf6hlich: the name of this folder is no UTF-8: rename it"):
+        class_folders(tmp_path, EMOTIONS)
 
 
 def test_pictures_in_hidden_folders_are_left_out_at_any_depth(tmp_path, astronaut, detector):

@@ -6,6 +6,7 @@ import csv
 import difflib
 import hashlib
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,18 +53,20 @@ class Picture:
 
 
 def class_folders(folder: Path, known: Collection[str]) -> dict[str, list[Path]]:
-    """The folders of each class, by its name in lower case; one whose name is not known is a new class.
+    """The folders of each class, by the name that the model knows it by; else a new class, in lower case.
 
     Raises:
-        DataError: no such folder, none in it, or a name that is probably not meant: a data set's split, or a slip
-            such as `anger` where `angry` is known.
+        DataError: no such folder, none in it, a name that is no UTF-8, or one that is probably not meant: a data set's
+            split, or a slip such as `anger` where `angry` is known.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give one that holds a folder of pictures per emotion")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith((".", "_")):
-            found.setdefault(path.name.strip().lower(), []).append(path)
+            if spelled_out(path.name) != path.name:
+                raise DataError(f"{spelled_out(str(path))}: the name of this folder is no UTF-8: rename it")
+            found.setdefault(class_named(path.name, known), []).append(path)
     if not found:
         raise DataError(f"{folder}: holds no folder; put the pictures into one per emotion, such as happy/ and sad/")
     if splits := _SPLIT_NAMES & set(found):
@@ -71,14 +74,25 @@ def class_folders(folder: Path, known: Collection[str]) -> dict[str, list[Path]]
             f"{folder}: {' and '.join(sorted(splits))} are no emotions; give a folder that holds a folder per emotion, "
             f"such as {folder / min(splits)}"
         )
+    plain = {_plain(name): name for name in known}
     for name in sorted(set(found) - set(known)):
-        alike = difflib.get_close_matches(name, known, 1, _ALIKE) or [k for k in known if name.startswith(k[:4])]
+        alike = difflib.get_close_matches(name, plain, 1, _ALIKE) or [k for k in plain if name.startswith(k[:4])]
         if alike:
             raise DataError(
-                f"{found[name][0]}: the model has no class {name}, but {alike[0]}: rename the folder to that, or, for "
-                "a class of its own, to a name that is less alike"
+                f"{found[name][0]}: the model has no class {name}, but {plain[alike[0]]}: rename the folder to that, "
+                "or, for a class of its own, to a name that is less alike"
             )
     return found
+
+
+def class_named(name: str, known: Collection[str]) -> str:
+    """The known class that is meant, in whatever case and Unicode form it is written; else the name in lower case."""
+    same = (one for one in known if _plain(one) == _plain(name))
+    return next(same, unicodedata.normalize("NFC", name.strip()).lower())
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip().casefold())
 
 
 def read_pictures(

@@ -22,6 +22,7 @@ from train.data.fer2013 import FaceDataset
 from train.data.fer2013 import digest as faces_digest
 from train.data.pictures import (
     class_folders,
+    class_named,
     dataset,
     digest,
     load_faces,
@@ -137,6 +138,7 @@ def _classes(
 ) -> tuple[dict[str, list[Path]], tuple[Label, ...]]:
     """The folders of pictures per class, and the classes of the new model; says which are new and which left out."""
     folders = class_folders(folder, base.emotions)
+    drop = [class_named(name, base.emotions) for name in drop]
     labels = choose_labels(base.config.labels, folders, drop)
     for name in sorted(folders):
         if name in drop:
