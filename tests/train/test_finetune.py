@@ -105,6 +105,7 @@ def album(tmp_path_factory, astronaut, crowd, landscape):
     (folder / "contempt" / "empty.png").write_bytes(b"")
     (folder / "contempt" / ".hidden").write_text("left by a file manager")
     (folder / "_originals").mkdir()
+    portrait.save(folder / "loose.png")
     return folder
 
 
@@ -146,7 +147,13 @@ def test_every_picture_is_listed_with_what_became_of_it(album, tuned):
     out, printed = tuned
     rows = rows_of(out)
     kept = [f for f in album.rglob("*") if f.is_file() and f.name != ".hidden" and f.parent.name != "fear"]
-    assert set(rows) == {f.relative_to(album).as_posix() for f in kept}
+    assert set(rows) == {f.relative_to(album).as_posix() for f in kept} | {"_originals/"}
+    beside = {name: row["note"] for name, row in rows.items() if not row["class"]}
+    assert beside == {
+        "loose.png": "lies in no class's folder", "_originals/": "folders that begin with _ are left out"
+    }  # fmt: skip
+    assert "left out beside the folders of the classes: _originals/, loose.png" in printed
+    assert {rows.pop(name)["status"] for name in beside} == {"unusable"}
     unusable = {name: row["note"] for name, row in rows.items() if row["status"] == "unusable"}
     assert set(unusable) == {
         "happy/twin_again.bmp", "Sad/mirrored.png", "contempt/mirrored.png", "contempt/landscape.png",

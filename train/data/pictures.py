@@ -37,7 +37,7 @@ class Picture:
 
     Attributes:
         file: its path inside the folder that was given.
-        emotion: the class that its folder names.
+        emotion: the class that its folder names; "" where it lies in no class's folder.
         crop: its face, uint8 grey `(size, size)`; None where it is unusable.
         note: why it is unusable, or what was unusual about it; "" for an ordinary one.
         split: `train`, `validation` or `held_out`; "" before `with_splits` and for an unusable one.
@@ -102,7 +102,7 @@ def read_pictures(
     config: ModelConfig,
     known: Faces | None = None,
 ) -> list[Picture]:
-    """Read every picture and cut out its largest face as `EmotionDetector` does.
+    """Read every picture and cut out its largest face as `EmotionDetector` does; what lies elsewhere is named last.
 
     A picture of up to 100 pixels a side in which no face is found is taken as a face that is cropped already. Of
     pictures with pixel for pixel the same crop one is used, and none where they stand in different classes.
@@ -137,7 +137,20 @@ def read_pictures(
     for picture in pictures:
         if picture.crop is not None:
             same.setdefault(picture.crop.tobytes(), []).append(picture)
-    return [one if one.crop is None else _unless_twin(one, same[one.crop.tobytes()]) for one in pictures]
+    pictures = [one if one.crop is None else _unless_twin(one, same[one.crop.tobytes()]) for one in pictures]
+    return pictures + _strays(folder)
+
+
+def _strays(folder: Path) -> list[Picture]:
+    """The files and folders beside the classes' folders, but for hidden ones."""
+    strays = []
+    for path in sorted(folder.iterdir()):
+        name = spelled_out(path.name)
+        if path.is_dir() and name.startswith("_"):
+            strays.append(Picture(f"{name}/", "", None, "folders that begin with _ are left out"))
+        elif not path.is_dir() and not name.startswith("."):
+            strays.append(Picture(name, "", None, "lies in no class's folder"))
+    return strays
 
 
 def _sha256(file: Path) -> str:
@@ -248,7 +261,7 @@ def digest(pictures: Iterable[Picture]) -> str:
 
 
 def write_list(path: Path, pictures: Iterable[Picture]) -> None:
-    """Write a CSV with a line per picture: `file,class,status,note`."""
+    """Write a CSV with a line per picture, and for what lies beside the classes' folders: `file,class,status,note`."""
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "class", "status", "note"))
@@ -258,8 +271,15 @@ def write_list(path: Path, pictures: Iterable[Picture]) -> None:
             )
 
 
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - NAMED_PICTURES
+    return ", ".join(names[:NAMED_PICTURES]) + (f" and {more} more" if more > 0 else "")
+
+
 def summary(pictures: Sequence[Picture], list_path: Path) -> str:
     """How many pictures are usable, and which are not, for the terminal."""
+    strays = [picture for picture in pictures if not picture.emotion]
+    pictures = [picture for picture in pictures if picture.emotion]
     unusable = [picture for picture in pictures if picture.crop is None]
     counts = Counter(picture.emotion for picture in pictures if picture.crop is not None)
     named = ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
@@ -267,6 +287,8 @@ def summary(pictures: Sequence[Picture], list_path: Path) -> str:
     lines += [f"  not used: {picture.file}: {picture.note}" for picture in unusable[:NAMED_PICTURES]]
     if len(unusable) > NAMED_PICTURES:
         lines.append(f"  and {len(unusable) - NAMED_PICTURES} more: see {list_path}")
+    if strays:
+        lines.append(f"  left out beside the folders of the classes: {_named([one.file for one in strays])}")
     notes = Counter(picture.note for picture in pictures if picture.note and picture.crop is not None)
     lines += [f"  {count} used: {note}" for note, count in notes.most_common()]
     return "\n".join(lines)
