@@ -16,9 +16,10 @@ import sys
 from pathlib import Path
 
 from emotion_model.files import copy_file
-from train.data.fer2013 import DataError
+from emotion_model.network.config import ModelError
+from train.config import explain
 from train.experiments.ablation import ablate, hardware
-from train.experiments.plans import PlanError, read_plan
+from train.experiments.plans import read_plan
 from train.runs import RESULTS
 
 
@@ -45,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.keep:
             for suffix in (".csv", ".png"):
                 copy_file(options.out / f"results{suffix}", RESULTS / f"{plan.name}-{hardware()}{suffix}")
-    except (PlanError, DataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ModelError, ValueError, OSError) as error:
+        print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here")

@@ -225,6 +225,21 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def same_network(recorded: Mapping[str, Any], other: ArchitectureConfig) -> bool:
+    """Whether the weights of one network fit another: dropout has none, and attention comes in no order.
+
+    Args:
+        recorded: the architecture of the one, as a `config.json` has it; where that says nothing, it is another.
+        other: the other network.
+    """
+
+    def weighed(one: ArchitectureConfig) -> ArchitectureConfig:
+        attention, none = tuple(sorted(set(one.attention_blocks))), (0.0,) * len(one.dense_units)
+        return replace(one, attention_blocks=attention, spatial_dropout=0.0, dense_dropout=none)
+
+    return bool(recorded) and weighed(ArchitectureConfig(**recorded)) == weighed(other)
+
+
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two JSON-ready configs, for people: `epochs 10, now 20`."""
     told = []

@@ -180,11 +180,29 @@ def test_every_run_of_a_plan_may_begin_with_the_weights_of_a_model(tmp_path, mad
         ('start = "nowhere"', "start = 'nowhere': .*nowhere is not there"),
         ("frozen_blocks = 1", "frozen_blocks = 1: give a whole number, and the start"),
         ('start = "bundled"\nfrozen_blocks = -1', "frozen_blocks = -1: give a whole number"),
+        (
+            'start = "bundled"\nfrozen_blocks = 3',
+            r"\[runs.reference\]: frozen_blocks = 3: give a whole number from 0 to 2",
+        ),
     ],
 )
 def test_what_a_plan_cannot_begin_with_is_refused(tmp_path, lines, said):
     with pytest.raises(PlanError, match=said):
         read_plan(write_plan(tmp_path, f"{lines}\n{PLAN}"))
+
+
+def test_what_no_run_could_begin_with_is_told_once_before_any_begins(tmp_path, made, out, capsys):
+    (out / "skips-seed0" / "metrics.json").unlink()  # as in a run that is not at its end
+    for start, data, said in (
+        ("bundled", made[0], "plan: [runs.reference]: start = 'bundled': that is another network"),
+        (f"{out.name}/reference-seed0", made[0], "[runs.skips]: start = '"),
+        (f"{out.name}/skips-seed0", made[0], "skips-seed0 holds no finished run"),
+        ("bundled", tmp_path / "nowhere", "nowhere: no such folder"),
+    ):
+        plan = write_plan(tmp_path, f'start = "{start}"\n{PLAN}')
+        assert main([str(plan), "--data", str(data), "--out", str(tmp_path / "ends")]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "ends").exists()
 
 
 def test_chosen_runs_of_a_plan_are_made_alone(tmp_path, made, out, capsys):
@@ -254,6 +272,7 @@ def test_a_stopped_plan_stops_its_run_too(tmp_path):
         ("[runs.a]\nepochs = 10.5", r"\[runs.a\]: argument --epochs: invalid int value"),
         ("[runs.a]\nrotation = true", "argument --rotation: expected one argument"),
         ("[runs.a]\nclasses = 8", "unrecognized arguments: --classes 8"),
+        ("[runs.a]\ndistillation = 0.5", r"\[runs.a\]: distillation needs a teacher, which no run"),
         ("seeds = 3\n[runs.a]", "seeds = 3: give different whole numbers"),
         ("seeds = [1, -2]\n[runs.a]", "give different whole numbers from 0 to 4294967295"),
         ("seeds = [true]\n[runs.a]", "different whole numbers"),

@@ -244,6 +244,14 @@ def test_several_runs_of_a_stage_may_teach(tmp_path):
     assert read_plan(path).of("a").seeds == (0, 1)
 
 
+def test_a_stage_may_begin_with_weights_that_were_learned_with_another_dropout(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text("[stages.a]\nattention_blocks = [1, 2]\n[stages.b]\nstart = 'a'\nattention_blocks = [2, 1]\n")
+    with path.open("a") as file:
+        file.write("spatial_dropout = 0.3\ndense_dropout = [0.0]")
+    assert read_plan(path).of("b").start == "a"
+
+
 def test_all_epochs_of_a_stage_may_be_gentle(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_text("[stages.a]\nepochs = 3\ngentle_epochs = 3")

@@ -6,13 +6,12 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from emotion_model.files import read_json
 from emotion_model.runtime import usable_cores
-from train.config import PRESETS, Preset, differences, with_settings
+from train.config import PRESETS, Preset, differences, same_network, with_settings
 from train.data.fer2013 import learning_faces
 from train.experiments.plans import Plan, PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, command_of, data_digest, folder_of, last_line
@@ -39,17 +38,21 @@ def ablate(
         The rows of the table, one per run.
 
     Raises:
-        PlanError: `out` holds a complete run that was made with other settings or from other data.
+        PlanError: `out` holds a complete run that was made with other settings or from other data, or the plan's start
+            is another network than a run's.
         DataError: the faces cannot be read.
+        ModelError: there is no such start, or it cannot be loaded.
+        ValueError: the run that it is to start from is not finished.
     """
+    held = data_digest(data, limit)
+    weights = _beginning(plan)
     out.mkdir(parents=True, exist_ok=True)
     # A first answer to everything, then the spread.
     jobs = [(name, seed, folder_of(out, name, seed)) for seed in plan.seeds for name in plan.runs]
     complete = [job for job in jobs if is_complete(job[2])]
-    held = data_digest(data, limit) if complete else ""
     for name, seed, folder in complete:
         preset = with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed})
-        _require_same(folder, plan, preset, held, limit)
+        _require_same(folder, plan, preset, held, weights, limit)
     measured = _measured(data, robustness, corrected)
     started, done = time.monotonic(), 0
     for number, (name, seed, folder) in enumerate(jobs, start=1):
@@ -85,12 +88,22 @@ def _measured(data: Path, robustness: bool, corrected: bool) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1)
-def _sha256(start: str | None) -> str | None:
-    return None if start is None else load_model(start).config.weights["sha256"]
+def _beginning(plan: Plan) -> str | None:
+    """The digest of the weights that every run begins with.
+
+    Raises:
+        PlanError: they are of another network than a run's.
+    """
+    if plan.start is None:
+        return None
+    config = load_model(plan.start).config
+    for name, settings in plan.runs.items():
+        if not same_network(config.architecture, with_settings(PRESETS[plan.preset], settings).architecture):
+            raise PlanError(f"{plan.name}: [runs.{name}]: start = {plan.start!r}: that is another network")
+    return config.weights["sha256"]
 
 
-def _require_same(folder: Path, plan: Plan, preset: Preset, data: str, limit: int | None) -> None:
+def _require_same(folder: Path, plan: Plan, preset: Preset, data: str, weights: str | None, limit: int | None) -> None:
     """Refuse a complete run that was made with other settings or from other data, or that began with other weights.
 
     Raises:
@@ -99,7 +112,7 @@ def _require_same(folder: Path, plan: Plan, preset: Preset, data: str, limit: in
     begun = read_json(folder / "config.json").get("start") or {}
     changed = changed_settings(folder, preset, data) + differences(
         {"weights to begin with": begun.get("sha256"), "frozen_blocks": begun.get("frozen_blocks", 0)},
-        {"weights to begin with": _sha256(plan.start), "frozen_blocks": plan.frozen_blocks},
+        {"weights to begin with": weights, "frozen_blocks": plan.frozen_blocks},
     )
     log = folder / "log.txt"
     commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)

@@ -11,7 +11,9 @@ import numpy as np
 
 from emotion_model.faces.cropping import network_input
 from emotion_model.hub.cost import spent
+from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
+from train.config import same_network
 from train.data.fer2013 import FaceDataset
 from train.evaluation.scores import single_view_scores
 
@@ -31,7 +33,7 @@ class Blend:
     def __init__(self, other: EmotionClassifier, tuned: Sequence[EmotionClassifier], bias: Mapping[str, float]) -> None:
         self.emotions = other.emotions
         for one in tuned:
-            if other.config.architecture != one.config.architecture or one.emotions != self.emotions:
+            if not _same_network(other, one) or one.emotions != self.emotions:
                 raise ValueError(f"{other.source} and {one.source} are different networks: their weights have no mean")
         starts = {began_with(one) for one in tuned}
         if len(tuned) > 1 and (len(starts) > 1 or None in starts):
@@ -61,6 +63,11 @@ class Blend:
         network = self.network(share)
         probabilities = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
         return single_view_scores(faces, probabilities, self.emotions)
+
+
+def _same_network(other: EmotionClassifier, one: EmotionClassifier) -> bool:
+    here, there = other.config.architecture, one.config.architecture
+    return here == there or (bool(there) and same_network(here, ArchitectureConfig(**there)))
 
 
 def mean_weights(several: Sequence[Weights]) -> list[np.ndarray]:

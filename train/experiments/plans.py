@@ -99,6 +99,18 @@ def require_preset(name: Any) -> str:
     return name
 
 
+def require_blocks(frozen: Any, blocks: int, start: str | None) -> None:
+    """Refuse what is no number of blocks that could keep the weights of a start.
+
+    Raises:
+        ValueError: it is none, or there is no start.
+    """
+    if type(frozen) is not int or not 0 <= frozen <= blocks:
+        raise ValueError(f"frozen_blocks = {frozen!r}: give a whole number from 0 to {blocks}, the network's blocks")
+    if frozen and start is None:
+        raise ValueError(f"frozen_blocks = {frozen}: they keep the weights of a start; give that too, or 0")
+
+
 def read_plan(path: Path) -> Plan:
     """Read a plan and check every setting in it, before hours are spent on it.
 
@@ -123,8 +135,11 @@ def read_plan(path: Path) -> Plan:
         if "seed" in settings:
             raise PlanError(f"{path}: [runs.{name}]: seed is no setting of a run, each is made with all of `seeds`")
         try:
-            with_settings(PRESETS[preset], settings)
+            recipe = with_settings(PRESETS[preset], settings)
             require_flags(settings)
+            require_blocks(plan.frozen_blocks, len(recipe.architecture.filters), plan.start)
+            if recipe.training.distillation:
+                raise ValueError("distillation needs a teacher, which no run of such a plan has: leave it out")
         except (ValueError, TypeError) as error:
             raise PlanError(f"{path}: [runs.{name}]: {error}") from error
     return plan

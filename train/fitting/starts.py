@@ -12,9 +12,8 @@ import numpy as np
 
 from emotion_model.files import read_json
 from emotion_model.hub.cost import spent
-from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
-from train.config import Preset
+from train.config import Preset, same_network
 from train.runs import is_run, load_model
 
 
@@ -43,7 +42,7 @@ class Start:
             ValueError: the run is not finished, or the model is of another network.
         """
         model = load_model(name)
-        if not _same_network(model.config.architecture, preset):
+        if not same_network(model.config.architecture, preset.architecture):
             raise ValueError(f"{model.source} is another network: start from a model of the same architecture")
         measured = read_json(Path(name) / "metrics.json") if is_run(name) else model.config.metrics
         accuracy = measured.get("validation", {}).get("accuracy")
@@ -67,7 +66,3 @@ def _origin(model: EmotionClassifier, validation_accuracy: float | None) -> dict
         shares = training.get("config", {}).get("distillation", 0), before.get("distillation", 0)
         record |= {"teacher": list(teachers.values()), "distillation": max(shares)}
     return record
-
-
-def _same_network(architecture: dict[str, Any], preset: Preset) -> bool:
-    return bool(architecture) and ArchitectureConfig(**architecture) == preset.architecture

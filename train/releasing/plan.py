@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from train.config import PRESETS, Preset, with_settings
-from train.experiments.plans import PlanError, read_toml, require_preset, require_seeds
+from train.config import PRESETS, Preset, same_network, with_settings
+from train.experiments.plans import PlanError, read_toml, require_blocks, require_preset, require_seeds
 from train.flags import require_flags
 
 PLANS = Path(__file__).parents[1] / "plans" / "releases"
@@ -134,8 +134,8 @@ def _stage(name: str, values: dict[str, Any], before: Mapping[str, Stage]) -> St
     stage = Stage(name, preset, settings, seeds, start, teachers, frozen)
     recipe = stage.recipe(seeds[0])
     require_flags(settings)
-    _require_blocks(frozen, len(recipe.architecture.filters), start)
-    if start and before[start].recipe(seeds[0]).architecture != recipe.architecture:
+    require_blocks(frozen, len(recipe.architecture.filters), start)
+    if start and not same_network(before[start].recipe(seeds[0]).architecture.to_dict(), recipe.architecture):
         raise ValueError(f"start = {start!r}: that is another network")
     if bool(recipe.training.distillation) != bool(teachers):
         raise ValueError("give both teachers and a distillation above 0, or neither")
@@ -158,18 +158,6 @@ def _needs(start: Any, teachers: Any, before: Mapping[str, Stage]) -> tuple[str 
         if one not in before:
             raise ValueError(f"{one} is no stage before it; those are {', '.join(before) or 'none'}")
     return start, tuple(teachers)
-
-
-def _require_blocks(frozen: Any, blocks: int, start: str | None) -> None:
-    """Refuse what is no number of blocks that could keep the weights of a start.
-
-    Raises:
-        ValueError: it is none, or there is no start.
-    """
-    if type(frozen) is not int or not 0 <= frozen <= blocks:
-        raise ValueError(f"frozen_blocks = {frozen!r}: give a whole number from 0 to {blocks}, the network's blocks")
-    if frozen and start is None:
-        raise ValueError(f"frozen_blocks = {frozen}: they keep the weights of a start; give that too, or 0")
 
 
 def _require_used(stage: Stage, stages: Sequence[Stage]) -> None:
