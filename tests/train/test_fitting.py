@@ -257,6 +257,7 @@ def test_the_teachers_share_of_the_targets_is_the_distillation(data, tmp_path):
 
 def test_a_teacher_is_the_mean_of_its_models_over_faces_as_they_are_and_mirrored(data, tiny_model, tmp_path):
     teacher = Teacher.of_models([tiny_model, relabelled(tiny_model, tmp_path / "turned", LABELS[::-1])], data[0])
+    teacher = teacher.asked()
     one = EmotionClassifier.load(tiny_model)
     mean = (one.predict(data[0].images) + one.predict(data[0].images[:, :, ::-1])) / 2
     np.testing.assert_allclose(teacher.probabilities, (mean + mean[:, ::-1]) / 2, atol=1e-6)
@@ -267,7 +268,7 @@ def test_a_teacher_says_before_calibration_what_it_would_say_on_a_device(data, t
     folder = shutil.copytree(tiny_model, tmp_path / "calibrated")
     config = replace(EmotionClassifier.load(folder).config, temperature=0.5, architecture=TINY.to_dict())
     (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
-    here, there = (Teacher.of_models([model], data[0]).probabilities for model in (folder, tiny_model))
+    here, there = (Teacher.of_models([model], data[0]).asked().probabilities for model in (folder, tiny_model))
     np.testing.assert_allclose(here, there, atol=1e-6)
     networks = Networks(preset(device_augmentation=True), 1, None, Teacher.beside([folder], EMOTIONS), np.ones(7))
     [network] = networks.learner.teachers
@@ -436,9 +437,13 @@ def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_p
     assert command.main([*command_line, str(tmp_path / "run")]) == 0
     config = export(tmp_path / "run", parquet, tmp_path / "model", measure_test=False)
     teachers = ["--teacher", str(tmp_path / "model"), str(tmp_path / "run"), "--distillation", "0.5"]
-    assert command.main([*command_line, str(tmp_path / "b"), "--start", str(tmp_path / "model"), *teachers]) == 0
+    again = [*command_line, str(tmp_path / "b"), "--start", str(tmp_path / "model"), *teachers]
+    assert command.main(again) == 0
     record = json.loads((tmp_path / "b" / "config.json").read_text())
     assert f"asking 2 teachers about {record['data']['train']} faces" in capsys.readouterr().out
+    for more, status in (([], 0), (["--epochs", "2"], 2)):  # complete, and refused
+        assert command.main([*again, *more]) == status
+        assert "asking" not in capsys.readouterr().out
     assert record["training"]["distillation"] == 0.5
     assert record["start"]["sha256"] == record["teacher"][0]["sha256"] == config.weights["sha256"]
     assert record["start"]["validation_accuracy"] == config.metrics["validation"]["accuracy"]

@@ -68,11 +68,11 @@ def fit(
             f"{', '.join(train.emotions)}: a start needs the same, in the same order"
         )
     config = _record(preset, train, validation, dropped_duplicates, start, teacher)
+    if teacher and not _is_done(run_dir, config):
+        teacher = teacher.asked()  # before anything is written
     run_dir.mkdir(parents=True, exist_ok=True)
     with alone_in(run_dir):
-        if (run_dir / "config.json").exists():
-            _require_same(run_dir, config)
-        if is_complete(run_dir):
+        if _is_done(run_dir, config):
             print(f"{run_dir}: already complete")
         else:
             _train(Run(preset, train, validation, run_dir, start, draw, teacher), run_dir, config, track)
@@ -113,6 +113,13 @@ def _record(
         **({"start": start.record} if start else {}),
         **({"teacher": teacher.record} if teacher else {}),
     }
+
+
+def _is_done(run_dir: Path, config: dict[str, Any]) -> bool:
+    """Whether a run has come to its end; refuses one of another configuration, or of other data."""
+    if (run_dir / "config.json").exists():
+        _require_same(run_dir, config)
+    return is_complete(run_dir)
 
 
 def _require_same(run_dir: Path, config: dict[str, Any]) -> None:

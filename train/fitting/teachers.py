@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,13 @@ class Teacher:
         record: which models they are, for `config.json`.
         probabilities: float32 `(n, classes)`, a row for each training face as it is.
         models: instead of those, models to be asked about each varied face, where `device_augmentation` is on.
+        ask: gives the probabilities where they are not there yet.
     """
 
     record: list[dict[str, Any]]
     probabilities: np.ndarray | None = None
     models: tuple[EmotionClassifier, ...] = ()
+    ask: Callable[[], np.ndarray] | None = None
 
     @classmethod
     def beside(cls, paths: Sequence[str | Path], emotions: Sequence[str]) -> Teacher:
@@ -56,7 +58,7 @@ class Teacher:
 
     @classmethod
     def of_models(cls, paths: Sequence[str | Path], faces: FaceDataset) -> Teacher:
-        """The mean of the models' uncalibrated probabilities over the faces as they are and mirrored.
+        """The mean of the models' uncalibrated probabilities over the faces as they are and mirrored, not `asked` yet.
 
         Raises:
             ModelError: a model cannot be loaded.
@@ -70,14 +72,23 @@ class Teacher:
             raise ValueError(
                 f"the teacher has the classes {', '.join(ensemble.emotions)}, the data {', '.join(faces.emotions)}"
             )
-        order = [ensemble.emotions.index(emotion) for emotion in faces.emotions]
-        print(f"asking {len(models)} teacher{'s' * (len(models) > 1)} about {len(faces):,} faces", flush=True)
-        progress = keras.utils.Progbar(len(faces), verbose=int(sys.stdout.isatty()), unit_name="face")
-        answers = []
-        for start in range(0, len(faces), TEACHER_BATCH):
-            answers.append(ensemble.predict(faces.images[start : start + TEACHER_BATCH], flip=True))
-            progress.add(len(answers[-1]))
-        return cls(_origins(models), np.concatenate(answers)[:, order])
+        return cls(_origins(models), ask=lambda: _answers(ensemble, faces))
+
+    def asked(self) -> Teacher:
+        """The same with its probabilities, which takes minutes where faces are many."""
+        return replace(self, probabilities=self.ask(), ask=None) if self.ask else self
+
+
+def _answers(ensemble: EmotionEnsemble, faces: FaceDataset) -> np.ndarray:
+    """Probabilities in the faces' order of the classes, with progress for the terminal."""
+    count = len(ensemble.members)
+    print(f"asking {count} teacher{'s' * (count > 1)} about {len(faces):,} faces", flush=True)
+    progress = keras.utils.Progbar(len(faces), verbose=int(sys.stdout.isatty()), unit_name="face")
+    answers = []
+    for start in range(0, len(faces), TEACHER_BATCH):
+        answers.append(ensemble.predict(faces.images[start : start + TEACHER_BATCH], flip=True))
+        progress.add(len(answers[-1]))
+    return np.concatenate(answers)[:, [ensemble.emotions.index(emotion) for emotion in faces.emotions]]
 
 
 def _origins(models: Sequence[EmotionClassifier]) -> list[dict[str, Any]]:
