@@ -14,7 +14,7 @@ from emotion_model.faces.cropping import Framing
 from emotion_model.files import read_json, write_json
 from emotion_model.labels import LABELS, Label
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, ModelConfig
+from emotion_model.network.config import CONFIG_FILE, RUN_FILE, WEIGHTS_FILE, ModelConfig
 from train.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def is_run(folder: str | Path) -> bool:
     """Whether a folder is that of a run, finished or not, and no exported model."""
-    return (Path(folder) / "environment.json").exists()
+    return (Path(folder) / RUN_FILE).exists()
 
 
 def is_complete(run_dir: Path) -> bool:

@@ -26,6 +26,7 @@ from emotion_model.network.config import (
     ModelConfig,
     ModelError,
     require_digest,
+    require_no_run,
 )
 from emotion_model.network.engines import PADDED_SIZES, load_keras, read_onnx, start_engine
 
@@ -62,13 +63,14 @@ class EmotionClassifier:
         """Load a `.keras` file, or a folder with one, and the `config.json` beside it; `bundled` is the bundled model.
 
         Raises:
-            ModelError: a file is missing, damaged, unsafe, or not what its config says.
+            ModelError: a file is missing, damaged, unsafe, or not what its config says, or it is a training run.
         """
         if path == "bundled":
             return cls()
         path = Path(path)
         classifier = cls.__new__(cls)
         try:
+            require_no_run(path if path.is_dir() else path.parent)
             if path.is_dir():
                 found = sorted(one for one in path.glob("*.keras") if not one.name.startswith("."))
                 if len(found) != 1:
@@ -130,12 +132,12 @@ class EmotionClassifier:
             return classifier
 
     def _load(self, path: Path) -> None:
-        if path.suffix != ".keras":
-            raise ModelError(f"{path}: only .keras files are loaded; other formats can carry code.")
         if not path.is_file():
             raise ModelError(
                 f"{path}: no such model; train one with `python -m train`, or reinstall for the bundled one."
             )
+        if path.suffix != ".keras":
+            raise ModelError(f"{path}: only .keras files are loaded; other formats can carry code.")
         config_path = path.with_name(CONFIG_FILE)
         if not config_path.is_file():
             raise ModelError(f"{config_path}: missing; `python -m train.export` writes it beside the weights.")

@@ -14,6 +14,7 @@ from emotion_model.labels import LABELS, UNCLEAR, Label
 BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
 CONFIG_FILE = "config.json"
+RUN_FILE = "environment.json"  # lies in the folder of a training run, and in no model's
 HELD_OUT = "held-out"  # the pictures that measure a fine-tuned model, where a split of FER2013 would stand
 MEAN_OF = "mean of "  # begins the source of several models
 FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
@@ -133,6 +134,16 @@ def short_name(source: str) -> str:
         return source  # the bundled model, or one on the Hub
     path = path.absolute()
     return path.parent.name if path.name == WEIGHTS_FILE else path.name
+
+
+def require_no_run(folder: Path) -> None:
+    """Refuse the folder of a training run, whose weights have another kind of config beside them.
+
+    Raises:
+        ModelError: it is one.
+    """
+    if (folder / RUN_FILE).exists():
+        raise ModelError(f"{folder}: this is a run; make a model of it with `python -m train.export --run {folder}`.")
 
 
 def require_digest(path: Path, content: bytes, sha256: str | None) -> None:

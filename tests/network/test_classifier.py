@@ -226,11 +226,24 @@ def test_a_name_that_no_file_can_have_is_no_model(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("nowhere.keras", "no such model"), ("weights.h5", "only .keras"), (".", "one .keras file, found 0")],
+    [
+        ("nowhere.keras", "no such model"),
+        ("nowhere", "no such model"),
+        ("weights.h5", "only .keras"),
+        (".", "one .keras file, found 0"),
+    ],
 )
 def test_a_missing_or_foreign_file_is_named(tmp_path, path, said):
+    (tmp_path / "weights.h5").touch()
     with pytest.raises(ModelError, match=said):
         EmotionClassifier.load(tmp_path / path)
+
+
+def test_a_run_is_no_model_yet(copy):
+    (copy / "environment.json").write_text("{}")
+    for path in (copy, copy / WEIGHTS_FILE):
+        with pytest.raises(ModelError, match=r"this is a run; make a model of it with `python -m train\.export --run"):
+            EmotionClassifier.load(path)
 
 
 def test_weights_without_config_are_refused(copy):

@@ -529,7 +529,7 @@ def bad_album(make):
         (bad_album(lambda f: None), ["--held-out", "0.9"], "held_out=0.9: use a share from 0.1 to 0.4"),
         (bad_album(lambda f: None), ["--seed", "-1"], "seed=-1: use a value from 0 to 4294967295"),
         (bad_album(lambda f: None), ["--epochs", "20000"], "epochs=20000: use a value from 1 to 10000"),
-        (bad_album(lambda f: None), ["--model", "nowhere"], "nowhere: only .keras files are loaded"),
+        (bad_album(lambda f: None), ["--model", "nowhere"], "nowhere: no such model"),
         (bad_album(lambda f: None), ["--fer2013", "docs"], "docs: found no FER2013 here"),
     ],
 )  # fmt: skip

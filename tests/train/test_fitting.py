@@ -56,6 +56,7 @@ from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
 from train.flags import flag
+from train.report import main as report_main
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 
@@ -425,6 +426,9 @@ def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, mon
         name: result[name] for name in ("accuracy", "macro_f1", "confusion")
     }
     assert evaluate_main(["--model", str(run), str(model), "--data", str(parquet)]) == 0
+    capsys.readouterr()
+    assert report_main(["--model", str(run)]) == 2
+    assert f"this is a run; make a model of it with `python -m train.export --run {run}`" in capsys.readouterr().err
     (run / "metrics.json").unlink()  # as in a run that is not at its end
     assert evaluate_main(["--model", str(run), "--data", str(parquet)]) == 2
     assert "run holds no finished run: train it to its end first" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from emotion_model.network.config import (
     HELD_OUT,
     ModelConfig,
     ModelError,
+    require_no_run,
 )
 from train.evaluation.figures import draw_confusion, draw_curves, draw_per_class, draw_reliability, draw_robustness
 from train.evaluation.mistakes import MISTAKES_FILE, confident_mistakes, draw_mistakes
@@ -25,12 +26,14 @@ def find_config(model: str | Path) -> Path:
     """Path of the config of a model: `bundled`, a `.keras` file or its folder.
 
     Raises:
-        ModelError: no such model.
+        ModelError: no such model, or it is a run.
     """
     path = BUNDLED_DIR if str(model) == "bundled" else Path(model)
     if not path.exists():
         raise ModelError(f"{path}: no such model; give `bundled`, a .keras file or its folder with {CONFIG_FILE}.")
-    return path / CONFIG_FILE if path.is_dir() else path.with_name(CONFIG_FILE)
+    folder = path if path.is_dir() else path.parent
+    require_no_run(folder)
+    return folder / CONFIG_FILE
 
 
 def read_config(path: Path) -> ModelConfig:
