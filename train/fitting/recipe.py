@@ -73,9 +73,7 @@ def callbacks_of(config: TrainingConfig, learner: keras.Model) -> list[keras.cal
             )
         )
     if config.early_stopping_patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping("val_loss", patience=config.early_stopping_patience, verbose=1, mode="min")
-        )
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=config.early_stopping_patience, mode="min"))
     for callback in callbacks:
         callback.set_model(learner)
         callback.on_train_begin()

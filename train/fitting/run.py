@@ -125,6 +125,8 @@ class Run:
             # So that minutes can be told apart where a run goes on elsewhere, or several share a machine.
             position.history.append(entry | {"ended": round(time.time(), 2), "on_gpu": self._on_gpu})
             self._record(logs)
+        if self.networks.learner.stop_training:
+            print(f"no better val_loss for {self._config.early_stopping_patience} epochs: it ends here", flush=True)
 
     def _record(self, logs: dict[str, float]) -> None:
         """Write and tell what an epoch has brought."""
