@@ -218,7 +218,7 @@ class AugmentedTraining(keras.Model):
         self._augmenter = Augmenter(augmentation, self._size)
         self._compare, self._mixup, self._distillation = loss, mixup, distillation
         self._cut = cut
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(seed % 2**31)  # more is none that PyTorch can hold
         self.strength = self.add_weight((), initializer="ones", trainable=False, name="strength", dtype="float32")
         self.mixing = self.add_weight((), initializer="ones", trainable=False, name="mixing", dtype="float32")
         self._accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
