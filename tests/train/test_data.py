@@ -23,8 +23,8 @@ from train.data.variations import augment, cut_and_mixed, mixed, mixup_partners
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
-def write_csv(folder, rows, header=("emotion", "pixels", "Usage"), name="fer2013.csv"):
-    with (folder / name).open("w", newline="") as file:
+def write_csv(folder, rows, header=("emotion", "pixels", "Usage"), name="fer2013.csv", encoding="utf-8"):
+    with (folder / name).open("w", newline="", encoding=encoding) as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
@@ -55,13 +55,20 @@ def test_ferplus_votes_are_put_in_label_order(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("header", [("emotion", "pixels", "Usage"), ("emotion", " pixels", " Usage")])
-def test_the_original_csv(tmp_path, header):
+@pytest.mark.parametrize(
+    ("header", "encoding"),
+    [
+        (("emotion", "pixels", "Usage"), "utf-8"),
+        (("emotion", " pixels", " Usage"), "utf-8"),
+        (("emotion", "pixels", "Usage"), "utf-8-sig"),  # as spreadsheets save it
+    ],
+)
+def test_the_original_csv(tmp_path, header, encoding):
     images = faces(21, 1)
     usages = ["Training"] * 7 + ["PublicTest"] * 7 + ["PrivateTest"] * 7
     pairs = zip(images, usages, strict=True)
     rows = [(i % 7, " ".join(map(str, image.ravel())), usage) for i, (image, usage) in enumerate(pairs)]
-    write_csv(tmp_path, rows, header, "icml_face_data.csv" if header[1][0] == " " else "fer2013.csv")
+    write_csv(tmp_path, rows, header, "icml_face_data.csv" if header[1][0] == " " else "fer2013.csv", encoding)
     for split, part in (("train", slice(0, 7)), ("validation", slice(7, 14)), ("test", slice(14, 21))):
         dataset = load_split(tmp_path, split)
         assert (dataset.images == images[part]).all()

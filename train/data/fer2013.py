@@ -206,7 +206,7 @@ def _stack_columns(table: object, columns: Sequence[str]) -> np.ndarray:
 
 def _load_csv(path: Path, split: str) -> FaceDataset:
     images, labels, broken = [], [], []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a mark
         reader = csv.DictReader(file, skipinitialspace=True)
         header = tuple(name.strip() for name in reader.fieldnames or ())
         reader.fieldnames = header
