@@ -55,6 +55,7 @@ from train.fitting.run import Run
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
+from train.fitting.tracker import tracker
 from train.flags import flag
 from train.report import main as report_main
 
@@ -172,11 +173,12 @@ def test_a_run_stopped_at_or_within_an_epoch_ends_as_if_it_never_had(data, tmp_p
         assert [e[name] for e in whole] == pytest.approx([e[name] for e in broken], abs=1e-5)
 
 
-def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path):
+def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path, capsys):
     changes = {"plateau_patience": 1, "early_stopping_patience": 3, "epochs": 60, "learning_rate": 0.5}
     fit(preset(**changes), *data, tmp_path / "whole", 0)
     whole = json.loads((tmp_path / "whole" / "history.json").read_text())
     assert len(whole) < 60, "early stopping did not happen"
+    assert capsys.readouterr().out.endswith("no better val_loss for 3 epochs: it ends here\n")
     assert whole[-1]["learning_rate"] < whole[0]["learning_rate"], "the rate was not halved"
 
     run = Run(preset(**changes), *data, tmp_path / "broken")
@@ -187,6 +189,22 @@ def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path):
     fit(preset(**changes), *data, tmp_path / "broken", 0)
     broken = json.loads((tmp_path / "broken" / "history.json").read_text())
     assert [e["learning_rate"] for e in broken] == [e["learning_rate"] for e in whole]
+
+
+def test_live_curves_go_on_with_their_run_and_are_not_those_of_another(tmp_path, monkeypatch):
+    begun = []
+    trackio = SimpleNamespace(init=lambda *_, **how: begun.append((how["name"], how["resume"])))
+    monkeypatch.setitem(sys.modules, "trackio", trackio)
+    config = {"architecture": {}, "training": {"augmentation": {}}}
+    for place in ("a", "b"):
+        (tmp_path / place / "run").mkdir(parents=True)
+    trackio.log, trackio.finish = (lambda *_, **__: None), (lambda: None)
+    for place, goes_on in (("a", False), ("a", True), ("b", False), ("a", False)):
+        with tracker(tmp_path / place / "run", config, goes_on) as track:
+            track({"loss": 1.0}, 1)
+    assert [resume for _, resume in begun] == ["never", "allow", "never", "never"]
+    first, again, elsewhere, anew = (name for name, _ in begun)
+    assert first == again and len({first, elsewhere, anew}) == 3 and first.startswith("run-")
 
 
 def test_a_finished_run_is_not_trained_again(data, finished, capsys):

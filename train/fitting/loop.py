@@ -2,8 +2,8 @@
 
 A run directory holds `config.json`, `environment.json`, `history.json` (one entry per epoch: what it came to, its
 seconds, when it `ended` in Unix time, and whether `on_gpu`), `curves.png`,
-`model.keras` (the best epoch on validation, without optimizer state), `metrics.json` and, until the run is complete,
-`checkpoint/`.
+`model.keras` (the best epoch on validation, without optimizer state), `metrics.json`, until the run is complete
+`checkpoint/`, and `tracked.json`, the name of its live curves, where it has some.
 The loop drives `train_on_batch` itself, so that a run can stop after any batch and go on from there.
 """
 
@@ -85,7 +85,7 @@ def _train(run: Run, run_dir: Path, config: dict[str, Any], track: bool) -> None
     with stop_on_signal() as stop:  # from here on a signal is remembered, even while a checkpoint is read
         goes_on = run.resume()
         record_environment(run_dir / "environment.json", run.networks.precision, goes_on)
-        with tracker(run_dir, config) if track else nullcontext() as run.track:
+        with tracker(run_dir, config, goes_on) if track else nullcontext() as run.track:
             run.train(stop)
     run.finish()
 
