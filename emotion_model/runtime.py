@@ -38,7 +38,7 @@ class Lock:
     def __init__(self) -> None:
         """A lock that nobody holds."""
         self._renew()
-        _renewed.add(self)
+        _locks.add(self)
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
@@ -56,6 +56,7 @@ class Network:
     One answer is worked out at a time, by all cores: two at once would take as long, and twice the memory.
 
     A process that is forked off later may go on using it, with one core: OpenVINO's threads do not come along.
+    A fork waits for the answers that are being worked out.
     """
 
     def __init__(
@@ -73,7 +74,6 @@ class Network:
                 started.
             RuntimeError: this is no network that it can run.
         """
-        core = _core()
         # Not pinned to cores: a server's other threads need them too. Never bfloat16: answers would depend on the
         # processor.
         options = {
@@ -82,10 +82,12 @@ class Network:
             "ENABLE_CPU_PINNING": False,
             "INFERENCE_NUM_THREADS": usable_cores(),
         }
-        self._compiled = core.compile_model(prepared(core.read_model(model, weights)), "CPU", options)
-        self._lock = Lock()
-        self._renew()
-        _renewed.add(self)
+        self._lock = threading.RLock()  # reentrant, as a signal's handler may fork while this thread holds it
+        with _compiling:
+            core = _core()
+            self._compiled = core.compile_model(prepared(core.read_model(model, weights)), "CPU", options)
+            self._renew()
+            _networks.add(self)
 
     def _renew(self) -> None:
         self._request = self._compiled.create_infer_request()
@@ -122,16 +124,34 @@ class Network:
             return list(self._request.infer({0: values}, share_inputs=True).values())
 
 
-_renewed: weakref.WeakSet[Lock | Network] = weakref.WeakSet()  # what a forked process may not share with its parent
+_locks: weakref.WeakSet[Lock] = weakref.WeakSet()
+_networks: weakref.WeakSet[Network] = weakref.WeakSet()
+_compiling = threading.RLock()  # one network at a time, and none while this process forks
+_halted: list[Network] = []  # networks that wait for a fork to be over
+
+
+def _before_fork() -> None:
+    """Wait until no thread is inside of OpenVINO: its own locks would stay held in the child for ever."""
+    _compiling.acquire()
+    for network in _networks:
+        network._lock.acquire()
+        _halted.append(network)
 
 
 def _after_fork() -> None:
-    for one in _renewed:
+    while _halted:
+        _halted.pop()._lock.release()
+    _compiling.release()
+
+
+def _after_fork_in_child() -> None:
+    for one in (*_locks, *_networks):
         one._renew()
+    _after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 def limit_cores(count: int) -> None:
