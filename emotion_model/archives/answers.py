@@ -41,14 +41,15 @@ class Cut:
 
 @dataclass(frozen=True)
 class Looked:
-    """The frames of a part, pickled: a list of `AnalyzedFrame` without pictures, and the end of the clip's last one."""
+    """The frames of a part, pickled: `AnalyzedFrame`s without pictures in a list, and the reader's end and notice."""
 
     frames: bytes
 
 
 @dataclass(frozen=True)
 class Joined:
-    """The rows of a part, and what the next one goes on with, pickled; of the last one, the people and its end instead.
+    """The rows of a part, and what the next one goes on with, pickled; of the last one, the people, its end and the
+    reader's notice instead.
 
     `frames` and `shown` count the frames and the faces in them.
     """
@@ -59,6 +60,7 @@ class Joined:
     state: bytes
     people: pa.Table | None = None
     end: float = 0.0  # s; of the clip
+    notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ class Part:
 
     start: float
     end: float | None
+
+
+def cut_off(notice: str) -> dict[str, str]:
+    """What the row of a clip that was read says of it, where it breaks off before its header says."""
+    return {"code": "cut_off", "error": notice} if notice else {}
 
 
 def failure(source: Source, code: str, error: str, seconds: float = 0.0) -> Result:

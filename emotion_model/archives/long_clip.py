@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from emotion_model.archives.answers import Cut, Joined, Part, Result, file_row
+from emotion_model.archives.answers import Cut, Joined, Part, Result, cut_off, file_row
 from emotion_model.archives.folder import LongTable
 from emotion_model.archives.sources import Source
 
@@ -70,7 +70,7 @@ class LongClip:
             "people": rows.people.num_rows,
             "seconds": round(self.work, 3),
         }
-        return Result(self.source, file, None, rows.people)
+        return Result(self.source, file | cut_off(rows.notice), None, rows.people)
 
     def abandon(self) -> None:
         """Leave no rows."""

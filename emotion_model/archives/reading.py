@@ -23,7 +23,18 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from emotion_model.archives.answers import Cut, Fetched, Joined, Looked, Part, Result, Sign, failure, file_row
+from emotion_model.archives.answers import (
+    Cut,
+    Fetched,
+    Joined,
+    Looked,
+    Part,
+    Result,
+    Sign,
+    cut_off,
+    failure,
+    file_row,
+)
 from emotion_model.archives.settings import ArchiveSettings, difference
 from emotion_model.archives.sources import PHOTO, Source, is_local, local_copy, remove_left_copies
 from emotion_model.archives.tables import faces_table, people_table
@@ -124,12 +135,12 @@ class Reader:
                 yield Sign(max(frame.time - part.start, 0.0), (part.end or reader.duration) - part.start)
                 if frame.time >= part.start:
                     frames.append(replace(frame, image=None))
-            yield Looked(pickle.dumps((frames, reader.ended)))
+            yield Looked(pickle.dumps((frames, reader.ended, reader.notice)))
 
     def join(self, source: Source, looked: bytes, state: bytes | None, end: float | None) -> Iterator[Sign | Joined]:
         """Signs of life, and the rows of the next part of a clip; `end` of the clip in s, if it was the last part."""
         frames: list[AnalyzedFrame]
-        frames, ended = pickle.loads(looked)  # noqa: S301 - made by another worker of this very run
+        frames, ended, notice = pickle.loads(looked)  # noqa: S301 - made by another worker of this very run
         following: _Following = (
             _Following(FaceTracker(), ClipSummary(0.0, self._labels)) if state is None else pickle.loads(state)  # noqa: S301
         )
@@ -143,7 +154,7 @@ class Reader:
         else:
             following.summary.finish(end if ended is None else ended)
             people = people_table(source.told, following.summary)
-            yield Joined(rows.table(), len(frames), rows.faces, b"", people, following.summary.end)
+            yield Joined(rows.table(), len(frames), rows.faces, b"", people, following.summary.end, notice)
 
     @property
     def _labels(self) -> Any:
@@ -208,6 +219,7 @@ class Reader:
                 "seconds": round(time.perf_counter() - began, 3),
                 "annotated": annotated,
             }
+            file |= cut_off(reader.notice)
             yield Result(source, file_row(source) | file, rows.table(), people_table(source.told, run.summary))
 
     def _bounds(self, reader: VideoReader) -> tuple[float, ...]:

@@ -120,6 +120,9 @@ def _page(
         yield _table(("file", "why"), ((row["source"], row["error"]) for row in failed[:LISTED]))
         if len(failed) > LISTED:
             yield f"<p>And {len(failed) - LISTED:,} more: the table of files names them all.</p>"
+    if cut := [row for row in done if row["error"]]:
+        yield f"<h2>Read as far as they go: {len(cut):,}</h2>"
+        yield _table(("file", "why"), ((row["source"], row["error"]) for row in cut[:LISTED]))
     rate = "every frame" if record["rate"] is None else f"{record['rate']:g} frames per second"
     yield f"<p>Model {html.escape(record['model'])} ({record['model_digest']}), "
     yield f"face detector {record['detector']}, {rate}. What a face shows is not what somebody feels.</p>"

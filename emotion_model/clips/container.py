@@ -8,6 +8,8 @@ from typing import Any
 
 import av
 
+from emotion_model.clips.limits import MediaError
+
 # Only demuxers of plain clips: a playlist, for one, could name files and addresses of this machine.
 _DEMUXERS = (
     "aac,apng,asf,avi,dv,flac,flv,gif,h264,hevc,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mxf,ogg,wav"
@@ -20,14 +22,21 @@ ENDINGS = frozenset(_NAMED.split())  # of files in a folder that are clips
 
 
 def packets(container: Any, stream: Any) -> Iterator[av.Packet]:
-    """Packets of the stream, the empty one that flushes the decoder last; a file that breaks off just ends."""
+    """Packets of the stream, the empty one that flushes the decoder last; a file that breaks off just ends.
+
+    Raises:
+        MediaError: the disk or the network that it lies on fails.
+    """
     coming = container.demux(stream)
     while True:
         try:
             yield next(coming)
         except StopIteration:
             return
-        except (av.FFmpegError, OSError):
+        except (av.FFmpegError, OSError) as error:
+            if isinstance(error, OSError) and not isinstance(error, BlockingIOError):  # that one stands for damage
+                said = f"The clip cannot be read to its end ({error.strerror}): copy it to another place and try again."
+                raise MediaError("unreadable", said) from error
             yield _flush(stream)
             return
 

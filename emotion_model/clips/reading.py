@@ -24,6 +24,7 @@ from emotion_model.faces.images import ENDINGS, ImageError, read_image
 from emotion_model.timelines.clock import clock
 
 LONG_FRAME = 0.1  # s; where the next frame comes later than that after the start, the one before it counts from there
+CUT_SECONDS, CUT_SHARE = 1.0, 0.02  # s, and of the length; a clip that lacks more of its end than either is cut off
 USUAL_RATE = 25.0  # frames per second, where a clip tells none
 FEW_FRAMES = 5  # too few to tell a rate by: a recorder that was busy seems to have made them at a thousand a second
 _CLIP_FORMS = "use an MP4, MOV, WebM, MKV, AVI or GIF file"
@@ -44,6 +45,7 @@ class VideoReader:
         rate: mean frames per second.
         has_audio: whether there is sound.
         ended: the end of the last frame in seconds, once all have been read; None until then.
+        notice: once all have been read, a sentence if the clip breaks off before its header says, else empty.
         path: the file; None for a sequence of pictures.
     """
 
@@ -70,6 +72,7 @@ class VideoReader:
         self.turns = 0  # quarter turns, counterclockwise, that make a frame upright
         self.has_audio = False
         self.ended: float | None = None
+        self.notice = ""
         self._lag: float | None = None  # s; of decoding times, where those are what the frames' times follow from
         self._container: Any = None
         self._pictures: list[Path] = []
@@ -231,7 +234,8 @@ class VideoReader:
         """The frames shown from `start` up to, but not at, `end` (seconds), in order of time; may be called again.
 
         Raises:
-            MediaError: of a sequence, a picture cannot be read; or the clip goes on far beyond the limit.
+            MediaError: of a sequence, a picture cannot be read; the clip goes on far beyond the limit; or the disk or
+                the network that it lies on fails.
         """
         return self._read_pictures(start, end) if self._pictures else self._read_file(start, end)
 
@@ -280,6 +284,10 @@ class VideoReader:
                     early = index, frame
         if math.isfinite(times.last):
             self.ended = times.last + (duration or 1 / self.rate)
+            told = _told_seconds(container, stream)
+            if told - self.ended > max(CUT_SECONDS, CUT_SHARE * told):
+                where = f"{clock(self.ended)} of {clock(told)}"
+                self.notice = f"The clip breaks off at {where}: it is cut off or damaged, save or send it once more."
             if early:
                 yield from self._still_shown(early, start, self.ended, end)
 
@@ -315,6 +323,14 @@ def _lie_of(frame: av.VideoFrame) -> tuple[int, bool]:
         if a * d < b * c:  # it mirrors: the angle is then half a turn off
             return (turns + 2) % 4, True
     return turns % 4, False
+
+
+def _told_seconds(container: Any, stream: Any) -> float:
+    """How long the pictures are by the file's header; 0 where it does not tell, or FFmpeg only guesses by the size."""
+    if stream.duration and container.format.name.startswith("mov"):
+        return seconds(stream, stream.duration)
+    told = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))  # Matroska and WebM
+    return sum(float(one) * unit for one, unit in zip(told.groups(), (3600, 60, 1), strict=True)) if told else 0.0
 
 
 def _is_picture(path: Path) -> bool:

@@ -47,6 +47,6 @@ class Clock:
         return None if frame.pts is None else seconds(frame, frame.pts) - self._zero
 
 
-def seconds(frame: av.VideoFrame, ticks: int | None) -> float:
-    """Ticks of a frame's clock in seconds; 0 where nothing is known."""
+def seconds(frame: av.VideoFrame | av.VideoStream, ticks: int | None) -> float:
+    """Ticks of a frame's or a stream's clock in seconds; 0 where nothing is known."""
     return float((ticks or 0) * (frame.time_base or 0))

@@ -210,8 +210,9 @@ class _Teller:
         """A file that is done or has failed, or just that time has passed."""
         if result is not None and self._json:
             _print_json({"event": "file"} | result.file)
-        elif result is not None and result.file["status"] == "failed":
-            tqdm.write(f"error: {result.source.told}: {result.file['error']}", file=sys.stderr)
+        elif result is not None and (said := result.file.get("error")):
+            kind = "error: " if result.file["status"] == "failed" else ""
+            tqdm.write(f"{kind}{result.source.told}: {said}", file=sys.stderr)
         if time.monotonic() - self._told < TOLD_SECONDS:
             return
         self._told = time.monotonic()

@@ -88,6 +88,8 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
             tell_failure(path, error)
             continue
         print(f"{path}: {_clip_sentence(done.summary)}")
+        if reader.notice:
+            print(f"{path}: {reader.notice}", file=sys.stderr)
         if done.stopped:
             print(f"interrupted at {clock(done.summary.end)}; what was done until then is kept", file=sys.stderr)
             return EXIT_INTERRUPTED

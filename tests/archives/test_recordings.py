@@ -13,10 +13,13 @@ from PIL import Image
 
 from emotion_model import EmotionDetector, VideoConfig, VideoReader, analyze, read_image, video_detector
 from emotion_model.archives.answers import Cut, Fetched, Part, Result, Sign
+from emotion_model.archives.folder import LongTable
+from emotion_model.archives.long_clip import LongClip
 from emotion_model.archives.reading import Reader
 from emotion_model.archives.settings import ArchiveSettings, digest
 from emotion_model.archives.sources import Source, find_sources
 from emotion_model.network.config import BUNDLED_DIR, ModelConfig
+from emotion_model.timelines.clock import clock
 from support import environment
 from support.clips import face_film, write_clip
 
@@ -83,6 +86,28 @@ def test_a_clip_that_is_fetched_is_not_cut(clip: Path, tmp_path: Path):
         file.write(clip.read_bytes())
     read = reader(tmp_path, part_seconds=2).read([Source("memory://far/long.mp4", "clip")])
     assert isinstance(next(one for one in read if not isinstance(one, Fetched)), Sign)  # a cut one is not begun
+
+
+def test_a_clip_that_breaks_off_keeps_its_rows_and_is_named(astronaut: np.ndarray, tmp_path: Path):
+    whole = write_clip(tmp_path / "whole.mp4", face_film(astronaut), seconds=4, options={"movflags": "+faststart"})
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    worker = reader(tmp_path)
+    results = [read(worker, broken), read(worker, whole)]
+    assert all(isinstance(one, Result) and one.file["status"] == "done" for one in results)
+    cut, sound = (one.file for one in results)
+    assert cut["code"] == "cut_off" and f"breaks off at {clock(cut['duration'])} of 0:04" in cut["error"]
+    assert cut["faces"] > 0 and "code" not in sound
+
+    (source,), _ = find_sources([str(broken)])
+    long = LongClip(source, Cut(4.0, 320, 240, (1.0,)), LongTable(tmp_path / "long.parquet", results[0].faces.schema))
+    for number, part in long.parts():
+        *_, looked = worker.look(source, part)
+        long.looked(number, looked.frames)
+        *_, joined = worker.join(source, *long.next_join())
+        result = long.joined(joined)
+    long.abandon()
+    assert (result.file["code"], result.file["error"]) == (cut["code"], cut["error"])
 
 
 def test_the_rows_of_a_clip_are_those_of_its_analysis(clip: Path, tmp_path: Path, detector: EmotionDetector):

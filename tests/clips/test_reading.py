@@ -1,3 +1,6 @@
+import errno
+import io
+import os
 import struct
 import subprocess
 import sys
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from emotion_model.clips.container import packets
 from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.clips.reading import VideoReader, sampled
 from emotion_model.clips.writing import video_writer
@@ -188,13 +192,41 @@ def test_a_transport_stream_that_breaks_off_gives_what_is_there(film, tmp_path):
     assert 3 < len(times(path)) < 30
 
 
-def test_a_clip_that_breaks_off_ends_with_its_last_frame_whatever_its_header_says(film, tmp_path):
-    path = clips.write_clip(tmp_path / "clip.mp4", film, seconds=4, options={"movflags": "+faststart"})
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_a_clip_that_breaks_off_ends_with_its_last_frame_whatever_its_header_says_and_tells(film, tmp_path, name):
+    path = clips.write_clip(tmp_path / name, film, seconds=4, options={"movflags": "+faststart"}, sound="aac")
+    with VideoReader(path) as reader:
+        assert len(list(reader.frames())) == 40 and not reader.notice
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with VideoReader(path) as reader:
         assert reader.duration == pytest.approx(4, abs=0.11) and reader.ended is None
         last = [frame.time for frame in reader.frames()][-1]
         assert last < 3 and reader.ended == pytest.approx(last + 0.1, abs=1e-3)
+        assert f"breaks off at {clock(last + 0.1)} of 0:04" in reader.notice
+
+
+def test_a_part_before_the_place_where_a_clip_breaks_off_is_whole(film, tmp_path):
+    path = clips.write_clip(tmp_path / "clip.mp4", film, seconds=4, options={"movflags": "+faststart"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with VideoReader(path) as reader:
+        assert len(list(reader.frames(0.2, 0.8))) == 6 and not reader.notice
+
+
+def test_a_clip_whose_disk_fails_is_not_taken_for_one_that_ends_there(film, tmp_path):
+    content = clips.write_clip(tmp_path / "clip.mkv", film, seconds=3).read_bytes()
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > len(content) // 2:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(min(size or -1, 1000))
+
+    with (
+        av.open(Failing(content)) as container,
+        pytest.raises(MediaError, match=r"cannot be read to its end \(Input/output error\)") as refusal,
+    ):
+        list(packets(container, container.streams.video[0]))
+    assert refusal.value.code == "unreadable"
 
 
 def test_recordings_put_one_behind_the_other_follow_each_other(film, tmp_path):

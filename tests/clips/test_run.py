@@ -354,11 +354,16 @@ def test_frames_of_the_same_time_are_no_fault(film, quick):
     assert [len(faces) for faces in Search(quick.faces.detect).faces(frames)] == [1] * 5
 
 
-def test_of_a_clip_that_breaks_off_nobody_is_counted_beyond_the_last_frame(film, quick, tmp_path):
+def test_of_a_clip_that_breaks_off_nobody_is_counted_beyond_the_last_frame_and_it_is_said(
+    film, quick, tmp_path, capsys
+):
     path = clips.write_clip(tmp_path / "clip.mp4", film, seconds=4, options={"movflags": "+faststart"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     one = run(path, quick)
     assert one.summary.people[0].seconds == pytest.approx(one.summary.frames / 10, abs=0.11)
+    assert main(["video", str(path), "--fps", "1"]) == 0
+    told = capsys.readouterr()
+    assert "1 person in" in told.out and f"{path}: The clip breaks off at 0:02 of 0:04: it is cut off" in told.err
 
 
 def test_an_error_of_whoever_uses_a_run_stays_what_it_is(clip, quick, tmp_path):

@@ -136,6 +136,7 @@ class Step:
     outputs: VideoOutputs | None = None
     stopped: bool = False
     writing: bool = False  # the files are being finished
+    notice: str = ""  # at the end, if the clip breaks off
 
 
 class Analysis:
@@ -203,7 +204,7 @@ class Analysis:
                         rows, told = [], time.monotonic()
                 self._runs.check(session, halt)  # no file is finished for nobody
                 yield Step(None, [], run.summary, writing=True)
-        return Step(None, rows, run.summary, outputs, run.stopped)
+        return Step(None, rows, run.summary, outputs, run.stopped, notice=reader.notice)
 
     @contextmanager
     def _place(self, session: str, halt: threading.Event) -> Iterator[None]:

@@ -32,7 +32,7 @@ def end_line(step: Step) -> str:
     if step.stopped:
         return status("Stopped.", f"{count} What was done is kept: {looked}.")
     hint = "Click on the timeline or on a moment to see it in the clip." if people else "Try a clip with larger faces."
-    return status(count, f"{looked}. {hint}", "" if people else "quiet")
+    return status(count, f"{looked}. {step.notice or hint}", "" if people else "quiet")
 
 
 def for_visitors(error: Exception) -> str:
