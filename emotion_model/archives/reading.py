@@ -142,11 +142,13 @@ class Reader:
         frames: list[AnalyzedFrame]
         frames, ended, notice = pickle.loads(looked)  # noqa: S301 - made by another worker of this very run
         following: _Following = (
-            _Following(FaceTracker(), ClipSummary(0.0, self._labels)) if state is None else pickle.loads(state)  # noqa: S301
+            _Following(FaceTracker(), ClipSummary(0.0, self._labels, self.settings.rate))
+            if state is None
+            else pickle.loads(state)  # noqa: S301
         )
         rows = _Rows(self, source)
         for frame in followed(frames, following.tracker):
-            following.summary.add(frame.time, frame.faces)
+            following.summary.add(frame.time, frame.faces, None, frame.duration)
             rows.add(frame)
             yield Sign(frame.time - frames[0].time, 0.0)
         if end is None:

@@ -263,10 +263,10 @@ class VideoReader:
             passed, rest = passed_over(packets(container, stream), start, self.rate, self._zero)
             index, times.lost = None, passed.lost
             early: tuple[int, av.VideoFrame] | None = None  # the last frame before the start
-            for frame in (one for packet in rest for one in decoded(packet)):
+            for frame, time in times.timed(one for packet in rest for one in decoded(packet)):
                 self._check_frame(frame.width, frame.height)
                 index = passed.number(frame) if index is None else index + 1
-                time, duration = times.time(frame), seconds(frame, frame.duration)
+                duration = seconds(frame, frame.duration)
                 if early and time >= start - 1e-6:
                     yield from self._still_shown(early, start, time, end)
                     early = None

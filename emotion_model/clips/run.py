@@ -99,7 +99,7 @@ class VideoRun:
         self._start, self._end = reader.span(self._config.start, self._config.end)
         self._labels = detector.classifier.config.labels
         self._names = detector.classifier.emotions
-        self.summary = ClipSummary(self._start, self._labels)
+        self.summary = ClipSummary(self._start, self._labels, self._config.rate)
         self._stopped = threading.Event()
         self._files = ExitStack()
         self._drawing: Drawing | None = None
@@ -142,7 +142,7 @@ class VideoRun:
             for frame in frames:
                 if self.stopped and self.summary.frames:
                     break
-                self.summary.add(frame.time, frame.faces, frame.image)
+                self.summary.add(frame.time, frame.faces, frame.image, frame.duration)
                 rows = frame_rows(frame.time, frame.index, frame.faces, self._names)
                 for path, table in self._tables.items():
                     with writing(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import av
 
@@ -30,9 +31,19 @@ class Clock:
         self.lost = 0.0
         self.last = -math.inf
 
-    def time(self, frame: av.VideoFrame) -> float:
-        """When the next frame is shown."""
+    def timed(self, frames: Iterator[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, float]]:
+        """The next frames, each with when it is shown."""
+        frame = next(frames, None)
+        while frame is not None:
+            after = next(frames, None)
+            yield frame, self._time(frame, after)
+            frame = after
+
+    def _time(self, frame: av.VideoFrame, after: av.VideoFrame | None) -> float:
         shown = self._shown(frame)
+        following = None if after is None else self._shown(after)
+        if shown is not None and following is not None and self._strays(shown, following):
+            shown = (self.last - self.lost + following) / 2
         time = self.last + self._step if shown is None else shown + self.lost
         if time < self.last - CLOCK_JUMP:  # as where two recordings were put one behind the other
             self.lost += self.last + self._step - time
@@ -40,6 +51,11 @@ class Clock:
         time = max(time, self.last, 0.0)  # a clock that runs backwards stands still here
         self.last = time if math.isfinite(time) else 0.0
         return self.last
+
+    def _strays(self, shown: float, following: float) -> bool:
+        """Whether a time is a wrong one: it lies far off, and the next frame goes on where the last one was."""
+        last, near = self.last - self.lost, CLOCK_JUMP + 2 * self._step
+        return abs(following - last) < near < min(abs(shown - last), abs(shown - following))
 
     def _shown(self, frame: av.VideoFrame) -> float | None:
         if self._lag is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from emotion_model.face import Face
 from emotion_model.faces.cropping import square_crop
 from emotion_model.labels import LABELS, UNCLEAR, Label
+from emotion_model.timelines.tracking import LONGEST_GAP
 
 MAX_BINS = 1200  # of the timeline, over the whole clip; about the pixels of a wide screen
 FIRST_BIN = 0.1  # seconds
@@ -108,19 +109,26 @@ class ClipSummary:
         bin_seconds: the timeline's step; it doubles as often as a long clip requires.
     """
 
-    def __init__(self, start: float, labels: Sequence[Label] = LABELS) -> None:
-        """Begin at a time in seconds, for a model with these classes."""
+    def __init__(self, start: float, labels: Sequence[Label] = LABELS, rate: float | None = None) -> None:
+        """Begin at a time in seconds, for a model with these classes, at so many frames per second, or all (None)."""
         self.start = self.end = start
         self.labels = tuple(labels)
         self.frames = self.empty_frames = 0
         self.bin_seconds = FIRST_BIN
         self._people: dict[int, Person] = {}
-        self._before: tuple[float, Sequence[Face]] | None = None
+        self._longest = max(1 / rate if rate else 0.0, LONGEST_GAP)  # s that a frame stands for
+        self._before: tuple[float, Sequence[Face], float] | None = None  # with until when they may be seen
 
-    def add(self, time: float, faces: Sequence[Face], image_rgb: np.ndarray | None = None) -> None:
-        """Take in a frame with tracked faces; it stands for the time until the next one."""
+    def add(
+        self, time: float, faces: Sequence[Face], image_rgb: np.ndarray | None = None, duration: float = 0.0
+    ) -> None:
+        """Take in a frame with tracked faces, shown for so many seconds as its file says (0: it does not).
+
+        It stands for the time until the next one, but not for a gap of more than `LONGEST_GAP` that is longer than it
+        is shown, or than the rate makes it.
+        """
         self._settle(time)
-        self._before = (time, faces)
+        self._before = (time, faces, time + max(duration, self._longest))
         self.frames += 1
         self.empty_frames += not faces
         for face in faces:
@@ -131,7 +139,7 @@ class ClipSummary:
                 person.peaks[face.emotion] = Peak(time, face.emotion, face.confidence, thumbnail)
 
     def finish(self, end: float) -> None:
-        """The last frame stands until here, in seconds."""
+        """The last frame stands until here, in seconds, or as long as it may."""
         self._settle(max(end, self.end))
         self._before = None
 
@@ -199,7 +207,8 @@ class ClipSummary:
         self.end = max(self.end, now)
         if self._before is None:
             return
-        since, faces = self._before
+        since, faces, longest = self._before
+        now = min(now, longest)
         elapsed = now - since
         if elapsed <= 0:
             return

@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from emotion_model.clips.container import packets
 from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.clips.reading import VideoReader, sampled
+from emotion_model.clips.times import Clock
 from emotion_model.clips.writing import video_writer
 from emotion_model.faces.images import register_heif
 from emotion_model.timelines.clock import clock
@@ -233,6 +235,35 @@ def test_recordings_put_one_behind_the_other_follow_each_other(film, tmp_path):
     one = clips.write_clip(tmp_path / "one.ts", film, seconds=2).read_bytes()
     (tmp_path / "both.ts").write_bytes(one + one)
     assert times(tmp_path / "both.ts") == pytest.approx([i / 10 for i in range(40)], abs=0.11)
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(3600, 30.0), (2, 30.0), (36, 36.0)])
+def test_a_frame_that_strays_is_put_back_and_a_gap_stays_one(wrong, right):
+    frames = []
+    for second in (*range(10, 30), wrong, *range(31 if wrong != 36 else 37, 50)):
+        frame = av.VideoFrame(16, 16)
+        frame.pts, frame.time_base = second, Fraction(1)
+        frames.append(frame)
+    found = [time for _, time in Clock(1, 0, None).timed(iter(frames))]
+    assert found == [*range(10, 30), right, *range(int(right) + 1, 50)]
+
+
+def test_one_frame_with_a_wrong_time_moves_no_other(film, tmp_path):
+    sound = clips.write_clip(tmp_path / "clip.mp4", film, seconds=4)
+    with av.open(str(sound)) as source, av.open(str(tmp_path / "clip.ts"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                if packet.pts == 3 * packet.time_base.denominator:
+                    packet.pts += 3600 * packet.time_base.denominator
+                packet.stream = stream
+                target.mux(packet)
+    with VideoReader(tmp_path / "clip.ts") as reader:
+        found = [(frame.index, frame.time) for frame in reader.frames()]
+        assert [time for _, time in found] == pytest.approx([i / 10 for i in range(40)], abs=2e-3)
+        assert reader.ended == pytest.approx(4, abs=0.01)
+        for start in (2.0, 3.5):
+            assert [(frame.index, frame.time) for frame in reader.frames(start)] == found[round(start * 10) :]
 
 
 @pytest.mark.parametrize("start", [0.5, 1.7, 1.99, 2.3, 3.9, 4.7])

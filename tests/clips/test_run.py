@@ -466,6 +466,18 @@ def test_a_gap_stays_a_gap():
     assert subtitles([person]).count("-->") == 2
 
 
+@pytest.mark.parametrize(("rate", "duration", "counted"), [(None, 0.04, 5), (0.1, 0.04, 10), (None, 3600, 3600)])
+def test_nobody_is_seen_in_hours_without_a_frame_unless_one_is_shown_so_long(rate, duration, counted):
+    summary = ClipSummary(0.0, rate=rate)
+    summary.add(0.0, [face()], duration=duration)
+    summary.add(3600.0, [face()], duration=0.04)
+    summary.finish(3600.04)
+    (person,) = summary.people
+    assert person.seconds == pytest.approx(counted + 0.04)
+    assert [(s.start, s.end) for s in person.segments][-1][1] == summary.end == 3600.04
+    assert person.segments[0].end == counted or duration == 3600
+
+
 def test_the_timeline_of_a_long_clip_stays_small_and_right():
     summary = ClipSummary(0.0)
     for second in range(7200):

@@ -81,8 +81,9 @@ def summed(draw, longest=4000):
     film = draw(films(known_crowds(3), longest=longest))
     end = film[-1][0] + draw(st.integers(1, longest)) / 1000
     summary = ClipSummary(start=film[0][0])
-    for time, found in film:
-        summary.add(time, found)
+    times = [*(time for time, _ in film), end]
+    for (time, found), after in zip(film, times[1:], strict=True):
+        summary.add(time, found, duration=after - time)
     summary.finish(end)
     return summary, film, end
 
