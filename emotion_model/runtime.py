@@ -145,8 +145,10 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    for one in (*_locks, *_networks):
-        one._renew()
+    for lock in _locks:
+        lock._renew()
+    for network in _networks:
+        network._renew()
     _after_fork()
 
 

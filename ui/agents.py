@@ -15,8 +15,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from emotion_model import EmotionDetector, ImageError, MediaError, draw_faces, read_image
-from ui.inputs import a_place, for_visitors, photo_input
+from emotion_model import EmotionDetector, ImageError, MediaError, draw_faces
+from ui.inputs import a_place, for_visitors, photo_input, read_picture
 from ui.refusals import Refusal
 from ui.video.handlers import part
 from ui.video.runs import Analysis
@@ -52,7 +52,7 @@ class Tools:
             if photo is None:
                 raise ImageError("empty", "No picture was sent: give its address.")
             with a_place():
-                image = read_image(photo)
+                image = read_picture(photo)
                 faces = self._detector.detect(image)
                 drawn = draw_faces(image, faces, self._detector.classifier.config.labels)
         except ImageError as error:

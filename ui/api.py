@@ -9,7 +9,7 @@ import gradio as gr
 from emotion_model import EmotionDetector, Face, ImageError, read_base64_image
 from emotion_model.faces.images import FORMAT_NAMES
 from emotion_model.network.config import short_name
-from ui.inputs import a_place, for_visitors, photo_input, read_faces
+from ui.inputs import MOST_BYTES, MOST_PIXELS, a_place, for_visitors, photo_input, read_faces
 from ui.programs import for_programs
 from ui.refusals import Refusal
 
@@ -57,7 +57,7 @@ class Api:
         """
         try:
             with a_place():
-                faces = self._detector.detect(read_base64_image(image))
+                faces = self._detector.detect(read_base64_image(image, MOST_PIXELS, MOST_BYTES))
         except ImageError as error:
             raise Refusal(error.code, for_visitors(error)) from None
         return prediction(faces)

@@ -22,6 +22,7 @@ PICTURE_ENDINGS = [".heic", ".heif", ".avif", ".jp2", ".jfif"]  # that browsers 
 READING = threading.BoundedSemaphore(2)
 # For that, each in one of the 40 threads that all answers of the server need.
 WAITING = threading.BoundedSemaphore(16)
+MOST_BYTES, MOST_PIXELS = 10 * 2**20, 50_000_000  # of a picture
 
 
 @contextmanager
@@ -60,8 +61,17 @@ def read_faces(detector: EmotionDetector, path: str | Path, ours: bool = False) 
         ImageError: it cannot be read, or too many wait.
     """
     with a_place(ours):
-        image = read_image(path)
+        image = read_picture(path)
         return image, detector.detect(image)
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """A picture, uint8 RGB `(height, width, 3)`, no larger than the page takes.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    return read_image(path, MOST_PIXELS, MOST_BYTES)
 
 
 def photo_input(**options: Any) -> gr.Image:

@@ -10,13 +10,13 @@ import cv2
 import gradio as gr
 import numpy as np
 
-from emotion_model import EmotionClassifier, EmotionDetector, Face, ImageError, ModelConfig, read_image
+from emotion_model import EmotionClassifier, EmotionDetector, Face, ImageError, ModelConfig
 from emotion_model.network.config import FIGURES_DIR, short_name
 from emotion_model.network.explain import attention_map, draw_heat
 from ui import cards, examples
 from ui.cards import DETECTOR_NAMES, status
 from ui.drawings import drawings
-from ui.inputs import a_place, for_visitors, on_photo, photo_input
+from ui.inputs import a_place, for_visitors, on_photo, photo_input, read_picture
 from ui.pictures import data_url
 
 INVITATION = status("Add a photo.", "What the network is given of its largest face, and looks at, comes here.", "quiet")
@@ -28,7 +28,7 @@ def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
         return gr.skip(), INVITATION
     try:
         with a_place(ours=True):
-            image = read_image(path)
+            image = read_picture(path)
             found = detector.faces.detect(image)[:1]
             faces = detector.detect_many([image], [found])[0]
             crops = detector.crops(image, found)

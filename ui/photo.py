@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from emotion_model import EmotionDetector, ImageError, draw_faces, read_image
+from emotion_model import EmotionDetector, ImageError, draw_faces
 from emotion_model.drawing.sharing import share_picture
 from emotion_model.network.config import short_name
 from ui import cards, examples
-from ui.inputs import a_place, for_visitors, on_photo, photo_input, read_faces
+from ui.inputs import a_place, for_visitors, on_photo, photo_input, read_faces, read_picture
 from ui.pictures import picture_url
 
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
@@ -31,7 +31,7 @@ def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
         yield gr.skip(), None, invitation(), "", None, gr.update(visible=False)
         return
     try:
-        image, reading = _timed(read_image, path)
+        image, reading = _timed(read_picture, path)
     except ImageError as error:
         # An empty frame, not a broken picture.
         yield None, None, cards.problem(for_visitors(error)), "", None, gr.update(visible=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emotion_model.faces.images import MAX_FILE_BYTES, MAX_PIXELS
+
 
 class MediaError(ValueError):
     """A clip cannot be used, or a result not be written.
@@ -30,9 +32,11 @@ class MediaLimits:
     pixels: int = 7680 * 4320  # per frame
     side: int = 16_384  # pixels; where H.264 ends
     rate: float = 300.0  # frames per second; phones record 240
+    picture_megabytes: float = MAX_FILE_BYTES / 2**20  # of each picture of a sequence
+    picture_pixels: int = MAX_PIXELS  # the same, before it is scaled to the first one's size
 
     def __post_init__(self) -> None:
-        for name in ("megabytes", "seconds", "pixels", "side", "rate"):
+        for name in ("megabytes", "seconds", "pixels", "side", "rate", "picture_megabytes", "picture_pixels"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name}={value}: must be above 0")

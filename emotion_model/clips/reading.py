@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from emotion_model.clips.container import decoded, open_container, packets
 from emotion_model.clips.frame import VideoFrame, fitted
@@ -93,10 +94,13 @@ class VideoReader:
         self._pictures, self.rate = paths, rate
         self.duration = len(paths) / rate
         try:
-            self.height, self.width = read_image(paths[0]).shape[:2]
+            self.height, self.width = self._picture(paths[0]).shape[:2]
         except ImageError as error:
             raise _unusable(paths[0], error) from error
         self._check_frame(self.width, self.height)
+
+    def _picture(self, path: Path) -> np.ndarray:
+        return read_image(path, self.limits.picture_pixels, round(self.limits.picture_megabytes * 2**20))
 
     def _open_file(self, path: Path) -> None:
         self.path = path
@@ -131,7 +135,7 @@ class VideoReader:
         if clip and head[8:12] != b"WEBP":
             return MediaError("damaged", "The clip is damaged or cut off: save or send it once more.")
         with contextlib.suppress(ImageError):
-            read_image(path)
+            self._picture(path)
             return MediaError("a_picture", f"This is a single picture, not a clip: {_CLIP_FORMS}.")
         return MediaError("not_a_video", f"This is not a video that can be read: {_CLIP_FORMS}.")
 
@@ -247,7 +251,7 @@ class VideoReader:
             if time < start or (end is not None and time >= end):
                 continue
             try:
-                picture = read_image(path)
+                picture = self._picture(path)
             except ImageError as error:
                 raise _unusable(path, error) from error
             size = (self.width, self.height)  # of the first, so that none that is kept is larger

@@ -8,6 +8,8 @@ import io
 import math
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,9 +17,11 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from emotion_model.runtime import Lock
+
 STRIP = 32  # rows that are converted at a time: the whole picture at once takes several times its memory, and longer
-MAX_FILE_BYTES = 10 * 1024 * 1024
-MAX_PIXELS = 50_000_000
+MAX_FILE_BYTES = 300 * 1024 * 1024  # a photo of the most pixels as PNG; a page sets closer limits
+MAX_PIXELS = 200_000_000  # of the largest phones' photos
 MAX_SIDE = 30_000  # pixels; OpenCV and JPEG end at 32,767 and 65,500
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000")
 FORMAT_NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC or JPEG 2000"
@@ -35,6 +39,7 @@ _TURNS = {  # what makes a picture of each EXIF orientation upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_opening = Lock()
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 
 
@@ -53,22 +58,27 @@ class ImageError(ValueError):
         self.code = code
 
 
-def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_FILE_BYTES) -> np.ndarray:
     """Decode a picture file, or its bytes, to uint8 RGB `(height, width, 3)`, turned upright by its EXIF orientation.
 
     JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, HEIC/HEIF and JPEG 2000; colour, grey, palette, 8 or 16 bits.
     Transparent parts become white. The array is one's own, to draw on.
 
+    A server that takes pictures from strangers sets closer limits: 200 megapixels take over a gigabyte while they are
+    read, and fit into a file of some hundred kilobytes.
+
     Raises:
-        ImageError: no such file, empty, over 10 MB, over `max_pixels`, not a picture, or damaged.
+        ImageError: no such file, empty, over `max_bytes` or `max_pixels`, not a picture, or damaged.
     """
-    data = source if isinstance(source, bytes) else _read_file(Path(source))
+    data = source if isinstance(source, bytes) else _read_file(Path(source), max_bytes)
     if not data:
         raise ImageError("empty", "The file is empty (0 bytes): choose another picture.")
-    _check_size(len(data))
+    _check_size(len(data), max_bytes)
     register_heif()
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        with _unguarded():
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        with opened as picture:
             # Checked on the header, before a small file can unfold into gigabytes.
             if picture.width * picture.height > max_pixels:
                 megapixels = math.ceil(picture.width * picture.height / 1e5) / 10  # more than the limit in any case
@@ -93,11 +103,22 @@ def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.n
         raise _damaged() from error
 
 
+@contextmanager
+def _unguarded() -> Iterator[None]:
+    """Without the limit that Pillow has for all of a program, 89 megapixels: `max_pixels` takes its place."""
+    with _opening:
+        guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = guard
+
+
 def _damaged() -> ImageError:
     return ImageError("damaged", "The picture is damaged or cut off: save or send it once more.")
 
 
-def read_base64_image(text: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_base64_image(text: str, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_FILE_BYTES) -> np.ndarray:
     """Decode a picture given as base64 or as a data URL to uint8 RGB `(height, width, 3)`.
 
     Raises:
@@ -105,7 +126,7 @@ def read_base64_image(text: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """
     if not isinstance(text, str) or not text.strip():
         raise ImageError("empty", "No picture was sent: give it as base64 text or as a data URL.")
-    _check_size(len(text) * 7 // 10)  # roughly, before decoding: line breaks and the head do not count
+    _check_size(len(text) * 7 // 10, max_bytes)  # roughly, before decoding: line breaks and the head do not count
     text = text.strip()
     match = _DATA_URL.match(text)
     try:
@@ -114,7 +135,7 @@ def read_base64_image(text: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ImageError(
             "bad_base64", "The text is not valid base64: send base64 or a data:image/...;base64,... URL."
         ) from error
-    return read_image(data, max_pixels)
+    return read_image(data, max_pixels, max_bytes)
 
 
 def as_rgb(image: Picture) -> np.ndarray:
@@ -172,12 +193,12 @@ def to_grey(image: Picture) -> np.ndarray:
     return cv2.cvtColor(as_rgb(image), cv2.COLOR_RGB2GRAY)
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)  # devices and pipes say nothing of their size
-            _check_size(max(len(data), os.fstat(file.fileno()).st_size))
-            return data
+            size = os.fstat(file.fileno()).st_size
+            _check_size(size, max_bytes)
+            return file.read((size or max_bytes) + 1)  # devices and pipes say nothing of their size
     except FileNotFoundError as error:
         raise ImageError("unreadable", f"{path}: no such file.") from error
     except OSError as error:
@@ -192,11 +213,11 @@ def register_heif() -> None:
     register_heif_opener(thumbnails=False)
 
 
-def _check_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
         raise ImageError(
             "too_large",
-            f"The picture is {size / 2**20:.1f} MB, and the limit is {MAX_FILE_BYTES // 2**20} MB: "
+            f"The picture is {size / 2**20:.1f} MB, and the limit is {max_bytes / 2**20:g} MB: "
             "make it smaller and try again.",
         )
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from emotion_model import ImageError, read_base64_image, read_image
 from emotion_model.faces.cropping import network_input
-from emotion_model.faces.images import MAX_FILE_BYTES, as_rgb, to_grey
+from emotion_model.faces.images import as_rgb, to_grey
 
 KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG2000")
 
@@ -114,6 +114,9 @@ def test_a_large_grey_picture_is_stretched_in_little_memory():
         tracemalloc.stop()
 
 
+MEGABYTES_10 = 10 * 2**20
+
+
 def bomb():
     return encoded(Image.new("1", (9000, 6000)))
 
@@ -125,7 +128,7 @@ def bomb():
         (b"just some text", "not_an_image", "not a picture"),
         (b"%PDF-1.7 ...", "not_an_image", "not a picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image", "not a picture"),
-        (b"\x00" * (MAX_FILE_BYTES + 1), "too_large", "10.0 MB"),
+        (b"\x00" * (MEGABYTES_10 + 1), "too_large", "10.0 MB"),
         (bomb(), "too_many_pixels", "54.0 megapixels, and the limit is 50"),
         (encoded(Image.new("1", (40000, 10))), "too_many_pixels", "40000 x 10"),
     ],
@@ -133,9 +136,19 @@ def bomb():
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(data, code, said):
     with pytest.raises(ImageError, match=said) as refusal:
-        read_image(data)
+        read_image(data, 50_000_000, MEGABYTES_10)
     assert refusal.value.code == code
     assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
+
+
+def test_large_photos_are_read_whatever_limit_pillow_has_for_others(monkeypatch, astronaut, tmp_path):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    photo = tmp_path / "large.png"
+    photo.write_bytes(encoded(Image.fromarray(astronaut)) + bytes(MEGABYTES_10))
+    assert read_image(photo).shape == as_rgb(photo).shape == astronaut.shape
+    assert Image.MAX_IMAGE_PIXELS == 100_000
+    with pytest.raises(ImageError, match=r"302\.5 megapixels, and the limit is 200"):
+        read_image(encoded(Image.new("1", (27500, 11000))))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,7 +180,7 @@ def test_random_damage_never_raises_anything_else(astronaut):
 
 def test_a_device_is_read_no_further_than_a_picture_may_be_large():
     with pytest.raises(ImageError, match="the limit is 10 MB"):
-        read_image("/dev/zero")
+        read_image("/dev/zero", max_bytes=MEGABYTES_10)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -192,12 +205,12 @@ def test_base64_is_read_with_and_without_the_head_of_a_data_url(gradient, head):
         ("data:image/png;base64,%%%%", "bad_base64"),
         ("abc", "bad_base64"),
         (base64.b64encode(b"hello").decode(), "not_an_image"),
-        ("A" * (MAX_FILE_BYTES * 8 // 5), "too_large"),
+        ("A" * (MEGABYTES_10 * 8 // 5), "too_large"),
     ],
 )
 def test_malformed_base64_is_refused(text, code):
     with pytest.raises(ImageError) as refusal:
-        read_base64_image(text)
+        read_base64_image(text, max_bytes=MEGABYTES_10)
     assert refusal.value.code == code
 
 

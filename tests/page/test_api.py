@@ -14,8 +14,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from emotion_model import EMOTIONS
-from emotion_model.faces.images import MAX_FILE_BYTES
 from support.apps import start_app
+from ui.inputs import MOST_BYTES
 from ui.sweeping import Sweeper
 
 
@@ -32,7 +32,7 @@ def files(tmp_path_factory, photo, landscape, crowd):
     (folder / "text.jpg").write_text("this is no picture")
     (folder / "truncated.jpg").write_bytes(data[: len(data) // 2])
     (folder / "page.html").write_text("<html></html>")
-    (folder / "large.jpg").write_bytes(data + b"\x00" * MAX_FILE_BYTES)
+    (folder / "large.jpg").write_bytes(data + b"\x00" * MOST_BYTES)
     Image.new("1", (9000, 6000)).save(folder / "bomb.png")
     Image.fromarray(landscape).save(folder / "landscape.png")
     Image.fromarray(crowd).save(folder / "crowd.png")
@@ -97,7 +97,7 @@ def test_detect_image_refuses_bad_files_with_a_typed_error_and_goes_on(client, f
         ("%%%", "bad_base64"),
         ("data:image/png;base64,AAA", "bad_base64"),
         (base64.b64encode(b"hello").decode(), "not_an_image"),
-        ("A" * (MAX_FILE_BYTES * 8 // 5), "too_large"),
+        ("A" * (MOST_BYTES * 8 // 5), "too_large"),
     ],
 )
 def test_predict_refuses_bad_text_with_a_typed_error(client, text, code):

@@ -169,7 +169,7 @@ def try_picture(data: bytes) -> Outcome:
     """Read a picture file; any error but a well-formed `ImageError` is raised."""
     began = time.perf_counter()
     try:
-        pixels = read_image(data)
+        pixels = read_image(data, 50_000_000)
         assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size
         code = "read"
     except ImageError as error:

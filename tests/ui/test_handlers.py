@@ -71,6 +71,19 @@ def test_of_a_large_photo_it_is_said_at_once_that_it_is_looked_at(detector, phot
     assert len(list(read_photo(detector, str(photo)))) == 1
 
 
+@pytest.mark.parametrize("door", ["photo", "model", "album", "sequence"])
+def test_the_page_takes_smaller_pictures_than_python_at_every_door(detector, analysis, photo, tmp_path, door):
+    bomb = str(tmp_path / "bomb.png")
+    Image.new("1", (9000, 6000)).save(bomb)
+    answers = {
+        "photo": lambda: read_photo(detector, bomb),
+        "model": lambda: [look(detector, bomb)],
+        "album": lambda: read_album(detector, [bomb]),
+        "sequence": lambda: handlers.show(analysis, None, [str(photo), bomb], "every frame", 0, 0, False, "me", 1),
+    }
+    assert "54.0 megapixels, and the limit is 50" in str(list(answers[door]())[-1])
+
+
 def test_a_photo_that_cannot_be_read_empties_the_frame_and_says_why(detector, broken):
     photo, annotated, status, cards, numbers, _ = list(read_photo(detector, broken))[-1]
     assert (photo, annotated, cards, numbers) == (None, None, "", None)

@@ -17,6 +17,7 @@ from emotion_model import EmotionDetector, MediaError, MediaLimits, VideoConfig,
 from emotion_model.clips.run import VideoOutputs, VideoProgress, VideoRun
 from emotion_model.clips.writing import writing
 from emotion_model.timelines.summary import ClipSummary
+from ui.inputs import MOST_BYTES, MOST_PIXELS
 from ui.turns import Turns
 
 REPORT_SECONDS = 0.5  # between two looks at a run
@@ -189,7 +190,13 @@ class Analysis:
         self, source: Any, config: VideoConfig, outputs: VideoOutputs, session: str, halt: threading.Event
     ) -> Generator[Step, None, Step]:
         """All steps but the last one, which is returned once its files are whole."""
-        limits = MediaLimits(megabytes=self.limits.megabytes, seconds=self.limits.seconds, pixels=4096 * 2304)
+        limits = MediaLimits(
+            megabytes=self.limits.megabytes,
+            seconds=self.limits.seconds,
+            pixels=4096 * 2304,
+            picture_megabytes=MOST_BYTES / 2**20,
+            picture_pixels=MOST_PIXELS,
+        )
         rows: list[dict[str, Any]] = []
         with self._place(session, halt):
             yield Step(None, [], ClipSummary(0.0))
