@@ -32,7 +32,11 @@ from emotion_model.timelines.table import TimelineWriter, frame_rows
 
 @dataclass(frozen=True)
 class VideoOutputs:
-    """The files to write; None for those that are not wanted."""
+    """The files to write; None for those that are not wanted.
+
+    Raises:
+        ValueError: nothing but a zip is wanted, which would be empty.
+    """
 
     annotated: Path | None = None  # .mp4
     csv: Path | None = None
@@ -43,6 +47,10 @@ class VideoOutputs:
     summary: Path | None = None  # .json
     page: Path | None = None  # .html, to look at and to print
     zip: Path | None = None  # with all the others in it
+
+    def __post_init__(self) -> None:
+        if self.written() == [self.zip]:
+            raise ValueError(f"{self.zip}: a zip packs the other files: ask for at least one of them too.")
 
     def written(self) -> list[Path]:
         """The paths of those that are wanted."""

@@ -70,13 +70,13 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         outs = {name: out for name in VIDEO_FILES if (out := getattr(options, name))}
         endings = [VIDEO_FILES[name][0] for name in outs]
         targets = targets_of(options.paths, list(outs.values()), lambda _: endings)
+        wanted = [emotion_model.VideoOutputs(**dict(zip(outs, files, strict=True))) for files in targets]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
     detector = emotion_model.video_detector(detector)
     failed = 0
-    for path, files in zip(options.paths, targets, strict=True):
-        outputs = emotion_model.VideoOutputs(**dict(zip(outs, files, strict=True)))
+    for path, outputs in zip(options.paths, wanted, strict=True):
         try:
             with emotion_model.VideoReader(path, sequence_rate=options.sequence_fps) as reader:
                 done = _analyzed(reader, detector, outputs, config, path.name)

@@ -541,7 +541,9 @@ def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
     assert main(["video", str(clip), "--fps", "0"]) == 2
     assert main(["video", str(clip), "--annotated", str(tmp_path / "out.avi")]) == 2
     assert main(["video", str(clip), "--csv", str(clip)]) == 2
+    assert main(["video", str(clip), "--zip", str(tmp_path / "out.zip")]) == 2
     errors = capsys.readouterr().err
+    assert "out.zip: a zip packs the other files: ask for at least one of them too." in errors
     assert "no such file" in errors and "rate=0" in errors and ".mp4" in errors and "source itself" in errors
     assert list(tmp_path.iterdir()) == []
 
