@@ -206,7 +206,7 @@ class Reader:
                 return
             outputs = VideoOutputs(annotated=self._folder / annotated if annotated else None)
             rows = _Rows(self, source)
-            with VideoRun(reader, self._clips, outputs, self._config) as run:
+            with VideoRun(reader, self._clips, outputs, self._config, thumbnails=False) as run:
                 for progress in run:
                     rows.add(progress.frame)
                     yield Sign(progress.frame.time, reader.duration)

@@ -96,8 +96,11 @@ class VideoRun:
         detector: EmotionDetector,
         outputs: VideoOutputs | None = None,
         config: VideoConfig | None = None,
+        thumbnails: bool = True,
     ) -> None:
         """Prepare a run; `video_detector` gives the detector that suits clips.
+
+        Without `thumbnails` the summary's moments have none, nor has the page.
 
         Raises:
             MediaError: the part that is asked for is empty or too long.
@@ -107,6 +110,7 @@ class VideoRun:
         self._start, self._end = reader.span(self._config.start, self._config.end)
         self._labels = detector.classifier.config.labels
         self._names = detector.classifier.emotions
+        self._thumbnails = thumbnails
         self.summary = ClipSummary(self._start, self._labels, self._config.rate)
         self._stopped = threading.Event()
         self._files = ExitStack()
@@ -150,7 +154,7 @@ class VideoRun:
             for frame in frames:
                 if self.stopped and self.summary.frames:
                     break
-                self.summary.add(frame.time, frame.faces, frame.image, frame.duration)
+                self.summary.add(frame.time, frame.faces, frame.image if self._thumbnails else None, frame.duration)
                 rows = frame_rows(frame.time, frame.index, frame.faces, self._names)
                 for path, table in self._tables.items():
                     with writing(path):

@@ -16,6 +16,7 @@ from emotion_model.timelines.tracking import LONGEST_GAP
 MAX_BINS = 1200  # of the timeline, over the whole clip; about the pixels of a wide screen
 FIRST_BIN = 0.1  # seconds
 THUMBNAIL_SIDE = 96  # pixels
+PICTURED = 50  # people, those seen longest, who keep the thumbnails of their moments: each takes up to 200 kB
 BRIEF_SECONDS = 0.3  # whoever is seen for less is left out of the summary, unless nobody is seen for longer
 
 
@@ -35,7 +36,8 @@ class Peak:
     Attributes:
         time: seconds.
         probability: 0..1, smoothed.
-        thumbnail: the face then, uint8 RGB `(THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)`, or None.
+        thumbnail: the face then, uint8 RGB `(THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)`, or None: of many people, those who
+            were seen for a short time keep none.
     """
 
     time: float
@@ -116,6 +118,7 @@ class ClipSummary:
         self.frames = self.empty_frames = 0
         self.bin_seconds = FIRST_BIN
         self._people: dict[int, Person] = {}
+        self._pictured: set[int] = set()  # numbers of those with thumbnails
         self._longest = max(1 / rate if rate else 0.0, LONGEST_GAP)  # s that a frame stands for
         self._before: tuple[float, Sequence[Face], float] | None = None  # with until when they may be seen
 
@@ -137,6 +140,12 @@ class ClipSummary:
             if face.clear and (peak is None or face.confidence > peak.probability):
                 thumbnail = None if image_rgb is None else square_crop(image_rgb, face, THUMBNAIL_SIDE)
                 person.peaks[face.emotion] = Peak(time, face.emotion, face.confidence, thumbnail)
+                if thumbnail is not None:
+                    self._pictured.add(person.number)
+        if len(self._pictured) > 2 * PICTURED:
+            here = {face.track_id or 0 for face in faces}
+            gone = sorted(self._pictured - here, key=lambda number: self._people[number].seconds)
+            self._forget(gone[:-PICTURED])
 
     def finish(self, end: float) -> None:
         """The last frame stands until here, in seconds, or as long as it may."""
@@ -166,8 +175,13 @@ class ClipSummary:
 
     def forget_pictures(self) -> None:
         """Drop the thumbnails of the moments; the numbers stay."""
-        for person in self._people.values():
+        self._forget(list(self._pictured))
+
+    def _forget(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            person = self._people[number]
             person.peaks = {name: replace(peak, thumbnail=None) for name, peak in person.peaks.items()}
+        self._pictured.difference_update(numbers)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the span, the frames, and for each person the shares of time, means, changes and peaks."""

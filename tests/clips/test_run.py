@@ -23,7 +23,7 @@ from emotion_model.clips.searching import Search
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.turning import FRAMES, TURNS
 from emotion_model.timelines.subtitles import subtitles
-from emotion_model.timelines.summary import ClipSummary
+from emotion_model.timelines.summary import PICTURED, ClipSummary
 from support import clips, warm
 from support.paths import ROOT, media
 
@@ -489,6 +489,29 @@ def test_the_timeline_of_a_long_clip_stays_small_and_right():
         0.7, abs=0.01
     )
     assert timeline[-1]["time"] == pytest.approx(7200, abs=10)
+
+
+def test_of_all_who_pass_by_those_seen_longest_keep_their_pictures():
+    summary, picture = ClipSummary(0.0), np.zeros((100, 100, 3), np.uint8)
+    for i in range(1000):
+        often = [face(track_id=1)] if i % 3 else []
+        summary.add(i / 10, [*often, face(track_id=10 + i // 5)], picture)
+    summary.finish(100.0)
+    pictured = [one.number for one in summary.people if one.peaks["happy"].thumbnail is not None]
+    assert pictured[0] == 1 and PICTURED <= len(pictured) <= 2 * PICTURED
+    summary.forget_pictures()
+    assert len(summary.people) == 201 and not any(one.peaks["happy"].thumbnail for one in summary.people)
+
+
+def test_a_run_without_thumbnails_has_the_same_moments(clip, quick):
+    found = []
+    for thumbnails in (True, False):
+        with VideoReader(clip) as reader, VideoRun(reader, quick, thumbnails=thumbnails) as one:
+            for _ in one:
+                pass
+        found.append(one.summary)
+    assert found[0].to_dict() == found[1].to_dict()
+    assert [[peak.thumbnail is None for peak in one.people[0].moments] for one in found] == [[False], [True]]
 
 
 def test_a_blink_of_a_face_is_no_person_unless_there_is_nobody_else():
