@@ -15,12 +15,13 @@ from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Peak, Person
 
 LISTED = 12  # people; those seen longest
-# Of every page that is a file.
+# Of every page that is a file. On paper, browsers leave backgrounds out unless they are told: bars are nothing else.
 PLAIN_STYLE = """
 :root { color-scheme: light dark; --ink: #1c1d22; --soft: #5d606b; --ground: #fff; --line: #d9dbe2; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ececf1; --soft: #a5a8b4; --ground: #16171b; --line: #363842; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); margin: 0 auto;
   padding: 1.5rem 1rem; max-width: 60rem; }
+.shares, .bars { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 """
 STYLE = """
 body { font-size: 15px; line-height: 1.45; }

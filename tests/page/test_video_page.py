@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import urllib.request
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
+from emotion_model import Face
+from emotion_model.drawing.page import save_page
+from emotion_model.labels import label_of
+from emotion_model.timelines.summary import ClipSummary
 from support import clips
 from support.pages import DESKTOP, PHONE, WAIT, opened
 
@@ -335,6 +340,21 @@ def test_whoever_has_no_photos_tries_three(page):
     page.locator("#album-example").click()
     expect(page.locator("#album-status")).to_contain_text("In 3 photos", timeout=WAIT)
     expect(page.locator("#album-table")).to_contain_text("smile.jpg")
+
+
+def test_the_bars_of_a_clips_page_are_there_on_paper(browser, tmp_path):
+    summary = ClipSummary(0.0)
+    summary.add(0.0, [Face((1, 1, 9, 9), np.eye(7, dtype=np.float32)[3])])
+    summary.finish(1.0)
+    save_page(summary, b"", "clip", "bundled", tmp_path / "page.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    pdf = page.pdf()  # without backgrounds, as people print
+    page.close()
+    streams = re.findall(rb"/FlateDecode.*?stream\r?\n(.*?)endstream", pdf, re.DOTALL)
+    fills = re.findall(rb"([\d.]+) ([\d.]+) ([\d.]+) rg", b"".join(map(zlib.decompress, streams)))
+    painted = {"#" + "".join(f"{round(float(value) * 255):02x}" for value in colour) for colour in fills}
+    assert label_of("happy").colour.lower() in painted
 
 
 def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):
