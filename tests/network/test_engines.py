@@ -148,7 +148,7 @@ if not child:
         print(error, flush=True)
     os._exit(0)
 over.set()
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 90
 while not (ended := os.waitpid(child, os.WNOHANG)[0]) and time.monotonic() < deadline:
     time.sleep(0.01)
 if not ended:
