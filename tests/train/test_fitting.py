@@ -174,18 +174,25 @@ def test_a_run_stopped_at_or_within_an_epoch_ends_as_if_it_never_had(data, tmp_p
 
 
 def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path, capsys):
-    changes = {"plateau_patience": 1, "early_stopping_patience": 3, "epochs": 60, "learning_rate": 0.5}
+    """What is learned is wrong for the validation faces, so that their loss grows soon."""
+    data = data[0], replace(data[1], labels=(data[1].labels + 1) % 7)
+    changes = {"plateau_patience": 1, "early_stopping_patience": 3, "epochs": 60}
+    changes |= {"learning_rate": 0.1, "batch_size": 28}
     fit(preset(**changes), *data, tmp_path / "whole", 0)
     whole = json.loads((tmp_path / "whole" / "history.json").read_text())
     assert len(whole) < 60, "early stopping did not happen"
     assert capsys.readouterr().out.endswith("no better val_loss for 3 epochs: it ends here\n")
-    assert whole[-1]["learning_rate"] < whole[0]["learning_rate"], "the rate was not halved"
+    first, *_, before, last = (entry["learning_rate"] for entry in whole)
+    assert last < before < first, "the rate was not halved"
 
     run = Run(preset(**changes), *data, tmp_path / "broken")
     (tmp_path / "broken").mkdir()
     run.resume()
+    done = len(whole) - 2  # epochs, of two batches: one more without progress has been counted, and the rate halved
     with pytest.raises(StoppedError):
-        run.train(Impatient(2 * 16))
+        run.train(Impatient(2 * (2 * done + 1) - 1))
+    state = json.loads((tmp_path / "broken" / "checkpoint" / "state.json").read_text())
+    assert (state["epoch"], state["batch"]) == (done, 1)
     fit(preset(**changes), *data, tmp_path / "broken", 0)
     broken = json.loads((tmp_path / "broken" / "history.json").read_text())
     assert [e["learning_rate"] for e in broken] == [e["learning_rate"] for e in whole]
