@@ -103,7 +103,7 @@ def test_faces_of_another_size_are_varied_too(data, tmp_path, precision):
 
 
 def test_a_network_learns_on_the_device_and_so_does_its_average(tmp_path):
-    recipe = {"learning_rate": 1e-2, "class_weight_power": 0.25, "mixup": 0.1, "gentle_epochs": 2}
+    recipe = {"batch_size": 14, "class_weight_power": 0.25, "mixup": 0.1, "gentle_epochs": 2}
     metrics = fit(pupil(device_augmentation=True, **recipe), separable(560, 0), separable(28, 1), tmp_path, 0)
     assert metrics["validation"]["accuracy"] > 0.7
     history = json.loads((tmp_path / "history.json").read_text())
@@ -238,7 +238,7 @@ def test_a_student_beside_a_teacher_ignores_wrong_labels(tmp_path):
     fit(pupil(seed=1), train, validation, tmp_path / "teacher", 0)
     confused = replace(train, labels=(train.labels + 1) % 7)
     teacher = Teacher.beside([tmp_path / "teacher"], train.emotions)
-    beside = pupil(seed=1, loss="cross_entropy", distillation=1.0, device_augmentation=True)
+    beside = pupil(seed=1, epochs=4, loss="cross_entropy", distillation=1.0, device_augmentation=True)
     student = fit(beside, confused, validation, tmp_path / "student", 0, teacher=teacher)
     assert student["validation"]["accuracy"] > 0.5, "it says what the labels say, or nothing"
     config = json.loads((tmp_path / "student" / "config.json").read_text())
