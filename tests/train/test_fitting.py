@@ -364,14 +364,24 @@ def test_a_start_from_the_bundled_model():
         Start.of("bundled", PRESETS["seed"])
 
 
-@pytest.fixture
-def parquet(tmp_path):
-    folder = tmp_path / "data"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parquet")
     train, validation, test = (faces(21, seed) for seed in range(3))
     train[:2] = test[:2]  # two images stand in two splits
     for split, images in (("train", train), ("validation", validation), ("test", test)):
         write_parquet(folder, split, images, names(21))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def commanded(parquet, tmp_path_factory):
+    """The folder of a run of one epoch that the command trained; never changed."""
+    folder = tmp_path_factory.mktemp("commanded") / "first"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "draw_curves", lambda history, path: path.touch())
+        patch.setitem(PRESETS, "compact", preset(epochs=1))
+        assert command.main(["--data", str(parquet), "--out", str(folder)]) == 0
     return folder
 
 
@@ -419,8 +429,9 @@ def test_the_command_tells_what_each_setting_means_and_what_the_reference_has(pa
 
 
 def test_training_faces_that_all_stand_in_validation_are_refused(parquet, tmp_path, capsys):
-    shutil.copyfile(parquet / "train.parquet", parquet / "validation.parquet")
-    assert command.main(["--data", str(parquet), "--out", str(tmp_path / "run")]) == 2
+    data = shutil.copytree(parquet, tmp_path / "data")
+    shutil.copyfile(data / "train.parquet", data / "validation.parquet")
+    assert command.main(["--data", str(data), "--out", str(tmp_path / "run")]) == 2
     assert "data: no training face is left, as all 21 also stand in validation or test" in capsys.readouterr().err
 
 
@@ -463,12 +474,13 @@ def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, mon
 
 
 @pytest.mark.usefixtures("without_onnx")
-def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_path, capsys, monkeypatch, tiny_model):
+def test_the_command_starts_from_a_model_and_learns_from_teachers(
+    parquet, commanded, tmp_path, capsys, monkeypatch, tiny_model
+):
     monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
     command_line = ["--data", str(parquet), "--out"]
-    assert command.main([*command_line, str(tmp_path / "run")]) == 0
-    config = export(tmp_path / "run", parquet, tmp_path / "model", measure_test=False)
-    teachers = ["--teacher", str(tmp_path / "model"), str(tmp_path / "run"), "--distillation", "0.5"]
+    config = export(commanded, parquet, tmp_path / "model", measure_test=False)
+    teachers = ["--teacher", str(tmp_path / "model"), str(commanded), "--distillation", "0.5"]
     again = [*command_line, str(tmp_path / "b"), "--start", str(tmp_path / "model"), *teachers]
     assert command.main(again) == 0
     record = json.loads((tmp_path / "b" / "config.json").read_text())
@@ -493,7 +505,7 @@ def test_the_command_starts_from_a_model_and_learns_from_teachers(parquet, tmp_p
         (["--start", str(tiny_model)], "is another network"),
         (["--start", str(tmp_path / "none.keras")], "no such model"),
         (["--start", str(tmp_path / "c")], "c holds no finished run: train it to its end first"),
-        (["--start", str(tmp_path / "run"), "--no-batch-norm"], "run is another network"),
+        (["--start", str(commanded), "--no-batch-norm"], "first is another network"),
     ):
         assert command.main([*command_line, str(tmp_path / "d"), *more]) == 2
         assert said in capsys.readouterr().err
@@ -511,13 +523,12 @@ def test_an_interruption_while_teachers_are_asked_is_said(parquet, tmp_path, cap
     assert not (tmp_path / "a").exists()
 
 
-def test_frozen_blocks_keep_their_weights(parquet, tmp_path, capsys, monkeypatch):
+def test_frozen_blocks_keep_their_weights(parquet, commanded, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
-    first, second = ["--data", str(parquet), "--out", str(tmp_path / "a")], ["--data", str(parquet), "--out"]
-    assert command.main(first) == 0
-    start = ["--start", str(tmp_path / "a"), "--frozen-blocks"]
+    second = ["--data", str(parquet), "--out"]
+    start = ["--start", str(commanded), "--frozen-blocks"]
     assert command.main([*second, str(tmp_path / "b"), *start, "1"]) == 0
-    before, after = (keras.saving.load_model(tmp_path / run / "model.keras") for run in "ab")
+    before, after = (keras.saving.load_model(run / "model.keras") for run in (commanded, tmp_path / "b"))
     kept = {
         layer.name.split("_")[0]: same(layer.get_weights(), after.get_layer(layer.name).get_weights())
         for layer in before.layers
@@ -525,7 +536,7 @@ def test_frozen_blocks_keep_their_weights(parquet, tmp_path, capsys, monkeypatch
     }
     assert kept.pop("block1") and not any(kept.values())
     assert json.loads((tmp_path / "b" / "config.json").read_text())["start"]["frozen_blocks"] == 1
-    metrics = [json.loads((tmp_path / run / "metrics.json").read_text()) for run in "ab"]
+    metrics = [json.loads((run / "metrics.json").read_text()) for run in (commanded, tmp_path / "b")]
     assert metrics[0]["parameters"] == metrics[1]["parameters"], "the size of the network, not of what learned"
     for more, said in (
         (["--frozen-blocks", "1"], "--frozen-blocks keeps the weights that --start brings: give --start too"),
@@ -536,11 +547,11 @@ def test_frozen_blocks_keep_their_weights(parquet, tmp_path, capsys, monkeypatch
 
 
 @pytest.mark.usefixtures("without_onnx")
-def test_two_models_of_one_network_are_blended(parquet, tmp_path, capsys, monkeypatch):
+def test_two_models_of_one_network_are_blended(parquet, commanded, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(PRESETS, "compact", preset(epochs=1))
     first, tuned, out = (tmp_path / name for name in ("first", "tuned", "blended"))
+    shutil.copytree(commanded, first)
     data = ["--data", str(parquet)]
-    assert command.main([*data, "--out", str(first)]) == 0
     record = json.loads((first / "config.json").read_text())
     del record["architecture"]["skip_connections"]  # as of a run that began before there were any
     (first / "config.json").write_text(json.dumps(record))
