@@ -191,15 +191,18 @@ def test_faces_are_cropped_as_the_detector_crops_them(album, base, detector):
         np.testing.assert_allclose(model.predict([picture.crop])[0], served, atol=1e-6)
 
 
-def own_faces(album, out, split, emotions, detector, config):
-    pictures = read_pictures(album, class_folders(album, EMOTIONS), detector.faces, config)
-    rows = rows_of(out)
-    return dataset([replace(p, split=rows.get(p.file, {"status": ""})["status"]) for p in pictures], split, emotions)
+@pytest.fixture(scope="module")
+def own_faces(album, tuned, detector):
+    """The album's faces of a split, as the tuned model was given them."""
+    new, rows = EmotionClassifier.load(tuned[0]), rows_of(tuned[0])
+    pictures = read_pictures(album, class_folders(album, EMOTIONS), detector.faces, new.config)
+    pictures = [replace(p, split=rows.get(p.file, {"status": ""})["status"]) for p in pictures]
+    return {split: dataset(pictures, split, new.emotions) for split in SPLITS}
 
 
-def test_the_report_says_what_both_models_score_on_the_held_out_pictures(album, base, tuned, detector):
+def test_the_report_says_what_both_models_score_on_the_held_out_pictures(base, tuned, own_faces):
     report, new, old = report_of(tuned[0]), EmotionClassifier.load(tuned[0]), EmotionClassifier.load(base)
-    held_out = own_faces(album, tuned[0], "held_out", new.emotions, detector, new.config)
+    held_out = own_faces["held_out"]
     true = np.array(new.emotions)[held_out.labels]
     for when, model in (("before", old), ("after", new)):
         named = np.array(model.emotions)[model.predict(held_out.images).argmax(1)]
@@ -380,12 +383,12 @@ def test_the_limit_of_what_is_clear_is_that_of_the_faces_that_the_temperature_wa
     assert fitted_limit(Known(said), [own[:40]]) == 0, "too few to tell"
 
 
-def test_the_new_model_has_a_limit_of_its_own_where_its_temperature_was_fitted(album, data, base, tuned, detector):
+def test_the_new_model_has_a_limit_of_its_own_where_its_temperature_was_fitted(data, base, tuned, own_faces):
     model, report = EmotionClassifier.load(tuned[0]), report_of(tuned[0])
     assert report["temperature_fitted"] and report["clear_from_fitted"], "60 faces that a small network mistakes"
-    own = {s: own_faces(album, tuned[0], s, model.emotions, detector, model.config) for s in SPLITS}
-    others = rehearsal_of(load_fer2013(data, 48), EmotionClassifier.load(base), model.emotions, own).validation
-    assert model.config.clear_from == fitted_limit(model, [own["validation"], others])
+    faces = load_fer2013(data, 48)
+    others = rehearsal_of(faces, EmotionClassifier.load(base), model.emotions, own_faces).validation
+    assert model.config.clear_from == fitted_limit(model, [own_faces["validation"], others])
 
 
 class Known:
@@ -418,7 +421,7 @@ def test_a_temperature_that_cannot_be_fitted_is_the_base_models_class_by_class()
     assert kept_temperature(base, ("amused", "new", "calm")) == (2.0, 1.0, 0.5)
 
 
-@pytest.mark.usefixtures("without_onnx")
+@pytest.mark.usefixtures("without_onnx", "without_figures", "without_curves")
 def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(
     album, base, data, tuned, tmp_path, capsys, monkeypatch
 ):
@@ -452,8 +455,11 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(
     assert not (out / "partial").exists()
 
 
-def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(album, base, tmp_path, capsys):
-    command = arguments(album, base, tmp_path / "model", "--epochs", "0", "--epochs-frozen", "1")
+@pytest.mark.usefixtures("without_onnx", "without_figures", "without_curves")
+def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(base, tmp_path, capsys):
+    for kind, name in enumerate(("happy", "sad", "contempt")):
+        write_faces(tmp_path / "album" / name, 6, kind)
+    command = arguments(tmp_path / "album", base, tmp_path / "model", "--epochs", "0", "--epochs-frozen", "1")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # bytes in a file; more cannot be written
     try:
@@ -479,7 +485,7 @@ def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(album, base, t
     assert (tmp_path / "model" / "pictures.csv").read_text() == listed
 
 
-@pytest.mark.usefixtures("without_onnx")
+@pytest.mark.usefixtures("without_onnx", "without_figures")
 def test_edited_emoji_and_colours_outlive_a_repeated_line(album, base, data, tuned, tmp_path, capsys):
     out = shutil.copytree(tuned[0], tmp_path / "model")
     command = arguments(album, base, out, "--drop", "fear", "--fer2013", str(data))
@@ -585,6 +591,7 @@ def test_a_tuned_model_is_tuned_again(base, tuned, data):
     assert replace(architecture, classes=7) == TINY
 
 
+@pytest.mark.usefixtures("without_onnx", "without_figures")
 def test_the_bundled_model_learns_from_real_faces(tmp_path, capsys, detector):
     """FER2013's faces, enlarged, half of them under a class of one's own."""
     faces = load_split(fer2013(), "validation")
