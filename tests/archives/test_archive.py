@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,18 +104,38 @@ def tables(out: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[
 
 
 @pytest.fixture(scope="module")
-def whole(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Running:
-    """A run that nothing disturbs."""
-    running = Running(archive, "--out", tmp_path_factory.mktemp("whole") / "out")
-    assert running.end() == 1, running.errors  # some files failed
-    return running
+def connected() -> Iterator[Any]:
+    """Ray, with processes of its own, for all whose driver lives on."""
+    before = dict(os.environ)
+    with environment.as_users_have_it():
+        ray = workers_module._connected("local")
+    for name in set(os.environ) - set(before):  # else the programs that others start would know its token
+        del os.environ[name]
+    yield ray
+    ray.shutdown()
 
 
-def out_of(running: Running) -> Path:
-    return Path(running.events[-1]["out"])
+@pytest.fixture(scope="module")
+def whole(archive: Path, connected: Any, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What a run that nothing disturbs has told."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    with environment.as_users_have_it(), pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as told:
+        _use(connected, patch)
+        assert main(["archive", str(archive), "--out", str(out), "--json", "--part", "5"]) == 1  # some files failed
+    return [json.loads(line) for line in told.getvalue().splitlines()]
 
 
-def test_every_file_is_there_or_named(whole: Running, archive: Path):
+def _use(connected: Any, patch: pytest.MonkeyPatch) -> None:
+    """Workers start in processes that are there already, and that stay."""
+    patch.setattr(workers_module, "_connected", lambda *_: connected)
+    patch.setattr(connected, "shutdown", lambda: None)
+
+
+def out_of(events: list[dict[str, Any]]) -> Path:
+    return Path(events[-1]["out"])
+
+
+def test_every_file_is_there_or_named(whole: list[dict[str, Any]], archive: Path):
     faces, people, files = tables(out_of(whole))
     bad = {"empty.mp4": "failed", "text.jpg": "failed", "cut off.mp4": "failed"}
     assert files == {file.name: "done" for file in archive.iterdir()} | bad
@@ -129,11 +150,11 @@ def test_every_file_is_there_or_named(whole: Running, archive: Path):
     assert {(row["model"], row["detector"]) for row in faces} == {("bundled", faces[0]["detector"])}
 
 
-def test_the_events_tell_of_each_file_and_of_the_end(whole: Running):
-    told = [one for one in whole.events if one["event"] == "file"]
+def test_the_events_tell_of_each_file_and_of_the_end(whole: list[dict[str, Any]]):
+    told = [one for one in whole if one["event"] == "file"]
     assert len(told) == 15 and {one["status"] for one in told} == {"done", "failed"}
     assert all(one["error"] and one["code"] for one in told if one["status"] == "failed")
-    last = whole.events[-1]
+    last = whole[-1]
     assert (last["event"], last["done"], last["failed"], last["listed"]) == ("end", 12, 3, 15)
     assert last["media_seconds"] == pytest.approx(23, abs=1)
     assert {Path(one["source"]).name for one in last["failed_files"]} == {"empty.mp4", "text.jpg", "cut off.mp4"}
@@ -142,7 +163,7 @@ def test_the_events_tell_of_each_file_and_of_the_end(whole: Running):
     assert "http" not in page  # nothing from elsewhere
 
 
-def test_the_questions_that_the_documentation_answers(whole: Running, tmp_path: Path):
+def test_the_questions_that_the_documentation_answers(whole: list[dict[str, Any]], tmp_path: Path):
     text = (ROOT / "docs" / "archive.md").read_text().split("```python\n")[1].split("```")[0]
     (tmp_path / "emotions").symlink_to(out_of(whole))
     asked = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True)
@@ -153,28 +174,15 @@ def test_the_questions_that_the_documentation_answers(whole: Running, tmp_path: 
     assert "surprise" in moments
 
 
-@pytest.fixture(scope="module")
-def connected() -> Iterator[Any]:
-    """Ray, with processes of its own, for all whose driver lives on."""
-    before = dict(os.environ)
-    with environment.as_users_have_it():
-        ray = workers_module._connected("local")
-    for name in set(os.environ) - set(before):  # else the programs that others start would know its token
-        del os.environ[name]
-    yield ray
-    ray.shutdown()
-
-
 @pytest.fixture
 def processes(connected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers start in processes that are there already."""
-    monkeypatch.setattr(workers_module, "_connected", lambda *_: connected)
-    monkeypatch.setattr(connected, "shutdown", lambda: None)
+    _use(connected, monkeypatch)
 
 
 @pytest.mark.usefixtures("processes")
 def test_whatever_dies_nothing_is_lost_or_twice(
-    whole: Running, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    whole: list[dict[str, Any]], archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     out = tmp_path / "out"
     first = Running(archive, "--out", out)
@@ -263,7 +271,7 @@ def busy(node: int) -> list[int]:
 
 
 def test_a_cluster_gives_the_same_though_a_node_dies_and_its_end_is_told(
-    whole: Running, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: list[dict[str, Any]], archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     with cluster(tmp_path, monkeypatch) as (address, [head, node]):
         shared = ["--address", address, "--workers", "2"]
@@ -291,19 +299,17 @@ def test_a_cluster_gives_the_same_though_a_node_dies_and_its_end_is_told(
         assert "the same command goes on from there" in running.errors
 
 
-def test_a_second_run_does_nothing_and_another_rate_is_refused(whole: Running, archive: Path):
-    again = subprocess.run(
-        [warm.python(), "-m", "emotion_model", "archive", archive / "clip 1.mp4", "--out", out_of(whole)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment.of_users(),
-    )
-    assert again.returncode == 0 and "1 of 1 files are done" in again.stdout
-    other = Running(archive, "--out", out_of(whole), "--rate", "7", python=warm.python())
-    assert other.end() == 2 and "another rate (5.0 instead of 7.0)" in other.errors
-    copies = Running(archive, "--out", out_of(whole), "--annotated", python=warm.python())
-    assert copies.end() == 2 and "without --annotated: use another folder" in copies.errors
+@pytest.mark.usefixtures("processes")
+def test_a_second_run_does_nothing_and_another_rate_is_refused(
+    whole: list[dict[str, Any]], archive: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = ["archive", str(archive), "--out", str(out_of(whole)), "--part", "5"]
+    assert main(["archive", str(archive / "clip 1.mp4"), *command[2:4]]) == 0
+    assert "1 of 1 files are done" in capsys.readouterr().out
+    assert main([*command, "--rate", "7"]) == 2
+    assert "another rate (5.0 instead of 7.0)" in capsys.readouterr().err
+    assert main([*command, "--annotated"]) == 2
+    assert "without --annotated: use another folder" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("processes")
