@@ -571,13 +571,18 @@ def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def long(film, tmp_path_factory):
+    """A clip that is not read to its end before somebody interrupts."""
+    return clips.write_clip(tmp_path_factory.mktemp("long") / "long.mp4", film, times=[i / 10 for i in range(1000)])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.programs
-def test_an_interrupted_run_keeps_whole_files_and_says_so(film, tmp_path, number):
-    path = clips.write_clip(tmp_path / "long.mp4", film, times=[i / 10 for i in range(1000)])
+def test_an_interrupted_run_keeps_whole_files_and_says_so(long, tmp_path, number):
     out = tmp_path / "out"
     out.mkdir()
-    arguments = ["video", str(path), "--csv", str(out / "o.csv"), "--annotated", str(out / "o.mp4")]
+    arguments = ["video", str(long), "--csv", str(out / "o.csv"), "--annotated", str(out / "o.mp4")]
     process = subprocess.Popen(
         [warm.python(), "-m", "emotion_model", *arguments],
         cwd=ROOT,
