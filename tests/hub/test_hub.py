@@ -14,6 +14,7 @@ from emotion_model import EmotionClassifier, ModelConfig, ModelError
 from emotion_model.download import HubError
 from emotion_model.hub.card import LICENSE
 from emotion_model.hub.command import main
+from emotion_model.hub.conversion import write_onnx
 from emotion_model.hub.forms import prepare
 from emotion_model.hub.space import space_readme
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
@@ -36,6 +37,20 @@ def hub(monkeypatch, tmp_path):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setenv("HF_TOKEN", "hf_owner")
         yield hub
+
+
+@pytest.fixture(scope="module")
+def onnx_form(small, converters, tmp_path_factory):
+    """The bytes of the small model's ONNX form."""
+    folder = tmp_path_factory.mktemp("onnx")
+    write_onnx(EmotionClassifier.load(small), folder)
+    return (folder / "emotion_cnn.onnx").read_bytes()
+
+
+@pytest.fixture
+def exported(onnx_form, monkeypatch):
+    """The small model is not exported once more, which takes seconds: one push does that."""
+    monkeypatch.setattr("emotion_model.hub.conversion.save_onnx", lambda *given: given[-1].write_bytes(onnx_form))
 
 
 def metadata(text):
@@ -106,7 +121,7 @@ def test_a_changed_model_becomes_the_next_version(hub, converters, small, tmp_pa
     assert "first stands for an older version" in capsys.readouterr().err and len(repo.commits) == 3
 
 
-def test_a_dry_run_asks_nobody_and_needs_no_token(hub, converters, small, monkeypatch, capsys):
+def test_a_dry_run_asks_nobody_and_needs_no_token(hub, exported, small, monkeypatch, capsys):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nowhere")
     assert main(["push", NAME, "--model", str(small), "--dry-run"]) == 0
@@ -115,7 +130,7 @@ def test_a_dry_run_asks_nobody_and_needs_no_token(hub, converters, small, monkey
     assert "nothing was sent" in printed and hub.requests == []
 
 
-def test_weights_of_ones_own_may_have_a_licence_of_their_own(hub, converters, small, monkeypatch, capsys):
+def test_weights_of_ones_own_may_have_a_licence_of_their_own(hub, exported, small, monkeypatch, capsys):
     found = {}
 
     def look(folder, *_):
