@@ -43,23 +43,37 @@ def test_a_backend_that_cannot_serve_is_named_and_the_next_one_serves():
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("content", "reason", "asked"),
     [
-        ("raise OSError('libopenvino.so: cannot open it')", "libopenvino.so: cannot open it"),
-        ("__version__ = '2021.4'", "version 2021.4 is too old"),
+        ("raise OSError('libopenvino.so: cannot open it')", "libopenvino.so: cannot open it", ""),
+        ("__version__ = '2021.4'", "version 2021.4 is too old", "openvino"),
     ],
     ids=["broken", "too old"],
 )
-def test_without_openvino_other_runtimes_serve_and_one_sentence_says_why(tmp_path, photo, content, reason):
-    (tmp_path / "openvino").mkdir()
-    (tmp_path / "openvino" / "__init__.py").write_text(content)
-    ended = run("-m", "emotion_model", "image", photo, PYTHONPATH=str(tmp_path), KERAS_BACKEND="")
+def test_without_openvino_other_runtimes_serve_and_one_sentence_says_why(tmp_path, photo, content, reason, asked):
+    """Whether somebody asks for it or not; one of both names a face, the other has Keras choose only."""
+
+    def package(name, content):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(content)
+
+    def require_told(ended, asked):
+        if asked:
+            assert f"KERAS_BACKEND=openvino cannot be used ({reason}); Keras runs on tensorflow" in ended.stderr
+        else:
+            assert ended.stderr.count("OpenVINO") == 1, ended.stderr
+            assert f"OpenVINO cannot start ({reason}): pip install -U openvino. Until then Keras" in ended.stderr
+
+    package("openvino", content)
+    ended = run("-m", "emotion_model", "image", photo, PYTHONPATH=str(tmp_path), KERAS_BACKEND=asked)
     assert ended.returncode == 0 and "happy" in ended.stdout, ended.stderr
-    assert ended.stderr.count("OpenVINO") == 1, ended.stderr
-    assert f"OpenVINO cannot start ({reason}): pip install -U openvino. Until then Keras" in ended.stderr
-    asked = run("-m", "emotion_model", "image", photo, PYTHONPATH=str(tmp_path), KERAS_BACKEND="openvino")
-    assert asked.returncode == 0 and "happy" in asked.stdout, asked.stderr
-    assert f"KERAS_BACKEND=openvino cannot be used ({reason}); Keras runs on tensorflow" in asked.stderr
+    require_told(ended, asked)
+    package("tensorflow", "")
+    choose = "from emotion_model.network.backends import choose_backend; print(choose_backend())"
+    otherwise = "" if asked else "openvino"
+    ended = run("-c", choose, PYTHONPATH=str(tmp_path), KERAS_BACKEND=otherwise)
+    assert ended.stdout == "tensorflow\n", ended.stderr
+    require_told(ended, otherwise)
 
 
 def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path):
