@@ -131,11 +131,10 @@ def _start(kind: str, client: str, unneeded: list[int]) -> socket.socket:
 
 
 def _import_for_training(backend: str) -> None:
-    import keras
-
     import train.__main__  # noqa: F401
+    from train.fitting.run import set_seed
 
-    keras.utils.set_random_seed(0)  # imports TensorFlow, where it is there
+    set_seed(0)  # what Keras imports then
     if backend != "torch":
         return
     for name in FOR_TESTS:

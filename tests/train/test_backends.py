@@ -19,6 +19,7 @@ for needed, where in (("torch", "requirements-torch.txt"), ("jax", "requirements
 TRAIN = """
 import json, sys
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 import numpy as np, keras
 sys.path[:0] = ["tests"]
@@ -51,6 +52,9 @@ for folder, precision, augmented in json.loads(sys.argv[1]):
     fit(Preset(SMALLEST, recipe), data, data, out, 0)
     model = keras.saving.load_model(out / "model.keras")
     np.savez(out / "answers.npz", inputs=inputs, probabilities=model.predict(inputs, batch_size=len(inputs), verbose=0))
+if keras.backend.backend() != "tensorflow":
+    assert "tensorflow" not in sys.modules, "starting took twice as long"
+    assert find_spec("tensorflow"), "the program cannot import it later"
 """
 PREDICT = """
 import json, sys, numpy as np, keras

@@ -72,7 +72,7 @@ class Run:
         # On a device only whole batches, other faces being left out each epoch: compiling for a last, smaller one would
         # take longer than a whole run saves.
         self._batches = max(1, drawn // size) if self._config.device_augmentation else -(-drawn // size)
-        keras.utils.set_random_seed(self._config.seed)
+        set_seed(self._config.seed)
         self._validation_inputs = network_input(validation.images, self._architecture.image_size)
         self.targets = soft_targets(train, self._config.ferplus_weight, self._config.label_smoothing)
         if teacher and teacher.probabilities is not None:
@@ -320,6 +320,21 @@ class Run:
         if self._best:
             _save_weights(self._best, self._architecture, self._dir / "model.keras")
         self._best = None
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python, NumPy and Keras, which would import TensorFlow for that beside another backend: 10 s of a processor.
+
+    Keras asks once whether it is there, here or when it saves a model, and remembers the answer.
+    """
+    if keras.backend.backend() == "tensorflow" or "tensorflow" in sys.modules:
+        keras.utils.set_random_seed(seed)
+        return
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # what imports it now is told that it is not there
+    try:
+        keras.utils.set_random_seed(seed)
+    finally:
+        del sys.modules["tensorflow"]
 
 
 def _answers(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
