@@ -39,7 +39,7 @@ UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there ar
 TOO_LARGE = "The file is larger than this server takes: make it smaller, or cut it, and try again."
 FULL = "Too many are waiting at the moment: try again in a minute."
 LARGE_REQUEST = (
-    "The request is larger than the 16 MB that this server takes: send a file to /gradio_api/upload first, then the "
+    "The request is larger than the 24 MB that this server takes: send a file to /gradio_api/upload first, then the "
     "path that this answers."
 )
 NO_FORM = "The upload was not understood: send it as multipart form data, each file in a field named files."
@@ -47,7 +47,8 @@ FAILED = "That did not work, and the fault is ours: try once more, or send somet
 
 UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE, "too_large"), 422: (NO_FORM, "bad_request")}
 
-LARGEST_REQUEST = 16 * 2**20  # bytes; the largest picture as base64 text has 14 million
+# Bytes; the largest picture as base64 text has 14 million, and of a somewhat larger one its endpoint says what to do.
+LARGEST_REQUEST = 24 * 2**20
 
 _FETCHED: ContextVar[list[Path]] = ContextVar("fetched")  # the files that a call has had fetched
 

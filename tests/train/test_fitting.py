@@ -616,10 +616,11 @@ def test_data_without_ferplus_votes_is_trained_without_them(tmp_path, capsys, mo
 
 def test_a_failed_export_leaves_the_model_that_was_there(trained, parquet, tmp_path, tiny_model):
     there = shutil.copytree(tiny_model, tmp_path / "there")
-    (parquet / "test.parquet").unlink()
+    data = shutil.copytree(parquet, tmp_path / "data")
+    (data / "test.parquet").unlink()
     before = {path.name: path.read_bytes() for path in there.iterdir()}
     with pytest.raises(DataError):
-        export(trained, parquet, there)
+        export(trained, data, there)
     assert {path.name: path.read_bytes() for path in there.iterdir()} == before
 
 

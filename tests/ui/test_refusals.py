@@ -212,7 +212,7 @@ def test_a_request_that_is_no_upload_is_not_read_beyond_what_a_picture_takes():
     with serving(lambda said: str(len(said))) as url:
         assert Client(url.removesuffix("gradio_api"), verbose=False).predict("a" * 10**6, api_name="/work") == "1000000"
         for name, refused in (("call/work", 413), ("run/work", 413), ("queue/join", 413), ("component_server", 400)):
-            untold = httpx.post(f"{url}/{name}", content=iter([b"a" * 2**20] * 17), timeout=60)
+            untold = httpx.post(f"{url}/{name}", content=iter([b"a" * 2**20] * 25), timeout=60)
             assert untold.status_code == refused, name
             assert refused == 400 or "/gradio_api/upload" in untold.json()["error"], name
             told = HTTPConnection(urlsplit(url).netloc, timeout=60)
