@@ -119,15 +119,17 @@ def test_a_fine_tuned_model_has_a_card_of_its_own_scores(config):
 
 def test_cores_are_those_of_the_largest_machine_that_a_run_went_on_with(config):
     environment = {"cpu_count": 1, "resumed": [{"cpu_count": 4}, {"cpu_count": 2}]}
-    text = model_card(replace(config, training={**config.training, "environment": environment}))
+    alone = config.training | {"start": None, "blend": None}
+    text = model_card(replace(config, training=alone | {"environment": environment}))
     assert "hours on 4 CPU cores" in text
-    text = model_card(replace(config, training={**config.training, "environment": {"cpu_count": 1}}))
+    text = model_card(replace(config, training=alone | {"environment": {"cpu_count": 1}}))
     assert "hours on 1 CPU core " in text
 
 
 def test_minutes_on_a_gpu_are_told_apart_from_those_of_cores(config):
     begun = {"minutes": 64.0, "gpu": "Titan", "gpu_minutes": 4.0}
-    training = config.training | {"minutes": 60.0, "environment": {"cpu_count": 2}, "start": begun, "blend": None}
+    training = {"minutes": 60.0, "environment": {"cpu_count": 2}, "history": [], "start": begun, "blend": None}
+    training = config.training | training
     text = model_card(replace(config, training=training))
     assert "2.0 hours on 2 CPU cores" in text and "4.0 minutes on one GPU (Titan), what came" in text
     assert f"700 W for the GPU that is {(120 * 2 * 15 + 4 * 700) / 60000:.2f} kWh" in " ".join(text.split())
