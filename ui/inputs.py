@@ -12,11 +12,11 @@ import gradio as gr
 import numpy as np
 
 from emotion_model import EmotionDetector, Face, ImageError, read_image
+from emotion_model.faces.images import ENDINGS
 from ui.cards import problem
 from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
-PICTURE_ENDINGS = [".heic", ".heif", ".avif", ".jp2", ".jfif"]  # that browsers may not know
 # At once, at every door: endpoints that are called in one step do not wait in Gradio's queue, and a picture of the
 # largest size takes some hundred megabytes while it is read.
 READING = threading.BoundedSemaphore(2)
@@ -99,7 +99,7 @@ def files_input(**options: Any) -> gr.File:
     Gradio goes by the names alone, and refuses all files for one without an ending; this way each is judged by what it
     holds. Browsers that know no kind for a HEIC file go by the ending.
     """
-    component: Any = gr.File(file_count="multiple", file_types=["image", *PICTURE_ENDINGS], **options)
+    component: Any = gr.File(file_count="multiple", file_types=["image", *sorted(ENDINGS)], **options)
     component.preprocess = lambda payload: [file.path for file in payload] if payload else None
     return component
 

@@ -75,8 +75,7 @@ class _PacketClock:
     """A `Clock` for packets, as far as they tell their times without being decoded."""
 
     def __init__(self, rate: float, zero: float) -> None:
-        self._step, self._zero, self._latest = 1 / rate, zero, -math.inf
-        self._decoded = self._before = -math.inf  # when the last packet is decoded, and the one before it
+        self._step, self._zero, self._latest, self._decoded = 1 / rate, zero, -math.inf, -math.inf
         self.lost = 0.0
 
     def time(self, packet: av.Packet) -> float:
@@ -87,5 +86,5 @@ class _PacketClock:
         if decoded < self._decoded - CLOCK_JUMP:
             self.lost += self._latest + self._step - time
             time = self._latest + self._step
-        self._before, self._decoded, self._latest = self._decoded, decoded, max(self._latest, time)
+        self._decoded, self._latest = decoded, max(self._latest, time)
         return time
