@@ -19,6 +19,7 @@ def choose() -> None:
     if find_spec("torch"):
         os.environ.setdefault("KERAS_BACKEND", "torch")
     os.environ.setdefault("RAY_worker_niceness", "0")  # or archives would wait for whatever pytest runs beside them
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # what it compiles here runs for a moment only
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
 

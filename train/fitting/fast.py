@@ -7,6 +7,7 @@ They only train: what a run saves is a network of Keras' own layers with the sam
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import keras
@@ -26,15 +27,19 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
 
 def _layers_for_jax() -> dict[type[keras.layers.Layer], type[keras.layers.Layer]]:
     class BlockMaxPooling2D(keras.layers.MaxPooling2D):
-        """A maximum over blocks: its gradient needs no search through windows, which is slow on a GPU."""
+        """A maximum over blocks: its gradient needs no search through windows, which is slow on a GPU.
+
+        It goes from place to place. The gradient of JAX's own maximum divides by how many values equal it: by none
+        where XLA computes them twice and rounds them otherwise, as it may with bfloat16.
+        """
 
         def call(self, inputs: Any) -> Any:
             (high, wide), (height, width) = self.pool_size, inputs.shape[1:3]
             if self.strides != self.pool_size or self.padding != "valid":
                 return super().call(inputs)
-            rows, columns = height // high, width // wide
-            whole = inputs[:, : rows * high, : columns * wide]
-            return keras.ops.max(keras.ops.reshape(whole, (-1, rows, high, columns, wide, inputs.shape[3])), (2, 4))
+            whole = inputs[:, : height // high * high, : width // wide * wide]
+            places = [whole[:, row::high, column::wide] for row in range(high) for column in range(wide)]
+            return reduce(lambda a, b: keras.ops.where(a >= b, a, b), places)
 
     return {keras.layers.MaxPooling2D: BlockMaxPooling2D}
 
