@@ -12,7 +12,7 @@ from emotion_model.clips.container import decoded, open_container, packets
 from emotion_model.clips.reading import VideoReader
 
 GAP = 0.1  # s; sound that comes so much later than the last one leaves a silence
-_COPIED_AUDIO = ("aac", "mp3")  # what every browser plays from an MP4 file; the rest becomes AAC
+MP3_RATE = 16_000  # Hz; MP4 files take no slower MP3
 
 
 class Sound:
@@ -23,7 +23,7 @@ class Sound:
         stream = next(s for s in self._input.streams.audio if s.codec_context)
         self._zero = max(self._input.start_time or 0, 0) / av.time_base + start
         self._target = target
-        self._copied = stream.codec.canonical_name in _COPIED_AUDIO
+        self._copied = _is_copied(stream)
         if self._copied:
             self._stream = target.add_stream_from_template(stream)
         else:
@@ -108,3 +108,11 @@ class Sound:
     def close(self) -> None:
         """Close the source."""
         self._input.close()
+
+
+def _is_copied(stream: Any) -> bool:
+    """Whether every browser plays it from an MP4 file as it is; the rest becomes AAC."""
+    if stream.codec.canonical_name == "mp3":
+        return (stream.rate or 0) >= MP3_RATE
+    # With a header in each packet, as broadcasts have it, a single damaged one would end the file.
+    return stream.codec.canonical_name == "aac" and bool(stream.codec_context.extradata)

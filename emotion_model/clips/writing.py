@@ -45,7 +45,7 @@ def video_writer(
         width: of the frames in pixels; an odd width or height is made even by repeating the last column or row.
         height: likewise.
         rate: about how many frames per second will come.
-        audio: the clip whose sound is taken over: copied where it is AAC or MP3, else encoded as AAC.
+        audio: the clip whose sound is taken over: copied where MP4 takes it as it is, else encoded as AAC.
         start: where in that clip the pictures begin, in seconds.
 
     Raises:

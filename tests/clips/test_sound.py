@@ -8,6 +8,7 @@ import pytest
 
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.writing import video_writer
+from support import clips
 
 RATE = 48_000
 CHUNK = 1152  # samples in a frame of MPEG audio
@@ -71,3 +72,24 @@ def test_sound_goes_on_where_the_number_of_channels_changes(tmp_path):
     both.write_bytes((tmp_path / "one.ts").read_bytes() + (tmp_path / "two.ts").read_bytes())
     ((begin, end),) = copied(both, tmp_path / "out.mp4")
     assert (begin, end) == pytest.approx((0, 4), abs=0.3)
+
+
+def grey(_):
+    return np.full((48, 64, 3), 120, np.uint8)
+
+
+def test_one_damaged_header_in_the_sound_of_a_broadcast_is_passed_over(tmp_path):
+    source = clips.write_clip(tmp_path / "aac.ts", grey, seconds=3, sound="aac")
+    content = bytearray(source.read_bytes())
+    middle = content.index(b"\xff\xf1", len(content) // 2)  # where a packet of the sound begins
+    content[middle : middle + 2] = b"\0\0"
+    source.write_bytes(content)
+    ((begin, end),) = copied(source, tmp_path / "out.mp4")
+    assert (begin, end) == pytest.approx((0, 3), abs=0.1)
+
+
+def test_slow_mp3_which_mp4_does_not_take_becomes_aac(tmp_path):
+    source = clips.write_clip(tmp_path / "slow.mkv", grey, sound="libmp3lame", sound_rate=8000)
+    ((begin, end),) = copied(source, tmp_path / "out.mp4")
+    assert (begin, end) == pytest.approx((0, 2), abs=0.2)
+    assert clips.audio_seconds(tmp_path / "out.mp4")[0] == "aac"

@@ -34,6 +34,7 @@ def write_clip(
     seconds: float = 2.0,
     codec: str = "libx264",
     sound: str | None = None,
+    sound_rate: int = 48_000,
     rotation: int = 0,
     options: dict[str, str] | None = None,
     pix_fmt: str = "yuv420p",
@@ -51,7 +52,7 @@ def write_clip(
             video.codec_context.time_base = Fraction(1, TICKS if codec == "libx264" else 1000)
         if rotation:
             video.set_display_rotation(rotation)
-        audio = container.add_stream(sound, rate=48_000) if sound else None
+        audio = container.add_stream(sound, rate=sound_rate) if sound else None
         if audio:
             audio.layout = "mono"
         base = video.codec_context.time_base or Fraction(1, RATE)
@@ -61,11 +62,11 @@ def write_clip(
             container.mux(video.encode(picture))
         container.mux(video.encode(None))
         if audio:
-            tone = np.sin(np.arange(round(seconds * 48_000)) * 2 * np.pi * 440 / 48_000) * 8000
-            resampler = av.AudioResampler(format=audio.codec_context.format, layout="mono", rate=48_000)
+            tone = np.sin(np.arange(round(seconds * sound_rate)) * 2 * np.pi * 440 / sound_rate) * 8000
+            resampler = av.AudioResampler(format=audio.codec_context.format, layout="mono", rate=sound_rate)
             fifo = av.AudioFifo()
             samples = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], format="s16", layout="mono")
-            samples.rate, samples.pts, samples.time_base = 48_000, 0, Fraction(1, 48_000)
+            samples.rate, samples.pts, samples.time_base = sound_rate, 0, Fraction(1, sound_rate)
             for piece in resampler.resample(samples):
                 fifo.write(piece)
             size = audio.codec_context.frame_size or 1024
