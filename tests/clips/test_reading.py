@@ -1,5 +1,6 @@
 import errno
 import io
+import math
 import os
 import struct
 import subprocess
@@ -360,6 +361,31 @@ def test_sampling_takes_n_frames_per_second(clip):
         assert sum(taken for _, taken in sampled(reader.frames(), 100)) == 20
         part = [round(f.time, 3) for f, taken in sampled(reader.frames(0.3), 2.5, 0.3) if taken]
         assert part == [0.3, 0.7, 1.1, 1.5, 1.9]
+
+
+def test_sampling_takes_what_stands_on_the_screen_where_no_frames_follow(film, tmp_path):
+    path = clips.write_clip(tmp_path / "screen.mkv", film, [0, 0.1, 0.2, 4.2, 4.3, 4.4, 4.5, 4.6])
+    with VideoReader(path) as reader:
+        shown = list(sampled(reader.frames(), 2))
+    assert [frame.index for frame, _ in shown] == list(range(8))
+    assert [round(frame.time, 2) for frame, taken in shown if taken] == [0, 0.2, 4.2, 4.5]
+
+
+def test_so_it_does_where_the_clip_ends_with_what_stands_on_the_screen(film, tmp_path):
+    first, *others = [Image.fromarray(film(time)) for time in (0, 1, 2)]
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=[100, 100, 3000])
+    with VideoReader(tmp_path / "a.gif") as reader:
+        assert [frame.index for frame, taken in sampled(reader.frames(), 2) if taken] == [0, 2]
+
+
+@pytest.mark.parametrize("rate", [3, 7, 10, 25])
+def test_sampling_of_a_steady_clip_takes_the_first_frame_from_each_time_on(film, tmp_path, rate):
+    path = clips.write_clip(tmp_path / "steady.mp4", film, [i / rate for i in range(30)])
+    with VideoReader(path) as reader:
+        for asked in (1, 2, 2.9):
+            taken = [frame.index for frame, one in sampled(reader.frames(), asked) if one]
+            due = [math.ceil(rate * i / asked - 1e-3) for i in range(30)]
+            assert taken == [index for index in due if index < 30]
 
 
 # Bad input
