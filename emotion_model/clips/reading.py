@@ -155,8 +155,10 @@ class VideoReader:
         rate = stream.average_rate or stream.guessed_rate
         self.rate = float(rate) if rate else USUAL_RATE
         duration = container.duration / av.time_base if container.duration else 0.0
-        # Recorders in browsers write no duration, and a header can say anything: then the packets tell.
-        if duration <= 0 or (self.limits.seconds and duration > self.limits.seconds) or self.rate > self.limits.rate:
+        # Recorders in browsers write no duration, and a header can say anything: then the packets tell. Matroska and
+        # WebM may count it from zero where their clock does not begin there, as in one of several segments.
+        beyond = (self.limits.seconds and duration > self.limits.seconds) or self.rate > self.limits.rate
+        if duration <= 0 or beyond or (self._zero > LONG_FRAME and container.format.name.startswith("matroska")):
             duration = self._measure()
         self.duration = duration
         if self.rate > self.limits.rate:
@@ -288,7 +290,7 @@ class VideoReader:
                     early = index, frame
         if math.isfinite(times.last):
             self.ended = times.last + (duration or 1 / self.rate)
-            told = _told_seconds(container, stream)
+            told = _told_seconds(container, stream, self._zero)
             if told - self.ended > max(CUT_SECONDS, CUT_SHARE * told):
                 where = f"{clock(self.ended)} of {clock(told)}"
                 self.notice = f"The clip breaks off at {where}: it is cut off or damaged, save or send it once more."
@@ -329,12 +331,16 @@ def _lie_of(frame: av.VideoFrame) -> tuple[int, bool]:
     return turns % 4, False
 
 
-def _told_seconds(container: Any, stream: Any) -> float:
-    """How long the pictures are by the file's header; 0 where it does not tell, or FFmpeg only guesses by the size."""
+def _told_seconds(container: Any, stream: Any, zero: float) -> float:
+    """How long the pictures are by the header of a file whose clock begins at `zero` seconds.
+
+    0 where it does not tell, or FFmpeg only guesses by the size.
+    """
     if stream.duration and container.format.name.startswith("mov"):
         return seconds(stream, stream.duration)
     told = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))  # Matroska and WebM
-    return sum(float(one) * unit for one, unit in zip(told.groups(), (3600, 60, 1), strict=True)) if told else 0.0
+    end = sum(float(one) * unit for one, unit in zip(told.groups(), (3600, 60, 1), strict=True)) if told else 0.0
+    return max(end - zero, 0.0)
 
 
 def _is_picture(path: Path) -> bool:

@@ -208,6 +208,14 @@ def test_a_clip_that_breaks_off_ends_with_its_last_frame_whatever_its_header_say
         assert f"breaks off at {clock(last + 0.1)} of 0:04" in reader.notice
 
 
+def test_a_segment_whose_clock_goes_on_from_others_is_as_long_as_its_pictures(film, tmp_path):
+    path = clips.write_clip(tmp_path / "second.mkv", film, [8 + i / 10 for i in range(40)])
+    with VideoReader(path) as reader:
+        assert reader.duration == pytest.approx(4, abs=1e-3)
+        shown = [frame.time for frame in reader.frames()]
+        assert (shown[0], shown[-1]) == pytest.approx((0, 3.9), abs=1e-3) and not reader.notice
+
+
 def test_a_part_before_the_place_where_a_clip_breaks_off_is_whole(film, tmp_path):
     path = clips.write_clip(tmp_path / "clip.mp4", film, seconds=4, options={"movflags": "+faststart"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
