@@ -10,7 +10,7 @@ import numpy as np
 
 from emotion_model.face import Face
 from emotion_model.faces.boxes import Detection
-from emotion_model.faces.cropping import Framing, crop_face
+from emotion_model.faces.cropping import Framing, crop_face, require_several
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import Picture, as_rgb, to_grey
 from emotion_model.network.classifier import EmotionClassifier
@@ -96,8 +96,9 @@ class EmotionDetector:
             known: where the faces of each picture are, if that is known already.
 
         Raises:
-            ImageError: one is not a picture.
+            ImageError: one is not a picture, or a single one was given instead of several.
         """
+        require_several(images, "pictures")
         found: list[list[Detection]] = []
         shapes: list[tuple[int, ...]] = []
         crops: list[np.ndarray] = []

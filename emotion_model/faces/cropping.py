@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,17 +103,17 @@ def network_input(faces: Sequence[Picture] | np.ndarray, image_size: int) -> np.
     return batch
 
 
-def require_several(faces: Sequence[Picture] | np.ndarray) -> None:
-    """Refuse one image in the place of a list: its rows would be taken for faces.
+def require_several(images: Iterable[Picture], what: str = "faces") -> None:
+    """Refuse one image in the place of a list of faces, or of whatever else: its rows would be taken for them.
 
     Raises:
         ImageError: it is one.
     """
-    if isinstance(faces, str | bytes | Path | Image.Image):
-        raise ImageError("bad_array", f"Expected a list of faces, got one {type(faces).__name__}: put it in a list.")
-    if isinstance(faces, np.ndarray) and faces.ndim == 3 and faces.shape[2] in (1, 3, 4):
+    if isinstance(images, str | bytes | Path | Image.Image):
+        raise ImageError("bad_array", f"Expected a list of {what}, got one {type(images).__name__}: put it in a list.")
+    if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] in (1, 3, 4):
         raise ImageError(
-            "bad_array", f"Expected a list of faces, got one image of shape {faces.shape}: put it in a list."
+            "bad_array", f"Expected a list of {what}, got one image of shape {images.shape}: put it in a list."
         )
 
 

@@ -60,6 +60,12 @@ def test_what_is_not_an_image_is_refused(detector):
         detector.detect(np.zeros((10, 10, 3), np.float32))
 
 
+@pytest.mark.parametrize("one", [np.zeros((10, 10, 3), np.uint8), "photo.jpg", Path("photo.jpg"), b"photo"])
+def test_one_picture_in_the_place_of_several_is_refused(detector, one):
+    with pytest.raises(ImageError, match="Expected a list of pictures, got one "):
+        detector.detect_many(one)
+
+
 @pytest.mark.parametrize("form", [str, Path, lambda folder: [folder]], ids=["text", "path", "list"])
 def test_one_model_is_loaded_from_its_path(tiny_model, form):
     assert EmotionDetector.load(form(tiny_model), "haar").classifier.folder == tiny_model
