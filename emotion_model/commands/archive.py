@@ -259,4 +259,4 @@ def _close(sources: list[Source], folder: ArchiveFolder, progress: Progress | No
 
 
 def _print_json(values: dict[str, Any]) -> None:
-    print(json.dumps(values, ensure_ascii=False), flush=True)
+    print(json.dumps(values), flush=True)  # ASCII, whatever can be printed here

@@ -14,7 +14,9 @@ import numpy as np
 from PIL import Image
 
 from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_image
+from emotion_model.commands.interrupts import Interruption, interruptible
 from emotion_model.commands.results import (
+    EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_SOME_FAILED,
     EXIT_UNUSABLE,
@@ -48,22 +50,30 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
     results: list[dict[str, Any]] = []
-    unread = unsaved = 0
-    for path, files in zip(options.paths, targets, strict=True):
-        try:
-            image = read_image(path)
-            faces = detector.detect(image)
-        except (ImageError, OSError) as error:
-            unread += 1
-            tell_failure(path, error)
-            continue
-        results.append({"file": str(path)} | detector.to_dict(image, faces))
-        if not options.json:
-            print(f"{path}: {_sentence(faces)}")
-        for target in files:
-            unsaved += not _saved(draw_faces(image, faces, detector.classifier.config.labels), target)
+    done = unread = unsaved = 0
+    interruption = Interruption()
+    with interruptible(interruption):
+        for path, files in zip(options.paths, targets, strict=True):
+            if interruption.stopped:
+                break
+            done += 1
+            try:
+                image = read_image(path)
+                faces = detector.detect(image)
+            except (ImageError, OSError) as error:
+                unread += 1
+                tell_failure(path, error)
+                continue
+            results.append({"file": str(path)} | detector.to_dict(image, faces))
+            if not options.json:
+                print(f"{path}: {_sentence(faces)}")
+            for target in files:
+                unsaved += not _saved(draw_faces(image, faces, detector.classifier.config.labels), target)
     if options.json:
-        print(json.dumps(results, indent=1, ensure_ascii=False))
+        print(json.dumps(results, indent=1))  # ASCII, whatever can be printed here
+    if done < len(options.paths):
+        print(f"interrupted: {done} of {len(options.paths)} pictures were looked at", file=sys.stderr)
+        return EXIT_INTERRUPTED
     status = status_of(unread, len(options.paths))
     return EXIT_SOME_FAILED if unsaved and status == EXIT_OK else status
 

@@ -34,7 +34,8 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     notice = " ".join(part.notice for part in (classifier, detector.faces) if part.notice)
     values = {"source": classifier.source, "detector": detector.faces.name, "notice": notice}
     if options.json:
-        print(json.dumps(values | json.loads(classifier.config.to_json()), indent=1, ensure_ascii=False))
+        # ASCII, whatever can be printed here
+        print(json.dumps(values | json.loads(classifier.config.to_json()), indent=1))
     else:
         print("\n".join(_lines(values, classifier.config)))
     return EXIT_OK

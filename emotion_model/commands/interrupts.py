@@ -21,6 +21,16 @@ class Stoppable(Protocol):
         ...
 
 
+class Interruption:
+    """Whether work that goes step by step was asked to end."""
+
+    stopped = False
+
+    def stop(self) -> None:
+        """Ask it to."""
+        self.stopped = True
+
+
 @contextmanager
 def interruptible(run: Stoppable) -> Iterator[None]:
     """Ctrl-C, or a polite kill, ends the run with whole files; a second one ends it at once, without."""

@@ -1,4 +1,6 @@
+import io
 import json
+import signal
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ from PIL import Image
 import emotion_model
 from emotion_model import EMOTIONS
 from emotion_model.__main__ import main
+from emotion_model.labels import LABELS
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from support import warm
 from support.environment import of_users
@@ -66,6 +69,22 @@ def test_one_bad_picture_does_not_stop_the_others(photo, tmp_path, capsys):
     printed = capsys.readouterr()
     assert len(json.loads(printed.out)) == 1
     assert f"{bad}: This is not a picture" in printed.err
+
+
+class Interrupting(io.StringIO):
+    """Has somebody press Ctrl-C when they read of an error."""
+
+    def write(self, text):
+        if "error" in text:
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+def test_ctrl_c_keeps_what_was_read_until_then(photo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Interrupting())
+    assert main(["image", str(photo), str(tmp_path / "none.jpg"), str(photo), "--json"]) == 130
+    assert [entry["file"] for entry in json.loads(capsys.readouterr().out)] == [str(photo)]
+    assert "interrupted: 2 of 3 pictures were looked at" in sys.stderr.getvalue()
 
 
 def test_only_bad_pictures_end_with_2(tmp_path, capsys):
@@ -179,6 +198,20 @@ def test_info_as_json_is_everything_on_record(capsys):
     assert [label["name"] for label in info["labels"]] == list(EMOTIONS)
     assert info["source"] == "bundled" and info["detector"] in ("yunet", "haar")
     assert info["preprocessing"]["image_size"] == 48
+
+
+def test_json_is_whole_wherever_it_is_printed(photo, tmp_path, monkeypatch):
+    named = tmp_path / "Zoë 😀.jpg"
+    named.write_bytes(photo.read_bytes())
+    for arguments in (["info", "--json"], ["image", str(named), "--json"]):
+        printed = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, "ascii", write_through=True))
+        assert main(arguments) == 0
+        told = json.loads(printed.getvalue())
+        if arguments[0] == "info":
+            assert [label["emoji"] for label in told["labels"]] == [label.emoji for label in LABELS]
+        else:
+            assert told[0]["file"] == str(named)
 
 
 def test_help_and_the_card_do_not_wait_for_keras():
