@@ -21,7 +21,7 @@ from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze
 from emotion_model.clips.annotating import Drawing
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
-from emotion_model.clips.writing import writing
+from emotion_model.clips.writing import require_mp4, writing
 from emotion_model.files import spelled_out, whole_file, write_json
 from emotion_model.network.config import short_name
 from emotion_model.pipeline import EmotionDetector
@@ -35,26 +35,35 @@ class VideoOutputs:
     """The files to write; None for those that are not wanted.
 
     Raises:
-        ValueError: nothing but a zip is wanted, which would be empty.
+        ValueError: nothing but a zip is wanted, which would be empty; or a name ends like that of another kind of file.
     """
 
-    annotated: Path | None = None  # .mp4
-    csv: Path | None = None
-    json: Path | None = None
-    vtt: Path | None = None
-    srt: Path | None = None
-    plot: Path | None = None  # .png
-    summary: Path | None = None  # .json
-    page: Path | None = None  # .html, to look at and to print
-    zip: Path | None = None  # with all the others in it
+    annotated: str | Path | None = None  # .mp4
+    csv: str | Path | None = None
+    json: str | Path | None = None
+    vtt: str | Path | None = None
+    srt: str | Path | None = None
+    plot: str | Path | None = None  # .png
+    summary: str | Path | None = None  # .json
+    page: str | Path | None = None  # .html, to look at and to print
+    zip: str | Path | None = None  # with all the others in it
 
     def __post_init__(self) -> None:
-        if self.written() == [self.zip]:
+        if self.zip is not None and len(self.written()) == 1:
             raise ValueError(f"{self.zip}: a zip packs the other files: ask for at least one of them too.")
+        if (annotated := self.path("annotated")) is not None:
+            require_mp4(annotated)
+        if (plot := self.path("plot")) is not None and plot.suffix.lower() != ".png":
+            raise MediaError("unwritable", f"{plot}: the timeline is a PNG picture; use a name ending in .png.")
+
+    def path(self, name: str) -> Path | None:
+        """Where one of them goes."""
+        path = getattr(self, name)
+        return None if path is None else Path(path)
 
     def written(self) -> list[Path]:
         """The paths of those that are wanted."""
-        return [path for one in fields(self) if (path := getattr(self, one.name)) is not None]
+        return [path for one in fields(self) if (path := self.path(one.name)) is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +86,7 @@ class VideoProgress:
 class VideoRun:
     """One clip on its way through everything: analysis, annotated clip, tables, subtitles, plot, summary.
 
-        with VideoReader("clip.mp4") as reader, VideoRun(reader, detector, VideoOutputs(csv=Path("out.csv"))) as run:
+        with VideoReader("clip.mp4") as reader, VideoRun(reader, detector, VideoOutputs(csv="out.csv")) as run:
             for progress in run:
                 print(f"{progress.fraction:.0%}")
         print(run.summary.to_dict())
@@ -132,15 +141,14 @@ class VideoRun:
                 raise MediaError("unwritable", f"{path}: cannot be written (there is no folder {path.parent}).")
         try:
             for form in ("csv", "json"):
-                path = getattr(self._outputs, form)
-                if path is not None:
-                    self._files.enter_context(writing(path))
-                    with writing(path):
-                        partial = self._files.enter_context(whole_file(path))
+                if (table := self._outputs.path(form)) is not None:
+                    self._files.enter_context(writing(table))
+                    with writing(table):
+                        partial = self._files.enter_context(whole_file(table))
                         file = self._files.enter_context(partial.open("w", encoding="utf-8", newline=""))
-                    self._tables[path] = self._files.enter_context(TimelineWriter(file, form, self._names))
-            if self._outputs.annotated is not None:
-                self._drawing = Drawing(self._reader, self._outputs.annotated, self._config, self._labels)
+                    self._tables[table] = self._files.enter_context(TimelineWriter(file, form, self._names))
+            if (annotated := self._outputs.path("annotated")) is not None:
+                self._drawing = Drawing(self._reader, annotated, self._config, self._labels)
                 self._drawing.start()
         except BaseException as error:
             self._leave(error)
@@ -187,6 +195,9 @@ class VideoRun:
             if ended is not None and ended <= self._start:
                 said = f"There is nothing to see from {self._start:g} s on: the pictures end at {ended:.1f} s."
                 raise MediaError("bad_range", said)
+            if not stopped and (ended is not None or self._config.end is not None):
+                part = f"from {self._start:g} s to {self._end:g} s"
+                raise MediaError("bad_range", f"No picture begins {part}: choose a longer part of the clip.")
             raise MediaError("damaged", "No frame was analysed: the clip is damaged, or the run was stopped at once.")
         step = 1 / (self._config.rate or self._reader.rate)
         end = min((one for one in (ended, self._config.end) if one is not None), default=self._end)
@@ -196,25 +207,26 @@ class VideoRun:
         if self._drawing:
             self._drawing.finish(stopped)
         # An annotated clip begins with the part that was asked for, and its subtitles lie beside it.
-        begin = self._start if self._outputs.annotated else 0.0
+        begin = self._start if self._drawing else 0.0
         cues = partial(subtitles, self.summary.people, self._labels, begin=begin)
+        packed = self._outputs.path("zip")
+        others = [path for path in self._outputs.written() if path != packed]
         for path, write in (
-            (self._outputs.vtt, lambda p: p.write_text(cues("vtt"), encoding="utf-8")),
-            (self._outputs.srt, lambda p: p.write_text(cues("srt"), encoding="utf-8")),
-            (self._outputs.plot, lambda p: _save_plot(self.summary, p)),
-            (self._outputs.summary, lambda p: write_json(p, self.summary.to_dict())),
-            (self._outputs.page, self._save_page),
+            (self._outputs.path("vtt"), lambda p: p.write_text(cues("vtt"), encoding="utf-8")),
+            (self._outputs.path("srt"), lambda p: p.write_text(cues("srt"), encoding="utf-8")),
+            (self._outputs.path("plot"), lambda p: _save_plot(self.summary, p)),
+            (self._outputs.path("summary"), lambda p: write_json(p, self.summary.to_dict())),
+            (self._outputs.path("page"), self._save_page),
+            (packed, lambda p: _save_zip(others, p)),
         ):
             _write(path, write)
-        others = [path for path in self._outputs.written() if path != self._outputs.zip]
-        _write(self._outputs.zip, lambda p: _save_zip(others, p))
 
     def _save_page(self, path: Path) -> None:
         from emotion_model.drawing.page import save_page
 
         timeline = BytesIO()
-        if self._outputs.plot:
-            timeline.write(self._outputs.plot.read_bytes())
+        if (plot := self._outputs.path("plot")) is not None:
+            timeline.write(plot.read_bytes())
         else:
             _save_plot(self.summary, timeline)
         stem = self._reader.path.stem if self._reader.path else "A sequence of pictures"
@@ -248,5 +260,8 @@ def _save_plot(summary: ClipSummary, path: Path | BytesIO) -> None:
 def _save_zip(paths: list[Path], target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in paths:
+            name, number = spelled_out(path.name), 2
+            while name in archive.namelist():  # a/out.json and b/out.json
+                name, number = spelled_out(f"{path.stem}_{number}{path.suffix}"), number + 1
             packed = path.suffix in (".mp4", ".png")
-            archive.write(path, path.name, zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED)
+            archive.write(path, name, zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED)

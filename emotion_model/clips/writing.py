@@ -52,8 +52,7 @@ def video_writer(
         MediaError: the file cannot be written, as when the disk is full.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".mp4", ".m4v"):
-        raise MediaError("unwritable", f"{path}: annotated clips are MP4 files; use a name ending in .mp4.")
+    require_mp4(path)
     with writing(path), whole_file(path) as partial:
         writer = VideoWriter(partial, width, height, rate, audio, start)
         try:
@@ -61,6 +60,16 @@ def video_writer(
             writer.finish()
         finally:
             writer.close()
+
+
+def require_mp4(path: Path) -> None:
+    """Refuse a name that ends like that of another kind of file.
+
+    Raises:
+        MediaError: it does.
+    """
+    if path.suffix.lower() not in (".mp4", ".m4v"):
+        raise MediaError("unwritable", f"{path}: annotated clips are MP4 files; use a name ending in .mp4.")
 
 
 @contextlib.contextmanager

@@ -563,10 +563,12 @@ def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
     assert main(["video", str(tmp_path / "none.mp4")]) == 2
     assert main(["video", str(clip), "--fps", "0"]) == 2
     assert main(["video", str(clip), "--annotated", str(tmp_path / "out.avi")]) == 2
+    assert main(["video", str(clip), "--plot", str(tmp_path / "out.svg")]) == 2
     assert main(["video", str(clip), "--csv", str(clip)]) == 2
     assert main(["video", str(clip), "--zip", str(tmp_path / "out.zip")]) == 2
     errors = capsys.readouterr().err
     assert "out.zip: a zip packs the other files: ask for at least one of them too." in errors
+    assert "out.svg: the timeline is a PNG picture; use a name ending in .png." in errors
     assert "no such file" in errors and "rate=0" in errors and ".mp4" in errors and "source itself" in errors
     assert list(tmp_path.iterdir()) == []
 
@@ -674,6 +676,26 @@ def test_what_cannot_be_written_in_the_end_takes_no_table_with_it(clip, quick, t
     ):
         list(run)
     assert len(outputs.csv.read_text().splitlines()) == 5
+
+
+def test_a_zip_packs_files_of_any_names_and_folders_under_names_of_their_own(landscape, quick, tmp_path):
+    path = clips.write_clip(tmp_path / "clip.mp4", lambda _: landscape[:240, :320], seconds=0.3)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    names = {"csv": "sc\udce9ne.csv", "json": "a/out.json", "summary": "b/out.json", "zip": "all.zip"}
+    run(path, quick, VideoOutputs(**{name: f"{tmp_path}/{file}" for name, file in names.items()}))
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.namelist() == [r"sc\xe9ne.csv", "out.json", "out_2.json"]
+        assert archive.read("out_2.json") == (tmp_path / "b" / "out.json").read_bytes()
+
+
+def test_a_part_in_which_no_picture_begins_is_no_damaged_clip(quick, tmp_path):
+    black = np.zeros((48, 64, 3), np.uint8)
+    path = clips.write_clip(tmp_path / "late.mkv", lambda _: black, [2, 2.1], sound="aac")  # which begins at once
+    for part in ({"end": 1.0}, {"start": 2.15}):
+        with pytest.raises(MediaError, match="No picture begins from") as error:
+            run(path, quick, **part)
+        assert error.value.code == "bad_range"
 
 
 def test_a_frame_that_is_still_shown_at_the_start_counts_from_there(film, quick, tmp_path):
