@@ -27,6 +27,14 @@ class RuntimeUnavailableError(RuntimeError):
         _warn(f"{self} Until then Keras names the emotions and OpenCV looks for the faces, more slowly.")
 
 
+class ForkedError(RuntimeUnavailableError):
+    """OpenVINO runs in the process that this one was forked off, and so not in this one."""
+
+    def tell(self) -> None:
+        """Warn of it, once in a program; Keras may run on OpenVINO too, and then nothing names the emotions."""
+        _warn(str(self))
+
+
 @cache
 def _warn(message: str) -> None:
     logging.getLogger(__name__).warning(message)
@@ -205,7 +213,7 @@ def _started() -> tuple[Any, int]:
 def _core() -> Any:
     core, process = _started()
     if process != os.getpid():
-        raise RuntimeUnavailableError(
+        raise ForkedError(
             "This process was forked off one that had loaded a network: load it in the worker alone, or start workers "
             'with multiprocessing.get_context("spawn").'
         )

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from emotion_model.runtime import RuntimeUnavailableError, import_openvino
+from emotion_model.runtime import Lock, RuntimeUnavailableError, import_openvino
 
 TRAINING = ("tensorflow", "torch", "jax")
 SERVING = ("openvino", *TRAINING)  # OpenVINO starts fastest and needs the least memory
 
+_importing = Lock()  # by one thread at a time: KERAS_BACKEND is another one meanwhile
 _log = logging.getLogger(__name__)
 
 
@@ -29,17 +30,18 @@ def import_keras(backends: Sequence[str] = SERVING) -> Any:
     Raises:
         BackendError: there is no backend for it.
     """
-    if "keras" not in sys.modules:
-        asked = os.environ.get("KERAS_BACKEND")
-        try:
-            choose_backend(backends)
-            importlib.import_module("keras")
-        finally:  # what this program starts decides for itself
-            if asked is None:
-                os.environ.pop("KERAS_BACKEND", None)
-            else:
-                os.environ["KERAS_BACKEND"] = asked
-    return sys.modules["keras"]
+    with _importing:
+        if "keras" not in sys.modules:
+            asked = os.environ.get("KERAS_BACKEND")
+            try:
+                choose_backend(backends)
+                importlib.import_module("keras")
+            finally:  # what this program starts decides for itself
+                if asked is None:
+                    os.environ.pop("KERAS_BACKEND", None)
+                else:
+                    os.environ["KERAS_BACKEND"] = asked
+        return importlib.import_module("keras")  # whole, also where a thread of the program is just importing it
 
 
 def choose_backend(backends: Sequence[str] = SERVING) -> str:

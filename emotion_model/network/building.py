@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
 from emotion_model.network.architecture import ArchitectureConfig
-from emotion_model.network.backends import TRAINING, import_keras
+from emotion_model.network.backends import TRAINING, alternatives, import_keras
 
 if TYPE_CHECKING:
     import keras
 else:  # whoever builds a network wants to train it
     keras = import_keras(TRAINING)
+    if keras.backend.backend() not in TRAINING:
+        logging.getLogger(__name__).warning(
+            "Keras runs on %s in this program, where no network can be trained: import `build_model` before a model is "
+            "loaded with Keras, or set KERAS_BACKEND to %s.",
+            keras.backend.backend(),
+            alternatives(TRAINING),
+        )
 
 
 def build_model(config: ArchitectureConfig | None = None) -> keras.Model:

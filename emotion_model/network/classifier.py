@@ -221,12 +221,17 @@ class EmotionClassifier:
             images: as for `predict`.
 
         Returns:
-            float32 `(n, height, width)` in 0..1, as coarse as the network has it; None for a model without attention.
+            float32 `(n, height, width)` in 0..1, as coarse as the network has it, `(0, height, width)` for no images;
+            None for a model without attention.
 
         Raises:
             ImageError: an item is not an image.
         """
-        return self._engine.attention(network_input(images, self.config.image_size))
+        inputs = network_input(images, self.config.image_size)
+        asked = inputs if len(inputs) else np.zeros((1, *inputs.shape[1:]), np.float32)  # the network tells the shape
+        batches = [asked[start : start + LARGEST_BATCH] for start in range(0, len(asked), LARGEST_BATCH)]
+        maps = [one for batch in batches if (one := self._engine.attention(batch)) is not None]
+        return np.concatenate(maps)[: len(inputs)] if maps else None
 
     def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
         raw = np.empty((len(inputs), len(self.emotions)), dtype=np.float32)

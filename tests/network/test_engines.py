@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from emotion_model import EmotionClassifier, ModelError
+from emotion_model.network.classifier import LARGEST_BATCH
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
-from support.environment import of_users, run_program
+from support.environment import as_users_have_it, of_users, run_program
 from support.paths import ROOT
 
 ANSWER = """
@@ -160,4 +161,52 @@ print(np.allclose(classifier.predict([face]), expected, atol=1e-5))
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     assert (lines[0], lines[-1]) == ("same", "True"), ended.stderr
-    assert "spawn" in ended.stdout + ended.stderr
+    assert "spawn" in ended.stdout + ended.stderr and "Until then" not in ended.stderr
+
+
+KERAS = """
+import time
+time.sleep(0.2)
+class backend:
+    backend = staticmethod(lambda: {backend!r})
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    """Makes a `keras` that is there in no time, which runs on what one says."""
+
+    def make(backend):
+        (tmp_path / "keras").mkdir()
+        (tmp_path / "keras" / "__init__.py").write_text(KERAS.format(backend=backend))
+        return {"PYTHONPATH": str(tmp_path)}
+
+    return make
+
+
+def test_threads_that_ask_for_keras_at_once_all_have_it_whole(stand_in):
+    program = """
+import os
+from concurrent.futures import ThreadPoolExecutor
+from emotion_model.network.backends import import_keras
+with ThreadPoolExecutor(4) as pool:
+    print({module.backend.backend() for module in pool.map(lambda _: import_keras(("json",)), range(4))})
+print(os.environ.get("KERAS_BACKEND"))
+"""
+    ended = run_program(program, **stand_in("json"))
+    assert ended.stdout == "{'json'}\nNone\n", ended.stderr
+
+
+def test_whoever_builds_a_network_where_it_cannot_learn_is_told(stand_in):
+    ended = run_program("import keras, emotion_model.network.building", **stand_in("openvino"))
+    assert ended.stderr.startswith("Keras runs on openvino in this program, where no network"), ended.stderr
+    assert "or set KERAS_BACKEND to tensorflow, torch or jax." in ended.stderr
+
+
+def test_attention_is_had_of_no_face_and_of_many():
+    with as_users_have_it():
+        classifier = EmotionClassifier()
+    faces = np.random.default_rng(0).integers(0, 256, (LARGEST_BATCH + 3, 48, 48), np.uint8)
+    maps = classifier.attention(faces)
+    assert classifier.attention([]).shape == (0, *maps.shape[1:])
+    assert maps[-1] == pytest.approx(classifier.attention(faces[-1:])[0], abs=1e-4)

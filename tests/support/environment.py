@@ -29,12 +29,12 @@ def of_users(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"} | more
 
 
-def run_program(code: str) -> subprocess.CompletedProcess[str]:
+def run_program(code: str, **more: str) -> subprocess.CompletedProcess[str]:
     """A Python program in a fresh interpreter, as users run it; what it printed and how it ended."""
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env=of_users(),
+        env=of_users(**more),
         capture_output=True,
         text=True,
         timeout=120,
