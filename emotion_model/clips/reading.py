@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import stat
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from emotion_model.clips.frame import VideoFrame, fitted
 from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.clips.passing import passed_over
 from emotion_model.clips.times import Clock, seconds
-from emotion_model.faces.images import ENDINGS, ImageError, read_image
+from emotion_model.faces.images import ENDINGS, ImageError, missing, read_image
 from emotion_model.timelines.clock import clock
 
 LONG_FRAME = 0.1  # s; where the next frame comes later than that after the start, the one before it counts from there
@@ -105,13 +106,17 @@ class VideoReader:
     def _open_file(self, path: Path) -> None:
         self.path = path
         try:
-            size = path.stat().st_size
+            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                said = f"{path}: a pipe or a device cannot be wound back: save the clip to a file first."
+                raise MediaError("unreadable", said)
             with path.open("rb") as file:
                 head = file.read(16)
         except FileNotFoundError as error:
-            raise MediaError("unreadable", f"{path}: no such file.") from error
+            raise MediaError("unreadable", missing(path)) from error
         except OSError as error:
             raise MediaError("unreadable", f"{path}: cannot be read ({error.strerror}).") from error
+        size = facts.st_size
         if not size:
             raise MediaError("empty", "The file is empty (0 bytes): choose another clip.")
         if self.limits.megabytes and size > self.limits.megabytes * 2**20:

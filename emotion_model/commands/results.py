@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from emotion_model.faces.images import ENDINGS
+
 EXIT_OK, EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
@@ -27,7 +29,8 @@ def targets_of(
 ) -> list[list[Path]]:
     """Where the results go, settled before any work: for each source a path for each OUT.
 
-    That is OUT itself, or a file in the folder OUT, which is made; never a source, never two under one name.
+    That is OUT itself, or a file in the folder OUT, which is made; never a source, nor a picture beside those
+    of a sequence, never two under one name.
 
     Args:
         sources: the files that will be read.
@@ -39,6 +42,7 @@ def targets_of(
     """
     folders = [_leads_to_folder(out, len(sources) > 1) for out in outs]
     read = {_identity(path) for path in sources} - {None}
+    sequences = {path.resolve() for path in sources if path.is_dir()}
     taken: set[Path] = set()
     targets: list[list[Path]] = []
     for path in sources:
@@ -47,6 +51,8 @@ def targets_of(
             target = _named_after(path, out, ending, taken) if folder else out
             if _identity(target) in read:
                 raise ValueError(f"{target} is a source itself: save under another name, or in another folder.")
+            if target.suffix.lower() in ENDINGS and target.resolve().parent in sequences:
+                raise ValueError(f"{target} would become one of the pictures that are read: save in another folder.")
             if target.resolve() in taken:
                 raise ValueError(f"{target}: two results cannot have one name: give each its own.")
             taken.add(target.resolve())

@@ -40,6 +40,7 @@ _TURNS = {  # what makes a picture of each EXIF orientation upright
     8: Image.Transpose.ROTATE_90,
 }
 _opening = Lock()
+_ADDRESS = re.compile(r"https?:/", re.IGNORECASE)  # a path has one slash in the place of several
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 
 
@@ -200,9 +201,18 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
             _check_size(size, max_bytes)
             return file.read((size or max_bytes) + 1)  # devices and pipes say nothing of their size
     except FileNotFoundError as error:
-        raise ImageError("unreadable", f"{path}: no such file.") from error
+        raise ImageError("unreadable", missing(path)) from error
+    except ValueError as error:
+        raise ImageError("unreadable", f"{str(path)!r}: no file can have this name.") from error
     except OSError as error:
         raise ImageError("unreadable", f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def missing(path: Path) -> str:
+    """What is said of a path at which there is no file."""
+    if _ADDRESS.match(str(path)):
+        return f"{path}: addresses are not fetched: save the file first, and give its path."
+    return f"{path}: no such file."
 
 
 @lru_cache(maxsize=1)
@@ -245,9 +255,12 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _loaded(picture: Image.Image) -> np.ndarray:
     """Its pixels, uint8 RGB, upright; a file is only read now."""
     _check_sides(*picture.size)
+    closed = getattr(picture, "fp", picture) is None  # or has been read already
     try:
         picture.load()
     except Exception as error:  # decoders answer damage with many kinds
+        if closed or "closed" in str(error):
+            raise ImageError("unreadable", "The picture is closed: give it while it is open, or a copy.") from error
         raise _damaged() from error
     return _to_rgb(_upright(picture))
 

@@ -490,6 +490,19 @@ def test_a_bad_clip_gets_a_code_and_one_sentence(film, tmp_path, name, make, cod
     assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_clip_that_cannot_be_wound_back_is_to_be_saved_first(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MediaError, match="cannot be wound back: save the clip to a file first") as error:
+        VideoReader(tmp_path / "pipe")
+    assert error.value.code == "unreadable"
+
+
+def test_a_clip_at_an_address_is_said_not_to_be_fetched():
+    with pytest.raises(MediaError, match="addresses are not fetched: save the file first"):
+        VideoReader("https://example.org/a.mp4")
+
+
 @pytest.mark.parametrize(
     ("limits", "code"),
     [

@@ -559,6 +559,14 @@ def test_no_clip_that_is_still_to_be_read_is_overwritten(clip, tmp_path, capsys)
     assert later.read_bytes() == clip.read_bytes()
 
 
+def test_no_result_becomes_a_picture_of_the_sequence(film, tmp_path, capsys):
+    Image.fromarray(film(0)).save(tmp_path / "frame1.png")
+    assert main(["video", str(tmp_path), "--plot", str(tmp_path / "plot.png")]) == 2
+    assert "plot.png would become one of the pictures that are read: save in another" in capsys.readouterr().err
+    assert main(["video", str(tmp_path), "--csv", str(tmp_path / "faces.csv")]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"frame1.png", "faces.csv"}
+
+
 def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
     assert main(["video", str(tmp_path / "none.mp4")]) == 2
     assert main(["video", str(clip), "--fps", "0"]) == 2

@@ -186,6 +186,27 @@ def test_a_device_is_read_no_further_than_a_picture_may_be_large():
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
         read_image(tmp_path / "nowhere.png")
+    with pytest.raises(ImageError, match="no file can have this name"):
+        as_rgb("a\0b")
+
+
+def test_addresses_are_said_not_to_be_fetched():
+    with pytest.raises(ImageError, match=r"https:/example\.org/a\.jpg: addresses are not fetched: save the file first"):
+        as_rgb("https://example.org/a.jpg")
+
+
+@pytest.mark.parametrize("form", ["read and closed", "closed unread", "its file closed"])
+def test_a_closed_picture_is_not_called_damaged(astronaut, form, tmp_path):
+    Image.fromarray(astronaut).save(tmp_path / "a.png")
+    with (tmp_path / "a.png").open("rb") as file:
+        picture = Image.open(file)
+        if form == "read and closed":
+            picture.load()
+        if form != "its file closed":
+            picture.close()
+    with pytest.raises(ImageError, match="The picture is closed: give it while it is open") as error:
+        as_rgb(picture)
+    assert error.value.code == "unreadable"
 
 
 @pytest.mark.parametrize(
