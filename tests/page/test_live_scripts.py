@@ -611,3 +611,25 @@ def test_files_are_named_after_the_visitors_clock(node):
     process.exit();
     """
     assert node(text) == ["emotions-2026-03-01-05-05-09.csv"]
+
+
+def test_tags_lie_on_no_other_and_do_not_jump_to_and_fro(node):
+    text = """
+    const {placeTags} = await import('./live/tags.js');
+    const face = (x, y, place) => ({x, y, w: 70, h: 90, wide: 140, high: 30, place});
+    const where = (...faces) => placeTags(faces, 640, 480).map(({place}) => place);
+    const low = Array.from({length: 120}, (_, i) => face(300, 37 + 3.5 * Math.sin(i)));
+    const told = low.reduce((so, one) => [...so, where({...one, place: so.at(-1)})[0]], []);
+    console.log(JSON.stringify([
+      where(face(100, 100)), where(face(100, 100), face(190, 105)), where(face(100, 2)), where(face(100, 2, 'below')),
+      placeTags([face(0, 100), face(570, 100)], 640, 480).map(({left}) => left),
+      where({...face(0, 0), w: 640, h: 480}), where(face(100, 100), face(100, 240), face(200, 110)),
+      placeTags([face(100, 100), face(180, 95), face(140, 200), face(140, 0)], 640, 480).map(({free}) => free),
+      told.filter((one, i) => i && one !== told[i - 1]).length,
+    ]));
+    """
+    alone, beside, under_edge, still, ends, filled, crowd, free, jumps = node(text)
+    assert (alone, beside, under_edge, still) == (["above"], ["above", "below"], ["below"], ["below"])
+    assert ends == [0, 500] and filled == ["inside"]
+    assert crowd == ["above"] * 3 and free == [False, False, True, True]
+    assert jumps == 1, "a tag at the edge jumps with every tremor"

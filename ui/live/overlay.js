@@ -2,6 +2,7 @@
 
 import {percent, put, word} from './numbers.js';
 import {copyOf} from './still.js';
+import {placeTags} from './tags.js';
 
 export class Overlay {
   // `tab`: what the parts of the tab share. `onnew` is called with the id of a face that is new, `onchosen` with that
@@ -13,7 +14,7 @@ export class Overlay {
     this.stage = tab.$('.stage');
     this.boxes = tab.$('.boxes');
     this.mirror = tab.$('.button.mirror');
-    this.shown = new Map();  // face id -> {box, row, size, seen}
+    this.shown = new Map();  // face id -> {box, row, size, seen, place: of its tag}
     this.away = false;       // whether the camera looks away from whoever holds it
     this.wished = new Map(); // what the visitor wants: by `away`, whether the picture is mirrored
     this.showMirror();
@@ -54,20 +55,36 @@ export class Overlay {
     return this.mirrored ? size.width - row[at.x] - row[at.w] : row[at.x];
   }
 
+  // A face's box as it is seen.
+  boxOf({row, size}, scale) {
+    const {at} = this.tab;
+    return {x: this.left(row, size) * scale, y: row[at.y] * scale, w: row[at.w] * scale, h: row[at.h] * scale};
+  }
+
   text(row) {
     const {at, wordOf} = this.tab;
     return row[at.clear] ? `${word(wordOf(row))} ${percent(row[at.confidence])}` : word(wordOf(row));
   }
 
   place(faces, size) {
-    const now = performance.now(), wide = this.stage.clientWidth;
-    for (const row of faces) {
+    const now = performance.now(), wide = this.stage.clientWidth, scale = wide / size?.width;
+    const placed = faces.map(row => {
       const id = row[this.tab.at.face_id];
       if (!this.shown.has(id)) this.shown.set(id, {box: this.newBox(id)});
       const shown = Object.assign(this.shown.get(id), {row, size, seen: now});
       this.placeBox(shown);
-      this.placeTag(shown, wide, faces.length > 1);
-    }
+      this.measureTag(shown, wide, faces.length > 1);
+      return shown;
+    });
+    const tags = placed.map(shown => {
+      const {tagWide, tagHigh, place} = shown;
+      return {...this.boxOf(shown, scale), wide: tagWide, high: tagHigh, place};
+    });
+    placeTags(tags, wide, size?.height * scale).forEach(({place, left}, i) => {
+      const {box} = Object.assign(placed[i], {place}), {x, w, wide} = tags[i];
+      box.dataset.tag = place;
+      box.firstChild.style.setProperty('--shift', left + wide / 2 - x - w / 2 + 'px');
+    });
     for (const shown of this.shown.values()) shown.box.classList.toggle('missed', shown.seen !== now);
   }
 
@@ -95,16 +112,12 @@ export class Overlay {
     put(box.querySelector('span'), this.text(row));
   }
 
-  // Below the upper edge if need be, and moved in from the sides. The tag is measured anew only where it has changed:
-  // measuring makes the browser lay out the page.
-  placeTag(shown, wide, inCompany) {
-    const {box, row, size} = shown, {at} = this.tab, scale = wide / size.width, tag = box.firstChild;
-    const small = row[at.w] * scale < 64 && inCompany, look = [tag.textContent, small, wide].join();
+  // Only where it has changed: measuring makes the browser lay out the page.
+  measureTag(shown, wide, inCompany) {
+    const {box, row, size} = shown, tag = box.firstChild;
+    const small = row[this.tab.at.w] * wide / size.width < 64 && inCompany, look = [tag.textContent, small, wide].join();
     box.classList.toggle('small', small);
     if (shown.look !== look) Object.assign(shown, {look, tagWide: tag.offsetWidth, tagHigh: tag.offsetHeight});
-    box.classList.toggle('low', row[at.y] * scale < shown.tagHigh + 8);
-    const middle = (this.left(row, size) + row[at.w] / 2) * scale, half = shown.tagWide / 2 + 2;
-    tag.style.setProperty('--shift', Math.max(0, half - middle) - Math.max(0, middle + half - wide) + 'px');
   }
 
   // Takes away the boxes of faces that were not seen for so many ms; -1: all.
@@ -124,7 +137,7 @@ export class Overlay {
       context.resetTransform();
     }
     for (const face of hidden) this.hide(context, face);
-    for (const [id, shown] of this.shown) this.draw(context, id, shown);
+    this.draw(context);
     return sheet;
   }
 
@@ -142,21 +155,29 @@ export class Overlay {
     context.imageSmoothingEnabled = true;
   }
 
-  draw(context, id, {row, size}) {
-    const {at, pictures, root, wordOf} = this.tab, width = context.canvas.width, scale = width / size.width;
-    const w = row[at.w] * scale, h = row[at.h] * scale, x = this.left(row, size) * scale, y = row[at.y] * scale;
-    const unit = Math.max(14, width / 42), text = this.text(row);
-    context.strokeStyle = this.tab.faceColour(id);
+  draw(context) {
+    const {pictures, root, wordOf} = this.tab, {width, height} = context.canvas, unit = Math.max(14, width / 42);
     context.lineWidth = Math.max(2, width / 220);
-    context.strokeRect(x, y, w, h);
     context.font = `600 ${unit}px ${getComputedStyle(root).fontFamily}`;
-    const wide = context.measureText(text).width + unit * 2.6, high = unit * 1.7;
-    const tx = Math.min(Math.max(0, x + w / 2 - wide / 2), width - wide), ty = y > high + 4 ? y - high - 4 : y + 4;
-    context.fillStyle = 'rgba(20, 22, 27, .88)';
-    context.beginPath(); context.roundRect(tx, ty, wide, high, high / 2); context.fill();
-    context.drawImage(pictures[wordOf(row)], tx + unit * 0.35, ty + unit * 0.15, unit * 1.4, unit * 1.4);
-    context.fillStyle = '#fff';
     context.textBaseline = 'middle';
-    context.fillText(text, tx + unit * 2, ty + high / 2);
+    const faces = [...this.shown].map(([id, shown]) => {
+      const text = this.text(shown.row), wide = context.measureText(text).width + unit * 2.6;
+      const box = this.boxOf(shown, width / shown.size.width);
+      return {...box, wide, high: unit * 1.7, place: shown.place, id, text, picture: pictures[wordOf(shown.row)]};
+    });
+    for (const {id, x, y, w, h} of faces) {
+      context.strokeStyle = this.tab.faceColour(id);
+      context.strokeRect(x, y, w, h);
+    }
+    const crowded = placeTags(faces, width, height).map(({free}) => !free);
+    faces.forEach((face, i) => crowded[i] && Object.assign(face, {text: '', wide: face.high}));
+    placeTags(faces, width, height).forEach(({left, top}, i) => {
+      const {wide, high, picture, text} = faces[i];
+      context.fillStyle = 'rgba(20, 22, 27, .88)';
+      context.beginPath(); context.roundRect(left, top, wide, high, high / 2); context.fill();
+      context.drawImage(picture, left + unit * 0.35, top + unit * 0.15, unit * 1.4, unit * 1.4);
+      context.fillStyle = '#fff';
+      context.fillText(text, left + unit * 2, top + high / 2);
+    });
   }
 }
