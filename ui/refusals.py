@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +16,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from gradio.exceptions import InvalidPathError
+from gradio.queueing import Queue
 from gradio.route_utils import FnIndexInferError
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
@@ -35,6 +37,9 @@ INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter
 UNREACHABLE = "The file at this address cannot be had: give an https address that anybody may open, or upload the file."
 WRONG_KIND = "A value is not of the kind that this endpoint takes: /gradio_api/info lists what each parameter is."
 NOT_UNDERSTOOD = 'The request was not understood: send JSON such as {"data": [...]}, as /gradio_api/info describes it.'
+NOTHING_WAITS = (
+    "Nothing waits under this id: it was read already, or is not one that this server gave. Send the request again."
+)
 UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there are."
 TOO_LARGE = "The file is larger than this server takes: make it smaller, or cut it, and try again."
 FULL = "Too many are waiting at the moment: try again in a minute."
@@ -46,6 +51,8 @@ NO_FORM = "The upload was not understood: send it as multipart form data, each f
 FAILED = "That did not work, and the fault is ours: try once more, or send something else."
 
 UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE, "too_large"), 422: (NO_FORM, "bad_request")}
+
+RESULT = re.compile("/call/[^/]+/(?P<id>[^/]+)$")
 
 # Bytes; the largest picture as base64 text has 14 million, and of a somewhat larger one its endpoint says what to do.
 LARGEST_REQUEST = 24 * 2**20
@@ -236,6 +243,25 @@ class RefusedUploads:
         await self.app(scope, receive, answer)
 
 
+class KnownResults:
+    """ASGI middleware: for a result that was read before Gradio waits for ever, at an id it never gave it breaks."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what asks for no result, or for one that waits or is being made."""
+        place = RESULT.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if place and not _waits(scope["app"].get_blocks()._queue, place["id"]):
+            await JSONResponse({"error": NOTHING_WAITS, "title": "unknown_id"}, 404)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _waits(queue: Queue, event: str) -> bool:
+    return event in queue.event_ids_to_events or any(event in ids for ids in queue.pending_event_ids_session.values())
+
+
 class BoundedRequests:
     """ASGI middleware: a request that is no upload is read whole and taken apart before anybody looks at its values."""
 
@@ -273,5 +299,10 @@ APP_OPTIONS: dict[str, Any] = {
         HTTPException: _refused,
         Exception: _failed,
     },
-    "middleware": [Middleware(Numbered), Middleware(RefusedUploads), Middleware(BoundedRequests)],
+    "middleware": [
+        Middleware(Numbered),
+        Middleware(RefusedUploads),
+        Middleware(KnownResults),
+        Middleware(BoundedRequests),
+    ],
 }

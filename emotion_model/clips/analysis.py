@@ -38,7 +38,7 @@ class VideoConfig:
 
     def __post_init__(self) -> None:
         if self.rate is not None and not 0 < self.rate <= 1000:
-            raise ValueError(f"rate={self.rate}: analyse more than 0 frames per second, or every frame (None)")
+            raise ValueError(f"rate={self.rate}: analyse more than 0 and up to 1,000 frames per second, or every one")
         if not 0 <= self.start < math.inf:
             raise ValueError(f"start={self.start}: use 0 or more seconds")
         if self.end is not None and not self.end > self.start:

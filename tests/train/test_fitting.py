@@ -790,6 +790,14 @@ def test_a_word_is_said_from_the_confidence_on_at_which_it_is_right_often_enough
     assert clear_limit(np.zeros(20000, int), said) == 0, "always right"
 
 
+def test_what_the_duplicates_are_found_with_is_missed_before_the_work_begins(tmp_path, tiny_model):
+    write_parquet(tmp_path, "test", faces(7, 0), EMOTIONS)
+    told = []
+    with pytest.raises(DataError, match="train"):
+        evaluate(EmotionClassifier.load(tiny_model), tmp_path, "test", progress=told.append)
+    assert told == []
+
+
 def test_agreement_with_the_ferplus_majority_is_measured_for_the_model_and_for_the_labels(tmp_path, tiny_model):
     # Four taggers to a face: the happy one is happy to all, the sad one neutral to three, the others are unclear.
     clear = {"happy": [0, 4] + [0] * 8, "sad": [3, 1] + [0] * 8}

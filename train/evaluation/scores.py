@@ -47,6 +47,7 @@ def evaluate(
     """
     dataset = load_split(data_dir, split)
     labels = class_order(dataset, classifier.emotions)[dataset.labels]
+    keep = _only_here(dataset, data_dir, split)
     progress("single views")
     single = classifier.predict(dataset.images)
     progress("mirrored views")
@@ -58,7 +59,6 @@ def evaluate(
     if ten_crop:
         progress("ten crops")
         result["ten_crop"] = _brief(labels, _ten_crop(classifier, dataset.images), classifier.emotions)
-    keep = _only_here(dataset, data_dir, split)
     if len(keep):
         flip_accuracy = _brief(labels[keep], flipped[keep], classifier.emotions)["accuracy"]
         alone = _brief(labels[keep], single[keep], classifier.emotions)
