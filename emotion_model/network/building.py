@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from emotion_model.network.architecture import ArchitectureConfig
@@ -11,15 +12,20 @@ from emotion_model.network.backends import TRAINING, alternatives, import_keras
 
 if TYPE_CHECKING:
     import keras
-else:  # whoever builds a network wants to train it
+
+
+@cache
+def _keras() -> Any:
+    """Keras on a backend that trains: whoever builds a network wants to train it."""
     keras = import_keras(TRAINING)
     if keras.backend.backend() not in TRAINING:
         logging.getLogger(__name__).warning(
-            "Keras runs on %s in this program, where no network can be trained: import `build_model` before a model is "
+            "Keras runs on %s in this program, where no network can be trained: call `build_model` before a model is "
             "loaded with Keras, or set KERAS_BACKEND to %s.",
             keras.backend.backend(),
             alternatives(TRAINING),
         )
+    return keras
 
 
 def build_model(config: ArchitectureConfig | None = None) -> keras.Model:
@@ -33,6 +39,7 @@ def build_model(config: ArchitectureConfig | None = None) -> keras.Model:
     (Tompson et al., 2015).
     """
     config = config or ArchitectureConfig()
+    keras = _keras()
     layers = keras.layers
     inputs = keras.Input((config.image_size, config.image_size, 1), name="grey_pixels")
     x = layers.Rescaling(1 / 255, name="scale")(inputs)
@@ -54,7 +61,7 @@ def build_model(config: ArchitectureConfig | None = None) -> keras.Model:
 
 
 def _block(x: Any, number: int, filters: int, kernels: tuple[int, ...], config: ArchitectureConfig) -> Any:
-    layers = keras.layers
+    layers = _keras().layers
     name = f"block{number}"
     shortcut = x
     for index, kernel in enumerate(kernels, start=1):
@@ -77,17 +84,17 @@ def _block(x: Any, number: int, filters: int, kernels: tuple[int, ...], config: 
 
 def _norm_relu(x: Any, name: str, batch_norm: bool) -> Any:
     if batch_norm:
-        x = keras.layers.BatchNormalization(name=f"{name}_bn")(x)
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+        x = _keras().layers.BatchNormalization(name=f"{name}_bn")(x)
+    return _keras().layers.ReLU(name=f"{name}_relu")(x)
 
 
 def count_multiply_adds(model: keras.Model) -> int:
     """Multiply-adds of one forward pass of one image: convolutions and dense layers, biases left out."""
     total = 0
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
+        if isinstance(layer, _keras().layers.Conv2D):
             _, height, width, _ = layer.output.shape
             total += height * width * math.prod(layer.kernel.shape)
-        elif isinstance(layer, keras.layers.Dense):
+        elif isinstance(layer, _keras().layers.Dense):
             total += math.prod(layer.kernel.shape)
     return total
