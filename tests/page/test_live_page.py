@@ -298,8 +298,7 @@ def test_pause_clear_undo_and_stop(live_page, films):
         start(page)
         wait_for_rows(page, kept + 3)
         page.reload()  # as Gradio does when its connection breaks
-        expect(page.locator(".live-status")).to_contain_text("The page was loaded anew.")
-        page.get_by_role("button", name="Undo").click()
+        expect(page.locator(".live-status")).to_contain_text("The page was loaded anew. The timeline goes on")
         wait_for_rows(page, kept + 3)
         kept = rows_shown(page)
         start(page)
@@ -335,6 +334,34 @@ def test_a_long_timeline_is_not_lost_unasked_and_what_is_said_stays_for_a_while(
         expect(page.locator(".live-status")).to_contain_text("Cleared.")
         page.evaluate("later(5)")
         expect(page.locator(".live-status")).to_contain_text("1 face followed.")
+        page.get_by_role("button", name="Undo").click()
+        page.evaluate("later(61)")
+        page.wait_for_function("asks()", timeout=WAIT)
+        page.get_by_role("button", name="Clear").click()
+        with page.expect_download():
+            page.get_by_role("button", name="CSV").click()  # of what has come since
+        assert not page.evaluate("asks()")
+        page.get_by_role("button", name="Undo").click()
+        assert page.evaluate("asks()")
+
+
+DISCARDED = """
+window.addEventListener('pagehide', event => event.stopImmediatePropagation());
+window.hide = () => {
+  Object.defineProperty(document, 'hidden', {value: true});
+  document.dispatchEvent(new Event('visibilitychange'));
+};
+"""
+
+
+def test_what_a_phone_discards_in_the_background_goes_on_where_it_is_opened_again(live_page, films):
+    with live_page(films["smile"], script=DISCARDED) as page:
+        start(page)
+        wait_for_rows(page, 3)
+        page.evaluate("hide()")
+        page.reload()
+        expect(page.locator(".live-status")).to_contain_text("The timeline goes on")
+        wait_for_rows(page, 3)
 
 
 def test_the_camera_gives_way_where_another_tab_opens_one(live_page, films):

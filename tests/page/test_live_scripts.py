@@ -46,33 +46,38 @@ def test_of_a_timeline_as_many_of_the_newest_rows_are_kept_as_the_browser_takes(
     const told = [1e6, 8000, 10].map(size => {
       room = size;
       keepRows(columns, rows);
-      return keptRows(columns).map(row => row[0]);
+      const kept = keptRows(columns);
+      return [kept.rows.map(row => row[0]), kept.whole];
     });
     room = 1e6;
     keepRows(columns, rows);
     const others = keptRows(['time', 'frame', 'face_id', 'contempt']);
     const {Record} = await import('./live/record.js');
-    const record = new Record(columns), before = keptRows(columns);
-    record.countOn(before);
+    const record = new Record(columns);
+    record.goOn(keptRows(columns).rows);
     record.add([[1000, 0, 1]], 'anew');
-    record.restore(before);
     keepRows(columns, []);
-    console.log(JSON.stringify([...told, others, record.rows.length, record.rows.at(-1), keptRows(columns)]));
+    console.log(JSON.stringify([...told, others.rows, record.rows.length, record.rows.at(-1), keptRows(columns).rows]));
     """
     everything, much, nothing, others, length, newest, gone = node(text)
-    assert everything == list(range(1000)) and much == list(range(500, 1000))
-    assert nothing == others == gone == []
+    assert everything == [list(range(1000)), True] and much == [list(range(500, 1000)), False]
+    assert nothing == [[], True] and others == gone == []
     assert length == 1001 and newest == [1000, 1000, 8], "frames and faces are counted on"
 
 
-def test_very_long_sessions_lose_their_oldest_rows(node):
+def test_very_long_sessions_lose_their_oldest_rows_and_that_can_be_told_before(node):
     text = """
     import {MAX_ROWS, Record} from './live/record.js';
     const record = new Record(['time', 'frame', 'face_id']);
-    for (let i = 0; i <= MAX_ROWS; i++) record.add([[i, 0, 1]], 'one');
-    console.log(JSON.stringify([record.dropped, record.first, record.last - MAX_ROWS]));
+    const add = (from, to) => { for (let i = from; i < to; i++) record.add([[i, 0, 1]], 'one'); };
+    add(0, 0.7 * MAX_ROWS);
+    const early = record.nearlyFull;
+    add(0.7 * MAX_ROWS, 0.9 * MAX_ROWS);
+    const {nearlyFull: late, dropped: none} = record;
+    add(0.9 * MAX_ROWS, MAX_ROWS + 1);
+    console.log(JSON.stringify([early, late, none, record.dropped, record.first, record.last - MAX_ROWS]));
     """
-    assert node(text) == [20_000, 20_000, 0]
+    assert node(text) == [False, True, 0, 20_000, 20_000, 0]
 
 
 def test_an_empty_room_fills_no_record(node):
@@ -297,18 +302,20 @@ def test_a_number_of_faces_is_told_when_it_has_held_for_a_while(node):
     const flicker = Array.from({length: 40}, (_, i) => 1 + i % 2);
     panel.say('Looking for faces.', '');
     told.push(see([0, 0, 1]), see(flicker), see(Array(20).fill(2)), see([0, 0, 2, 0]), see(Array(20).fill(0)));
-    panel.record.dropped = 1;
-    see([0]);
-    told.push(parts.span.textContent);
+    for (const full of ['nearlyFull', 'dropped']) {
+      panel.record[full] = 1;
+      see([0]);
+      told.push(parts.span.textContent);
+    }
     panel.say('The connection is lost.', '');
     told.push(see([1]));
     console.log(JSON.stringify(told));
     """
     one, two, nobody = "1 face followed.", "2 faces followed.", "No face in the picture."
-    first, flicker, steady, gone, empty, full, back = node(text)
+    first, flicker, steady, gone, empty, long, full, back = node(text)
     assert (first, flicker, steady) == (["Looking for faces.", one], [one], [one, two])
     assert (gone, empty, back) == ([two], [two, nobody], [one])
-    assert "oldest rows have been dropped" in full
+    assert "save it before its oldest rows are dropped" in long and "oldest rows have been dropped" in full
 
 
 def test_the_picture_is_mirrored_as_the_visitor_wants_it_for_cameras_that_look_the_same_way(node):
@@ -565,6 +572,31 @@ def test_the_focus_goes_to_start_only_from_what_can_no_longer_be_pressed(node):
     })));
     """
     assert node(text) == [["select", "select"], ["body", "start"], ["pressed", "start"]]
+
+
+def test_the_focus_leaves_undo_before_it_can_no_longer_be_pressed(node):
+    text = """
+    let lapse;
+    globalThis.document = {body: {}};
+    globalThis.setTimeout = action => { lapse = action; };
+    const {Panel} = await import('./live/panel.js');
+    const {Record} = await import('./live/record.js');
+    const thing = name => ({name, dataset: {}, setAttribute() {}, querySelector: thing, contains: () => false,
+      focus() { document.activeElement = this; }});
+    const names = ['start', 'stop', 'pause', 'snapshot', 'share', 'csv', 'json', 'picture', 'clear'];
+    const button = Object.fromEntries(names.map(name => [name, thing(name)]));
+    const record = new Record(['time', 'frame', 'face_id']), panel = new Panel({$: thing, button}, record), told = [];
+    for (const state of ['off', 'live']) {
+      panel.setState(state);
+      document.activeElement = button.clear;
+      panel.clear();
+      told.push([button.clear.textContent, document.activeElement.name]);
+      lapse();
+      told.push([button.clear.textContent, document.activeElement.name]);
+    }
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == [["Undo", "clear"], ["Clear", "start"], ["Undo", "clear"], ["Clear", "pause"]]
 
 
 def test_a_picture_whose_press_no_longer_counts_is_offered_and_not_just_saved(node):

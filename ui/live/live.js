@@ -9,7 +9,7 @@ import {cardOf} from './card.js';
 import {Chart} from './chart.js';
 import {hintFor} from './hints.js';
 import {Meter} from './meter.js';
-import {megabytes, percent} from './numbers.js';
+import {clockTime, megabytes, percent} from './numbers.js';
 import {Overlay} from './overlay.js';
 import {Pace} from './pace.js';
 import {Panel, READ} from './panel.js';
@@ -71,6 +71,7 @@ class Live {
     this.lastFaceTime = 0;
     this.record = new Record(tab.settings.columns);
     this.unsavedSince = null;     // time in the session of the first row that stands in no file yet
+    this.clearedSince = null;     // the same of the rows that Undo brings back
     this.still = new Still(tab.at);
     this.pace = new Pace();
     this.meter = new Meter($('.meter'));
@@ -81,7 +82,7 @@ class Live {
     this.camera = new Camera(this.video, () => this.lostCamera(), () => this.start());
     this.cameras = new Cameras($('.camera'), () => this.change(), () => this.camera.playing);
     this.listen();
-    this.offerKept();
+    this.goOn();
     tab.root.dataset.ready = 'true';
     this.animate(performance.now());
   }
@@ -109,7 +110,8 @@ class Live {
     });
     this.video.addEventListener('loadedmetadata', fit);
     this.video.addEventListener('resize', () => this.video.videoWidth && fit());
-    document.addEventListener('visibilitychange', () => this.tick());
+    // A phone discards a page in the background without another word to it.
+    document.addEventListener('visibilitychange', () => { if (document.hidden) this.keepUnsaved(); this.tick(); });
     document.addEventListener('camera-wanted', () => this.giveWay());
     window.addEventListener('pagehide', () => { this.leave(); this.keepUnsaved(); });
     window.addEventListener('beforeunload', event => {
@@ -120,20 +122,19 @@ class Live {
   }
 
   // Where its connection breaks Gradio loads the page anew, which phones do without asking: what stands in no file
-  // comes back by Undo, in numbers.
-  keepUnsaved() {
-    const rows = this.unsavedSince === null ? [] : [...this.panel.offered, ...this.record.rows];
-    keepRows(this.tab.settings.columns, rows);
-  }
+  // goes on, in numbers.
+  keepUnsaved() { keepRows(this.tab.settings.columns, this.unsavedSince === null ? [] : this.record.rows); }
 
-  offerKept() {
-    const {settings: {columns}, at} = this.tab, rows = keptRows(columns);
+  // The timeline of the page before.
+  goOn() {
+    const {record, panel} = this, {rows, whole} = keptRows(this.tab.settings.columns);
     if (!rows.length) return;
-    const last = rows[rows.length - 1][at.time];
-    this.record.countOn(rows);
-    Object.assign(this, {lastResult: last, origin: performance.now() - 1000 * last, unsavedSince: rows[0][at.time]});
-    this.panel.offer(rows);
-    this.panel.say('The page was loaded anew.', '“Undo” brings back the timeline from before.');
+    record.goOn(rows);
+    Object.assign(this, {lastResult: record.last, origin: performance.now() - 1000 * record.last, unsavedSince: record.first});
+    this.reading.list(record.faces);
+    panel.enableSaving(true);
+    const lost = whole ? '' : ` What was before ${clockTime(Math.floor(record.first))} is lost: the browser kept no more.`;
+    panel.say('The page was loaded anew.', `The timeline goes on where it was.${lost}`);
   }
 
   // Whoever stays where Gradio wanted to load the page anew has one whose other tabs do nothing.
@@ -165,7 +166,6 @@ class Live {
     this.paused = false;
     if (this.origin === null) this.origin = performance.now();
     this.panel.setState('live');
-    this.panel.letLapse();
     this.prepare();
     if (this.again) this.change();
   }
@@ -300,7 +300,11 @@ class Live {
   // The timeline goes, and with it what is shown of those in it; or all of them come back.
   clear() {
     this.panel.clear();
-    if (this.panel.cleared) { this.overlay.remove(-1); this.showNobody(); }
+    if (this.panel.cleared) {
+      this.clearedSince = this.unsavedSince;
+      this.overlay.remove(-1);
+      this.showNobody();
+    } else this.unsavedSince = this.clearedSince ?? this.unsavedSince;  // what was saved meanwhile is without them
     this.reading.list([...this.record.faces, ...this.overlay.shown.keys()]);
   }
 

@@ -27,7 +27,9 @@ export class Panel {
     if (faces !== this.faces) Object.assign(this, {faces, since: now});
     if (now - this.since < STEADY && (this.counted || !faces)) return;
     this.counted = true;
-    const full = this.record.dropped ? 'The session is very long: its oldest rows have been dropped.' : '';
+    const {dropped, nearlyFull} = this.record;
+    const full = dropped ? 'The session is very long: its oldest rows have been dropped.'
+      : nearlyFull ? 'The session is very long: save it before its oldest rows are dropped.' : '';
     if (faces) this.write(faces === 1 ? '1 face followed.' : `${faces} faces followed.`, full);
     else this.write('No face in the picture.', full || 'Come closer, face the camera, or turn on a light.', 'quiet');
   }
@@ -54,9 +56,10 @@ export class Panel {
     const {activeElement: active} = document;
     const idle = active === document.body || active?.disabled || this.cover.contains(active);
     if (state === 'off') button.start.disabled = false;
-    if (idle && state === 'off') button.start.focus({preventScroll: true});
-    if (idle && state === 'live') button.pause.focus({preventScroll: true});
+    if (idle) this.takeFocus();
   }
+
+  takeFocus() { this.tab.button[this.on ? 'pause' : 'start'].focus({preventScroll: true}); }
 
   enableSaving(on) {
     this.tab.button.share.disabled = !on || this.stage.dataset.state === 'off';
@@ -71,28 +74,19 @@ export class Panel {
       this.say('The timeline is back.', '', '', {hold: READ});
       return;
     }
-    this.offer(this.record.clear());
-    this.letLapse();
+    this.cleared = {rows: this.record.clear(), timer: setTimeout(() => this.forgetCleared(), UNDO_PERIOD)};
+    button.clear.textContent = 'Undo';
     for (const name of ['csv', 'json', 'picture', 'share']) button[name].disabled = true;
     this.say('Cleared.', 'For ten seconds “Undo” brings the timeline back.', '', {hold: READ});
   }
 
-  // Rows that Undo brings back.
-  offer(rows) {
-    this.cleared = {rows, timer: null};
-    Object.assign(this.tab.button.clear, {textContent: 'Undo', disabled: false});
-  }
-
-  // Those of a page before that the visitor has not answered about; what was cleared here is not wanted.
-  get offered() { return this.cleared?.timer === null ? this.cleared.rows : []; }
-
-  // The button is for Clear again after a while.
-  letLapse() { if (this.cleared) this.cleared.timer ??= setTimeout(() => this.forgetCleared(), UNDO_PERIOD); }
-
+  // The button is for Clear again.
   forgetCleared() {
+    const {button: {clear}} = this.tab, some = this.record.rows.length > 0;
     clearTimeout(this.cleared.timer);
     this.cleared = null;
-    this.tab.button.clear.textContent = 'Clear';
-    this.enableSaving(this.record.rows.length > 0);
+    clear.textContent = 'Clear';
+    if (!some && document.activeElement === clear) this.takeFocus();
+    this.enableSaving(some);
   }
 }

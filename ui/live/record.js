@@ -45,6 +45,9 @@ export class Record {
   // The ids of all who are in it.
   get faces() { return new Set(this.withFace(this.rows).map(row => row[this.at.face_id])); }
 
+  // Whether rows are to be dropped within minutes.
+  get nearlyFull() { return this.rows.length > 0.8 * MAX_ROWS; }
+
   get first() { return this.rows[0][this.at.time]; }
 
   get last() { return this.rows.length ? this.rows[this.rows.length - 1][this.at.time] : 0; }
@@ -66,9 +69,10 @@ export class Record {
     return rows;
   }
 
-  // Frames and faces are counted on from these rows, which may come back by `restore`.
-  countOn(rows) {
+  // Frames and faces are counted on from these rows.
+  goOn(rows) {
     const {at} = this;
+    this.rows = rows;
     this.frames = rows[rows.length - 1][at.frame] + 1;
     this.highestId = this.withFace(rows).reduce((highest, row) => Math.max(highest, row[at.face_id]), 0);
   }

@@ -28,18 +28,15 @@ export function keepRows(columns, rows) {
   try { sessionStorage.removeItem(TIMELINE); } catch { return; }  // a browser that keeps nothing
   for (let most = Math.min(rows.length, MOST_ROWS); most; most >>= 1) {
     try {
-      sessionStorage.setItem(TIMELINE, JSON.stringify({columns, rows: rows.slice(-most)}));
+      sessionStorage.setItem(TIMELINE, JSON.stringify({columns, rows: rows.slice(-most), whole: most === rows.length}));
       return;
     } catch { /* too much */ }
   }
 }
 
-// Those that were kept, in these columns; another model has others.
+// Those that were kept, in these columns, and whether they are all; another model has others.
 export function keptRows(columns) {
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(TIMELINE));
-    return String(kept.columns) === String(columns) ? kept.rows : [];
-  } catch {
-    return [];
-  }
+  let kept = null;
+  try { kept = JSON.parse(sessionStorage.getItem(TIMELINE)); } catch { /* a browser that keeps nothing */ }
+  return String(kept?.columns) === String(columns) ? kept : {rows: [], whole: true};
 }
