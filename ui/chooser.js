@@ -12,42 +12,49 @@ const STATUSES = ['status', 'video-status', 'looks'];  // of the tabs with such 
 export function keepChoice(devices) {
   if (!devices || !devices.getUserMedia) return;  // a page without https
   const open = devices.getUserMedia.bind(devices);
-  let shown = null, asked = null;  // the stream, and what it is to be
+  const shown = new Map();  // the stream of each place, and what it is to be
   devices.getUserMedia = async constraints => {
     const {video} = constraints;
     if (!video) return open(constraints);
-    if (shown) release(shown);  // phones open one camera at a time
+    for (const stream of shown.keys()) {
+      release(stream);  // phones open one camera at a time
+      if (!placeOf(stream)) shown.delete(stream);
+    }
     if (video.frameRate) return open(constraints);
     document.dispatchEvent(new Event('camera-wanted'));
     const chosen = video.deviceId;
+    let stream;
     try {
-      shown = chosen ? await open(constraints) : await openLast(devices, open, constraints);
+      stream = chosen ? await open(constraints) : await openLast(devices, open, constraints);
     } catch (error) {
       tell(error);
       throw error;
     }
     takeBack();
-    asked = constraints;
-    const [track] = shown.getVideoTracks();
+    shown.set(stream, constraints);
+    const [track] = stream.getVideoTracks();
     if (chosen) remember({id: track.getSettings().deviceId, name: track.label});
-    return shown;
+    return stream;
   };
   // Behind another tab it is off, so that Live can have it, unless it records. Whoever comes back finds it on, in the
   // stream that Gradio has.
-  document.addEventListener('tab-changed', async () => {
-    const stream = shown, place = placeOf(stream);
+  document.addEventListener('tab-changed', () => { for (const stream of shown.keys()) follow(stream); });
+
+  async function follow(stream) {
+    const place = placeOf(stream);
     if (!place) return;
     const hidden = () => place.closest('[role=tabpanel]')?.offsetParent === null;
     if (hidden()) { if (!recorder(place)) stop(stream); return; }
     if (stream.getTracks().some(track => track.readyState === 'live')) return;
-    const fresh = await devices.getUserMedia(asked).catch(() => null);  // what was wrong is said by then
+    if ([...shown.keys()].some(one => recorder(placeOf(one)))) return;  // it would end where another camera opens
+    const fresh = await devices.getUserMedia(shown.get(stream)).catch(() => null);  // what was wrong is said by then
     if (!fresh) return;
     stream.getTracks().forEach(track => stream.removeTrack(track));
     fresh.getTracks().forEach(track => stream.addTrack(track));
-    shown = stream;
+    shown.delete(fresh);
     place.srcObject = stream;
     if (hidden()) stop(stream); else await place.play();
-  });
+  }
 }
 
 // The camera chosen last; one that is gone, or in use, gives way to any other.

@@ -367,15 +367,49 @@ def test_a_camera_that_is_plugged_in_while_one_runs_can_be_chosen(node):
     assert node(text) == [["front", "back"], ["front", "back", "one", "another", "another"]]
 
 
+def test_live_takes_the_camera_chosen_last_wherever_and_remembers_none_that_merely_stood_in(node):
+    text = """
+    let kept = {id: 'one', name: 'camera one'};
+    globalThis.localStorage = {
+      getItem: () => JSON.stringify(kept), setItem: (_, value) => { kept = JSON.parse(value); },
+    };
+    Object.defineProperty(globalThis, 'navigator', {value: {}});
+    globalThis.Option = class { constructor(text, value) { Object.assign(this, {text, value}); } };
+    const select = {options: [new Option('front', 'user'), new Option('back', 'environment')], value: 'user',
+      get selectedOptions() { return this.options.filter(one => one.value === this.value); },
+      append(option) {
+        option.remove = () => this.options.splice(this.options.indexOf(option), 1);
+        this.options.push(option);
+      },
+      addEventListener() {}};
+    const {Cameras} = await import('./live/cameras.js');
+    const cameras = new Cameras(select, () => {}, () => false), told = [cameras.wanted];
+    const gone = cameras.forget();  // it is unplugged
+    told.push(cameras.choose(gone), cameras.wanted, kept.id);
+    cameras.recall();
+    told.push(cameras.wanted);
+    kept = {id: 'two', name: 'camera two'};  // chosen in Photo
+    cameras.recall();
+    told.push(cameras.wanted, select.options.length);
+    console.log(JSON.stringify(told));
+    """
+    one, two = ({"deviceId": {"exact": name}} for name in ("one", "two"))
+    assert node(text) == [one, False, {"facingMode": "user"}, "one", one, two, 4]
+
+
 CAMERAS = """
 globalThis.localStorage = {getItem: () => JSON.stringify(kept), setItem: (_, value) => { kept = JSON.parse(value); }};
 let kept = null, broken = {}, running = new Set();
-const panel = {get offsetParent() { return place.hidden ? null : {}; }, querySelector: () => place.recording};
-const place = {hidden: false, recording: null, play() {}, closest: () => panel};
+function newPlace() {
+  const place = {hidden: false, recording: null, play() {}, closest: () => panel};
+  const panel = {get offsetParent() { return place.hidden ? null : {}; }, querySelector: () => place.recording};
+  return place;
+}
+const place = newPlace(), other = newPlace();
 const status = {className: 'status quiet', innerHTML: 'Add a photo.', get textContent() { return this.innerHTML; },
   replaceChildren(...parts) { this.innerHTML = parts.map(part => part.textContent).join(' '); }};
 globalThis.document = Object.assign(new EventTarget(), {
-  querySelectorAll: () => [place], createElement: () => ({}),
+  querySelectorAll: () => [place, other], createElement: () => ({}),
   getElementById: id => id === 'status' ? {offsetParent: {}, querySelector: () => status} : null,
 });
 class Track {
@@ -400,7 +434,7 @@ const devices = {
 };
 const {keepChoice} = await import('./chooser.js');
 keepChoice(devices);
-const open = async (video = {}) => place.srcObject = await devices.getUserMedia({video});
+const open = async (video = {}, where = place) => where.srcObject = await devices.getUserMedia({video});
 const settled = () => new Promise(resolve => setTimeout(resolve, 5));
 """
 
@@ -449,6 +483,27 @@ def test_a_camera_is_off_while_its_tab_is_not_seen_and_while_another_is_wanted(n
     console.log(JSON.stringify([...told, [...running]]));
     """
     assert node(text) == [[], ["b"], True, 1, ["a"]]
+
+
+def test_each_tab_has_its_own_camera_back_but_no_recording_ends_for_that(node):
+    text = f"""{CAMERAS}
+    const told = [], live = one => one.srcObject.tracks.map(track => `${{track.id}} ${{track.readyState}}`).join();
+    async function turnTo(seen) {{
+      for (const one of [place, other]) one.hidden = one !== seen;
+      document.dispatchEvent(new Event('tab-changed'));
+      await settled();
+      told.push([live(place), live(other)]);
+    }}
+    await open();
+    await open({{deviceId: {{exact: 'a'}}}}, other);
+    await turnTo(place);
+    await turnTo(other);
+    other.recording = {{click() {{ throw new Error('ended'); }}}};
+    await turnTo(place);
+    console.log(JSON.stringify(told));
+    """
+    first, second = ["a live", "a ended"], ["a ended", "a live"]
+    assert node(text) == [first, second, second]
 
 
 def test_a_recording_goes_on_behind_another_tab_and_is_kept_where_another_camera_is_wanted(node):

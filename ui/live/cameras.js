@@ -9,12 +9,19 @@ export class Cameras {
   // says whether a camera is open.
   constructor(select, onchange, running) {
     this.select = select;
-    const remembered = recall();
-    if (remembered && !FACING.includes(remembered.id)) select.append(new Option(remembered.name, remembered.id));
-    if (remembered) select.value = remembered.id;
+    this.recall();
     select.addEventListener('change', () => { this.remember(); onchange(); });
     // One that is plugged in meanwhile; where none is open, names may be kept from us, and with them what was chosen.
     navigator.mediaDevices?.addEventListener('devicechange', () => { if (running()) this.list().catch(() => {}); });
+  }
+
+  // The one chosen last, here or in Photo or Video.
+  recall() {
+    const {select} = this, camera = recall();
+    if (!camera) return;
+    const there = [...select.options].some(option => option.value === camera.id);
+    if (!there) select.append(new Option(camera.name, camera.id));
+    select.value = camera.id;
   }
 
   // What to ask the browser for.
@@ -41,12 +48,14 @@ export class Cameras {
     return option.text;
   }
 
-  // Chooses the one of that name, which has got another id; returns whether it is there.
+  // Chooses the one of that name, which has got another id; returns whether it is there. One that is not may be plugged
+  // in again: it stays remembered.
   choose(name) {
     const found = [...this.select.options].find(option => option.text === name);
-    if (found) this.select.value = found.value;
+    if (!found) return false;
+    this.select.value = found.value;
     this.remember();
-    return Boolean(found);
+    return true;
   }
 
   remember() {

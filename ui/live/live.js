@@ -151,6 +151,7 @@ class Live {
     this.starting = true;
     this.again = false;
     this.tab.button.start.disabled = true;
+    this.cameras.recall();
     this.panel.say('Waiting for the camera.', 'Allow it if the browser asks.');
     try {
       await this.open();
