@@ -20,7 +20,8 @@ from support.pages import WAIT
 from support.paths import media
 from ui.browser.networks import Networks
 from ui.live.sessions import Live, LiveConfig
-from ui.live.tab import build_tab
+from ui.live.tab import SCRIPT, build_tab
+from ui.scripts import bundle
 
 BOX = (224, 82, 110, 143)  # of the portrait's face in the camera's picture, read off by eye
 
@@ -193,6 +194,30 @@ def test_of_all_that_is_in_a_picture_with_hidden_faces_no_face_is_left(live_page
             page.get_by_role("button", name="Snapshot").click()
         picture = np.asarray(Image.open(saved.value.path()).convert("RGB"))
         assert detector.detect(picture) == []
+
+
+def test_a_face_at_the_edge_is_hidden_up_to_it(browser_with):
+    page = browser_with().new_page()
+    page.set_content('<div class="stage"></div><div class="boxes"></div><p class="button mirror" aria-pressed="false">')
+    page.add_script_tag(content=bundle(SCRIPT.with_name("overlay.js")))
+    pixels = page.evaluate(
+        """() => {
+          const $ = selector => document.querySelector(selector), settings = {hiding: {blocks: 6, around: 0.15}};
+          const overlay = new Overlay({root: document.body, $, at: {x: 0, y: 1, w: 2, h: 3}, settings});
+          const picture = Object.assign(document.createElement('canvas'), {width: 80, height: 60});
+          const context = picture.getContext('2d'), size = picture;
+          for (let x = 0; x < 80; x += 2) context.fillRect(x, 0, 1, 60);  // fine stripes
+          context.globalCompositeOperation = 'destination-over';
+          context.fillStyle = '#fff';
+          context.fillRect(0, 0, 80, 60);
+          const hidden = overlay.snapshot(picture, [[0, 0], [40, 20]].map(([x, y]) => ({row: [x, y, 40, 40], size})));
+          return [...hidden.getContext('2d').getImageData(0, 0, 80, 60).data];
+        }"""
+    )
+    page.close()
+    grey = np.asarray(pixels).reshape(60, 80, 4)[..., 0]
+    for corner in (grey[:14, :34], grey[46:, 46:]):  # of one face only
+        assert np.count_nonzero(np.diff(corner), axis=1).max() < 6, "more than blocks is left"
 
 
 COPIES = """

@@ -142,14 +142,16 @@ export class Overlay {
   }
 
   // The face becomes coarse blocks, hair and chin with it.
-  hide(context, {row, size}) {
-    const {at, settings: {hiding: {blocks: count, around: beyond}}} = this.tab;
-    const scale = context.canvas.width / size.width, around = 1 + 2 * beyond;
-    const w = row[at.w] * scale, h = row[at.h] * scale;
-    const part = [this.left(row, size) * scale - beyond * w, row[at.y] * scale - beyond * h, around * w, around * h];
+  hide(context, face) {
+    const {blocks: count, around} = this.tab.settings.hiding, {canvas} = context;
+    const {x, y, w, h} = this.boxOf(face, canvas.width / face.size.width);
+    // No further than the picture: of a part that reaches beyond it, its edge would stay as it was.
+    const left = Math.max(0, x - around * w), right = Math.min(canvas.width, x + (1 + around) * w);
+    const top = Math.max(0, y - around * h), bottom = Math.min(canvas.height, y + (1 + around) * h);
+    const part = [left, top, right - left, bottom - top];
     const blocks = document.createElement('canvas');
-    Object.assign(blocks, {width: count, height: Math.max(1, Math.round(count * h / w))});
-    blocks.getContext('2d').drawImage(context.canvas, ...part, 0, 0, blocks.width, blocks.height);
+    Object.assign(blocks, {width: count, height: Math.max(1, Math.round(count * part[3] / part[2]))});
+    blocks.getContext('2d').drawImage(canvas, ...part, 0, 0, blocks.width, blocks.height);
     context.imageSmoothingEnabled = false;
     context.drawImage(blocks, ...part);
     context.imageSmoothingEnabled = true;
