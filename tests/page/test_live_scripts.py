@@ -160,6 +160,16 @@ def test_numbers_for_people(node):
     assert node(text) == ["Happy", "13%", "15 MB", "\u22120.50", "+0.25", "7 s", "1:05", 5, 7200]
 
 
+def test_what_stands_on_a_translated_page_is_not_written_anew_with_each_frame(node):
+    text = """
+    const {put} = await import('./live/numbers.js');
+    const told = [], element = {get textContent() { return 'Glücklich'; }, set textContent(text) { told.push(text); }};
+    for (const text of ['Happy', 'Happy', 'Sad', 'Happy']) put(element, text);
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == ["Happy", "Sad", "Happy"]
+
+
 def test_the_modules_make_one_script(node):
     text = bundle(SCRIPT)
     assert "\nimport " not in text and "\nexport " not in text

@@ -8,8 +8,15 @@ export function megabytes(bytes) { return Math.round(bytes / 1e6) + ' MB'; }
 
 export function signed(value) { return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(2); }
 
-// Writes a text where it is not there already: most are the same from frame to frame.
-export function put(element, text) { if (element.textContent !== text) element.textContent = text; }
+const written = new WeakMap();  // an element's last text of ours: on the page a translation may stand in its place
+
+// Writes a text where it was not written last: most are the same from frame to frame, and screen readers speak what is
+// written anew.
+export function put(element, text) {
+  if (written.get(element) === text) return;
+  written.set(element, text);
+  element.textContent = text;
+}
 
 export function clockTime(seconds) {
   const m = Math.floor(seconds / 60), s = seconds % 60;

@@ -1,5 +1,7 @@
 // Buttons and words: which buttons can be pressed, what the status says, and Clear with its Undo.
 
+import {put} from './numbers.js';
+
 const UNDO_PERIOD = 10000; // ms in which a cleared timeline comes back
 export const READ = 4000;  // ms in which a sentence is read
 const STEADY = 1500;       // ms for which a number of faces holds before it is told: some flicker without end
@@ -36,10 +38,9 @@ export class Panel {
 
   write(headline, detail, kind = '', spoken = true) {
     this.status.setAttribute('aria-live', spoken ? 'polite' : 'off');
-    const strong = this.status.querySelector('strong'), span = this.status.querySelector('span');
     this.status.className = `status live-status ${kind}`;
-    if (strong.textContent !== headline) strong.textContent = headline;  // screen readers speak only what changes
-    if (span.textContent !== detail) span.textContent = detail;
+    put(this.status.querySelector('strong'), headline);
+    put(this.status.querySelector('span'), detail);
   }
 
   // Whether the camera runs, or is to.

@@ -44,13 +44,13 @@ export class Reading {
 
   showNobody() {
     const {$, emotions} = this.tab;
-    $('.reading .doubt').textContent = '';
+    put($('.reading .doubt'), '');
     this.emoji.dataset.state = 'none';
     put($('.reading .number'), this.chosen.value ? `Face ${this.chosen.value}` : 'Main face');
-    this.title.textContent = this.chosen.value ? 'Not in the picture' : 'No face';
-    $('.live-confidence').textContent = '';
+    put(this.title, this.chosen.value ? 'Not in the picture' : 'No face');
+    put($('.live-confidence'), '');
     for (const name of emotions) this.setBar(name, null);
-    for (const name of ['intensity', 'valence', 'arousal']) $('.measures .' + name).textContent = '–';
+    for (const name of ['intensity', 'valence', 'arousal']) put($('.measures .' + name), '–');
   }
 
   change(emotion) {
