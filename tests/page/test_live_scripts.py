@@ -234,7 +234,7 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
     Object.defineProperty(globalThis, 'navigator', {value: {}});
     console.warn = () => {};
     const {Readers} = await import('./live/readers.js');
-    async function visit(choice, {able = true, fails = true, later = null} = {}) {
+    async function visit(choice, {able = true, fails = true, later = null, again = false} = {}) {
       kept = choice;
       const select = {value: '', addEventListener(_, heard) { this.heard = heard; }, querySelector: () => ({})};
       const note = {dataset: {}}, tab = {control: {reader: select}, $: () => note,
@@ -243,6 +243,7 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
       const load = async () => { if (fails) throw new Error('offline'); };
       if (able) readers.all.processor = {name: 'here', load, close() {}, leave() {}};
       await readers.prepare(() => {});
+      if (again) { fails = false; readers.startAnew(); await readers.prepare(() => {}); }
       if (later) { select.value = later; select.heard(); await readers.prepare(() => {}); }
       const {current, distant, advice} = readers;
       return [current === distant ? 'server' : current?.name ?? null, note.textContent, advice];
@@ -252,9 +253,11 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
       works: await visit('processor', {fails: false}),
       fails: await visit('processor'), never: await visit('processor', {able: false}),
       now: await visit(null, {later: 'processor'}), server: await visit('processor', {later: 'server'}),
+      anew: await visit(null, {again: true}), there: await visit('server', {again: true}),
     }));
     """
     told = node(text)
+    assert told.pop("anew") == ["here", told["works"][1], ""] and told.pop("there")[0] == "server"
     assert {case: told[case][0] for case in told} == {
         "nothing": "server", "unable": "server", "works": "here", "fails": None, "never": None, "now": None,
         "server": "server",

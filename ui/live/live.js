@@ -167,6 +167,7 @@ class Live {
     this.paused = false;
     if (this.origin === null) this.origin = performance.now();
     this.panel.setState('live');
+    this.readers.startAnew();
     this.prepare();
     if (this.again) this.change();
   }

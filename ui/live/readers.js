@@ -78,6 +78,9 @@ export class Readers {
     return false;
   }
 
+  // With each start of the camera the browser is tried once more, unless the visitor has chosen the server.
+  startAnew() { if (this.all.processor && !this.chosen && this.select.value === 'server') this.turnTo('processor'); }
+
   // Gets ready whoever was chosen; `onprogress` is called with 0..1, and their bytes, while the networks load. Where
   // that one is not to be had, nor another to stand in, nobody is `current`.
   async prepare(onprogress) {
@@ -92,8 +95,8 @@ export class Readers {
     }
   }
 
-  // Whoever reads in the browser could not: the next does from here on, until the visitor chooses anew. Returns whether
-  // there is one.
+  // Whoever reads in the browser could not: the next does from here on, until the visitor chooses or starts anew. Returns
+  // whether there is one.
   fallBack(error) {
     console.warn(error);
     const failed = this.select.value;
