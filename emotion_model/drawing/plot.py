@@ -30,6 +30,8 @@ def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
     FigureCanvasAgg(figure)
     ratios = [4, 1] * max(len(people), 1)
     grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    for axes in grid:
+        axes.set_autoscale_on(False)  # limits are set below; to look for others takes long where there are many people
     for i, person in enumerate(people):
         areas, band = grid[2 * i], grid[2 * i + 1]
         _draw_areas(areas, summary, person)
