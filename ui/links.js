@@ -1,7 +1,8 @@
 // Each tab has an address of its own, ?tab=video, and a title.
 
 const FIRST = 'live';
-const nameOf = tab => tab.textContent.trim().toLowerCase();
+// Browsers translate its text, not its id. In a narrow screen's menu it has none, but is looked for before that.
+const nameOf = tab => tab.dataset.tabId ?? tab.textContent.trim().toLowerCase();
 const tabs = () => [...document.querySelectorAll('[role=tab], .overflow-dropdown button')];
 
 export const linkTabs = () => {

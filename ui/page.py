@@ -39,15 +39,15 @@ def build_page(detector: EmotionDetector, networks: Networks | None = None) -> g
         gr.HTML(masthead())
         if notices:
             gr.HTML(notice(notices), elem_id="notice")
-        with gr.Tab("Live"):
+        with gr.Tab("Live", id="live"):
             live.build_tab(Live(detector), networks)
-        with gr.Tab("Photo"):
+        with gr.Tab("Photo", id="photo"):
             photo.build_tab(detector)
-        with gr.Tab("Video", render_children=True):
+        with gr.Tab("Video", id="video", render_children=True):
             video.build_tab(analysis)
-        with gr.Tab("Album", render_children=True):
+        with gr.Tab("Album", id="album", render_children=True):
             album.build_tab(detector)
-        with gr.Tab("Model"):
+        with gr.Tab("Model", id="model"):
             model.build_tab(detector)
         gr.HTML(fine_print(detector.classifier.config, networks.host))
         api.build_endpoints(detector)

@@ -73,7 +73,8 @@ def test_each_tab_has_an_address_and_a_title(browser: Any, app: RunningApp, widt
         page.locator("#model").wait_for()
         page.wait_for_url(lambda url: url.endswith("/?__theme=light&tab=model"))
         assert page.title() == "Model · Emotion Lens"
-        page.get_by_role("tab", name="Photo", exact=True).locator("visible=true").click()
+        page.evaluate("for (const tab of document.querySelectorAll('[data-tab-id=photo]')) tab.textContent = 'Foto'")
+        page.get_by_role("tab", name="Foto", exact=True).locator("visible=true").click()  # as browsers translate it
         page.wait_for_url(lambda url: "tab=photo" in url)
         page.reload()
         page.locator("#photo").wait_for()
