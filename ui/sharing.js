@@ -38,7 +38,8 @@ export async function share(blob, kind, ending, asked = false) {
 function offer(shareNow) {
   const dialog = document.createElement('dialog');
   dialog.className = 'offer';
-  dialog.innerHTML = '<form method="dialog"><p>The picture is ready.</p>'
+  dialog.setAttribute('aria-labelledby', 'picture-ready');
+  dialog.innerHTML = '<form method="dialog"><p id="picture-ready">The picture is ready.</p>'
     + '<button class="now">Share now</button><button>Not now</button></form>';
   dialog.querySelector('.now').addEventListener('click', shareNow);
   dialog.addEventListener('close', () => dialog.remove());

@@ -672,7 +672,9 @@ def test_a_picture_whose_press_no_longer_counts_is_offered_and_not_just_saved(no
     text = """
     let done, errors, button;
     const dialog = {
-      querySelector: () => button, addEventListener() {}, append() {}, showModal() { done.push('offered'); },
+      querySelector: () => button, addEventListener() {}, append() {},
+      setAttribute(name, value) { this[name] = value; },
+      showModal() { if (this.innerHTML.includes(`<p id="${this['aria-labelledby']}">`)) done.push('offered'); },
     };
     globalThis.matchMedia = () => ({matches: true});
     globalThis.document = {
