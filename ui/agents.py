@@ -37,7 +37,7 @@ class Tools:
         self._detector, self._analysis = detector, analysis
 
     def detect_image(self, photo: str | None) -> tuple[str, np.ndarray]:
-        """Tell which of seven emotions each face in a photo shows: the numbers, and the photo with boxes and words.
+        """Tell which emotion each face in a photo shows: the numbers, and the photo with boxes and words.
 
         Args:
             photo: address of the picture (https://...; JPEG, PNG, WebP, HEIC and others, up to 10 MB).
