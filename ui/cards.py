@@ -39,9 +39,9 @@ def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     return f'<ul class="cards" aria-label="Faces found">{cards}</ul>' if faces else ""
 
 
-def caption(model: str) -> str:
+def caption(model: str, day: date) -> str:
     """The line under a picture to share."""
-    return f"Emotion Lens · {date.today():%d %B %Y} · model: {model}"
+    return f"Emotion Lens · {day:%d %B %Y} · model: {model}"
 
 
 def status(headline: str, detail: str, kind: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from ui.pictures import picture_url
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
 Shown = tuple[Any, Any, Any, Any, Any, Any]
 Made = TypeVar("Made")
+WITH_TODAY = "(photo, hide) => [photo, hide, new Date().toLocaleDateString('sv')]"  # Swedish dates are ISO 8601's
 SHARE = "url => { if (url) window.shareEmotions(url); }"
 
 
@@ -59,8 +61,11 @@ def _timed(work: Callable[[Any], Made], given: Any) -> tuple[Made, float]:
         return work(given), time.perf_counter() - started
 
 
-def shared(detector: EmotionDetector, path: str | None, hide_faces: bool) -> str:
-    """A photo with its faces named, or hidden, the date and the model's name, as a data URL; "" without a photo."""
+def shared(detector: EmotionDetector, path: str | None, hide_faces: bool, today: str | None) -> str:
+    """A photo with its faces named, or hidden, the date and the model's name, as a data URL; "" without a photo.
+
+    `today`: the date by the visitor's clock, as ISO 8601; else the server's.
+    """
     if path is None:
         return ""
     try:
@@ -68,8 +73,12 @@ def shared(detector: EmotionDetector, path: str | None, hide_faces: bool) -> str
     except ImageError as error:
         gr.Warning(for_visitors(error))
         return ""
+    try:
+        day = date.fromisoformat(today or "")
+    except ValueError:
+        day = date.today()
     classifier = detector.classifier
-    caption = cards.caption(short_name(classifier.source))
+    caption = cards.caption(short_name(classifier.source), day)
     picture = share_picture(image, faces, caption, classifier.config.labels, hide_faces)
     return picture_url(picture)
 
@@ -92,7 +101,7 @@ def build_tab(detector: EmotionDetector) -> None:
     with gr.Row(visible=False, elem_id="photo-sharing") as sharing:
         share = gr.Button("Share this picture", elem_id="photo-share")
         hide = gr.Checkbox(label="With hidden faces", elem_id="photo-hide")
-        picture = gr.Textbox(visible=False)
+        picture, today = gr.Textbox(visible=False), gr.Textbox(visible=False)
     found = gr.HTML("", elem_id="cards")
     with gr.Accordion("The same numbers as JSON", open=False):
         numbers = gr.JSON(label="Faces", show_label=False, elem_id="numbers")
@@ -109,7 +118,9 @@ def build_tab(detector: EmotionDetector) -> None:
     # The picture goes through a hidden text, as nothing else that a script is given is there at once.
     # That it is on its way shows on the annotated copy: neither a hidden text nor a button has room for that.
     shows: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [annotated]}
-    made = share.click(partial(shared, detector), [photo, hide], picture, api_visibility="private", **shows)
+    made = share.click(
+        partial(shared, detector), [photo, hide, today], picture, js=WITH_TODAY, api_visibility="private", **shows
+    )
     made.then(None, picture, None, js=SHARE, api_visibility="private")
 
 

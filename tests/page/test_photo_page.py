@@ -74,19 +74,29 @@ def test_a_photo_gives_the_annotated_picture_and_a_card(page, photo):
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 512
 
 
+CLOCK = """days => {
+  window.Today ??= Date;
+  window.Date = days ? class extends Today { constructor() { super(Today.now() + 86400000 * days); } } : Today;
+}"""
+
+
 def test_a_photo_is_shared_with_its_faces_shown_or_hidden(page, photo):
     expect(page.locator("#photo-share")).to_be_hidden()
     upload(page, photo)
     pictures = []
-    for hidden in (False, True):
+    for hidden, ahead in ((False, 0), (True, 0), (False, 1)):
         page.get_by_label("With hidden faces").set_checked(hidden)
+        page.evaluate(CLOCK, ahead)
         with page.expect_download() as saved:
             page.get_by_role("button", name="Share this picture").click()
         pictures.append(cv2.imread(str(saved.value.path())))
-    shown, hidden = pictures
+    page.evaluate(CLOCK, 0)
+    shown, hidden, tomorrow = pictures
     assert shown.shape == hidden.shape and shown.shape[1] == 512 and shown.shape[0] > 512
     changed = np.abs(shown.astype(int) - hidden).max(axis=2) > 20
     assert 0.015 < changed.mean() < 0.1  # the face, and nothing else
+    changed = np.abs(shown.astype(int) - tomorrow).max(axis=2) > 20
+    assert changed.any() and not changed[: len(cv2.imread(str(photo)))].any()  # the date by the visitor's clock
 
 
 def test_the_bars_are_as_long_as_their_numbers(page, photo):
