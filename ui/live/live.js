@@ -130,10 +130,11 @@ class Live {
     const {record, panel} = this, {rows, whole} = keptRows(this.tab.settings.columns);
     if (!rows.length) return;
     record.goOn(rows);
-    Object.assign(this, {lastResult: record.last, origin: performance.now() - 1000 * record.last, unsavedSince: record.first});
+    const {first, last} = record;
+    Object.assign(this, {lastResult: last, origin: performance.now() - 1000 * last, unsavedSince: first});
     this.reading.list(record.faces);
     panel.enableSaving(true);
-    const lost = whole ? '' : ` What was before ${clockTime(Math.floor(record.first))} is lost: the browser kept no more.`;
+    const lost = whole ? '' : ` What was before ${clockTime(Math.floor(first))} is lost: the browser kept no more.`;
     panel.say('The page was loaded anew.', `The timeline goes on where it was.${lost}`);
   }
 

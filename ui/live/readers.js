@@ -95,8 +95,8 @@ export class Readers {
     }
   }
 
-  // Whoever reads in the browser could not: the next does from here on, until the visitor chooses or starts anew. Returns
-  // whether there is one.
+  // Whoever reads in the browser could not: the next does from here on, until the visitor chooses or starts anew.
+  // Returns whether there is one.
   fallBack(error) {
     console.warn(error);
     const failed = this.select.value;
