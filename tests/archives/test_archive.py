@@ -220,10 +220,17 @@ def cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     monkeypatch.setenv("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "2")  # s, instead of 30
+    monkeypatch.setenv("RAY_enable_worker_prestart", "0")  # of workers that nobody wants
     port, door = free_port(), free_port()
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as if the package were installed on all nodes
-    common = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--block", "--disable-usage-stats"]
+    common = [
+        "--num-cpus=1",
+        "--node-ip-address=127.0.0.1",
+        "--block",
+        "--disable-usage-stats",
+        "--include-log-monitor=false",
+    ]
     ports = [f"--port={port}", f"--ray-client-server-port={door}", "--include-dashboard=false"]
     nodes: list[subprocess.Popen[bytes]] = []
 

@@ -584,7 +584,7 @@ def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):
 @pytest.fixture(scope="module")
 def long(film, tmp_path_factory):
     """A clip that is not read to its end before somebody interrupts."""
-    return clips.write_clip(tmp_path_factory.mktemp("long") / "long.mp4", film, times=[i / 10 for i in range(1000)])
+    return clips.write_long_clip(tmp_path_factory.mktemp("long") / "long.mp4", film, seconds=100)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -240,8 +240,10 @@ def test_two_pictures_are_read_at_once_however_many_come(files, detector, monkey
         at_once.append(image)
         most.append(len(at_once))
         time.sleep(0.05)
-        at_once.pop()
-        return detect(image)
+        try:
+            return detect(image)
+        finally:
+            at_once.pop()
 
     monkeypatch.setattr(detector, "detect", slowly)
     api = Api(detector)

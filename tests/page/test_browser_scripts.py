@@ -116,7 +116,9 @@ def test_pictures_of_other_sizes_read_the_same(read_in_node, live_detector, astr
 @pytest.mark.parametrize("clip", ["one_face_neutral_to_smile.mp4", "one_face_talking_15s.mp4"])
 def test_real_faces_read_the_same(read_in_node, live_detector, clip):
     with av.open(str(media(clip))) as container:
-        read = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in islice(container.decode(video=0), FRAMES)]
+        read = [
+            (frame.time, frame.to_ndarray(format="rgb24")) for frame in islice(container.decode(video=0), 0, FRAMES, 2)
+        ]
     scale = SIZE[0] / max(read[0][1].shape)  # as the page takes them from the camera
     times = [time for time, _ in read]
     frames = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for _, frame in read]

@@ -24,7 +24,7 @@ from support.pages import DESKTOP, PHONE, WAIT, opened
 
 @pytest.fixture(scope="module")
 def long_clip(film, tmp_path_factory):
-    return clips.write_clip(tmp_path_factory.mktemp("clips") / "long.mp4", film, times=[i / 10 for i in range(3600)])
+    return clips.write_long_clip(tmp_path_factory.mktemp("clips") / "long.mp4", film, seconds=360)
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,24 @@ def write_clip(
     return path
 
 
+def write_long_clip(path: Path, frame: Callable[[float], np.ndarray], seconds: int) -> Path:
+    """Ten seconds of a film over and over, encoded once."""
+    short = write_clip(path.with_stem("short"), frame, seconds=10)
+    with av.open(str(short)) as once, av.open(str(path), "w") as container:
+        pictures = once.streams.video[0]
+        stream = container.add_stream_from_template(pictures)
+        packets = [packet for packet in once.demux(pictures) if packet.dts is not None]
+        for begin in range(0, seconds, 10):
+            for packet in packets:
+                copy = av.Packet(bytes(packet))
+                copy.stream, copy.time_base, copy.duration = stream, packet.time_base, packet.duration
+                copy.pts, copy.dts = (one + round(begin / packet.time_base) for one in (packet.pts, packet.dts))
+                copy.is_keyframe = packet.is_keyframe
+                container.mux(copy)
+    short.unlink()
+    return path
+
+
 def write_tone(path: Path) -> Path:
     """Sound without pictures."""
     with av.open(str(path), "w") as container:

@@ -51,7 +51,9 @@ def released(tmp_path_factory, warm_programs):
     for split, seed in (("train", 0), ("validation", 1), ("test", 2)):
         write_parquet(data, split, faces(28, seed), names(28))
     plan.write_text(PLAN)
-    assert main(["--data", str(data), "--out", str(folder / "out"), "--plan", str(plan), "--smoke"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.releasing.stages.LOOK_SECONDS", 0.05)
+        assert main(["--data", str(data), "--out", str(folder / "out"), "--plan", str(plan), "--smoke"]) == 0
     return data, plan, folder / "out"
 
 
