@@ -37,7 +37,7 @@ def deploy(
         dry_run: list what would go; only the model's repository is looked at.
 
     Raises:
-        HubError: the Hub refuses, or cannot be reached; or this is no checkout.
+        HubError: the Hub refuses, or cannot be reached; or this is no checkout, or one that git does not read.
     """
     _require_deployable(repo_id, model, revision)
     if not dry_run:
@@ -84,6 +84,11 @@ def _deploy(repo_id: str, files: dict[str, Path], variables: dict[str, str], pri
     commit = commit_files(api, repo_id, "space", files, folders, "Deploy the page")
     # After the files: where they cannot be sent, the page and the model that serve go on together.
     present = {key: one.value for key, one in api.get_space_variables(repo_id).items()}
+    named, pinned = SPACE_VARIABLES
+    if pinned in present and present.get(named) != variables.get(named):
+        # First, as no other model has that commit: until the rest is set, or where that fails, a model's newest serves.
+        api.delete_space_variable(repo_id, pinned)
+        del present[pinned]
     for key in SPACE_VARIABLES:  # only where they differ: each change restarts the Space
         if key in variables and present.get(key) != variables[key]:
             api.add_space_variable(repo_id, key, variables[key])
@@ -143,6 +148,8 @@ def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
 
 def _space_files() -> dict[str, Path]:
     tracked = _tracked()
+    if tracked is None:
+        print("note: git knows nothing of this copy, so every file of the page goes")
     files = {}
     for part in SPACE_PARTS:
         path = ROOT / part
@@ -159,9 +166,19 @@ def _space_files() -> dict[str, Path]:
 
 
 def _tracked() -> set[str] | None:
-    """What git knows in this checkout, or None where there is no git: a Space is public, and notes may lie about."""
+    """What git knows in this checkout, for a Space is public, and notes may lie about; None where git knows nothing of
+    it: there is no git, or this is a copy that was unpacked, perhaps inside another repository.
+
+    Raises:
+        HubError: there is a repository, and git does not say.
+    """
+    if not any((folder / ".git").exists() for folder in (ROOT, *ROOT.parents)):
+        return None
     try:
         done = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+    except FileNotFoundError:
         return None
-    return set(done.stdout.split("\0"))
+    except subprocess.CalledProcessError as error:
+        raise HubError(f"{ROOT}: which files git knows it does not say: {' '.join(error.stderr.split())}") from error
+    tracked = set(done.stdout.split("\0"))
+    return tracked if "app.py" in tracked else None

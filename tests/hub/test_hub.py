@@ -285,13 +285,22 @@ def test_what_git_does_not_know_stays_here(hub, monkeypatch, tmp_path, capsys):
         (tmp_path / path).write_bytes((ROOT / path).read_bytes() if (ROOT / path).exists() else b"mine")
     monkeypatch.setattr("emotion_model.hub.space.ROOT", tmp_path)
     monkeypatch.setattr("emotion_model.hub.space.SPACE_PARTS", ("app.py", "docs", "README.md"))
+    everything = "note: git knows nothing of this copy, so every file of the page goes"
     assert main(["deploy", SPACE, "--dry-run"]) == 0
-    assert "docs/private.txt" in capsys.readouterr().out, "where there is no git everything goes"
-    for command in (["init", "-q"], ["add", "app.py", "README.md", "docs/guide.md"]):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    printed = capsys.readouterr().out
+    assert everything in printed and "docs/private.txt" in printed, "where there is no git everything goes"
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    assert main(["deploy", SPACE, "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert everything in printed and "docs/guide.md" in printed, "unpacked inside a repository that does not track it"
+    subprocess.run(["git", "add", "app.py", "README.md", "docs/guide.md"], cwd=tmp_path, check=True)
     assert main(["deploy", SPACE]) == 0
-    assert "docs/private.txt is not in git" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "docs/private.txt is not in git" in printed and everything not in printed
     assert {name for name in hub.repo(SPACE, "spaces").files if "docs/" in name} == {"docs/guide.md"}
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, as where another user's checkout is mounted
+    assert main(["deploy", SPACE]) == 2
+    assert "detected dubious ownership in repository" in capsys.readouterr().err
 
 
 def test_a_commit_that_fails_leaves_model_and_page_together(hub, small, monkeypatch):
@@ -305,6 +314,31 @@ def test_a_commit_that_fails_leaves_model_and_page_together(hub, small, monkeypa
     monkeypatch.setattr("emotion_model.hub.space.commit_files", refuse)
     assert main(["deploy", SPACE, "--model", NAME]) == 2
     assert hub.repo(SPACE, "spaces").variables == {}
+
+
+def test_one_model_is_never_asked_for_at_the_commit_of_another(hub, small):
+    states = []
+
+    class Watched(dict):
+        def __setitem__(self, key, value):
+            super().__setitem__(key, value)
+            states.append(dict(self))
+
+        def pop(self, *given):
+            super().pop(*given)
+            states.append(dict(self))
+
+    commits = {}
+    for name in (NAME, "maker/other"):
+        repo = hub.repos[f"models/{name}"] = Repo()
+        commits[name] = repo.commit({path.name: path.read_bytes() for path in small.iterdir()} | {"of": name.encode()})
+    assert main(["deploy", SPACE, "--model", NAME]) == 0
+    space = hub.repo(SPACE, "spaces")
+    space.variables = Watched(space.variables)
+    assert main(["deploy", SPACE, "--model", "maker/other"]) == 0
+    assert states[-1] == {"EMOTION_MODEL_REPO": "maker/other", "EMOTION_MODEL_REVISION": commits["maker/other"]}
+    for state in states:
+        assert state.get("EMOTION_MODEL_REVISION") in (None, commits[state["EMOTION_MODEL_REPO"]])
 
 
 @pytest.mark.parametrize(
