@@ -25,7 +25,8 @@ ENDPOINTS = {
     '"box": [x, y, w, h] in pixels}, or {"face": false, "message": str}.',
     "model_info": 'The model that serves. Returns {"source": str, "labels": [{"name", "emoji", "colour": "#rrggbb"}], '
     '"detector": "yunet" or "haar", "notice": str, "weights": {"file", "sha256", "bytes", "parameters", '
-    '"multiply_adds"}, "temperature": float or [float, one per label], "metrics": {split: scores}}.',
+    '"multiply_adds"}, "temperature": float or [float, one per label], "metrics": {split: scores}}; the split of a '
+    'fine-tuned model is "held-out", the pictures held out of it.',
 }
 
 
@@ -72,7 +73,7 @@ class Api:
             "notice": " ".join(part.notice for part in (classifier, faces) if part.notice),
             "weights": classifier.config.weights,
             "temperature": classifier.config.temperature,
-            "metrics": classifier.config.metrics,
+            "metrics": classifier.config.scores,
         }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from emotion_model import EmotionDetector, ModelConfig
 from emotion_model.commands.results import EXIT_OK
+from emotion_model.hub.cost import spent
 
 HELP = "describe model and face detector"
 
@@ -62,7 +63,12 @@ def _lines(values: dict[str, str], config: ModelConfig) -> Iterator[str]:
 
 
 def _training(record: dict[str, Any]) -> str:
-    parts = [f"{record['epochs']} epochs in {record['minutes']:,.0f} minutes"]
+    start, took = record.get("start") or {}, spent(record)
+    on_gpu = f" ({took['gpu_minutes']:,.0f} on a GPU)" if took.get("gpu_minutes") else ""
+    parts = [
+        f"{record['epochs']} epochs" + (f" after {start['epochs']}" if start.get("epochs") else ""),
+        f"{took['minutes']:,.0f} minutes in all{on_gpu}",
+    ]
     environment = record.get("environment", {})
     if environment.get("backend"):
         parts.append(f"Keras {environment.get('keras', '')} on {environment['backend']}")

@@ -11,6 +11,7 @@ from PIL import Image
 import emotion_model
 from emotion_model import EMOTIONS
 from emotion_model.__main__ import main
+from emotion_model.hub.cost import spent
 from emotion_model.labels import LABELS
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from support import warm
@@ -177,8 +178,13 @@ def test_info_is_a_screen_for_people(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 30 and max(map(len, lines)) <= 100
     assert "bundled" in lines[0] and any(all(emotion in line for emotion in EMOTIONS) for line in lines)
-    scores = json.loads((BUNDLED_DIR / CONFIG_FILE).read_text(encoding="utf-8"))["metrics"]["test"]
+    config = json.loads((BUNDLED_DIR / CONFIG_FILE).read_text(encoding="utf-8"))
+    scores, training = config["metrics"]["test"], config["training"]
     assert any(line.split() == ["accuracy", *line.split()[1:-1], f"{scores['accuracy']:.1%}"] for line in lines)
+    took = spent(training)
+    minutes = f"{took['minutes']:.0f} minutes in all ({took['gpu_minutes']:.0f} on a GPU)"
+    epochs = f"{training['epochs']} epochs after {training['start']['epochs']}"
+    assert any(line.startswith(f"Training   {epochs}, {minutes}, ") for line in lines), "as the card counts them"
 
 
 def test_info_of_a_model_without_records_is_short(tiny_model, capsys):

@@ -166,6 +166,13 @@ def test_of_a_model_in_a_folder_no_path_is_told_and_only_the_scores_that_it_has(
     assert "70.00%" in fewest and "Macro-F1" not in fewest
 
 
+def test_of_a_fine_tuned_model_the_scores_of_the_pictures_held_out_of_it_are_told(small):
+    classifier = EmotionClassifier.load(small)
+    report = {"held_out": {"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75}}}
+    classifier.config = replace(classifier.config, metrics={}, training={"report": report})
+    assert Api(EmotionDetector(classifier)).model_info()["metrics"] == {"held-out": {"accuracy": 0.75}}
+
+
 def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, photo, broken):
     steps = read_album(detector, [str(photo), broken])
     status, table, file = next(steps)
