@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import runpy
 import subprocess
 from importlib.util import find_spec
 
@@ -14,8 +15,8 @@ from PIL import ExifTags, Image
 
 from emotion_model import EmotionClassifier
 from emotion_model.faces.cropping import network_input
-from emotion_model.faces.images import as_rgb
-from emotion_model.hub.conversion import TOLERANCE, keras_answers, sample_faces, torch_module
+from emotion_model.faces.images import as_rgb, to_grey
+from emotion_model.hub.conversion import CODE_DIR, IMAGE_CODE, TOLERANCE, keras_answers, sample_faces, torch_module
 from emotion_model.hub.forms import prepare
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.backends import import_keras
@@ -208,6 +209,38 @@ def test_an_inference_endpoint(published, pictures, expected, modules):
     for bad in ("https://example.com/face.jpg", "/etc/passwd", b"no picture", "", [], 3, [images[0]] * 65):
         with pytest.raises(ValueError, match="inputs:"):
             handler({"inputs": bad})
+
+
+def see_through(picture, value):
+    """With all pixels of a value transparent, as GIF and PNG files have it."""
+    picture.info["transparency"] = value
+    return picture
+
+
+def kinds_of_pictures(grey):
+    """One of each of Pillow's modes that files come in."""
+    picture, values = Image.fromarray(grey), grey.astype(np.float32) / 255
+    modes = [picture.convert(mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV")]
+    modes.append(Image.merge("RGBA", [picture] * 4).convert("RGBa"))
+    keyed = [
+        see_through(picture.convert(mode), key) for mode, key in (("1", 0), ("L", 100), ("P", 3), ("RGB", (9,) * 3))
+    ]
+    unbounded = values.copy()
+    unbounded[0, :3] = np.nan, np.inf, -np.inf
+    deeper = [
+        deep(grey),
+        grey.astype(np.int32) * 300 - 500,
+        values * 7 - 2,
+        unbounded,
+        np.full((5, 5), np.nan, np.float32),
+    ]
+    return [*modes, *keyed, *map(Image.fromarray, deeper)]
+
+
+def test_pictures_of_every_kind_are_made_grey_as_the_package_makes_them(converters):
+    published = runpy.run_path(CODE_DIR / f"{IMAGE_CODE}.py")["to_grey"]
+    for picture in kinds_of_pictures(np.random.default_rng(4).integers(0, 256, (40, 30), np.uint8)):
+        assert np.array_equal(published(picture), to_grey(picture)), (picture.mode, picture.info)
 
 
 def transparent(picture):

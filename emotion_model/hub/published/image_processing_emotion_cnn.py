@@ -40,11 +40,16 @@ class EmotionCNNImageProcessor(BaseImageProcessor):
 
 
 def to_grey(image: Any) -> np.ndarray:
-    """Grey pixels, uint8 `(h, w)`, weighted as ITU-R BT.601 does; what is transparent lies over white."""
+    """Grey pixels, uint8 `(h, w)`, weighted as ITU-R BT.601 does; what is transparent lies over white.
+
+    Of Pillow's modes `I` and `F` the darkest value is black and the brightest white.
+    """
     if isinstance(image, Image.Image):
-        if image.mode != "L" and not image.mode.startswith("I;16"):
-            image = image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")
-        image = np.asarray(image)
+        if image.mode in ("I", "F"):
+            image = _stretched(np.asarray(image))
+        elif not image.mode.startswith("I;16"):
+            clear = image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info
+            image = image.convert("RGBA" if clear else "RGB")
     image = np.asarray(image)
     if image.dtype.kind == "u" and image.dtype.itemsize == 2:
         image = (image >> 8).astype(np.uint8)
@@ -66,6 +71,17 @@ def to_grey(image: Any) -> np.ndarray:
         image = np.asarray(white)
     # Whole numbers, rounded as OpenCV does it.
     return ((image.astype(np.int64) @ np.array([9798, 19235, 3735]) + 2**14) >> 15).astype(np.uint8)
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    """Grey of 32 bits, which has no fixed white, from its darkest to its brightest value: uint8, of the same shape.
+
+    Values that are no numbers are black; infinite ones count as the darkest or the brightest.
+    """
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    shades = (values.astype(np.float64) - low) * (255 / max(high - low, 1e-9))
+    return np.nan_to_num(shades, nan=0, posinf=255, neginf=0).astype(np.uint8)
 
 
 def resize(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
