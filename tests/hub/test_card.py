@@ -73,6 +73,13 @@ def require_apart(card):
         assert fenced or not begins or before == "", line
 
 
+def test_where_no_votes_were_counted_nobody_was_asked_anew(config):
+    assert "FER+ asked ten people anew" in model_card(config)
+    test = config.metrics["test"] | {"ferplus_majority_accuracy": None, "ferplus_majority_label_agreement": None}
+    text = model_card(replace(config, metrics={"test": test}))
+    assert "no better reference was used" in text and "asked ten" not in text and "None" not in text
+
+
 def test_leanings_are_counted_from_the_matrix():
     found = tendencies([[8, 2, 0], [5, 5, 0], [0, 0, 0]], ["a", "b", "c"])
     assert found["named"] == [("a", 10, 13, 1.3), ("b", 10, 7, 0.7)]
