@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Route
 
-from emotion_model.network.config import FIGURES_DIR
+from emotion_model.network.config import FIGURES_DIR, ModelConfig, figures_are_of
 from ui.browser.networks import FOR_EVER
 from ui.cards import status
 
@@ -28,8 +28,13 @@ _FIGURES = {
 }
 
 
-def drawings(folder: Path) -> str:
-    """The figures that `train.report` drew of a model, as far as they lie in the folder; else a sentence."""
+def drawings(folder: Path, config: ModelConfig) -> str:
+    """The figures that `train.report` drew of a model, as far as they lie in the folder; else a sentence.
+
+    Those that came with a model from the Hub may lack the record which says whose they are, and are taken for its own.
+    """
+    if figures_are_of(config, folder) is False:
+        return status("No figures.", "Those that lie beside this model were drawn of another one.", "quiet")
     drawn = [(folder / f"{name}.png", question) for name, question in _FIGURES.items()]
     found = "".join(_drawing(path, question) for path, question in drawn if path.is_file())
     if not found:

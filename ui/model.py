@@ -52,7 +52,7 @@ def build_tab(detector: EmotionDetector) -> None:
             looks = gr.HTML(INVITATION, elem_id="looks")
     example = gr.Button("No photo at hand? Try a portrait", size="sm", elem_id="model-example")
     if isinstance(classifier, EmotionClassifier):
-        gr.HTML(drawings(classifier.folder / FIGURES_DIR))
+        gr.HTML(drawings(classifier.folder / FIGURES_DIR, classifier.config))
 
     def explain(path: str | None) -> Iterator[tuple[Any, str]]:
         yield look(detector, path)

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from emotion_model.files import read_json, write_json
+from emotion_model.files import write_json
 from emotion_model.hub.card import CARD_FILE, LICENSE, model_card
 from emotion_model.hub.conversion import (
     CODE_DIR,
@@ -28,7 +28,15 @@ from emotion_model.hub.conversion import (
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, FIGURES_KEY, FIGURES_RECORD, ModelConfig, ModelError
+from emotion_model.network.config import (
+    CONFIG_FILE,
+    FIGURES_DIR,
+    FIGURES_KEY,
+    FIGURES_RECORD,
+    ModelConfig,
+    ModelError,
+    figures_are_of,
+)
 
 TORCH_FILE = "model.safetensors"
 IMAGE_CONFIG_FILE = "preprocessor_config.json"
@@ -68,7 +76,8 @@ def prepare(
             "`python -m train.export`."
         )
     source = Path(classifier.source)
-    found, notes = _figures(source.parent / FIGURES_DIR if figures is None else figures, config)
+    figures = source.parent / FIGURES_DIR if figures is None else figures
+    found, notes = _figures(figures, config)
     card = model_card(config, repo_id, {path.stem: _description(path) for path in found}, license_id or LICENSE)
     if license_id is None and "report" in config.training:
         notes.append(f"your own model goes out under the {LICENSE.upper()} licence; --license names another")
@@ -76,7 +85,8 @@ def prepare(
     shutil.copyfile(source, out / weights)
     module = torch_module(classifier)
     config = write_onnx(classifier, out, module)
-    drawn = {FIGURES_KEY: [path.name for path in found]}
+    published = [*found, figures / FIGURES_RECORD] if found else []  # with it who pulls them can publish them again
+    drawn = {FIGURES_KEY: [path.name for path in published]}
     write_json(out / CONFIG_FILE, json.loads(config.to_json()) | drawn | _transformers_keys(config))
     write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))
     (out / CARD_FILE).write_text(card, encoding="utf-8")
@@ -85,9 +95,9 @@ def prepare(
         shutil.copyfile(path, out / path.name)
     shutil.copyfile(LICENSE_FILE, out / LICENSE_FILE.name)  # which the code wants in all copies
     (out / "requirements.txt").write_text(ENDPOINT_NEEDS, encoding="utf-8")
-    if found:
+    if published:
         (out / FIGURES_DIR).mkdir()
-        for path in found:
+        for path in published:
             shutil.copyfile(path, out / FIGURES_DIR / path.name)
     _check(classifier, module, out / config.weights["onnx"]["file"])
     return notes
@@ -130,9 +140,7 @@ def _figures(folder: Path, config: ModelConfig) -> tuple[list[Path], list[str]]:
     found = sorted(one for one in folder.glob("*.png") if not one.name.startswith("."))
     if not found:
         return [], [f"no figures in {folder}: {mend}"]
-    record = folder / FIGURES_RECORD
-    about = read_json(record).get("weights_sha256") if record.is_file() else None
-    if about is None or about != config.weights.get("sha256"):
+    if not figures_are_of(config, folder):
         return [], [f"the figures in {folder} are not about these weights: {mend}"]
     return found, []
 

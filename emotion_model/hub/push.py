@@ -8,9 +8,10 @@ from pathlib import Path
 
 from emotion_model.download import HubError
 from emotion_model.hub.repository import asked, check_name, check_token, commit_files, create, list_files
-from emotion_model.network.config import BUNDLED_DIR, FIGURES_DIR
+from emotion_model.network.config import BUNDLED_DIR, FIGURES_DIR, FIGURES_RECORD
 
-MADE_BY_PUSH = (f"{FIGURES_DIR}/*.png", "*.keras", "*.onnx")  # removed from the repository when no longer made
+# Removed from the repository when no longer made.
+MADE_BY_PUSH = (f"{FIGURES_DIR}/*.png", f"{FIGURES_DIR}/{FIGURES_RECORD}", "*.keras", "*.onnx")
 
 
 def push(

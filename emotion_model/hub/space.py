@@ -11,7 +11,7 @@ from pathlib import Path
 from emotion_model.download import HubError
 from emotion_model.hub.card import CARD_FILE
 from emotion_model.hub.repository import asked, check_name, check_token, commit_files, create, list_files
-from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, ModelConfig
+from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, FIGURES_RECORD, ModelConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,7 +142,8 @@ def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
         return info.sha, [], True
     there = sorted(one.rfilename for one in info.siblings or ())
     onnx = config.weights.get("onnx", {}).get("file")
-    others = [name for name in there if name == onnx or fnmatch(name, f"{FIGURES_DIR}/*.png")]
+    kinds = (f"{FIGURES_DIR}/*.png", f"{FIGURES_DIR}/{FIGURES_RECORD}")
+    others = [name for name in there if name == onnx or any(fnmatch(name, kind) for kind in kinds)]
     return info.sha, [CONFIG_FILE, config.weights["file"], *others], False
 
 

@@ -22,6 +22,7 @@ from emotion_model.network.config import (
     CONFIG_FILE,
     FIGURES_DIR,
     FIGURES_KEY,
+    FIGURES_RECORD,
     WEIGHTS_FILE,
     ModelConfig,
     ModelError,
@@ -249,6 +250,6 @@ def _download_onnx(repo_id: str, commit: str, record: Any) -> None:
 def _download_figures(repo_id: str, commit: str, names: Any) -> None:
     """Put the figures that a published config.json names into the cache; one that cannot be had is done without."""
     for name in names if isinstance(names, list) else []:
-        if isinstance(name, str) and re.fullmatch(r"[\w-]+\.png", name):
+        if name == FIGURES_RECORD or (isinstance(name, str) and re.fullmatch(r"[\w-]+\.png", name)):
             with suppress(HubError):
                 download(repo_id, f"{FIGURES_DIR}/{name}", commit, max_bytes=MAX_FIGURE_BYTES)

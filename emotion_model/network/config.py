@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.faces.cropping import Framing
+from emotion_model.files import read_json
 from emotion_model.labels import LABELS, UNCLEAR, Label
 
 BUNDLED_DIR = Path(__file__).parent / "bundled"
@@ -19,7 +20,7 @@ HELD_OUT = "held-out"  # the pictures that measure a fine-tuned model, where a s
 MEAN_OF = "mean of "  # begins the source of several models
 FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
 FIGURES_RECORD = "figures.json"  # there; says which weights they are about
-FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder
+FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder, its record included
 
 
 class ModelError(RuntimeError):
@@ -144,6 +145,18 @@ def require_no_run(folder: Path) -> None:
     """
     if (folder / RUN_FILE).exists():
         raise ModelError(f"{folder}: this is a run; make a model of it with `python -m train.export --run {folder}`.")
+
+
+def figures_are_of(config: ModelConfig, folder: Path) -> bool | None:
+    """Whether the figures in a folder are about the weights that a config names; None where no record says of which."""
+    record = folder / FIGURES_RECORD
+    if not record.is_file():
+        return None
+    try:
+        about = read_json(record).get("weights_sha256")
+    except (OSError, ValueError, AttributeError):  # damaged, or another's: it vouches for nothing
+        return False
+    return None if about is None else about == config.weights.get("sha256")
 
 
 def require_digest(path: Path, content: bytes, sha256: str | None) -> None:

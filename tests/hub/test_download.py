@@ -94,13 +94,13 @@ def test_with_a_warm_cache_a_pinned_commit_asks_nobody(hub, repo):
 
 
 def test_figures_come_with_the_model_once_and_it_serves_without_them(hub, repo, published_files):
-    names = ["confusion.png", "curves.png"]
-    config = json.loads(published_files[CONFIG_FILE]) | {"figures": [*names, "../other.png", 7]}
-    figures = {f"figures/{name}": name.encode() for name in names}
+    names = ["confusion.png", "curves.png", "figures.json"]
+    config = json.loads(published_files[CONFIG_FILE]) | {"figures": [*names, "../other.png", "notes.json", 7]}
+    figures = {f"figures/{name}": name.encode() for name in (*names, "notes.json")}
     commit = repo.commit(published_files | figures | {CONFIG_FILE: json.dumps(config).encode(), "other.png": b""})
     hub.fail("figures/confusion", status=404)
     folder = EmotionClassifier.from_pretrained(NAME, commit).folder
-    assert [path.name for path in (folder / "figures").iterdir()] == ["curves.png"]
+    assert {path.name for path in (folder / "figures").iterdir()} == {"curves.png", "figures.json"}
     hub.faults.clear()
     assert EmotionClassifier.from_pretrained(NAME, commit).folder == folder
     assert {path.name: path.read_text() for path in (folder / "figures").iterdir()} == {name: name for name in names}

@@ -101,9 +101,12 @@ def test_a_changed_model_becomes_the_next_version(hub, converters, small, tmp_pa
     repo = hub.repo(NAME)
     assert repo.private and "figures/confusion.png" in repo.files
     assert "![Confusion matrix" in repo.files["README.md"].decode()
-    pulled = EmotionClassifier.from_pretrained(NAME, "first").folder / "figures"
-    assert [path.name for path in pulled.iterdir()] == ["confusion.png"]
-    assert (pulled / "confusion.png").read_bytes() == repo.files["figures/confusion.png"]
+    pulled = EmotionClassifier.from_pretrained(NAME, "first").folder
+    for name in ("confusion.png", "figures.json"):
+        assert (pulled / "figures" / name).read_bytes() == repo.files[f"figures/{name}"]
+    again = tmp_path / "again"
+    again.mkdir()
+    assert prepare(pulled, again, NAME) == [] and (again / "figures" / "confusion.png").exists(), "edited, say"
 
     config = json.loads((model / CONFIG_FILE).read_text()) | {"temperature": 1.25}
     write_config(model, config)
@@ -111,7 +114,7 @@ def test_a_changed_model_becomes_the_next_version(hub, converters, small, tmp_pa
     repo.files.update({"NOTES.md": b"its owner's own", "checkpoints/epoch_12.keras": b"likewise", "older.onnx": b""})
     assert main(["push", NAME, "--model", str(model)]) == 0
     assert repo.tags.keys() == {"first", "v1"} and repo.tags["v1"] == repo.commits[-1][0]
-    assert "figures/confusion.png" not in repo.files, "figures of other weights stay out"
+    assert not [name for name in repo.files if name.startswith("figures/")], "figures of other weights stay out"
     assert {"NOTES.md", "checkpoints/epoch_12.keras"} <= repo.files.keys() and "older.onnx" not in repo.files
     printed = capsys.readouterr().out
     assert "not about these weights" in printed
@@ -214,6 +217,7 @@ def test_a_public_repository_does_not_silently_stay_public(hub, capsys):
 def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     model = hub.repos[f"models/{NAME}"] = Repo()
     files = {path.name: path.read_bytes() for path in small.iterdir()} | {"figures/curves.png": b"", "other.png": b""}
+    files["figures/figures.json"] = b"{}"
     files["emotion_cnn.onnx"] = b""
     model.tags["v1"] = model.commit(files)
     model.commit({"later": b""})
@@ -237,7 +241,7 @@ def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
     assert values["models"] == [NAME, "opencv/face_detection_yunet"]
     assert (
         values["preload_from_hub"][0]
-        == f"{NAME} config.json,{WEIGHTS_FILE},emotion_cnn.onnx,figures/curves.png {commit}"
+        == f"{NAME} config.json,{WEIGHTS_FILE},emotion_cnn.onnx,figures/curves.png,figures/figures.json {commit}"
     )
 
     hub.requests.clear()

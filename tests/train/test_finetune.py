@@ -279,7 +279,7 @@ def test_the_new_models_scores_are_drawn_beside_it_for_page_and_card(tuned, data
         said = picture.info["Description"]
     after = report_of(tuned[0])["held_out"]["after"]
     assert f"Confusion matrix on held-out, {after['images']} faces" in said and "contempt" in said
-    assert "Which emotion is taken for which?" in drawings(figures)
+    assert "Which emotion is taken for which?" in drawings(figures, EmotionClassifier.load(tuned[0]).config)
 
     before = (figures / "confusion.png").read_bytes()
     (figures / "confusion.png").unlink()

@@ -6,7 +6,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from emotion_model.network.config import BUNDLED_DIR, FIGURES_DIR
+from emotion_model import ModelConfig
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, FIGURES_DIR, FIGURES_RECORD
 from ui.drawings import drawings, routes
 
 
@@ -16,7 +17,8 @@ def server():
 
 
 def test_the_page_holds_their_addresses_alone_and_the_server_has_what_is_there(server):
-    html = drawings(BUNDLED_DIR / FIGURES_DIR)
+    config = ModelConfig.from_json((BUNDLED_DIR / CONFIG_FILE).read_text(encoding="utf-8"))
+    html = drawings(BUNDLED_DIR / FIGURES_DIR, config)
     assert len(html) < 10_000 and "data:" not in html, "every visitor is sent this, and few look at it"
     addresses = re.findall(r'loading="lazy" src="([^"]*)"', html)
     assert len(addresses) == 6
@@ -35,9 +37,27 @@ def test_a_figure_drawn_anew_has_another_address(tmp_path):
     pages = set()
     for drawn in ("confusion.png", "per_class.png"):
         (tmp_path / "curves.png").write_bytes((BUNDLED_DIR / FIGURES_DIR / drawn).read_bytes())
-        pages.add(re.search('src="([^"]*)"', drawings(tmp_path))[1])
+        pages.add(re.search('src="([^"]*)"', drawings(tmp_path, ModelConfig()))[1])
     assert len(pages) == 2 and all(address.endswith("/curves.png") for address in pages)
 
 
 def test_a_model_without_them_says_so(tmp_path):
-    assert "No figures." in drawings(tmp_path)
+    assert "No figures." in drawings(tmp_path, ModelConfig())
+
+
+@pytest.mark.parametrize(
+    ("record", "shown"),
+    [
+        (None, True),  # pulled from a repository that was published without one
+        ('{"weights_sha256": "own"}', True),
+        ('{"weights_sha256": "former"}', False),
+        ("[", False),
+        ("[]", False),
+    ],
+)
+def test_figures_of_another_model_are_not_shown(tmp_path, record, shown):
+    (tmp_path / "curves.png").write_bytes((BUNDLED_DIR / FIGURES_DIR / "curves.png").read_bytes())
+    if record is not None:
+        (tmp_path / FIGURES_RECORD).write_text(record)
+    html = drawings(tmp_path, ModelConfig(weights={"sha256": "own"}))
+    assert ("curves.png" in html) is shown and ("drawn of another one" in html) is not shown
