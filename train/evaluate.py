@@ -50,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     print(json.dumps(result) if options.json else _table(result, classifier.emotions))
     return 0
 

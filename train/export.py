@@ -36,12 +36,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command begins anew", file=sys.stderr)
+        return 130
     if options.out is None:
         records = RESULTS / "bundled"
         records.mkdir(parents=True, exist_ok=True)
         for name in RECORDS:
             copy_file(options.run / f"{name}.json", records / f"{name}.json")
         write_json(records / "scores.json", config.metrics)
+        (records / "validation.json").unlink(missing_ok=True)  # laid there by hand, of the run before
     print(json.dumps({"temperature": config.temperature, "metrics": config.metrics}))
     return 0
 

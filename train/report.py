@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (DataError, ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command begins anew", file=sys.stderr)
+        return 130
     for name in FIGURES:
         if name in left_out:
             print(f"{name}.png left out: {left_out[name]}", file=sys.stderr)

@@ -41,6 +41,7 @@ from train.evaluate import main as evaluate_main
 from train.evaluation.figures import draw_curves
 from train.evaluation.metrics import classification_metrics, clear_scores, expected_calibration_error
 from train.evaluation.scores import evaluate, ferplus_majority
+from train.export import main as export_main
 from train.exporting import model as export_module
 from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.model import export
@@ -693,6 +694,34 @@ def test_an_unfinished_or_oversized_run_is_not_exported(finished, parquet, tmp_p
         export(finished, parquet, tmp_path / "model")
     monkeypatch.setattr(export_module, "BUNDLED_DIR", tmp_path / "bundled")
     assert export(finished, parquet, tmp_path / "model", measure_test=False).weights["bytes"] > 1000
+
+
+@pytest.mark.usefixtures("without_onnx")
+def test_beside_a_new_bundled_model_lies_no_record_of_the_one_before(commanded, parquet, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.export.BUNDLED_DIR", tmp_path / "model")
+    monkeypatch.setattr("train.export.RESULTS", tmp_path)
+    monkeypatch.setattr("train.export.make_report", lambda *_: None)  # which draws for seconds
+    records = tmp_path / "bundled"
+    records.mkdir()
+    for name in ("validation", "scores"):
+        (records / f"{name}.json").write_text("{}")
+    assert export_main(["--run", str(commanded), "--data", str(parquet), "--no-test"]) == 0
+    assert {path.stem for path in records.iterdir()} == {"config", "environment", "history", "metrics", "scores"}
+    assert set(json.loads((records / "scores.json").read_text())) == {"validation"}
+
+
+@pytest.mark.parametrize(
+    ("main", "work", "arguments"),
+    [
+        (export_main, "train.export.export", ["--run", "run", "--data", "data"]),
+        (evaluate_main, "train.evaluate.load_model", ["--data", "data"]),
+        (report_main, "train.report.make_report", []),
+    ],
+)
+def test_ctrl_c_ends_what_has_no_checkpoints_with_a_word(main, work, arguments, monkeypatch, capsys):
+    monkeypatch.setattr(work, lambda *_: signal.raise_signal(signal.SIGINT))
+    assert main(arguments) == 130
+    assert capsys.readouterr().err.startswith("stopped")
 
 
 @pytest.mark.parametrize(
