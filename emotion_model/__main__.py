@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 
 from emotion_model import DetectorError, EmotionDetector, ModelError, __version__
 from emotion_model.commands import archive, image, info, video
-from emotion_model.commands.results import EXIT_UNUSABLE
+from emotion_model.commands.results import EXIT_UNREAD, EXIT_UNUSABLE
 from emotion_model.faces.detection import DETECTORS
 
 COMMANDS = {"image": image, "video": video, "archive": archive, "info": info}
@@ -27,9 +28,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit status: 0 all well, 1 some files failed, 2 nothing could be done, 130 interrupted.
+        The exit status: 0 all well, 1 some files failed, 2 nothing could be done, 130 interrupted, 141 nobody reads
+        what is printed.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as behind `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # at its end Python flushes what is left
+        return EXIT_UNREAD
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold bytes that are no text
             stream.reconfigure(errors="backslashreplace")

@@ -9,6 +9,7 @@ from pathlib import Path
 from emotion_model.faces.images import ENDINGS
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_UNREAD = 141  # as of programs that a closed pipe ends
 
 
 def status_of(failed: int, asked: int) -> int:

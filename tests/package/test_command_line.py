@@ -187,6 +187,13 @@ def test_info_is_a_screen_for_people(capsys):
     assert any(line.startswith(f"Training   {epochs}, {minutes}, ") for line in lines), "as the card counts them"
 
 
+def test_a_reader_who_has_enough_ends_it_without_a_word():
+    command = [warm.python(), "-m", "emotion_model", "info"]
+    with subprocess.Popen(command, cwd=ROOT, env=of_users(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert b"BrokenPipeError" not in process.stderr.read() and process.wait() == 141
+
+
 def test_info_of_a_model_without_records_is_short(tiny_model, capsys):
     assert main(["info", "--model", str(tiny_model)]) == 0
     assert "accuracy" not in capsys.readouterr().out
