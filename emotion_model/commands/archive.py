@@ -89,7 +89,10 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         from emotion_model.archives.sources import SourceError
         from emotion_model.archives.workers import WorkersError
     except ImportError as error:
-        return _refused(f"{error.name or error} is missing: pip install -r requirements-archive.txt")
+        return _refused(
+            f"{error.name or error} is missing: pip install -r requirements-archive.txt, or, without a checkout, "
+            "pip install 'emotion-model[archive]'"
+        )
     try:
         settings = ArchiveSettings(
             options.rate,

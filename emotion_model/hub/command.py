@@ -17,12 +17,11 @@ from emotion_model.download import HubError
 from emotion_model.hub.card import LICENSE, model_card
 from emotion_model.hub.push import push
 from emotion_model.hub.space import deploy
-from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, ModelConfig, ModelError
+from emotion_model.network.config import BUNDLED_DIR, ModelError, find_config, read_config
 
 
-def _card(model: Path, repo_id: str, license_id: str) -> str:
-    source = (model if model.is_dir() else model.parent) / CONFIG_FILE
-    return model_card(ModelConfig.from_json(source.read_text(encoding="utf-8")), repo_id, license_id=license_id)
+def _model(name: str) -> Path:
+    return BUNDLED_DIR if name == "bundled" else Path(name)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--dry-run", action="store_true", help="list what would go, and send nothing")
     for command in (pushing, card):
         command.add_argument(
-            "--model", type=Path, default=BUNDLED_DIR, help="a .keras file or its folder (default: the bundled model)"
+            "--model", type=_model, default=BUNDLED_DIR, help="a .keras file or its folder (default: the bundled model)"
         )
     pushing.add_argument("--tag", help="name of the version (default: the next of v1, v2, ... if anything changed)")
     pushing.add_argument("--figures", type=Path, help="folder that train.report filled (default: figures in --model)")
@@ -63,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "deploy":
             deploy(options.repo, options.model, options.revision, options.private, options.dry_run)
         else:
-            text = _card(options.model, options.repo, options.license or LICENSE)
+            config = read_config(find_config(options.model))
+            text = model_card(config, options.repo, license_id=options.license or LICENSE)
             if options.out:
                 options.out.write_text(text, encoding="utf-8")
             else:

@@ -69,7 +69,7 @@ def require_packages(names: Sequence[str], what: str) -> None:
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise ModelError(f"{what} needs {', '.join(missing)}: pip install -r requirements-hub.txt")
+        raise ModelError(f"{what} needs {', '.join(missing)}: pip install -r requirements-hub.txt, in a checkout.")
 
 
 def sample_faces(size: int) -> np.ndarray:

@@ -147,6 +147,32 @@ def require_no_run(folder: Path) -> None:
         raise ModelError(f"{folder}: this is a run; make a model of it with `python -m train.export --run {folder}`.")
 
 
+def find_config(model: str | Path) -> Path:
+    """Path of the config of a model: `bundled`, a `.keras` file or its folder.
+
+    Raises:
+        ModelError: no such model, or it is a run.
+    """
+    path = BUNDLED_DIR if str(model) == "bundled" else Path(model)
+    if not path.exists():
+        raise ModelError(f"{path}: no such model; give `bundled`, a .keras file or its folder with {CONFIG_FILE}.")
+    folder = path if path.is_dir() else path.parent
+    require_no_run(folder)
+    return folder / CONFIG_FILE
+
+
+def read_config(path: Path) -> ModelConfig:
+    """The config of a model; its weights are not read.
+
+    Raises:
+        ModelError: it is missing or not a config.
+    """
+    try:
+        return ModelConfig.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read; `python -m train.export` writes it beside the weights.") from error
+
+
 def figures_are_of(config: ModelConfig, folder: Path) -> bool | None:
     """Whether the figures in a folder are about the weights that a config names; None where no record says of which."""
     record = folder / FIGURES_RECORD

@@ -210,5 +210,10 @@ def test_the_command_writes_the_card(tmp_path, capsys):
     assert main(["card", "--repo", "maker/own", "--out", str(tmp_path / "CARD.md")]) == 0
     text = (tmp_path / "CARD.md").read_text()
     assert text.startswith("---\n") and 'EmotionDetector.from_pretrained("maker/own")' in text
+    assert main(["card", "--model", "bundled"]) == 0
+    assert "EmotionDetector" in capsys.readouterr().out
     assert main(["card", "--model", str(tmp_path)]) == 2
-    assert "config.json" in capsys.readouterr().err
+    assert f"{tmp_path / CONFIG_FILE}: cannot be read" in capsys.readouterr().err
+    for model in (tmp_path / "nope", BUNDLED_DIR / "wrong.keras"):
+        assert main(["card", "--model", str(model)]) == 2
+        assert f"error: {model}: no such model" in capsys.readouterr().err

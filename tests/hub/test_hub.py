@@ -127,7 +127,8 @@ def test_a_changed_model_becomes_the_next_version(hub, converters, small, tmp_pa
 def test_a_dry_run_asks_nobody_and_needs_no_token(hub, exported, small, monkeypatch, capsys):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nowhere")
-    assert main(["push", NAME, "--model", str(small), "--dry-run"]) == 0
+    monkeypatch.setattr("emotion_model.hub.command.BUNDLED_DIR", small)
+    assert main(["push", NAME, "--model", "bundled", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "model.safetensors" in printed and "emotion_cnn.onnx" in printed
     assert "nothing was sent" in printed and hub.requests == []

@@ -8,14 +8,14 @@ from PIL import Image
 
 from emotion_model import EMOTIONS, ModelConfig
 from emotion_model.network.classifier import EmotionClassifier
-from emotion_model.network.config import CONFIG_FILE
+from emotion_model.network.config import CONFIG_FILE, read_config
 from support.training import faces, names, write_parquet
 from train.data.fer2013 import load_split
 from train.evaluate import main as evaluate_main
 from train.evaluation.figures import draw_confusion, draw_curves
 from train.evaluation.metrics import classification_metrics
 from train.evaluation.mistakes import confident_mistakes
-from train.evaluation.report import draw_report, read_config
+from train.evaluation.report import draw_report
 from train.evaluation.scores import evaluate
 from train.report import main
 

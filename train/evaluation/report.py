@@ -6,46 +6,20 @@ from pathlib import Path
 
 from emotion_model.files import write_json
 from emotion_model.network.config import (
-    BUNDLED_DIR,
     CONFIG_FILE,
     FIGURES_DIR,
     FIGURES_RECORD,
     HELD_OUT,
     ModelConfig,
     ModelError,
-    require_no_run,
+    find_config,
+    read_config,
 )
 from train.evaluation.figures import draw_confusion, draw_curves, draw_per_class, draw_reliability, draw_robustness
 from train.evaluation.mistakes import MISTAKES_FILE, confident_mistakes, draw_mistakes
 from train.runs import load_served
 
 FIGURES = ("confusion", "per_class", "reliability", "curves", "robustness", "mistakes")
-
-
-def find_config(model: str | Path) -> Path:
-    """Path of the config of a model: `bundled`, a `.keras` file or its folder.
-
-    Raises:
-        ModelError: no such model, or it is a run.
-    """
-    path = BUNDLED_DIR if str(model) == "bundled" else Path(model)
-    if not path.exists():
-        raise ModelError(f"{path}: no such model; give `bundled`, a .keras file or its folder with {CONFIG_FILE}.")
-    folder = path if path.is_dir() else path.parent
-    require_no_run(folder)
-    return folder / CONFIG_FILE
-
-
-def read_config(path: Path) -> ModelConfig:
-    """The config of a model; its weights are not read.
-
-    Raises:
-        ModelError: it is missing or not a config.
-    """
-    try:
-        return ModelConfig.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read; `python -m train.export` writes it beside the weights.") from error
 
 
 def make_report(
