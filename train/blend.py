@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.files import read_json
-from emotion_model.hub.cost import spent
+from emotion_model.hub.cost import origin
 from emotion_model.network.config import ModelError
 from train.config import explain
 from train.data.fer2013 import DataError, load_split
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
             weights = other.config.weights.get("sha256")
             record = {"with": Path(other.source).name, "sha256": weights, "share": share, "logit_bias": bias}
             if weights != began_with(tuned[0]):
-                record |= spent(other.config.training)
+                record |= origin(weights, other.config.training)
             if tuned[1:]:
                 record["averaged"] = [further(one) for one in tuned[1:]]
             own = {"config": {"blend": record}, "metrics": {"validation": scores}}

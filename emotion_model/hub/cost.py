@@ -7,6 +7,7 @@ from typing import Any
 
 WATTS_PER_CORE = 15  # assumed for the estimate of energy; nothing was metered
 WATTS_PER_GPU = 700  # likewise: what a large one may draw
+UNITS = ("minutes", "gpu_minutes")  # of a record, the second ones among the first
 
 
 def cost(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,22 +38,63 @@ def spent(training: Mapping[str, Any]) -> dict[str, Any]:
         `minutes`; where some of them were on a GPU `gpu`, its name, and `gpu_minutes`, how many; where some were not,
         `cores`, the most that any part had, as far as records tell.
     """
-    start = training.get("start") or {}
-    # A start's minutes hold those of its teachers, and it may be a teacher itself.
-    counted = {start.get("sha256"), *(one["sha256"] for one in start.get("teacher", ()) if "minutes" in one)}
+    return _counted(training)[0]
+
+
+def origin(sha256: str | None, training: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model's record says of another one that it began with, learned from or is averaged with: `sha256`, its
+    digest; what it took, as `spent` has it; `holds`, what of that each model took by itself.
+
+    By the last one, what two of them share counts once.
+    """
+    total, holds = _counted(training)
+    record = {"sha256": sha256} | total
+    return record | {"holds": holds | _alone(record, holds)}
+
+
+def _counted(training: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a training took with all that it rests on, and of that each model by itself: digest -> minutes."""
     blend = training.get("blend") or {}
-    parts = [start, *(one for one in training.get("teacher", ()) if one["sha256"] not in counted)]
-    parts += [blend, *blend.get("averaged", ())]
+    parts = [training.get("start") or {}, *training.get("teacher", ()), blend, *blend.get("averaged", ())]
     if training.get("base"):
-        parts.append(spent(training["base"]))
+        total, holds = _counted(training["base"])
+        parts.append(total | {"holds": holds})
     parts.append(_own(training))
-    total: dict[str, Any] = {"minutes": round(sum(part.get("minutes", 0) for part in parts), 1)}
-    if cores := [part["cores"] for part in parts if "cores" in part]:
-        total["cores"] = max(cores)
+    total, counted = dict.fromkeys(UNITS, 0.0), dict[str, Any]()
+    for part in parts:
+        holds = _holds(part)
+        twice = [minutes for digest, minutes in holds.items() if digest in counted]
+        total = {unit: value + _less(part, twice, unit) for unit, value in total.items()}
+        counted = holds | counted
     gpus = [part["gpu"] for part in parts if part.get("gpu")]
-    if gpus:
-        total |= {"gpu": gpus[-1], "gpu_minutes": round(sum(part.get("gpu_minutes", 0) for part in parts), 1)}
-    return total
+    cores = [part["cores"] for part in parts if "cores" in part]
+    return (
+        {"minutes": round(total["minutes"], 1)}
+        | ({"cores": max(cores)} if cores else {})
+        | ({"gpu": gpus[-1], "gpu_minutes": round(total["gpu_minutes"], 1)} if gpus else {})
+    ), counted
+
+
+def _holds(part: Mapping[str, Any]) -> dict[str, Any]:
+    """What each model in a record's minutes took by itself; an older record knows itself and its teachers alone."""
+    if "holds" in part:
+        return part["holds"]
+    teachers: dict[str, Any] = {}
+    for one in part.get("teacher", ()):
+        if "minutes" in one:
+            teachers |= _alone(one, {})
+    return teachers | _alone(part, teachers)
+
+
+def _alone(part: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model took without others that its minutes hold; nothing where it has no digest."""
+    if not part.get("sha256"):
+        return {}
+    return {part["sha256"]: {unit: round(_less(part, others.values(), unit), 1) for unit in UNITS if unit in part}}
+
+
+def _less(part: Mapping[str, Any], others: Iterable[Mapping[str, Any]], unit: str) -> float:
+    return part.get(unit, 0) - sum(one.get(unit, 0) for one in others)
 
 
 def _own(training: Mapping[str, Any]) -> dict[str, Any]:

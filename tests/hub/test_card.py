@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
 from emotion_model.hub.card import model_card, tendencies
 from emotion_model.hub.command import main
-from emotion_model.hub.cost import spent, spent_side_by_side
+from emotion_model.hub.cost import origin, spent, spent_side_by_side
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from support.hub_server import check_metadata
 
@@ -192,6 +192,17 @@ def test_all_that_a_model_rests_on_is_counted_once(config):
     tuned = spent({"minutes": 2.0, "environment": {}, "base": training})
     assert tuned == {"minutes": 48.0, "gpu": "Titan", "gpu_minutes": 15.0}
     assert spent({"minutes": 2.0, "environment": {"gpu": "Titan"}})["gpu_minutes"] == 2.0
+
+    def made(minutes, **came_from):
+        return {"minutes": minutes, "environment": {}} | came_from
+
+    first = origin("g", made(100.0))
+    second = origin("s", made(10.0, start=first))
+    assert second == {"sha256": "s", "minutes": 110.0, "holds": {"g": {"minutes": 100.0}, "s": {"minutes": 10.0}}}
+    assert spent(made(10.0, start=second, teacher=[first]))["minutes"] == 120.0, "what the start began with teaches"
+    cousin = origin("c", made(5.0, start=first))
+    assert spent(made(10.0, start=second, teacher=[cousin]))["minutes"] == 125.0, "the teacher began with the same"
+    assert spent(made(10.0, start=second, blend=cousin))["minutes"] == 125.0
 
     taught = start | {"teacher": [teacher], "distillation": 0.7, "frozen_blocks": 1}
     blend = {"with": "first", "share": 0.6, "logit_bias": {}, "averaged": [{"minutes": 1.0}, {"minutes": 1.0}]}

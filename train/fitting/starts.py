@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from emotion_model.files import read_json
-from emotion_model.hub.cost import spent
+from emotion_model.hub.cost import origin
 from emotion_model.network.classifier import EmotionClassifier
 from train.config import Preset, same_network
 from train.runs import is_run, load_model
@@ -56,10 +56,9 @@ def _origin(model: EmotionClassifier, validation_accuracy: float | None) -> dict
     teachers = {one["sha256"]: one for one in (*before.get("teacher", ()), *training.get("teacher", ()))}
     record = {
         "run": Path(model.source).name,
-        "sha256": model.config.weights.get("sha256"),
         "epochs": training.get("epochs", 0) + before.get("epochs", 0),
         "validation_accuracy": validation_accuracy,
-    } | spent(training)
+    } | origin(model.config.weights.get("sha256"), training)
     if "runs" in before or not before:  # older records do not count them
         record["runs"] = 1 + before.get("runs", 0)
     if teachers:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from emotion_model.hub.cost import spent
+from emotion_model.hub.cost import origin
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.config import Preset
@@ -93,7 +93,7 @@ def _answers(ensemble: EmotionEnsemble, faces: FaceDataset) -> np.ndarray:
 
 def _origins(models: Sequence[EmotionClassifier]) -> list[dict[str, Any]]:
     return [
-        {"source": Path(model.source).name, "sha256": model.config.weights.get("sha256")} | spent(model.config.training)
+        {"source": Path(model.source).name} | origin(model.config.weights.get("sha256"), model.config.training)
         for model in models
     ]
 
