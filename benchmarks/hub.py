@@ -22,7 +22,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 NAME = "maker/emotion-cnn"
 MEASURE = """
 import time
-import keras
 from emotion_model import EmotionClassifier
 started = time.perf_counter()
 classifier = EmotionClassifier.from_environment()
