@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +21,7 @@ import fsspec
 from fsspec.caching import ReadAheadCache
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+from fsspec.utils import glob_translate
 
 from emotion_model.clips import container
 from emotion_model.faces import images
@@ -35,11 +36,18 @@ _PROCESSES = Path("/proc/self/ns/pid")  # a link to what tells one container's p
 # Not of `github://OWNER:REPOSITORY@BRANCH` and the like.
 _PASSWORD = re.compile(r"(?<![\w+.-])((?!git)[\w+.-]+://[^/@:]*):[^/]*@")
 _LISTS = (".txt", ".lst", ".csv", ".tsv")
+_ZIP = ".zip"
+_GONE = (404, 410)  # of HTTP
+_SIGNS = "*?["  # of globs
 _COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list with a head, the first that it has
 
 
 class SourceError(ValueError):
-    """A source cannot be listed; the message says which and why."""
+    """A source cannot be listed; the message says which and why, and `why` that alone."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{_without_password(name)}: {why}")
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,8 @@ def find_sources(
         given: files; folders, with all that lies below; globs; `.zip` files; lists (`.txt` with a line per source,
             `.csv` and `.tsv` with a column `source`, `path`, `file` or `url`, else the first one), whose relative
             entries count from the list's own folder; each a path or a URL that fsspec opens. What is hidden (a name
-            that begins with a dot) is passed over. A file that is named by itself is taken whatever its ending.
+            that begins with a dot) is passed over. A file that is named by itself is taken whatever its ending; but
+            what a list names is no list, else it could name itself.
         kinds: those that are wanted.
         without: a folder of this machine whose files are none, such as that of an archive's own copies.
 
@@ -99,100 +108,193 @@ def find_sources(
 
     for name in given:
         for source in _expanded(name):
+            if source and not (source.fault or _kind(source.name)):
+                source = replace(source, kind=kinds[-1])  # by itself, so it is what is wanted, if it is anything
             if source is None:
                 others += 1
             elif not (source.fault or source.kind in kinds):
                 continue
             elif not (is_local(source.uri) and is_left_out(Path(source.uri).parent)):
                 found.setdefault(source.uri, source)
-    return list(found.values()), others
+    return _without_links(found), others
 
 
-def _expanded(name: str) -> Iterator[Source | None]:
-    told = _without_password(name)
+def _without_links(found: dict[str, Source]) -> list[Source]:
+    """Without links to files that are found anyway, by their own names or by another link."""
+    paths = {uri: Path(uri) for uri in found if is_local(uri)}
+    links = {uri: path.resolve() for uri, path in paths.items() if path.is_symlink()}
+    if not links:
+        return list(found.values())
+    resolved = cache(Path.resolve)  # many lie in one folder
+    known = {resolved(path.parent) / path.name for path in paths.values()}
+    kept = []
+    for uri, source in found.items():
+        if links.get(uri) in known:
+            continue
+        kept.append(source)
+        if uri in links:
+            known.add(links[uri])
+    return kept
+
+
+def _expanded(name: str, in_list: bool = False) -> Iterator[Source | None]:
     try:
-        yield from _listed(name)
+        yield from _listed(name.removeprefix("file://"), in_list)
     except SourceError:
         raise
     except ImportError as error:
-        raise SourceError(f"{told}: such addresses need another package: {error}.") from error
+        raise SourceError(name, f"such addresses need another package: {error}.") from error
     except Exception as error:  # every file system has errors of its own
-        raise SourceError(f"{told}: cannot be listed ({error}).") from error
+        raise SourceError(name, f"cannot be listed ({error}).") from error
 
 
-def _listed(name: str) -> Iterator[Source | None]:
+def _listed(name: str, in_list: bool) -> Iterator[Source | None]:
     local = is_local(name)
     address = str(_absolute(Path(name))) if local else name
-    if (local or "::" not in address) and PurePosixPath(address).suffix.lower() == ".zip":
-        address, local = f"zip://::{address}", False
     system, path = (LocalFileSystem(), address) if local else fsspec.core.url_to_fs(address)
+    reason: BaseException | None = None
     try:
         about = system.info(path)
-    except FileNotFoundError:
-        about = None
-    ending = PurePosixPath(path).suffix.lower()
-    if about is None and any(sign in _without_query(path) for sign in "*?["):
+    except FileNotFoundError as error:
+        about, reason = None, cause(error)
+    plain = _without_query(path)
+    ending = PurePosixPath(plain).suffix.lower()
+    if about is None and any(sign in plain for sign in _SIGNS):
         yield from _matching(system, path, address)
-    elif about is None and not ending:
-        raise SourceError(f"{_without_password(name)}: there is no such file or folder.")
+    elif about is None and (not ending or ending in (*_LISTS, _ZIP)):
+        raise SourceError(name, f"cannot be listed ({reason})." if reason else "there is no such file or folder.")
     elif about is None:
         yield Source(_uri(system, path, address), _kind(path) or CLIP)  # said of it when it is read
     elif about["type"] == "directory":
         yield from _below(system, path, address)
-    elif ending in _LISTS:
-        for entry in _entries(system, path, address):
-            yield from _of_list(entry)
-    else:
+    elif ending == _ZIP and "::" not in address:
+        packed = f"zip://::{address}"
+        system, path = fsspec.core.url_to_fs(packed)
+        yield from _below(system, path, packed)
+    elif ending not in _LISTS:
         yield Source(_uri(system, path, address), _kind(path) or CLIP, _size(about))
+    elif in_list:
+        yield None
+    else:
+        for entry in _entries(system, path, address):
+            yield from _one_of_many(entry)
 
 
-def _of_list(entry: str) -> Iterator[Source | None]:
-    """What an entry of a list stands for; one that stands for nothing is named, as one of thousands ends no run."""
+def cause(error: FileNotFoundError) -> BaseException | None:
+    """Why a file is not there for us; None where it is gone.
+
+    To fsspec a server that refuses, or that cannot be reached, is as one without the file.
+    """
+    reason = error.__cause__
+    is_of_the_web = reason is not None and type(reason).__module__.startswith("aiohttp")
+    return reason if is_of_the_web and getattr(reason, "status", None) not in _GONE else None
+
+
+def _one_of_many(entry: str) -> Iterator[Source | None]:
+    """What one of many names stands for; one that stands for nothing is named, as one of thousands ends no run."""
     # A list may name thousands of files elsewhere: to ask for each of them takes hours.
     kind = None if is_local(entry) else _kind(entry)
     try:
-        yield from [Source(entry, kind)] if kind else _expanded(entry)
+        yield from [Source(entry, kind)] if kind else _expanded(entry, in_list=True)
     except SourceError as error:
-        yield Source(entry, CLIP, fault=str(error))
+        yield Source(entry, CLIP, fault=error.why)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked for below a folder: all that fits a glob, and what lies in the folders that do."""
+
+    root: str
+    pattern: str = "**"  # as it goes on from there
+
+    @classmethod
+    def by(cls, pattern: str) -> _Wanted:
+        """What a glob asks for."""
+        parts = pattern.split("/")
+        first = next(i for i, part in enumerate(parts) if any(sign in part for sign in _SIGNS))
+        return cls("/".join(parts[:first]) or pattern[: pattern.startswith("/")], "/".join(parts[first:]))
+
+    def inside(self, path: str) -> str:
+        """A path as it goes on from the root."""
+        return path[len(self.root) :].lstrip("/")
+
+    def fits(self, inside: str) -> bool:
+        """Whether it is asked for."""
+        parts = inside.split("/")
+        begins = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+        return self._shown(inside) and any(map(_fitting(self.pattern), begins))
+
+    def leads_to(self, folder: str) -> bool:
+        """Whether what is asked for may lie in this folder, those above which lead there."""
+        parts = self.pattern.split("/")
+        begin = parts[: folder.count("/") + 1]
+        on_the_way = "**" in begin or (len(begin) < len(parts) and _fitting("/".join(begin))(folder))
+        return self._shown(folder) and bool(on_the_way or self.fits(folder))
+
+    def _shown(self, inside: str) -> bool:
+        return _hidden_parts(inside) <= _hidden_parts(self.pattern)
+
+
+@cache
+def _fitting(pattern: str) -> Any:
+    return re.compile(glob_translate(pattern)).match
 
 
 def _matching(system: Any, pattern: str, address: str) -> Iterator[Source | None]:
-    matches = system.glob(pattern, detail=True)
-    if not matches and "*" not in pattern and (kind := _kind(pattern)):
+    wanted = _Wanted.by(pattern)
+    if _lists_at_once(system):
+        matches = [one for one in system.glob(pattern, detail=True).values() if wanted.fits(wanted.inside(one["name"]))]
+        found = [one for about in matches for one in _taken(about, system, address, wanted)]
+    else:
+        found = list(_below(system, wanted.root, address, wanted)) if system.isdir(wanted.root) else []
+    if found or system.glob(pattern):
+        yield from found
+    elif "*" not in pattern and (kind := _kind(pattern)):
         yield Source(_uri(system, pattern, address), kind)  # rather a name with brackets: said of it when it is read
-    elif not matches:
-        raise SourceError(f"{_without_password(address)}: nothing fits this pattern.")
-    asked_for = _hidden_parts(pattern)
-    for path, about in matches.items():
-        if _hidden_parts(path) > asked_for:
-            continue
-        if about["type"] == "directory" or _is_linked_folder(about):
-            yield from _below(system, path, address)
-        else:
-            yield _taken(about, system, address)
+    else:
+        raise SourceError(address, "nothing fits this pattern.")
 
 
-def _below(system: Any, path: str, address: str, above: tuple[Path, ...] = ()) -> Iterator[Source | None]:
-    """What lies in a folder and those below it, links to folders among them; `above`: where links led here from."""
+def _below(
+    system: Any, path: str, address: str, wanted: _Wanted | None = None, above: tuple[Path, ...] = ()
+) -> Iterator[Source | None]:
+    """What is wanted in a folder and those below it, by default everything that is not hidden.
+
+    Links to folders are followed; `above` is where they led here from.
+    """
+    wanted = wanted or _Wanted(path)
     above = (*above, Path(path).resolve())
-    for one, about in sorted(_found(system, path).items()):
-        inside = PurePosixPath(one[len(path) :].lstrip("/"))
-        if any(part.startswith(".") for part in inside.parts):
-            continue
+    for one, about in sorted(_found(system, path, wanted).items()):
+        inside = wanted.inside(one)
         if "fault" in about:
             yield Source(_uri(system, one, address), CLIP, fault=about["fault"])
-        elif not _is_linked_folder(about):
-            yield _taken(about, system, address)
-        elif not _is_known(Path(one).resolve(), above):
-            yield from _below(system, one, address, above)
+        elif _is_linked_folder(about):
+            target = Path(one).resolve()
+            circle = any(place.is_relative_to(target) for place in above)
+            if wanted.leads_to(inside) and not circle and not _is_found_anyway(target, above[0], wanted):
+                yield from _below(system, one, address, wanted, above)
+        elif wanted.fits(inside):
+            by_link = len(above) > 1
+            if not (by_link and _is_found_anyway(above[-1] / one[len(path) :].lstrip("/"), above[0], wanted)):
+                yield from _taken(about, system, address, wanted)
 
 
-def _found(system: Any, path: str) -> dict[str, dict[str, Any]]:
+def _is_found_anyway(place: Path, root: Path, wanted: _Wanted) -> bool:
+    """Whether a link leads to what is found without it."""
+    return place.is_relative_to(root) and wanted.fits(place.relative_to(root).as_posix())
+
+
+def _lists_at_once(system: Any) -> bool:
+    """Whether a place tells all that lies below a folder in one answer."""
+    return bool(system.async_impl) or type(system).find is not AbstractFileSystem.find
+
+
+def _found(system: Any, path: str, wanted: _Wanted) -> dict[str, dict[str, Any]]:
     """What lies in a folder and those below it, by name, as `ls` tells it; of a folder that cannot be listed its fault.
 
     `find` leaves such folders out without a word; but not where a place lists all of them at once.
     """
-    if system.async_impl or type(system).find is not AbstractFileSystem.find:
+    if _lists_at_once(system):
         return dict(system.find(path, detail=True))
     found: dict[str, dict[str, Any]] = {}
     folders = [path]
@@ -207,16 +309,9 @@ def _found(system: Any, path: str) -> dict[str, dict[str, Any]]:
         for about in listed:
             if about["type"] != "directory":
                 found[about["name"]] = about
-            elif (inner := about["name"].rstrip("/")) != folder:
+            elif (inner := about["name"].rstrip("/")) != folder and wanted.leads_to(wanted.inside(inner)):
                 folders.append(inner)
     return found
-
-
-def _is_known(folder: Path, above: tuple[Path, ...]) -> bool:
-    """Whether a link leads in a circle, or to what is listed without it."""
-    inside = folder.relative_to(above[0]).parts if folder.is_relative_to(above[0]) else None
-    listed = inside is not None and not any(part.startswith(".") for part in inside)
-    return listed or any(one.is_relative_to(folder) for one in above)
 
 
 def _hidden_parts(path: str) -> int:
@@ -227,9 +322,14 @@ def _is_linked_folder(about: dict[str, Any]) -> bool:
     return bool(about.get("islink")) and Path(about["name"]).is_dir()
 
 
-def _taken(about: dict[str, Any], system: Any, address: str) -> Source | None:
-    kind = _kind(about["name"])
-    return Source(_uri(system, about["name"], address), kind, _size(about)) if kind else None
+def _taken(about: dict[str, Any], system: Any, address: str, wanted: _Wanted) -> Iterator[Source | None]:
+    uri, kind = _uri(system, about["name"], address), _kind(about["name"])
+    if about["type"] == "directory":
+        yield from _below(system, about["name"], address)
+    elif uri.lower().endswith(_ZIP) and wanted.pattern.lower().endswith(_ZIP):
+        yield from _one_of_many(uri)
+    else:
+        yield Source(uri, kind, _size(about)) if kind else None
 
 
 def _uri(system: Any, path: str, address: str) -> str:
@@ -246,8 +346,10 @@ def _uri(system: Any, path: str, address: str) -> str:
 
 def _entries(system: Any, path: str, address: str) -> Iterator[str]:
     """The sources that a list names, which was found at an address."""
-    ending = PurePosixPath(path).suffix.lower()
-    with system.open(path, "rt", encoding="utf-8-sig", newline="") as file:
+    plain = _without_query(path)
+    ending = PurePosixPath(plain).suffix.lower()
+    # A name need be no text, and one such name no reason to refuse all others.
+    with system.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if ending in (".txt", ".lst"):
             lines = [line.strip() for line in file]
             entries = [line for line in lines if line and not line.startswith("#")]
@@ -256,8 +358,9 @@ def _entries(system: Any, path: str, address: str) -> Iterator[str]:
             head = [cell.strip().lower() for cell in rows[0]] if rows else []
             column = next((head.index(one) for one in _COLUMNS if one in head), None)
             entries = [row[column or 0].strip() for row in rows[column is not None :] if len(row) > (column or 0)]
-    folder = path.rpartition("/")[0]
+    folder = plain.rpartition("/")[0]
     for entry in filter(None, entries):
+        entry = entry.removeprefix("file://")
         if not is_local(entry) or Path(entry).is_absolute():
             yield entry
         else:

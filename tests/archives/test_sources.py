@@ -114,6 +114,45 @@ def test_a_link_into_what_is_hidden_is_followed(archive: Path):
     assert "day/g.mp4" in names(find_sources([str(archive)])[0], archive)
 
 
+def test_a_link_to_a_file_that_is_listed_anyway_adds_nothing(archive: Path, tmp_path: Path):
+    (tmp_path / "far.mp4").write_bytes(b"far")
+    (archive / "0.mp4").symlink_to("deep/er/c.mov")
+    for name in ("f.mp4", "g.mp4"):
+        (archive / name).symlink_to(tmp_path / "far.mp4")
+    expected = ["a.mp4", "b.JPG", "deep/d e.png", "deep/er/c.mov", "f.mp4"]
+    assert names(find_sources([str(archive)])[0], archive) == expected
+    assert names(find_sources([str(archive / "0.mp4")])[0], archive) == ["0.mp4"]
+
+
+def test_a_pattern_follows_links_as_a_folder_does(archive: Path, tmp_path: Path):
+    (tmp_path / "far" / "er").mkdir(parents=True)
+    (tmp_path / "far" / "er" / "f.mov").write_bytes(b"far")
+    (tmp_path / "far" / "back").symlink_to(archive)
+    (archive / "linked").symlink_to(tmp_path / "far")
+    (archive / "latest").symlink_to(archive / "deep")
+    assert names(find_sources([str(archive / "**" / "*.mov")])[0], archive) == ["deep/er/c.mov", "linked/er/f.mov"]
+    assert names(find_sources([str(archive / "l*" / "er")])[0], archive) == ["latest/er/c.mov", "linked/er/f.mov"]
+    assert names(find_sources([str(archive / "*" / "er" / "?.mov")])[0], archive) == [
+        "deep/er/c.mov",
+        "linked/er/f.mov",
+    ]
+
+
+def test_a_pattern_names_the_folders_on_its_way_that_cannot_be_listed(archive: Path):
+    with served(archive, Hadoop) as place:
+        host = place.replace("http", "webhdfs")
+        (archive / "deep" / "locked").mkdir()
+        for pattern, expected in (
+            ("**/*.mov", ["deep/er/c.mov", "deep/locked"]),
+            ("deep/*/*.mov", ["deep/er/c.mov", "deep/locked"]),
+            ("deep/e*/*.mov", ["deep/er/c.mov"]),
+            ("*/*.png", ["deep/d e.png"]),
+        ):
+            found, _ = find_sources([f"{host}/{pattern}"])
+            assert [one.uri.removeprefix(f"{host}/") for one in found] == expected
+            assert all(bool(one.fault) is (one.name == "locked") for one in found)
+
+
 def test_a_folder_that_cannot_be_listed_is_named_whatever_is_wanted(archive: Path):
     name, opened = "d" * 250, [os.open(archive / "deep", os.O_RDONLY)]
     for _ in range(17):  # until the path is longer than the system takes, from anybody
@@ -215,11 +254,57 @@ def test_what_a_list_names_in_vain_ends_nothing_but_a_run_on_nothing_else(archiv
     assert [one.name for one in found] == ["gone", "*.gone", "bucket", "b.JPG"]
     said = ("no such file", "nothing fits", "cannot be listed")
     assert all(text in one.fault for text, one in zip(said, found, strict=False))
-    assert not found[3].fault
+    assert not found[3].fault and not any(one.told in one.fault for one in found)
     (archive / "list.txt").write_text("gone\n")
     options = command_parser().parse_args(["archive", str(archive / "list.txt"), "--out", str(archive / "out")])
-    with pytest.raises(ValueError, match="gone: there is no such file or folder"):
+    with pytest.raises(ValueError, match="gone: there is no such file or folder") as caught:
         _sources(options)
+    assert str(caught.value).count("gone") == 1
+
+
+def test_what_a_list_names_is_no_list(archive: Path):
+    for name in ("list.txt", "meta.csv"):
+        (archive / name).write_text("\n".join(("list.txt", "meta.csv", "a.mp4")))
+    found, others = find_sources([str(archive / "list.txt")])
+    assert names(found, archive) == ["a.mp4"] and others == 2
+
+
+def test_one_name_that_is_no_text_refuses_no_list(archive: Path):
+    (archive / "caf\udce9.mp4").write_bytes(b"clip")
+    (archive / "list.txt").write_bytes(b"a.mp4\ncaf\xe9.mp4\n")
+    assert names(find_sources([str(archive / "list.txt")])[0], archive) == ["a.mp4", "caf\udce9.mp4"]
+
+
+def test_a_file_of_this_machine_is_one_however_its_address_is_written(archive: Path):
+    (archive / "list.txt").write_text(f"a.mp4\nfile://{archive}/a.mp4\nfile://{archive}/deep/er\n")
+    given = [str(archive / "list.txt"), f"file://{archive}/a.mp4"]
+    assert names(find_sources(given)[0], archive) == ["a.mp4", "deep/er/c.mov"]
+
+
+def test_a_list_at_a_signed_address_is_one(archive: Path):
+    (archive / "list.csv").write_text("path\na.mp4\n")
+    with served(archive) as place:
+        assert [one.uri for one in find_sources([f"{place}/list.csv?sig=a/b"])[0]] == [f"{place}/a.mp4"]
+
+
+class Refusing(SimpleHTTPRequestHandler):
+    """Lets nobody in."""
+
+    def do_GET(self) -> None:
+        self.send_error(403)
+
+    def do_HEAD(self) -> None:
+        self.send_error(403)
+
+
+def test_a_place_that_refuses_is_told_apart_from_one_without_the_file(archive: Path):
+    for handler, said in (
+        (Refusing, "cannot be listed (403, message='Forbidden'"),
+        (SimpleHTTPRequestHandler, "no such"),
+    ):
+        with served(archive, handler) as place, pytest.raises(SourceError) as caught:
+            find_sources([f"{place}/gone.csv"])
+        assert said in str(caught.value)
 
 
 def test_a_list_on_a_server_names_recordings_beside_it(archive: Path):
@@ -245,6 +330,10 @@ def test_a_zip_file_is_a_folder(archive: Path, tmp_path: Path):
     assert not copy.path.exists()
     again, _ = find_sources([found[0].uri])  # as it is written in a list of what to read once more
     assert again == found[:1]
+    assert find_sources([str(tmp_path / "*.zip")]) == (found, others)
+    (tmp_path / "broken.zip").touch()
+    broken, *sound = find_sources([str(tmp_path / "*.zip")])[0]
+    assert broken.name == "broken.zip" and "cannot be listed" in broken.fault and sound == found
 
 
 def test_files_of_other_places_are_fetched_and_removed(archive: Path):
@@ -378,6 +467,8 @@ def test_a_file_of_a_server_that_gives_no_parts_is_fetched_whole(tmp_path: Path)
 def test_a_file_that_is_named_by_itself_is_taken_whatever_it_is_called(archive: Path):
     found, _ = find_sources([str(archive / "notes.md"), str(archive / "gone.jpg")])
     assert [(one.name, one.kind) for one in found] == [("notes.md", CLIP), ("gone.jpg", PHOTO)]
+    (found,), others = find_sources([str(archive / "notes.md"), str(archive / "a.mp4")], (PHOTO,))
+    assert (found.name, found.kind, others) == ("notes.md", PHOTO, 0)
 
 
 def test_a_file_that_is_gone_and_has_signs_of_patterns_in_its_name_ends_nothing(archive: Path):
