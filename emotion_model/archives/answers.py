@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from emotion_model.archives.sources import Source
 
+UNLISTED = "unlisted"  # the code of what could not be listed, or of what a list named in vain
+
 
 @dataclass(frozen=True)
 class Sign:

@@ -18,14 +18,18 @@ import os
 import re
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from emotion_model.archives.answers import Result
+from emotion_model.archives.answers import UNLISTED, Result
 from emotion_model.archives.settings import difference
+from emotion_model.archives.sources import Source
 from emotion_model.archives.tables import FILES, faces_schema, people_schema
 from emotion_model.files import lock, read_json, whole_file, write_json
 
@@ -85,7 +89,7 @@ class ArchiveFolder:
         before = read_json(file)
         if name := difference(before, self.record):
             raise FolderError(
-                f"{self.path} was begun with another {name.replace('_', ' ')} ({before.get(name)} instead of "
+                f"{self.path} was begun with another {name.removesuffix('_digest')} ({before.get(name)} instead of "
                 f"{self.record[name]}): use another folder, or the same settings as then."
             )
         self.record = {name: before.get(name) for name in self.record}  # one name of the model for all rows
@@ -108,6 +112,34 @@ class ArchiveFolder:
     def is_done(self, source: str) -> bool:
         """Whether a file's rows are there."""
         return source in self.files and self.files[source]["status"] == "done"
+
+    def forget_outdated(self, sources: Sequence[Source]) -> None:
+        """Drop the rows of files that have another size since, and of what could not be listed and is no longer named.
+
+        What else stands in their parts gets parts of new numbers, so that nothing is lost or twice whatever happens.
+        """
+        sizes = {one.told: one.bytes for one in sources}
+        gone = [name for name, row in self.files.items() if _is_outdated(row, sizes.get(name))]
+        if not gone:
+            return
+        files = {name: row for name, row in self.files.items() if name not in set(gone)}
+        parts = {self.files[name]["part"] for name in gone} - {None}
+        others = {part: self._next_part() for part in sorted(parts & {row["part"] for row in files.values()})}
+        for part, number in others.items():
+            for table, schema in (("faces", self._faces), ("people", self._people)):
+                stays = ~pc.field("source").isin(gone)
+                rows = pq.read_table(self._file(table, part), schema=schema, filters=stays)
+                self._write(table, number, schema, [rows])
+        self._write_files({name: row | {"part": others.get(row["part"], row["part"])} for name, row in files.items()})
+        for part in parts:
+            for table in ("faces", "people"):
+                self._file(table, part).unlink()
+
+    def table(self, name: str) -> ds.Dataset:
+        """The rows of `faces` or `people` that count, whatever else lies in that folder."""
+        parts = sorted({row["part"] for row in self.files.values()} - {None})
+        schema = self._faces if name == "faces" else self._people
+        return ds.dataset([self._file(name, part) for part in parts], schema, format="parquet")
 
     def add(self, result: Result, long: LongTable | None = None) -> None:
         """Take in what became of a file; it is written soon, together with others.
@@ -149,6 +181,9 @@ class ArchiveFolder:
                 self._write("people", number, self._people, [result.people])
             row: dict[str, Any] = dict.fromkeys(FILES.names)
             files[result.source.told] = row | result.file | {"part": number}
+        self._write_files(files)
+
+    def _write_files(self, files: dict[str, dict[str, Any]]) -> None:
         with whole_file(self.path / FILES_NAME) as partial:
             pq.write_table(pa.Table.from_pylist(list(files.values()), FILES), partial, compression="zstd")
         self.files = files
@@ -200,6 +235,13 @@ class LongTable:
         """Leave no file."""
         self._writer.close()
         self._path.unlink(missing_ok=True)
+
+
+def _is_outdated(row: dict[str, Any], size: int | None) -> bool:
+    """Whether a row is of what is no more; `size` of the file in bytes now, None if it is not among the sources."""
+    if size is None:
+        return bool(row["code"] == UNLISTED)
+    return bool(size and row["bytes"] and size != row["bytes"])
 
 
 def _number(file: Path) -> int | None:

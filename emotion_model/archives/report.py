@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from emotion_model.archives.folder import ArchiveFolder
-from emotion_model.archives.tables import faces_schema, people_schema
 from emotion_model.drawing.page import PLAIN_STYLE
 from emotion_model.files import whole_file
 from emotion_model.labels import UNCLEAR, Label
@@ -42,17 +40,16 @@ td { overflow-wrap: anywhere; } .number { text-align: right; font-variant-numeri
 def write_page(folder: ArchiveFolder, labels: Sequence[Label]) -> None:
     """Write the summary page of an archive, from its tables, into its folder."""
     shown, record = (*labels, UNCLEAR), folder.record
-    clips = _clip_shares(folder.path, record["emotions"], shown)
-    photos = _photo_counts(folder.path, record["emotions"], shown)
+    clips = _clip_shares(folder.table("people"), shown)
+    photos = _photo_counts(folder.table("faces"), shown)
     with whole_file(folder.path / PAGE_NAME) as partial:
         page = "".join(_page(list(folder.files.values()), record, shown, clips, photos))
         partial.write_text(page, encoding="utf-8")
 
 
-def _clip_shares(folder: Path, emotions: Sequence[str], shown: Sequence[Label]) -> dict[str, np.ndarray]:
+def _clip_shares(people: ds.Dataset, shown: Sequence[Label]) -> dict[str, np.ndarray]:
     """Of each clip with people: for how many seconds each emotion was somebody's, float64 `(emotions and unclear,)`."""
     shares = [f"share_{label.name}" for label in shown]
-    people = ds.dataset(folder / "people", people_schema(emotions), format="parquet")
     found: dict[str, np.ndarray] = {}
     for batch in people.to_batches(columns=["source", "seconds", *shares]):
         seconds = batch["seconds"].to_numpy()[:, None]
@@ -62,9 +59,8 @@ def _clip_shares(folder: Path, emotions: Sequence[str], shown: Sequence[Label]) 
     return found
 
 
-def _photo_counts(folder: Path, emotions: Sequence[str], shown: Sequence[Label]) -> np.ndarray:
+def _photo_counts(faces: ds.Dataset, shown: Sequence[Label]) -> np.ndarray:
     """How many faces of photos show each emotion, int64 `(emotions and unclear,)`."""
-    faces = ds.dataset(folder / "faces", faces_schema(emotions), format="parquet")
     counts = dict.fromkeys((label.name for label in shown), 0)
     wanted = (pc.field("kind") == "photo") & pc.field("emotion").is_valid()
     for batch in faces.to_batches(columns=["emotion", "clear"], filter=wanted):

@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from emotion_model.archives import folder as module
-from emotion_model.archives.answers import Result, failure
+from emotion_model.archives.answers import UNLISTED, Result, failure
 from emotion_model.archives.folder import ArchiveFolder, FolderError
+from emotion_model.archives.report import write_page
 from emotion_model.archives.sources import Source
 from emotion_model.archives.tables import faces_table
+from emotion_model.labels import Label
 from emotion_model.timelines.table import frame_rows
 
 RECORD: dict[str, Any] = {
@@ -135,7 +137,9 @@ def test_files_of_somebody_else_beside_the_tables_stay(tmp_path: Path):
     (tmp_path / "faces" / ".ipynb_checkpoints").mkdir()
     (tmp_path / "faces" / "mine.parquet").write_bytes(b"mine")
     (tmp_path / "faces" / "part-00009.parquet").write_bytes(b"never committed")
-    ArchiveFolder(tmp_path, RECORD).close()
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        assert folder.table("faces").count_rows() == 3
+        write_page(folder, [Label("calm"), Label("wild")])
     assert {path.name for path in (tmp_path / "faces").iterdir()} == {
         ".ipynb_checkpoints", "mine.parquet", "part-00001.parquet"
     }  # fmt: skip
@@ -151,6 +155,43 @@ def test_a_name_that_is_no_text_is_spelled_out_and_known_again(tmp_path: Path):
         assert source.told in again.files
 
 
+@pytest.mark.parametrize("moment", [None, "files"])
+def test_what_has_another_size_since_is_dropped_with_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str | None
+):
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(result("a"))
+        folder.add(result("b"))
+        folder.commit()
+        folder.add(result("c"))
+        now = [Source(name, "clip", size) for name, size in (("a", 11), ("b", 10), ("c", 0))]
+        if moment:  # the disk fills as the table of files is written
+            monkeypatch.setattr(folder, "_write_files", lambda _: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                folder.forget_outdated(now)
+            monkeypatch.undo()
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        assert sorted(content(tmp_path)[1]) == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+        folder.forget_outdated(now)
+        assert content(tmp_path) == ({"b": "done", "c": "done"}, ["c"] * 3 + ["b"] * 3)
+        folder.forget_outdated([Source("b", "clip", 12)])
+        assert content(tmp_path) == ({"c": "done"}, ["c"] * 3)
+        folder.add(result("b"))
+    assert content(tmp_path) == ({"c": "done", "b": "done"}, ["c"] * 3 + ["b"] * 3)
+
+
+def test_what_could_not_be_listed_stays_no_longer_than_it_is_named(tmp_path: Path):
+    locked = Source("/there/locked", "clip", fault="This folder cannot be listed.")
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(failure(locked, UNLISTED, locked.fault))
+        folder.add(failure(Source("bad.mp4", "clip"), "damaged", "It is damaged."))
+        folder.commit()
+        folder.forget_outdated([locked])
+        assert set(folder.files) == {"/there/locked", "bad.mp4"}
+        folder.forget_outdated([Source("/there/locked/a.mp4", "clip")])
+    assert content(tmp_path) == ({"bad.mp4": "failed"}, [])
+
+
 @pytest.fixture
 def begun(tmp_path: Path) -> Iterator[Path]:
     with ArchiveFolder(tmp_path / "out", RECORD) as folder:
@@ -160,7 +201,7 @@ def begun(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize(("name", "other"), [("model_digest", "2"), ("rate", 6), ("rate", None), ("detector", "haar")])
 def test_another_model_or_rate_goes_elsewhere(begun: Path, name: str, other: Any):
-    with pytest.raises(FolderError, match=f"another {name.replace('_', ' ')}.*use another folder"):
+    with pytest.raises(FolderError, match=rf"another {name.removesuffix('_digest')} \(.*use another folder"):
         ArchiveFolder(begun, RECORD | {name: other})
     ArchiveFolder(begun, RECORD).close()  # and the refusal holds no lock
 
