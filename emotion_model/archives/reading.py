@@ -24,6 +24,7 @@ import pyarrow as pa
 from PIL import Image
 
 from emotion_model.archives.answers import (
+    UNLISTED,
     Cut,
     Fetched,
     Joined,
@@ -36,7 +37,7 @@ from emotion_model.archives.answers import (
     file_row,
 )
 from emotion_model.archives.settings import ArchiveSettings, difference
-from emotion_model.archives.sources import PHOTO, Source, is_local, local_copy, remove_left_copies
+from emotion_model.archives.sources import PHOTO, Source, cause, is_local, local_copy, remove_left_copies
 from emotion_model.archives.tables import faces_table, people_table
 from emotion_model.clips.analysis import (
     AnalyzedFrame,
@@ -59,6 +60,7 @@ from emotion_model.timelines.table import frame_rows
 from emotion_model.timelines.tracking import FaceTracker
 
 RUN_IN = 5.0  # s that a part is read early; a scene's usual change is then forgotten, a picture's turn decided
+FEW_BYTES = 10_000  # per second of a clip; what has fewer may be shorter than its header says
 LONGEST_STEM = 200  # bytes of an annotated copy's name; most disks take 255, what is added included
 ROWS_AT_ONCE = 4096  # as dictionaries, before they are packed
 
@@ -92,7 +94,7 @@ class Reader:
         self.record = settings.record(self._photos)
         if expected and (name := difference(self.record, expected)):
             raise ValueError(
-                f"{platform.node()} has another {name.replace('_', ' ')} ({self.record[name]}) than the command "
+                f"{platform.node()} has another {name.removesuffix('_digest')} ({self.record[name]}) than the command "
                 f"({expected[name]}): give all nodes the same model, detector file and packages."
             )
         self.record |= expected or {}
@@ -106,7 +108,7 @@ class Reader:
     def _read(self, source: Source) -> Iterator[Fetched | Sign | Cut | Result]:
         began = time.perf_counter()
         if source.fault:
-            yield failure(source, "unreadable", spelled_out(source.fault))
+            yield failure(source, UNLISTED, spelled_out(source.fault))
             return
         try:
             with local_copy(source) as copy:
@@ -116,7 +118,7 @@ class Reader:
                 else:
                     yield from self._clip_or_photo(source, copy.path, began)
         except Exception as error:  # one bad file ends nothing: whatever it was is said of it
-            yield failure(source, *told(error), time.perf_counter() - began)
+            yield failure(source, *_told(error, source), time.perf_counter() - began)
 
     def look(self, source: Source, part: Part) -> Iterator[Fetched | Sign | Looked | Result]:
         """The frames of a part of a clip: signs of life, and the frames; or the result if it cannot be read."""
@@ -126,7 +128,7 @@ class Reader:
                 yield from map(Fetched, copy.fetch())
                 yield from self._look(copy.path, part)
         except Exception as error:
-            yield failure(source, *told(error), time.perf_counter() - began)
+            yield failure(source, *_told(error, source), time.perf_counter() - began)
 
     def _look(self, path: Path, part: Part) -> Iterator[Sign | Looked]:
         with VideoReader(path) as reader:
@@ -201,8 +203,8 @@ class Reader:
         with VideoReader(path) as reader:
             annotated = self._annotated(source, ".mp4")
             # To cut what lies elsewhere would have each of its parts fetch all of it.
-            if not annotated and is_local(source.uri) and (bounds := self._bounds(reader)):
-                yield Cut(reader.duration, reader.width, reader.height, bounds)
+            if not annotated and is_local(source.uri) and (cut := self._cut(reader, path.stat().st_size)):
+                yield cut
                 return
             outputs = VideoOutputs(annotated=self._folder / annotated if annotated else None)
             rows = _Rows(self, source)
@@ -224,15 +226,19 @@ class Reader:
             file |= cut_off(reader.notice)
             yield Result(source, file_row(source) | file, rows.table(), people_table(source.told, run.summary))
 
-    def _bounds(self, reader: VideoReader) -> tuple[float, ...]:
-        """Where a clip is cut: at ends of batches, in parts of like length."""
-        length = self.settings.part_seconds
-        if reader.duration <= 1.5 * length:
-            return ()
+    def _cut(self, reader: VideoReader, size: int) -> Cut | None:
+        """Where a long clip is cut, whose file has so many bytes: at ends of batches, in parts of like length."""
+        length, duration = self.settings.part_seconds, reader.duration
+        # By a damaged header there could be millions of parts. What has so few bytes is soon gone through.
+        if duration > 1.5 * length and size < FEW_BYTES * duration:
+            duration = reader.length()
+        if duration <= 1.5 * length:
+            return None
         step = batch_seconds(reader, self._config)
-        count = math.ceil(reader.duration / length)
-        batches = {round(i * reader.duration / count / step) for i in range(1, count)} - {0}
-        return tuple(batch_start(batch, step) for batch in sorted(batches))
+        count = math.ceil(duration / length)
+        batches = {round(i * duration / count / step) for i in range(1, count)} - {0}
+        bounds = tuple(batch_start(batch, step) for batch in sorted(batches))
+        return Cut(duration, reader.width, reader.height, bounds) if bounds else None
 
     def _from_before(self, reader: VideoReader, part: Part) -> VideoConfig:
         step = batch_seconds(reader, self._config)
@@ -274,10 +280,13 @@ class _Rows:
         return pa.concat_tables(self._tables)
 
 
-def told(error: Exception) -> tuple[str, str]:
+def _told(error: Exception, source: Source) -> tuple[str, str]:
     """What is said of a recording that cannot be read: for programs, and for people."""
     if isinstance(error, MediaError | ImageError):
         return error.code, spelled_out(str(error))  # some name the file
-    if isinstance(error, FileNotFoundError):
-        return "unreadable", "There is no such file."
-    return "unreadable", spelled_out(f"{type(error).__name__}: {error}")
+    said: BaseException = error
+    if isinstance(error, FileNotFoundError) and str(error.filename or "") in source.uri:  # no other file is missing
+        if not (reason := cause(error)):
+            return "unreadable", "There is no such file."
+        said = reason
+    return "unreadable", spelled_out(f"{type(said).__name__}: {said}")

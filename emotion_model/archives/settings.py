@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from emotion_model.clips.analysis import VideoConfig
+from emotion_model.files import spelled_out
 from emotion_model.network.protocol import Classifier
 from emotion_model.pipeline import EmotionDetector
 
@@ -33,7 +35,7 @@ class ArchiveSettings:
         """What the rows of one archive have in common, JSON-ready."""
         classifier = detector.classifier
         return {
-            "model": classifier.source,
+            "model": spelled_out(classifier.source),
             "model_digest": digest(classifier),
             "detector": detector.faces.name,
             "emotions": list(classifier.emotions),
@@ -42,13 +44,16 @@ class ArchiveSettings:
 
 
 def digest(classifier: Classifier) -> str:
-    """Tells one model from another: of weights, calibration and framing, wherever the files lie.
+    """Tells one model from another: by weights, calibration, framing and names, wherever the files lie.
 
     A config that does not name its weights by their sha256 says too little: there the place counts too.
     """
-    members = getattr(classifier, "members", [classifier])
-    told = (one.config.to_json() + ("" if one.config.weights.get("sha256") else one.source) for one in members)
-    return hashlib.sha256("".join(told).encode(errors="surrogateescape")).hexdigest()[:16]
+    told = []
+    for one in getattr(classifier, "members", [classifier]):
+        values = asdict(one.config)  # of which scores, colours and the like change no row
+        counting = [values[name] for name in ("image_size", "framing", "temperature", "clear_from")]
+        told.append([one.config.emotions, *counting, one.config.weights.get("sha256") or one.source])
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def difference(one: dict[str, Any], other: dict[str, Any]) -> str | None:

@@ -178,17 +178,30 @@ class VideoReader:
         self._first_frame()
 
     def _measure(self) -> float:
-        """Seconds to the end of the last packet; nothing is decoded."""
-        count, end = 0, 0.0
-        for packet in packets(self._container, self._stream):
-            count += bool(packet.size)
-            if packet.size and packet.pts is not None:  # a bare stream has no times
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._zero)
+        """Length and rate by the packets."""
+        count, end = self._packets_told(self._container, self._stream)
         if count > 1 and end > 0:
             self.rate = count / end
         if count < FEW_FRAMES:
             self.rate = min(self.rate, USUAL_RATE)
         return end or count / self.rate
+
+    def length(self) -> float:
+        """Seconds to the end of the last packet, whatever the header says; nothing is decoded."""
+        if self._container is None:
+            return self.duration
+        with open_container(self.path) as container:
+            count, end = self._packets_told(container, container.streams[self._stream.index])
+        return end or count / self.rate
+
+    def _packets_told(self, container: Any, stream: Any) -> tuple[int, float]:
+        """How many packets there are, and the end of the last one in seconds; 0 where they have no times."""
+        count, end = 0, 0.0
+        for packet in packets(container, stream):
+            count += bool(packet.size)
+            if packet.size and packet.pts is not None:  # a bare stream has no times
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._zero)
+        return count, end
 
     def _first_frame(self) -> None:
         """Size and rotation are those of the frames; headers may say something else."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import struct
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -18,9 +22,12 @@ from emotion_model.archives.long_clip import LongClip
 from emotion_model.archives.reading import Reader
 from emotion_model.archives.settings import ArchiveSettings, digest
 from emotion_model.archives.sources import Source, find_sources
+from emotion_model.faces.cropping import Framing
+from emotion_model.labels import LABELS
 from emotion_model.network.config import BUNDLED_DIR, ModelConfig
 from emotion_model.timelines.clock import clock
 from support import environment
+from support.apps import free_port
 from support.clips import face_film, write_clip
 
 
@@ -173,7 +180,38 @@ def test_a_bad_file_is_a_result(tmp_path: Path, name: str, content: bytes | None
 def test_what_could_not_be_listed_is_a_result(tmp_path: Path):
     (result,) = reader(tmp_path).read([Source(str(tmp_path), "clip", fault="This folder cannot be listed.")])
     assert isinstance(result, Result) and result.faces is None
-    assert (result.file["code"], result.file["error"]) == ("unreadable", "This folder cannot be listed.")
+    assert (result.file["code"], result.file["error"]) == ("unlisted", "This folder cannot be listed.")
+
+
+def test_what_a_place_refuses_is_not_called_missing(tmp_path: Path):
+    port = free_port()
+    (result,) = reader(tmp_path).read([Source(f"http://127.0.0.1:{port}/a.mp4", "clip")])
+    assert result.file["code"] == "unreadable" and f"Cannot connect to host 127.0.0.1:{port}" in result.file["error"]
+    (result,) = reader(tmp_path).read([Source("memory://gone/a.mp4", "clip")])
+    assert result.file["error"] == "There is no such file."
+
+
+def test_another_file_that_is_missing_is_not_taken_for_the_recording(photo: Path, tmp_path: Path):
+    (result,) = Reader(ArchiveSettings(annotated=True), tmp_path / "gone").read([Source(str(photo), "photo")])
+    assert str(tmp_path / "gone") in result.file["error"]
+
+
+def test_a_model_may_lie_where_the_name_is_no_text(photo: Path, tmp_path: Path):
+    shutil.copytree(BUNDLED_DIR, tmp_path / "caf\udce9")
+    result = read(Reader(ArchiveSettings(models=(str(tmp_path / "caf\udce9"),)), tmp_path), photo)
+    assert isinstance(result, Result) and result.faces is not None
+    assert r"caf\xe9" in result.faces["model"][0].as_py()
+
+
+def test_a_clip_is_not_cut_by_a_length_that_it_does_not_have(astronaut: np.ndarray, tmp_path: Path):
+    clip = write_clip(tmp_path / "clip.mkv", face_film(astronaut), seconds=1)
+    told = b"\x44\x89\x88"  # the length of a Matroska file, in ms
+    before, after = clip.read_bytes().split(told)
+    clip.write_bytes(before + told + struct.pack(">d", 1e12) + after[8:])
+    with VideoReader(clip) as opened:
+        assert opened.duration == pytest.approx(1e9) and opened.length() == pytest.approx(1)
+    result = read(reader(tmp_path), clip)
+    assert isinstance(result, Result) and result.file["duration"] == pytest.approx(1)
 
 
 def test_a_worker_with_another_model_or_detector_refuses(tmp_path: Path):
@@ -186,7 +224,7 @@ def test_a_worker_with_another_model_or_detector_refuses(tmp_path: Path):
 def test_a_model_is_known_by_its_digest_and_called_as_the_command_calls_it(tmp_path: Path):
     record = reader(tmp_path).record
     assert Reader(ArchiveSettings(models=(str(BUNDLED_DIR),)), tmp_path, record).record == record
-    with pytest.raises(ValueError, match=r"another model digest"):
+    with pytest.raises(ValueError, match=r"another model \(.* than the command \(2\)"):
         Reader(ArchiveSettings(), tmp_path, record | {"model_digest": "2"})
 
 
@@ -194,6 +232,23 @@ def test_a_model_is_known_by_its_digest_and_called_as_the_command_calls_it(tmp_p
 def test_a_model_without_a_sha256_is_told_by_its_place(sha256: str | None, same: bool):
     config = ModelConfig(weights={"sha256": sha256})
     one, other = (digest(SimpleNamespace(config=config, source=source)) for source in ("one", "other"))
+    assert (one == other) is same
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"metrics": {"test": {"accuracy": 0.7}}}, True),
+        ({"labels": tuple(replace(label, colour="#123456") for label in LABELS)}, True),
+        ({"labels": LABELS[::-1]}, False),
+        ({"temperature": 2.0}, False),
+        ({"clear_from": 0.4}, False),
+        ({"framing": {"yunet": Framing(1.1)}}, False),
+    ],
+)
+def test_a_model_is_another_one_where_rows_may_differ(change: dict[str, Any], same: bool):
+    config = ModelConfig(weights={"sha256": "a" * 64})
+    one, other = (digest(SimpleNamespace(config=each, source="")) for each in (config, replace(config, **change)))
     assert (one == other) is same
 
 
