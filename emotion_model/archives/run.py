@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from emotion_model.archives.progress import Progress
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import PHOTO, Source
 from emotion_model.archives.workers import Died, Ended, Workers
+from emotion_model.clips.analysis import BATCH_FRAMES
 
 PHOTOS_AT_ONCE = 16  # in one job: handing over a single one costs a tenth of reading it
 ATTEMPTS = 2  # a worker may die for other reasons than the file that it reads, but hardly twice
@@ -170,9 +172,11 @@ class ArchiveRun:
             self._settle(job, failure(job.sources[0], "crashed", why, job.elapsed))
 
     def _give_up_the_late(self) -> None:
+        # The first sign comes when all frames are decoded that are looked at together: at low rates, of many minutes.
+        patience = max(self._settings.patience, BATCH_FRAMES / (self._settings.rate or math.inf))
         for job in list(self._jobs):
             passed = job.arguments[0].start if job.method == "look" else 0.0  # what lies before a part is read too
-            limit = self._settings.patience + self._settings.patience_rate * job.seconds + passed
+            limit = patience + self._settings.patience_rate * job.seconds + passed
             if job.elapsed > limit and job.sources:
                 self._workers.end(job)
                 self._jobs.discard(job)

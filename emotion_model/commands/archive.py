@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="files, folders, globs, .zip files, lists (.txt, .csv), or URLs such as s3://... and hf://...",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the tables")
+    parser.add_argument("--out", type=_folder, required=True, metavar="DIR", help="folder for the tables")
     parser.add_argument(
         "--rate", type=_rate, default=5.0, metavar="N", help="look at N frames per second of clips, or all (default: 5)"
     )
@@ -65,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="give a file up after so long, and 20 s more for each second of clip that was read (default: 60)",
     )
     parser.add_argument("--json", action="store_true", help="tell the progress as lines of JSON")
+
+
+def _folder(text: str) -> Path:
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a folder of this machine, and copy it there when it is done")
+    return Path(text)
 
 
 def _rate(text: str) -> float | None:
@@ -137,6 +143,7 @@ def _read(
     detector: EmotionDetector,
     options: argparse.Namespace,
 ) -> int:
+    from emotion_model.archives.progress import Progress
     from emotion_model.archives.reading import Reader
     from emotion_model.archives.report import write_page
     from emotion_model.archives.run import ArchiveRun
@@ -148,9 +155,10 @@ def _read(
         raise ValueError(
             f"{folder.path} has rows of files that were read without --annotated: use another folder for the copies too"
         )
+    folder.forget_outdated(sources)
     missing = sum(not folder.is_done(source.told) for source in sources)
     stopped = False
-    progress: Progress | None = None
+    progress = Progress(before=len(sources))
     broken: Exception | None = None
     if missing:
         arguments = (settings, folder.path, folder.record)
@@ -235,17 +243,16 @@ class _Teller:
         self._bar.refresh()
 
 
-def _close(sources: list[Source], folder: ArchiveFolder, progress: Progress | None, as_json: bool) -> None:
+def _close(sources: list[Source], folder: ArchiveFolder, progress: Progress, as_json: bool) -> None:
     """The closing report."""
     rows = [folder.files[source.told] for source in sources if source.told in folder.files]
     failed = [row for row in rows if row["status"] == "failed"]
     slowest = sorted((row for row in rows if row["status"] == "done"), key=lambda row: -row["seconds"])[:NAMED]
     if as_json:
-        counts = {} if progress is None else progress.to_dict()
         named = {"slowest": slowest, "failed_files": failed}
-        _print_json({"event": "end", "out": str(folder.path), "listed": len(sources)} | counts | named)
+        _print_json({"event": "end", "out": str(folder.path), "listed": len(sources)} | progress.to_dict() | named)
         return
-    elapsed = "" if progress is None else f" in {clock(progress.elapsed)}"
+    elapsed = f" in {clock(progress.elapsed)}" if progress.files else ""
     print(f"{len(rows) - len(failed):,} of {len(sources):,} files are done, {len(failed):,} failed{elapsed}")
     if slowest:
         print("slowest:")

@@ -313,10 +313,19 @@ def test_a_second_run_does_nothing_and_another_rate_is_refused(
     command = ["archive", str(archive), "--out", str(out_of(whole)), "--part", "5"]
     assert main(["archive", str(archive / "clip 1.mp4"), *command[2:4]]) == 0
     assert "1 of 1 files are done" in capsys.readouterr().out
+    assert main(["archive", str(archive / "clip 1.mp4"), *command[2:4], "--json"]) == 0
+    last = json.loads(capsys.readouterr().out)
+    assert (last["files"], last["done_before"], last["failed_files"]) == (0, 1, [])
     assert main([*command, "--rate", "7"]) == 2
     assert "another rate (5.0 instead of 7.0)" in capsys.readouterr().err
     assert main([*command, "--annotated"]) == 2
     assert "without --annotated: use another folder" in capsys.readouterr().err
+
+
+def test_tables_go_to_a_folder_of_this_machine(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main(["archive", "a.mp4", "--out", "s3://bucket/out"])
+    assert "'s3://bucket/out': give a folder of this machine" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("processes")
@@ -459,8 +468,11 @@ def test_a_file_that_takes_its_worker_with_it_is_named_and_the_others_are_read(t
     assert (run.progress.done, run.progress.failed, run.progress.share) == (3, 1, 1.0)
 
 
-@pytest.mark.parametrize(("sign", "status"), [(Fetched(1 << 20), "done"), (Sign(0.0, 9.0), "failed")])
-def test_what_comes_slowly_is_waited_for_and_what_is_read_slowly_is_not(tmp_path: Path, monkeypatch, sign, status):
+@pytest.mark.parametrize(
+    ("sign", "rate", "status"),
+    [(Fetched(1 << 20), 5, "done"), (Sign(0.0, 9.0), 5, "failed"), (Sign(0.0, 9.0), 1 / 60, "done")],
+)
+def test_what_comes_slowly_is_waited_for_and_what_is_read_slowly_is_not(tmp_path, monkeypatch, sign, rate, status):
     source = Source("memory://far/clip.mp4", "clip", 5 << 20)
     now = iter(range(0, 10_000, 25))  # s; each look at the clock is so much later
     monkeypatch.setattr(run_module, "time", SimpleNamespace(monotonic=lambda: next(now)))
@@ -483,7 +495,7 @@ def test_what_comes_slowly_is_waited_for_and_what_is_read_slowly_is_not(tmp_path
             return [(self.job, next(self.says))]
 
     with ArchiveFolder(tmp_path, {"emotions": ["calm"]}) as folder:
-        run: Any = ArchiveRun([source], folder, Told(), ArchiveSettings())  # type: ignore[arg-type]
+        run: Any = ArchiveRun([source], folder, Told(), ArchiveSettings(rate))  # type: ignore[arg-type]
         (result,) = filter(None, run)
     assert result.file["status"] == status
 
