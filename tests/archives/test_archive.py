@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -519,6 +520,7 @@ def test_a_run_that_cannot_go_on_still_sums_up_what_is_done(
             raise why
 
     monkeypatch.setattr(workers_module, "Workers", Leaving)
+    photo = Path(shutil.copy(photo, tmp_path))
     command = ["archive", str(photo), str(tmp_path / "never read.jpg"), "--out", str(tmp_path / "out")]
     assert main(command) == 1
     said = capsys.readouterr()
@@ -526,6 +528,12 @@ def test_a_run_that_cannot_go_on_still_sums_up_what_is_done(
     assert tables(tmp_path / "out")[2] == {photo.name: "done"}
     assert "<b>1</b>photos" in (tmp_path / "out" / "summary.html").read_text()
     assert main(["archive", *command[2:]]) == 2 and f"error: {why}" in capsys.readouterr().err
+
+    with photo.open("ab") as file:
+        file.write(b"sent once more")
+    assert main(command) == 1 and len(tables(tmp_path / "out")[0]) == 1
+    rows = {row["source"]: row for row in pq.read_table(tmp_path / "out" / "files.parquet").to_pylist()}
+    assert rows[str(photo)]["bytes"] == photo.stat().st_size
 
 
 @pytest.mark.usefixtures("processes")
