@@ -283,7 +283,7 @@ class _Rows:
 def _told(error: Exception, source: Source) -> tuple[str, str]:
     """What is said of a recording that cannot be read: for programs, and for people."""
     if isinstance(error, MediaError | ImageError):
-        return error.code, spelled_out(str(error))  # some name the file
+        return error.code, spelled_out(str(error).removeprefix(f"{source.uri}: "))  # which stands beside it
     said: BaseException = error
     if isinstance(error, FileNotFoundError) and str(error.filename or "") in source.uri:  # no other file is missing
         if not (reason := cause(error)):

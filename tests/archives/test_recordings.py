@@ -175,6 +175,7 @@ def test_a_bad_file_is_a_result(tmp_path: Path, name: str, content: bytes | None
     assert isinstance(result, Result) and result.faces is None
     assert (result.file["status"], result.file["code"]) == ("failed", code)
     assert result.file["error"].endswith((".", ")")) and len(result.file["error"].encode()) > 10
+    assert str(tmp_path) not in result.file["error"]
 
 
 def test_what_could_not_be_listed_is_a_result(tmp_path: Path):
