@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -111,6 +112,15 @@ def test_a_run_leaves_its_records_and_a_model_without_optimizer_state(data, tmp_
         (probabilities.argmax(1) == data[1].labels).mean(), abs=1e-4
     )
     assert metrics["validation"]["accuracy"] == pytest.approx(max(e["val_accuracy"] for e in history), abs=1e-4)
+
+
+def test_an_epoch_takes_until_the_next_one_begins_with_all_that_is_written(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run_module, "RECORD_SECONDS", 0)  # curves and a checkpoint after every epoch
+    monkeypatch.setattr(run_module, "draw_curves", lambda history, path: time.sleep(0.5))
+    fit(preset(epochs=2), *data, tmp_path, 0)
+    first, second = json.loads((tmp_path / "history.json").read_text())
+    assert second["seconds"] == pytest.approx(second["ended"] - first["ended"], abs=0.2)
+    assert re.search(r"took \d+:\d\d, at most \d+:\d\d left$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_network_learns_what_can_be_learned(lessons, tmp_path):

@@ -90,6 +90,7 @@ class Run:
         self.track: Callable[[dict[str, float], int], None] | None = None
         self._on_gpu = device_name() is not None
         self._recorded = time.monotonic()  # when curves, weights and checkpoint were last written
+        self._counted = time.monotonic()  # up to when an epoch has its seconds
         self._best: list[np.ndarray] | None = None  # weights of the best epoch while they are not written yet
 
     @property
@@ -114,19 +115,28 @@ class Run:
             ValueError: the loss is no number any more.
         """
         position = self._position
+        self._counted = time.monotonic()
         while position.epoch < self._config.epochs and not self.networks.learner.stop_training:
             logs = self._train_epoch(stop)
             logs |= self._validate()
             logs["learning_rate"] = self.networks.learning_rate
             for callback in self._callbacks:
                 callback.on_epoch_end(position.epoch, logs)
-            position.epoch, position.batch = position.epoch + 1, 0
+            self._count_seconds()
+            logs["seconds"] = position.seconds
+            position.epoch, position.batch, position.seconds, position.sums = position.epoch + 1, 0, 0.0, {}
             entry = {"epoch": position.epoch, **{k: round(v, 6) for k, v in logs.items()}}
             # So that minutes can be told apart where a run goes on elsewhere, or several share a machine.
             position.history.append(entry | {"ended": round(time.time(), 2), "on_gpu": self._on_gpu})
             self._record(logs)
         if self.networks.learner.stop_training:
             print(f"no better val_loss for {self._config.early_stopping_patience} epochs: it ends here", flush=True)
+
+    def _count_seconds(self) -> None:
+        """Give the epoch in work the time since the last count: its training and validation, and what was written."""
+        now = time.monotonic()
+        self._position.seconds += now - self._counted
+        self._counted = now
 
     def _record(self, logs: dict[str, float]) -> None:
         """Write and tell what an epoch has brought."""
@@ -142,7 +152,7 @@ class Run:
             f"epoch {position.epoch}/{epochs}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, "
             f"val_loss {logs['val_loss']:.4f}, val_accuracy {logs['val_accuracy']:.4f} "
             f"(best {best['val_accuracy']:.4f}), learning rate {logs['learning_rate']:.2e}, "
-            f"{logs['seconds']:.3g} s, at most {clock(left)} left",
+            f"took {clock(logs['seconds'])}, at most {clock(left)} left",
             flush=True,
         )
         if time.monotonic() - self._recorded > RECORD_SECONDS:
@@ -170,7 +180,7 @@ class Run:
         progress = keras.utils.Progbar(
             self._batches, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "accuracy"]
         )
-        started = last_saved = last_tracked = time.monotonic()
+        last_saved = last_tracked = time.monotonic()
         while position.batch < self._batches:
             first = position.batch * self._config.batch_size
             chosen = order[first : first + self._config.batch_size]
@@ -182,15 +192,11 @@ class Run:
                 last_tracked = now
                 self._track_within_epoch(means)
             if stop["asked"] or now - last_saved > CHECKPOINT_SECONDS:
-                position.seconds += now - started
-                started = last_saved = now
+                last_saved = now
                 self._save_checkpoint()
             if stop["asked"]:
                 raise self._stopped()
-        logs = {name: total / len(order) for name, total in position.sums.items()}
-        logs["seconds"] = position.seconds + time.monotonic() - started
-        position.seconds, position.sums = 0.0, {}
-        return logs
+        return {name: total / len(order) for name, total in position.sums.items()}
 
     def _train_batch(self, chosen: np.ndarray, gentle: bool) -> None:
         """Vary the chosen faces, learn from them, and add up what that came to."""
@@ -237,7 +243,7 @@ class Run:
         if stop["asked"]:
             self._save_checkpoint()
             raise self._stopped()
-        started, first, done = time.monotonic(), position.batch, 0
+        first, done = position.batch, 0
         size = self._config.batch_size
         order = order[first * size : self._batches * size]
         learner.strength.assign(GENTLE if gentle else 1.0)
@@ -264,16 +270,14 @@ class Run:
         ).history
         learner.stop_training = False  # what stops an epoch is not what ends a run
         done = min(done, self._batches - first)  # on JAX the batches of an execution, which the last may not fill
-        position.batch, position.seconds = first + done, position.seconds + time.monotonic() - started
+        position.batch = first + done
         for name, [value] in values.items():
             position.sums[name] = position.sums.get(name, 0.0) + float(value) * done
         self._require_finite(position.sums["loss"], f"epoch {position.epoch + 1}")
         if position.batch < self._batches:
             self._save_checkpoint()
             raise self._stopped()
-        logs = {name: total / self._batches for name, total in position.sums.items()} | {"seconds": position.seconds}
-        position.seconds, position.sums = 0.0, {}
-        return logs
+        return {name: total / self._batches for name, total in position.sums.items()}
 
     def _stopped(self) -> StoppedError:
         epoch, batch = self._position.epoch + 1, self._position.batch
@@ -313,6 +317,7 @@ class Run:
 
     def _save_checkpoint(self) -> None:
         self._save_best()
+        self._count_seconds()
         checkpoint.save(self._dir, self.networks, self._position, self._callbacks)
         self._recorded = time.monotonic()
 
