@@ -1,10 +1,13 @@
 import csv
 import json
+import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -17,6 +20,7 @@ from train.config import PRESETS, settings, with_settings
 from train.data.fer2013 import load_split
 from train.experiments.measures import corrected_scores
 from train.experiments.plans import PlanError, read_plan
+from train.experiments.running import begin
 
 PLAN = """
 preset = "seed"
@@ -230,6 +234,36 @@ def test_a_failed_run_does_not_stop_the_rest(tmp_path, made, out, capsys):
     assert rows["broken"]["failed"] == "1" and rows["broken"]["accuracy"] == ""
     assert rows["last"]["failed"] == "0" and rows["last"]["accuracy"] != ""
     assert "another configuration" in capsys.readouterr().out
+
+
+def test_the_time_left_is_that_of_the_runs_to_make_by_those_that_came_to_their_end(
+    tmp_path, made, out, capsys, monkeypatch
+):
+    now = [0.0]
+
+    def made_in_a_minute(command, folder):
+        now[0] += 60
+        if folder.name == "skips-seed0":
+            return 1
+        shutil.copytree(made[1] / folder.name, folder, dirs_exist_ok=True)
+        return 0
+
+    monkeypatch.setattr("train.experiments.ablation._run", made_in_a_minute)
+    monkeypatch.setattr("train.experiments.ablation.time", SimpleNamespace(monotonic=lambda: now[0]))
+    for name in ("reference-seed0", "skips-seed0", "reference-seed1"):
+        (out / name / "metrics.json").unlink()
+    assert main([str(write_plan(tmp_path, PLAN)), "--data", str(made[0]), "--out", str(out)]) == 1
+    printed = capsys.readouterr().out
+    assert re.findall(r"^\[.*", printed, re.MULTILINE) == [
+        "[2/4] reference, seed 0", "[3/4] skips, seed 0, about 2:00 left", "[4/4] reference, seed 1, about 1:00 left"
+    ]  # fmt: skip
+
+
+def test_the_command_in_a_log_can_be_repeated(tmp_path):
+    command = [sys.executable, "-c", "print('made')", str(tmp_path / "my faces")]
+    begin(command, tmp_path / "run").wait()
+    first, last = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    assert shlex.split(first) == ["$", *command] and last == "made"
 
 
 def test_a_stopped_plan_stops_its_run_too(tmp_path):

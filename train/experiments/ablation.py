@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from emotion_model.files import read_json
 from emotion_model.runtime import usable_cores
+from emotion_model.timelines.clock import clock
 from train.config import PRESETS, Preset, differences, same_network, with_settings
 from train.data.fer2013 import learning_faces
 from train.experiments.plans import Plan, PlanError
@@ -54,24 +56,23 @@ def ablate(
         preset = with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed})
         _require_same(folder, plan, preset, held, weights, limit)
     measured = _measured(data, robustness, corrected)
-    started, done = time.monotonic(), 0
-    for number, (name, seed, folder) in enumerate(jobs, start=1):
-        if is_complete(folder):
-            continue
-        print(
-            f"[{number}/{len(jobs)}] {name}, seed {seed}{_time_left(started, done, len(jobs) - number + 1)}", flush=True
-        )
+    waiting = [job for job in jobs if job not in complete]
+    took: list[float] = []  # seconds, of each run that came to its end
+    for place, (name, seed, folder) in enumerate(waiting):
+        number, left, began = len(complete) + place + 1, len(waiting) - place, time.monotonic()
+        print(f"[{number}/{len(jobs)}] {name}, seed {seed}{_time_left(took, left)}", flush=True)
         command = command_of(plan.preset, plan.runs[name], seed, data.resolve(), folder.resolve(), limit)
         status = _run(command + plan.beginning, folder)
         if status in STOPPED:
             raise KeyboardInterrupt
-        done += 1
         if status:
             print(f"    failed with status {status}: {last_line(folder / 'log.txt')}", flush=True)
         else:
             metrics = read_json(folder / "metrics.json")
             print(f"    {told(metrics)}, {metrics['minutes']} min", flush=True)
         write_table(collect(plan, out, **measured), out)
+        if not status:  # a run that failed tells nothing of how long the others take
+            took.append(time.monotonic() - began)
     rows = collect(plan, out, timed=True, **measured)
     write_table(rows, out)
     return rows
@@ -136,11 +137,9 @@ def _run(command: Sequence[str], folder: Path) -> int:
         raise
 
 
-def _time_left(started: float, done: int, left: int) -> str:
-    if not done:
-        return ""
-    minutes = round((time.monotonic() - started) / done * left / 60)
-    return f", about {minutes} min left"
+def _time_left(took: Sequence[float], left: int) -> str:
+    """How long so many runs still take, by the seconds that others took."""
+    return f", about {clock(statistics.mean(took) * left)} left" if took else ""
 
 
 def hardware() -> str:

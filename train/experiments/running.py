@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def begin(
     """Start the command of a run; what it prints goes to `log.txt` in the run's folder, after the command itself."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("a") as log:
-        log.write("$ " + " ".join(command) + "\n")
+        log.write(f"$ {shlex.join(command)}\n")
         log.flush()
         return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
