@@ -20,7 +20,7 @@ from typing import Any
 
 from emotion_model.files import read_json
 from emotion_model.hub.cost import origin
-from emotion_model.network.config import ModelError
+from emotion_model.network.config import ModelError, short_name
 from train.config import explain
 from train.data.fer2013 import DataError, load_split
 from train.experiments.blending import SHARES, Blend, began_with, further
@@ -30,11 +30,12 @@ from train.runs import is_run, load_model, write_run
 def _table(rows: Sequence[tuple[float, dict[str, Any]]]) -> str:
     lines = ["share  accuracy  macro-F1  lowest F1         FER+ majority"]
     for share, scores in rows:
-        lowest = min(scores["per_class"], key=lambda name: scores["per_class"][name]["f1"])
+        f1 = {name: score["f1"] for name, score in scores["per_class"].items() if score["images"]}
+        lowest = min(f1, key=lambda name: f1[name])
         votes = scores["ferplus_majority_accuracy"]
         lines.append(
             f"{share:5g}  {scores['accuracy']:8.4f}  {scores['macro_f1']:8.4f}  "
-            f"{scores['per_class'][lowest]['f1']:.4f} {lowest:10}  {'no votes' if votes is None else f'{votes:.4f}'}"
+            f"{f1[lowest]:.4f} {lowest:10}  {'no votes' if votes is None else f'{votes:.4f}'}"
         )
     return "\n".join(lines)
 
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.out:
             [(share, scores)] = rows
             weights = other.config.weights.get("sha256")
-            record = {"with": Path(other.source).name, "sha256": weights, "share": share, "logit_bias": bias}
+            record = {"with": short_name(other.source), "sha256": weights, "share": share, "logit_bias": bias}
             if weights != began_with(tuned[0]):
                 record |= origin(weights, other.config.training)
             if tuned[1:]:

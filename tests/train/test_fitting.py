@@ -35,6 +35,7 @@ from support.training import (
     write_parquet,
 )
 from train import __main__ as command
+from train.blend import _table
 from train.blend import main as blend_main
 from train.config import PRESETS, TrainingConfig, meanings, settings
 from train.data.fer2013 import DataError, FaceDataset, load_split
@@ -301,7 +302,7 @@ def test_a_teacher_is_the_mean_of_its_models_over_faces_as_they_are_and_mirrored
     one = EmotionClassifier.load(tiny_model)
     mean = (one.predict(data[0].images) + one.predict(data[0].images[:, :, ::-1])) / 2
     np.testing.assert_allclose(teacher.probabilities, (mean + mean[:, ::-1]) / 2, atol=1e-6)
-    assert [entry["source"] for entry in teacher.record] == ["emotion_cnn.keras"] * 2
+    assert [entry["source"] for entry in teacher.record] == [tiny_model.name] * 2
 
 
 def test_a_teacher_says_before_calibration_what_it_would_say_on_a_device(data, tiny_model, tmp_path):
@@ -613,6 +614,15 @@ def test_two_models_of_one_network_are_blended(parquet, commanded, tmp_path, cap
         assert blend_main(arguments) == 2
         assert said in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_the_lowest_f1_of_a_blend_is_not_that_of_a_class_without_faces():
+    labels, probabilities = np.array([0, 0, 1]), np.eye(3)[[0, 0, 0]]
+    scores = classification_metrics(labels, probabilities, ("calm", "bored", "contempt"))
+    assert scores["per_class"]["bored"]["f1"] == scores["per_class"]["contempt"]["f1"] == 0
+    for order in (scores["per_class"], dict(reversed(scores["per_class"].items()))):
+        table = _table([(0.5, scores | {"per_class": order, "ferplus_majority_accuracy": None})])
+        assert "0.0000 bored" in table and "contempt" not in table
 
 
 def test_data_without_ferplus_votes_is_trained_without_them(tmp_path, capsys, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,6 +12,7 @@ from emotion_model.faces.cropping import network_input
 from emotion_model.hub.cost import spent
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import short_name
 from train.config import same_network
 from train.data.fer2013 import FaceDataset
 from train.evaluation.scores import single_view_scores
@@ -111,5 +111,5 @@ def further(model: EmotionClassifier) -> dict[str, Any]:
     """A run that is averaged with the first, and what it took beyond the weights that both began with."""
     training = model.config.training
     alone = {name: training[name] for name in ("minutes", "environment", "history")}
-    origin = {"run": Path(model.source).name, "sha256": model.config.weights["sha256"], "epochs": training["epochs"]}
+    origin = {"run": short_name(model.source), "sha256": model.config.weights["sha256"], "epochs": training["epochs"]}
     return origin | spent(alone)

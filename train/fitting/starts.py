@@ -13,6 +13,7 @@ import numpy as np
 from emotion_model.files import read_json
 from emotion_model.hub.cost import origin
 from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import short_name
 from train.config import Preset, same_network
 from train.runs import is_run, load_model
 
@@ -55,7 +56,7 @@ def _origin(model: EmotionClassifier, validation_accuracy: float | None) -> dict
     before = training.get("start") or {}
     teachers = {one["sha256"]: one for one in (*before.get("teacher", ()), *training.get("teacher", ()))}
     record = {
-        "run": Path(model.source).name,
+        "run": short_name(model.source),
         "epochs": training.get("epochs", 0) + before.get("epochs", 0),
         "validation_accuracy": validation_accuracy,
     } | origin(model.config.weights.get("sha256"), training)

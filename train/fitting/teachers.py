@@ -13,6 +13,7 @@ import numpy as np
 
 from emotion_model.hub.cost import origin
 from emotion_model.network.classifier import EmotionClassifier
+from emotion_model.network.config import short_name
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.config import Preset
 from train.data.fer2013 import FaceDataset
@@ -93,7 +94,7 @@ def _answers(ensemble: EmotionEnsemble, faces: FaceDataset) -> np.ndarray:
 
 def _origins(models: Sequence[EmotionClassifier]) -> list[dict[str, Any]]:
     return [
-        {"source": Path(model.source).name} | origin(model.config.weights.get("sha256"), model.config.training)
+        {"source": short_name(model.source)} | origin(model.config.weights.get("sha256"), model.config.training)
         for model in models
     ]
 
