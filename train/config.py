@@ -241,12 +241,12 @@ def same_network(recorded: Mapping[str, Any], other: ArchitectureConfig) -> bool
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two JSON-ready configs, for people: `epochs 10, now 20`."""
+    """What differs between two JSON-ready configs, for people: `training.epochs 10, now 20`."""
     told = []
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) or isinstance(new, Mapping):
-            told += differences(old or {}, new or {})
+            told += [f"{name}.{one}" for one in differences(old or {}, new or {})]
         elif old != new:
             told.append(f"{name} {json.dumps(old)}, now {json.dumps(new)}")
     return told

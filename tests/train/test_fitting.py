@@ -248,13 +248,13 @@ def test_the_accuracy_of_an_epoch_is_the_mean_over_its_faces(data, tmp_path, mon
 
 
 def test_another_configuration_in_the_same_folder_is_refused(data, finished):
-    with pytest.raises(ValueError, match=r"another configuration \(epochs 1, now 2\)"):
+    with pytest.raises(ValueError, match=r"another configuration \(training.epochs 1, now 2\)"):
         fit(preset(epochs=2), *data, finished, 0)
 
 
 def test_corrected_labels_are_other_data_though_there_are_as_many(data, finished):
     corrected = replace(data[0], labels=data[0].labels[::-1].copy())
-    with pytest.raises(ValueError, match=r"another configuration \(sha256"):
+    with pytest.raises(ValueError, match=r"another configuration \(data.sha256"):
         fit(preset(epochs=1), corrected, data[1], finished, 0)
 
 
@@ -271,7 +271,7 @@ def test_a_run_that_began_before_a_setting_existed_is_still_the_same(data, finis
     (finished / "config.json").write_text(json.dumps(config))
     fit(preset(epochs=1), *data, finished, 0)
     assert "already complete" in capsys.readouterr().out
-    with pytest.raises(ValueError, match=r"another configuration \(gentle_epochs 0, now 1\)"):
+    with pytest.raises(ValueError, match=r"another configuration \(training.gentle_epochs 0, now 1\)"):
         fit(preset(epochs=1, gentle_epochs=1), *data, finished, 0)
 
 

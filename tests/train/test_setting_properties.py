@@ -133,6 +133,9 @@ def test_changed_settings_are_the_presets_but_for_what_was_changed(name, config)
 def test_settings_differ_from_themselves_in_nothing_and_from_others_in_what_is_told(one, other):
     before, now = one.to_dict(), other.to_dict()
     assert differences(before, before) == []
-    flat = [values | values.pop("augmentation") for values in (one.to_dict(), other.to_dict())]
+    flat = [
+        values | {f"augmentation.{name}": value for name, value in values.pop("augmentation").items()}
+        for values in (one.to_dict(), other.to_dict())
+    ]
     told = {line.split(" ", 1)[0] for line in differences(before, now)}
     assert told == {name for name in flat[0] if flat[0][name] != flat[1][name]}
