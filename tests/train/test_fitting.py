@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -186,6 +187,47 @@ def test_a_run_stopped_at_and_within_epochs_ends_as_if_it_never_had(data, tmp_pa
     whole, broken = (json.loads((of / "history.json").read_text()) for of in (whole_dir, tmp_path / "broken"))
     for name in ("val_accuracy", "accuracy", "loss"):
         assert [e[name] for e in whole] == pytest.approx([e[name] for e in broken], abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def stopped(data, tmp_path_factory):
+    """The folder of a run that was stopped in its first epoch, never changed, and the inodes that are on the disk."""
+    folder, synced, fsync = tmp_path_factory.mktemp("stopped"), set(), os.fsync
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(os, "fsync", lambda file: synced.add(os.fstat(file).st_ino) or fsync(file))
+        Run(preset(), *data, folder).train(Impatient(1))
+    return folder, synced
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(stopped):
+    folder, synced = stopped
+    files = list((folder / "checkpoint").iterdir())
+    assert {"model.npz", "optimizer.npz", "state.json"} <= {file.name for file in files}
+    assert {file.stat().st_ino for file in files} <= synced
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("model.npz", lambda content: b""),
+        ("optimizer.npz", lambda content: content[: len(content) // 2]),
+        ("optimizer.npz", lambda content: bytes(len(content))),
+        ("state.json", lambda content: bytes(len(content))),
+        ("state.json", lambda content: b"{}"),
+        ("model.npz", None),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_with_the_mend(data, stopped, tmp_path, name, damage):
+    folder = shutil.copytree(stopped[0], tmp_path / "run")
+    file = folder / "checkpoint" / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage:
+        file.write_bytes(damage(content))
+    with pytest.raises(
+        ValueError, match=r"run/checkpoint is damaged \(.+\): remove it and run again, which begins anew"
+    ):
+        Run(preset(), *data, folder).resume()
 
 
 def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path, capsys):
@@ -502,6 +544,7 @@ def test_the_command_starts_from_a_model_and_learns_from_teachers(
         assert "asking" not in capsys.readouterr().out
     assert record["training"]["distillation"] == 0.5
     assert record["start"]["sha256"] == record["teacher"][0]["sha256"] == config.weights["sha256"]
+    assert record["start"]["run"] == record["teacher"][0]["source"] == "model", "not what every model's file is called"
     assert record["start"]["validation_accuracy"] == config.metrics["validation"]["accuracy"]
     assert len({one["sha256"] for one in record["teacher"]}) == 2, "the model's weights are the run's, corrected"
     assert command.main([*command_line, str(tmp_path / "c"), "--start", str(tmp_path / "b")]) == 0

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
 
-from emotion_model.files import read_json, write_json
+from emotion_model.files import read_json, to_disk, write_json
 from train.fitting.networks import Networks
 
 CHECKPOINT = "checkpoint"  # the folder; beside it stands, for moments, a new or an old one
@@ -52,6 +53,8 @@ def save(folder: Path, networks: Networks, position: Position, callbacks: Sequen
         ],
     }
     write_json(new / "state.json", state)
+    for file in new.iterdir():
+        to_disk(file)
     if current.exists():  # else the older one is all that there is
         shutil.rmtree(old, ignore_errors=True)
         current.rename(old)
@@ -60,10 +63,23 @@ def save(folder: Path, networks: Networks, position: Position, callbacks: Sequen
 
 
 def resume(folder: Path, networks: Networks, callbacks: Sequence[keras.callbacks.Callback]) -> Position | None:
-    """Take up the checkpoint of a run; None if there is none."""
+    """Take up the checkpoint of a run; None if there is none.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     current = next((one for ending in ("", ".old") if (one := folder / f"{CHECKPOINT}{ending}").exists()), None)
     if current is None:
         return None
+    try:
+        return _taken_up(current, networks, callbacks)
+    except (BadZipFile, EOFError, FileNotFoundError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{current} is damaged ({error or type(error).__name__}): remove it and run again, which begins anew"
+        ) from error
+
+
+def _taken_up(current: Path, networks: Networks, callbacks: Sequence[keras.callbacks.Callback]) -> Position:
     state = read_json(current / "state.json")
     networks.model.set_weights(_arrays(current / "model.npz"))
     optimizer = networks.learner.optimizer
