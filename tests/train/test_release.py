@@ -357,6 +357,13 @@ def test_of_equally_good_corrections_the_most_even_handed_is_taken():
     assert replace(correction, strength=0.0, adjustment=0.0).shift.tolist() == [0, 0, 0]
 
 
+def test_the_bias_of_answers_that_are_no_better_than_chance_stays_small():
+    labels, probabilities = leaning(200, np.zeros(3))
+    for others in (labels[::-1], probabilities.argmin(axis=1)):
+        correction = choose_correction(others, probabilities, np.full(3, 1 / 3))
+        assert np.abs(correction.bias).max() < 2
+
+
 def test_of_an_emotion_that_no_training_face_shows_nothing_is_corrected():
     labels, probabilities = leaning(200, np.zeros(3))
     correction = choose_correction(labels, probabilities, np.array([0.5, 0.5, 0.0]))

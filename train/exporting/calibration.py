@@ -12,6 +12,7 @@ from emotion_model.network.calibration import scale_confidence
 CLEAR = 0.4  # a word is said where it is right at least so often at its own confidence
 FEWEST = 50  # faces that say how often it is right
 NEIGHBOURS = 0.04  # of the confidence; faces within it have the same, when that is counted
+LARGEST_TEMPERATURE = 4.0  # one over it is the smallest
 TEMPERATURE_SPREAD = 0.2  # standard deviation of the classes' log temperatures that is expected beforehand
 
 
@@ -35,7 +36,8 @@ def fit_temperature(
         return float(surprise + ((logs - logs.mean()) ** 2).sum() / (2 * TEMPERATURE_SPREAD**2))
 
     classes = probabilities.shape[1]
-    found = minimize(loss, np.zeros(classes), method="Powell", bounds=[(-math.log(4), math.log(4))] * classes)
+    furthest = math.log(LARGEST_TEMPERATURE)
+    found = minimize(loss, np.zeros(classes), method="Powell", bounds=[(-furthest, furthest)] * classes)
     return tuple(round(math.exp(log), 4) for log in found.x)
 
 

@@ -6,6 +6,7 @@ labels are. Two corrections are added to its logits, and the strengths of both f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -13,6 +14,8 @@ from itertools import product
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
+
+from train.exporting.calibration import LARGEST_TEMPERATURE
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the fitted bias
 ADJUSTMENTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -79,7 +82,10 @@ def choose_correction(labels: np.ndarray, probabilities: np.ndarray, shares: np.
 
 
 def _most_likely_bias(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Float `(classes,)`; fitted together with a temperature, without which it would have to mend confidence too."""
+    """Float `(classes,)`; fitted together with a temperature, without which it would have to mend confidence too.
+
+    It is bounded as that of `fit_temperature`: where answers are no better than chance, the likeliest is infinite.
+    """
     classes, rows = logits.shape[1], np.arange(len(labels))
 
     def loss(values: np.ndarray) -> float:
@@ -87,7 +93,9 @@ def _most_likely_bias(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
         surprise = -log_softmax(scale * logits + bias, axis=1)[rows, labels].sum()
         return float(surprise + (bias**2).sum() / (2 * BIAS_SPREAD**2))
 
-    found = minimize(loss, np.zeros(classes + 1), method="L-BFGS-B").x
+    furthest = math.log(LARGEST_TEMPERATURE)
+    bounds = [(None, None)] * classes + [(-furthest, furthest)]
+    found = minimize(loss, np.zeros(classes + 1), method="L-BFGS-B", bounds=bounds).x
     return found[:classes] / np.exp(found[classes])
 
 
