@@ -11,13 +11,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from emotion_model import EMOTIONS
+from emotion_model.faces.cropping import network_input
 from emotion_model.faces.detection import FaceDetector
 from support.paths import fer2013
 from support.training import faces, names, nothing, write_parquet
 from train.config import AugmentationConfig, TrainingConfig
 from train.data.fer2013 import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
 from train.data.framing import measure
-from train.data.pictures import Picture, class_folders, class_named, digest, read_pictures, with_splits, write_list
+from train.data.pictures import (
+    Picture,
+    class_folders,
+    class_named,
+    digest,
+    read_pictures,
+    resized,
+    with_splits,
+    write_list,
+)
 from train.data.variations import augment, cut_and_mixed, mixed, mixup_partners
 
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -350,6 +360,14 @@ def test_pictures_in_hidden_folders_are_left_out_at_any_depth(tmp_path, astronau
         cv2.imwrite(str(album / place / "face.png"), astronaut[..., ::-1])
     pictures = read_pictures(album, class_folders(album, EMOTIONS), detector.faces, detector.classifier.config)
     assert [picture.file for picture in pictures] == ["happy/holiday/face.png"]
+
+
+def test_faces_of_another_size_are_rounded_and_those_of_the_same_size_are_no_copy():
+    images = faces(5, 0)
+    assert resized(images, 48) is images
+    exact = network_input(images, 32)[..., 0]
+    assert np.abs(resized(images, 32) - exact).max() <= 0.5
+    assert np.array_equal(resized(list(images), 48), images)
 
 
 def test_pictures_keep_their_sides_when_others_are_added():

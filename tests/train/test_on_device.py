@@ -84,11 +84,12 @@ def test_damage_is_what_opencv_makes_of_a_face():
     ):
         expected = np.stack([damage(face) for face in images]).astype(float)
         assert np.abs(matrix @ images.astype(np.float32) @ matrix.T - expected).max() < 2
-    grey = smooth(20).astype(np.float32)
-    for quality in (10, 60):
-        ours = keras.ops.convert_to_numpy(augmenter._compress(grey, np.full((20, 1, 1), quality, np.float32)))
-        theirs = np.stack([compress(face, quality) for face in grey.astype(np.uint8)])
-        assert np.abs(ours - theirs).mean() < 1
+    for size in (48, 45):  # the second is no whole number of JPEG's blocks
+        grey, augmenter = smooth(20)[:, -size:, -size:], Augmenter(nothing(degradation=1.0), size)
+        for quality in (10, 60):
+            harm = np.full((20, 1, 1), quality, np.float32)
+            ours = keras.ops.convert_to_numpy(augmenter._compress(grey.astype(np.float32), harm))
+            assert np.abs(ours - np.stack([compress(face, quality) for face in grey])).mean() < 1
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
@@ -100,6 +101,22 @@ def test_faces_of_another_size_are_varied_too(data, tmp_path, precision):
     teacher = Teacher.beside([tmp_path / "run"], data[0].emotions)
     with pytest.raises(ValueError, match="run looks at faces of 32 pixels, the student at 48"):
         fit(preset(device_augmentation=True, distillation=0.5), *data, tmp_path / "student", 0, teacher=teacher)
+
+
+def test_faces_have_the_networks_size_when_they_are_varied_wherever_that_is(data, tmp_path, monkeypatch):
+    small, sizes = replace(TINY, image_size=32), []
+    watched, called = run_module.augment, Augmenter.__call__
+    monkeypatch.setattr(
+        run_module, "augment", lambda images, *how: sizes.append(images.shape[1:]) or watched(images, *how)
+    )
+    monkeypatch.setattr(
+        Augmenter, "__call__", lambda self, images, *how: sizes.append(images.shape[1:]) or called(self, images, *how)
+    )
+    for on_device in (False, True):
+        recipe = preset(epochs=1, batch_size=56, device_augmentation=on_device)
+        Run(replace(recipe, architecture=small), *data, tmp_path).train({"asked": False})
+        assert set(map(tuple, sizes)) == {(32, 32)}
+        sizes.clear()
 
 
 def test_a_network_learns_on_the_device_and_so_does_its_average(tmp_path):

@@ -49,10 +49,14 @@ class Augmenter:
         self._config, self._size = config, size
         self._filters = _filters(size)
         cosines = cv2.dct(np.eye(JPEG_BLOCK, dtype=np.float32), flags=cv2.DCT_ROWS).T
-        blocks = size // JPEG_BLOCK
-        self._frequencies = np.kron(np.eye(blocks, dtype=np.float32), cosines)
+        blocks = -(-size // JPEG_BLOCK)
+        frequencies = np.kron(np.eye(blocks, dtype=np.float32), cosines)
+        edges = np.minimum(
+            np.arange(blocks * JPEG_BLOCK), size - 1
+        )  # repeated, as libjpeg does, until blocks are whole
+        self._to_frequencies = frequencies @ np.eye(size, dtype=np.float32)[edges]
+        self._from_frequencies = frequencies.T[:size]
         self._coarseness = np.tile(_LUMINANCE, (blocks, blocks))
-        self._has_whole_blocks = blocks * JPEG_BLOCK == size
 
     def __call__(self, faces: Any, strength: Any, seed: keras.random.SeedGenerator) -> Any:
         """Vary each face at random.
@@ -117,20 +121,17 @@ class Augmenter:
 
         noise = keras.random.normal((count, self._size, self._size), seed=seed)
         faces = ops.clip(faces + noise * ops.where(kind == 2, between(NOISES, harm), 0.0), 0, 255)
-        if self._has_whole_blocks:
-            faces = ops.where(kind == 3, self._compress(faces, between(QUALITIES, harm)), faces)
-        return faces
+        return ops.where(kind == 3, self._compress(faces, between(QUALITIES, harm)), faces)
 
     def _compress(self, faces: Any, quality: Any) -> Any:
         """What JPEG leaves of grey faces: its cosine transform, coarsened as libjpeg does for a quality."""
         coarseness = ops.convert_to_tensor(self._coarseness)
         scale = ops.where(quality < 50, 5000 / quality, 200 - 2 * quality)
         steps = ops.clip(ops.floor((coarseness * scale + 50) / 100), 1, 255)
-        forward = ops.convert_to_tensor(self._frequencies)
-        back = ops.transpose(forward)
-        frequencies = ops.matmul(ops.matmul(forward, faces - 128), back)
+        forward, back = ops.convert_to_tensor(self._to_frequencies), ops.convert_to_tensor(self._from_frequencies)
+        frequencies = ops.matmul(ops.matmul(forward, faces - 128), ops.transpose(forward))
         kept = ops.round(frequencies / steps) * steps
-        return ops.clip(ops.matmul(ops.matmul(back, kept), forward) + 128, 0, 255)
+        return ops.clip(ops.matmul(ops.matmul(back, kept), ops.transpose(back)) + 128, 0, 255)
 
     def _cover(self, faces: Any, strength: Any, seed: keras.random.SeedGenerator) -> Any:
         """A rectangle of the face in one grey level (random erasing)."""

@@ -207,8 +207,10 @@ def _unless_twin(picture: Picture, twins: Sequence[Picture]) -> Picture:
 
 
 def resized(faces: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
-    """Faces, uint8 grey of any sizes, as uint8 `(n, size, size)`."""
-    return network_input(faces, size)[..., 0].astype(np.uint8)
+    """Faces, uint8 grey of any sizes, as uint8 `(n, size, size)`; an array of that size is returned as it is."""
+    if isinstance(faces, np.ndarray) and faces.shape[1:] == (size, size):
+        return faces
+    return np.rint(network_input(faces, size)[..., 0]).astype(np.uint8)
 
 
 def with_splits(pictures: Sequence[Picture], classes: Collection[str], held_out: float, seed: int) -> list[Picture]:

@@ -80,9 +80,8 @@ class Run:
             self.targets = (1 - share) * self.targets + share * teacher.probabilities
         weights = class_weights(train.labels, len(train.emotions), self._config.class_weight_power)
         self._sample_weights = weights[train.labels] if self._config.class_weight_power else None
-        if self._config.device_augmentation:
-            train = replace(train, images=resized(train.images, self._architecture.image_size))
-        self._train_faces = train
+        # Wherever faces are varied, they have the network's size then: how far blur goes is told in pixels.
+        self._train_faces = replace(train, images=resized(train.images, self._architecture.image_size))
         frequencies = np.average(self.targets, axis=0, weights=self._sample_weights)
         self.networks = Networks(preset, self._batches, start, teacher, frequencies)
         self._callbacks = callbacks_of(self._config, self.networks.learner)
