@@ -546,7 +546,7 @@ def test_what_cannot_be_used_is_named_with_the_mend(base, tmp_path, capsys, make
     assert main(arguments(folder, base, out, *more)) == 2
     printed = capsys.readouterr()
     assert said in printed.err
-    assert "--fer2013" not in more or "usable" not in printed.out, "faces were looked for before"
+    assert " usable: " not in printed.out, "faces were looked for before"
     assert not any((out / name).exists() for name in (CONFIG_FILE, "finetune.json", "training"))
 
 
@@ -560,6 +560,39 @@ def test_only_unusable_pictures_are_still_listed(base, tmp_path, capsys):
     assert "too few usable pictures: happy 0, sad 0" in printed.err
     assert f"and 14 more: see {tmp_path / 'out' / 'pictures.csv'}" in printed.out
     assert {row["status"] for row in rows_of(tmp_path / "out").values()} == {"unusable"}
+
+
+def test_faces_that_were_found_are_kept_however_the_reading_ends(base, tmp_path, capsys, monkeypatch):
+    read, limit = [], 4
+
+    def reading(file):
+        if len(read) == limit:
+            raise KeyboardInterrupt
+        read.append(file.name)
+        return read_image(file)
+
+    album, out, base = tmp_path / "album", tmp_path / "out", shutil.copytree(base, tmp_path / "base")
+    for kind, name in enumerate(("happy", "sad")):
+        write_faces(album / name, 5, kind)
+    (album / "sad" / "04.png").write_text("no picture")
+    monkeypatch.setattr("train.data.pictures.read_image", reading)
+    assert main(arguments(album, base, out)) == 130
+    assert read == ["00.png", "01.png", "02.png", "03.png"]
+    limit = None
+    for again in (["04.png", "00.png", "01.png", "02.png", "03.png", "04.png"], []):
+        read.clear()
+        assert main(arguments(album, base, out)) == 2
+        assert "too few usable pictures: sad 4" in capsys.readouterr().err
+        assert read == again
+
+    config = json.loads((base / CONFIG_FILE).read_text(encoding="utf-8"))
+    config["preprocessing"]["framing"] = {name: {"side": 1.1, "dx": 0.0, "dy": 0.0} for name in ("haar", "yunet")}
+    (base / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
+    assert main(arguments(album, base, out)) == 2
+    assert len(read) == 10, "with another framing they are others"
+    (out / "training" / "1-classifier").mkdir()
+    assert main(arguments(album, base, out)) == 2
+    assert "holds other files (pictures.csv, training): choose a new" in capsys.readouterr().err
 
 
 def test_places_where_the_model_cannot_go_are_refused_before_any_work(album, base, photo, tmp_path, capsys):

@@ -95,6 +95,32 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip().casefold())
 
 
+def picture_files(places: Iterable[Path]) -> list[Path]:
+    """The files in the folders of a class, at any depth; hidden files and folders are left out."""
+    return [
+        file
+        for place in places
+        for file in sorted(place.rglob("*"))
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(place).parts)
+    ]
+
+
+def require_enough(counts: Mapping[str, int]) -> None:
+    """Refuse too few pictures to learn from; `counts`: how many each class has.
+
+    Raises:
+        DataError: a class has too few, or there is only one class.
+    """
+    poor = [f"{name} {count}" for name, count in sorted(counts.items()) if count < FEWEST_PICTURES]
+    if poor:
+        raise DataError(
+            f"too few usable pictures: {', '.join(poor)}; each class needs {FEWEST_PICTURES}: add some, or remove "
+            "the folder"
+        )
+    if len(counts) < 2:
+        raise DataError(f"pictures of {', '.join(counts) or 'no class'} only: give at least two classes to tell apart")
+
+
 def read_pictures(
     folder: Path,
     folders: Mapping[str, Sequence[Path]],
@@ -109,19 +135,13 @@ def read_pictures(
 
     Args:
         folder: what the pictures' names are relative to.
-        folders: where the pictures of each class lie, at any depth; hidden files and folders are left out.
+        folders: where the pictures of each class lie; see `picture_files`.
         detector: finds the faces.
         config: framing and size of the crops.
         known: faces that were found before; those of other files are added.
     """
     known = {} if known is None else known
-    files = [
-        (file, emotion)
-        for emotion, places in sorted(folders.items())
-        for place in places
-        for file in sorted(place.rglob("*"))
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(place).parts)
-    ]
+    files = [(file, emotion) for emotion, places in sorted(folders.items()) for file in picture_files(places)]
     progress = keras.utils.Progbar(len(files), verbose=int(sys.stdout.isatty()), unit_name="picture")
     pictures = []
     for file, emotion in files:
@@ -162,8 +182,16 @@ def _sha256(file: Path) -> str:
         return ""
 
 
-def save_faces(path: Path, faces: Faces) -> None:
-    """Keep what was found, so that it need not be looked for again, where it might be found a little otherwise."""
+def found_by(detector: FaceDetector, config: ModelConfig) -> str:
+    """What the faces that are found in a picture depend on, as text."""
+    return f"{detector.name} {config.framing.get(detector.name, Framing())} {config.image_size}"
+
+
+def save_faces(path: Path, faces: Faces, how: str) -> None:
+    """Keep what was found, and how (`found_by`).
+
+    So it need not be looked for again, where it might be found a little otherwise.
+    """
     crops = [crop for crop, _ in faces.values() if crop is not None]
     with whole_file(path) as partial:
         np.savez(
@@ -171,13 +199,16 @@ def save_faces(path: Path, faces: Faces) -> None:
             sha256=np.array(list(faces)),
             notes=np.array([note for _, note in faces.values()]),
             usable=np.array([crop is not None for crop, _ in faces.values()]),
-            crops=np.stack(crops),
+            crops=np.array(crops, np.uint8),
+            how=how,
         )
 
 
-def load_faces(path: Path) -> Faces:
-    """What `save_faces` has kept."""
+def load_faces(path: Path, how: str | None = None) -> Faces:
+    """What `save_faces` has kept; none where they were to be found as `how` says and were not."""
     with np.load(path, allow_pickle=False) as file:
+        if how is not None and file["how"] != how:
+            return {}
         crops = iter(file["crops"])
         rows = zip(file["sha256"].tolist(), file["usable"], file["notes"].tolist(), strict=True)
         return {sha256: (next(crops) if usable else None, note) for sha256, usable, note in rows}
@@ -228,16 +259,7 @@ def with_splits(pictures: Sequence[Picture], classes: Collection[str], held_out:
         if picture.crop is not None:
             drawn = hashlib.sha256(f"{seed} {picture.sha256}".encode()).digest()
             by_class[picture.emotion].append((drawn, picture.file))
-    poor = [f"{name} {len(files)}" for name, files in by_class.items() if len(files) < FEWEST_PICTURES]
-    if poor:
-        raise DataError(
-            f"too few usable pictures: {', '.join(poor)}; each class needs {FEWEST_PICTURES}: add some, or remove "
-            "the folder"
-        )
-    if len(by_class) < 2:
-        raise DataError(
-            f"pictures of {', '.join(by_class) or 'no class'} only: give at least two classes to tell apart"
-        )
+    require_enough({name: len(files) for name, files in by_class.items()})
     splits = {}
     for files in by_class.values():
         count = max(1, round(held_out * len(files)))

@@ -25,8 +25,11 @@ from train.data.pictures import (
     class_named,
     dataset,
     digest,
+    found_by,
     load_faces,
+    picture_files,
     read_pictures,
+    require_enough,
     save_faces,
     summary,
     with_splits,
@@ -76,15 +79,23 @@ def finetune(
     """
     settings, detector = settings or Settings(), detector or FaceDetector()
     classes, labels = _classes(base, folder, drop)
+    # Before minutes go into looking for faces; pictures without one count in the end.
+    require_enough({name: len(picture_files(places)) for name, places in classes.items()})
     emotions = tuple(label.name for label in labels)
     architecture, weights = start_weights(base, labels)
     _prepare(out, folder)
 
     splits = load_fer2013(fer2013, base.config.image_size) if fer2013 else {}
-    kept = out / RUNS_DIR / FACES_FILE
-    faces = load_faces(kept) if kept.exists() else {}
-    pictures = read_pictures(folder, classes, detector, base.config, faces)
-    if not (out / SETTINGS_FILE).exists():  # a run's own list stays while others could still be refused
+    begun = (out / SETTINGS_FILE).exists()  # its own faces and list stay while others could still be refused
+    kept, how = out / RUNS_DIR / FACES_FILE, found_by(detector, base.config)
+    faces = load_faces(kept, None if begun else how) if kept.exists() else {}
+    try:
+        pictures = read_pictures(folder, classes, detector, base.config, faces)
+    finally:  # however this ends: to look for them takes minutes
+        if not begun:
+            kept.parent.mkdir(exist_ok=True)
+            save_faces(kept, faces, how)
+    if not begun:
         write_list(out / PICTURES_FILE, pictures)
     print(summary(pictures, out / PICTURES_FILE), flush=True)
     pictures = with_splits(pictures, classes, settings.held_out, settings.seed)
@@ -96,15 +107,12 @@ def finetune(
         "rehearsal": fer2013 is not None,
         "fer2013": faces_digest(*splits.values()) if splits else None,
     }
-    if (out / SETTINGS_FILE).exists():
+    if begun:
         _require_same(out, read_json(out / SETTINGS_FILE), record)
     write_list(out / PICTURES_FILE, pictures)
     own = {split: dataset(pictures, split, emotions) for split in SPLITS}
     rehearsal = rehearsal_of(splits, base, emotions, own) if splits else None
     write_json(out / SETTINGS_FILE, record)
-    if not kept.exists():
-        kept.parent.mkdir(exist_ok=True)
-        save_faces(kept, faces)
     run_dir = _train(architecture, weights, own, rehearsal, settings, record, out / RUNS_DIR)
     report = _put_together(base, run_dir, labels, own, rehearsal, record, out)
     make_report(out)
@@ -205,15 +213,21 @@ def _prepare(out: Path, folder: Path) -> None:
         raise ValueError(f"{out} lies in the folder of the pictures: choose an --out outside it")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        there = {path.name for path in out.iterdir()}
-        begun = {name for name in there if name == PICTURES_FILE or name.startswith(".partial-")}  # a run broke off
-        if there - begun and SETTINGS_FILE not in there:
+        there = {path.name: path for path in out.iterdir()}
+        if SETTINGS_FILE not in there and not all(map(_is_beginning, there.values())):
             raise ValueError(
                 f"{out} holds other files ({', '.join(sorted(there)[:3])}): choose a new or an empty --out"
             )
         (out / PICTURES_FILE).touch()  # what cannot be written says so now, not after an hour
     except OSError as error:
         raise ValueError(f"{out} cannot be written ({error.strerror}): choose another --out") from error
+
+
+def _is_beginning(path: Path) -> bool:
+    """Whether this is what a run leaves that breaks off before it learns."""
+    if path.name == RUNS_DIR and path.is_dir():
+        return all(one.name == FACES_FILE or one.name.startswith(".partial-") for one in path.iterdir())
+    return path.name == PICTURES_FILE or path.name.startswith(".partial-")
 
 
 def _train(
