@@ -22,7 +22,7 @@ def whole_file(target: Path, within: Path | None = None) -> Iterator[Path]:
 
     It lies `within` another folder of the same disk where everything beside the target is taken for whole.
 
-    An interrupted run, or a power cut, so leaves neither a broken file under the target's name nor a lost older one.
+    An interrupted run so leaves neither a broken file under the target's name nor a lost older one.
 
         with whole_file(Path("out.csv")) as partial:
             partial.write_text(...)
@@ -30,7 +30,6 @@ def whole_file(target: Path, within: Path | None = None) -> Iterator[Path]:
     partial = (within or target.parent) / f".partial-{target.name}"
     try:
         yield partial
-        to_disk(partial)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -51,10 +51,9 @@ class Augmenter:
         cosines = cv2.dct(np.eye(JPEG_BLOCK, dtype=np.float32), flags=cv2.DCT_ROWS).T
         blocks = -(-size // JPEG_BLOCK)
         frequencies = np.kron(np.eye(blocks, dtype=np.float32), cosines)
-        edges = np.minimum(
-            np.arange(blocks * JPEG_BLOCK), size - 1
-        )  # repeated, as libjpeg does, until blocks are whole
-        self._to_frequencies = frequencies @ np.eye(size, dtype=np.float32)[edges]
+        # The last row and column are repeated until blocks are whole, as libjpeg does.
+        repeated = np.minimum(np.arange(blocks * JPEG_BLOCK), size - 1)
+        self._to_frequencies = frequencies @ np.eye(size, dtype=np.float32)[repeated]
         self._from_frequencies = frequencies.T[:size]
         self._coarseness = np.tile(_LUMINANCE, (blocks, blocks))
 
