@@ -189,7 +189,7 @@ def test_a_download_that_is_cut_for_good_leaves_nothing_that_loads(hub, repo, tm
 
 
 def test_a_slow_download_is_waited_for_as_long_as_it_moves(hub, repo, published_files, monkeypatch):
-    monkeypatch.setattr(download, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(download, "SILENCE_SECONDS", 2.0)
     repo.commit(published_files | {"large.bin": bytes(2**20)})
     hub.fail("GET .*large.bin", drip=0.3)
     assert seconds(lambda: download.download(NAME, "large.bin")) > 2

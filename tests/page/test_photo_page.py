@@ -167,7 +167,7 @@ def test_a_snapshot_of_the_camera_is_read(window, app):
     page.locator("#photo").get_by_label("Capture from camera").click()
     page.locator("#photo").get_by_text("Click to Access Webcam").click()
     page.locator("#photo video").wait_for(state="visible")
-    page.wait_for_timeout(1000)  # the first frames of a camera are black
+    page.wait_for_function("document.querySelector('#photo video').currentTime > 0.5")  # the first frames are black
     page.locator("#photo").get_by_label("capture photo").click()
     expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
     assert page.problems == []
