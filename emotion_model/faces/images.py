@@ -202,7 +202,9 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
             return file.read((size or max_bytes) + 1)  # devices and pipes say nothing of their size
     except FileNotFoundError as error:
         raise ImageError("unreadable", missing(path)) from error
-    except ValueError as error:
+    except ImageError:
+        raise
+    except ValueError as error:  # before a file is looked for
         raise ImageError("unreadable", f"{str(path)!r}: no file can have this name.") from error
     except OSError as error:
         raise ImageError("unreadable", f"{path}: cannot be read ({error.strerror}).") from error
