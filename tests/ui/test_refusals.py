@@ -273,12 +273,13 @@ def test_a_file_at_an_address_lies_here_for_as_long_as_its_call_lasts(elsewhere,
 
 def test_a_result_is_waited_for_once_and_only_where_it_is_being_made():
     with serving(lambda said: f"heard {said}") as url:
-        asked = httpx.post(f"{url}/call/work", json={"data": ["x"]}).json()["event_id"]
-        assert "heard x" in httpx.get(f"{url}/call/work/{asked}").text
+        door = f"{url}/call/work"
+        asked = httpx.post(door, json={"data": ["x"]}).json()["event_id"]
+        assert "heard x" in httpx.get(f"{door}/{asked}").text
         for event in (asked, "nosuch"):
-            again = httpx.get(f"{url}/call/work/{event}", timeout=20)
+            again = httpx.get(f"{door}/{event}", timeout=20)
             assert (again.status_code, again.json()["title"]) == (404, "unknown_id")
             assert "Send the request again" in again.json()["error"]
         given = {"data": ["y"], "session_hash": "mine"}
-        asked = httpx.post(f"{url}/call/work", json=given).json()["event_id"]
-        assert "heard y" in httpx.get(f"{url}/call/work/{asked}").text, "of a session with a name of its own"
+        asked = httpx.post(door, json=given).json()["event_id"]
+        assert "heard y" in httpx.get(f"{door}/{asked}").text, "of a session with a name of its own"
