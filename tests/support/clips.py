@@ -77,8 +77,8 @@ def write_clip(
 
 
 def write_long_clip(path: Path, frame: Callable[[float], np.ndarray], seconds: int) -> Path:
-    """Ten seconds of a film over and over, encoded once."""
-    short = write_clip(path.with_stem("short"), frame, seconds=10)
+    """Five seconds of a film to and fro, encoded once: nothing in it jumps, so a face stays one person."""
+    short = write_clip(path.with_stem("short"), lambda time: frame(min(time, 10 - time)), seconds=10)
     with av.open(str(short)) as once, av.open(str(path), "w") as container:
         pictures = once.streams.video[0]
         stream = container.add_stream_from_template(pictures)
