@@ -18,7 +18,7 @@ from pathlib import Path
 from emotion_model.network.building import build_model, count_multiply_adds
 from emotion_model.network.config import ModelError
 from train.config import PRESETS, Preset, explain, settings, with_settings
-from train.data.fer2013 import DataError, FaceDataset, learning_faces
+from train.data.fer2013 import FaceDataset, learning_faces
 from train.fitting.loop import fit
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # while data are read or teachers asked; once it trains, a run stops with a checkpoint
         print("stopped outside of the training: nothing is lost, the same command begins there again", file=sys.stderr)
         return 130
-    except (DataError, ModelError, ValueError, OSError) as error:
+    except (ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     print(f"{told(metrics)} -> {options.out}")

@@ -22,7 +22,7 @@ from emotion_model.files import read_json
 from emotion_model.hub.cost import origin
 from emotion_model.network.config import ModelError, short_name
 from train.config import explain
-from train.data.fer2013 import DataError, load_split
+from train.data.fer2013 import load_split
 from train.experiments.blending import SHARES, Blend, began_with, further
 from train.runs import is_run, load_model, write_run
 
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
                 record["averaged"] = [further(one) for one in tuned[1:]]
             own = {"config": {"blend": record}, "metrics": {"validation": scores}}
             write_run(blend.network(share), options.run[0], options.out, **own)
-    except (DataError, ModelError, ValueError, OSError) as error:
+    except (ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out or options.run[0])}", file=sys.stderr)
         return 2
     return 0

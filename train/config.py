@@ -11,11 +11,13 @@ from typing import Any
 
 from emotion_model.network.architecture import ArchitectureConfig, setting
 
-LOSSES = ("focal", "cross_entropy")
-OPTIMIZERS = ("adam", "adamw")
-SCHEDULES = ("plateau", "one_cycle")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-MIXINGS = ("mixup", "cutmix")
+CHOICES = {
+    "loss": ("focal", "cross_entropy"),
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("plateau", "one_cycle"),
+    "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+    "mixing": ("mixup", "cutmix"),
+}
 LARGEST_SEED = 2**32 - 1  # that Keras takes
 
 
@@ -24,12 +26,6 @@ def _check_range(config: object, low: float, high: float, *names: str) -> None:
         value = getattr(config, name)
         if not low <= value <= high:
             raise ValueError(f"{name}={value!r}: use a value from {low} to {high}")
-
-
-def _check_choice(config: object, name: str, choices: tuple[str, ...]) -> None:
-    value = getattr(config, name)
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}: choose one of {', '.join(choices)}")
 
 
 @dataclass(frozen=True)
@@ -112,11 +108,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, dict):
             object.__setattr__(self, "augmentation", AugmentationConfig(**self.augmentation))
-        _check_choice(self, "loss", LOSSES)
-        _check_choice(self, "optimizer", OPTIMIZERS)
-        _check_choice(self, "schedule", SCHEDULES)
-        _check_choice(self, "precision", PRECISIONS)
-        _check_choice(self, "mixing", MIXINGS)
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(choices)}")
         _check_range(self, 0, LARGEST_SEED, "seed")
         _check_range(self, 1, 10_000, "epochs", "batch_size")
         _check_range(self, 1e-7, 1, "learning_rate", "minimum_learning_rate")

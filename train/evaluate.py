@@ -15,7 +15,6 @@ from typing import Any
 
 from emotion_model.network.config import ModelError
 from emotion_model.network.ensemble import EmotionEnsemble
-from train.data.fer2013 import DataError
 from train.evaluation.scores import evaluate, print_progress
 from train.runs import load_model
 
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.robustness,
             print_progress(options.split),
         )
-    except (DataError, ModelError, ValueError, OSError) as error:
+    except (ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -62,14 +61,10 @@ def _table(result: dict[str, Any], emotions: Sequence[str]) -> str:
     lines = [
         f"{result['split']}, {result['images']:,} images: accuracy {result['accuracy']:.4f}, "
         f"macro-F1 {result['macro_f1']:.4f}, calibration error {result['ece']:.4f}",
-        f"with flip averaging: accuracy {result['flip']['accuracy']:.4f}, macro-F1 {result['flip']['macro_f1']:.4f}",
         *(
-            [
-                f"with ten crops: accuracy {result['ten_crop']['accuracy']:.4f}, "
-                f"macro-F1 {result['ten_crop']['macro_f1']:.4f}"
-            ]
-            if "ten_crop" in result
-            else []
+            f"with {views}: accuracy {result[name]['accuracy']:.4f}, macro-F1 {result[name]['macro_f1']:.4f}"
+            for name, views in (("flip", "flip averaging"), ("ten_crop", "ten crops"))
+            if name in result
         ),
     ]
     if "deduplicated" in result:

@@ -25,7 +25,6 @@ from emotion_model.faces.detection import DetectorError, FaceDetector
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import ModelError
 from train.config import explain
-from train.data.fer2013 import DataError
 from train.finetuning.report import table_of
 from train.finetuning.settings import Settings
 from train.finetuning.tuning import finetune
@@ -61,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; run again to go on")
         return 130
-    except (DataError, DetectorError, ModelError, ValueError, OSError) as error:
+    except (DetectorError, ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     print(f"\n{table_of(report)}\n-> {options.out}")

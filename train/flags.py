@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.network.architecture import POOLINGS
-from train.config import LOSSES, MIXINGS, OPTIMIZERS, PRECISIONS, PRESETS, SCHEDULES, meanings, settings
+from train.config import CHOICES, PRESETS, meanings, settings
 
-CHOICES = {
-    "loss": LOSSES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "precision": PRECISIONS,
-    "mixing": MIXINGS,
-    "pooling": POOLINGS,
-}
+_CHOICES = CHOICES | {"pooling": POOLINGS}
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -72,8 +65,8 @@ def _add_setting_flags(parser: argparse.ArgumentParser) -> None:
         elif isinstance(default, tuple):
             options |= {"nargs": "*", "type": type(default[0]), "metavar": name[0].upper()}
         else:
-            options |= {"type": type(default), "choices": CHOICES.get(name)}
-            options |= {} if name in CHOICES else {"metavar": "N" if isinstance(default, int) else "X"}
+            options |= {"type": type(default), "choices": _CHOICES.get(name)}
+            options |= {} if name in _CHOICES else {"metavar": "N" if isinstance(default, int) else "X"}
         group.add_argument(flag(name), **options)
 
 

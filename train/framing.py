@@ -17,7 +17,7 @@ from pathlib import Path
 
 from emotion_model.faces.detection import DetectorError, FaceDetector
 from emotion_model.files import write_json
-from train.data.fer2013 import DataError, load_split
+from train.data.fer2013 import load_split
 from train.data.framing import BORDER, measure
 from train.runs import RESULTS
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         result = {name: measure(faces, FaceDetector(name)) for name in BORDER}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.out, result)
-    except (DataError, DetectorError, ValueError, OSError) as error:
+    except (DetectorError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(result))

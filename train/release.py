@@ -18,8 +18,6 @@ from pathlib import Path
 from emotion_model.files import copy_file
 from emotion_model.network.config import ModelError
 from train.config import explain
-from train.data.fer2013 import DataError
-from train.experiments.plans import PlanError
 from train.fitting.hardware import device_name
 from train.releasing.plan import PLANS, read_plan
 from train.releasing.stages import RunFailedError, Stages
@@ -50,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.train_only:
             return 0
         config = make_model(stages, measure_test=not options.smoke)
-    except (PlanError, RunFailedError, DataError, ModelError, ValueError, OSError) as error:
+    except (RunFailedError, ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

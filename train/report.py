@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 from emotion_model.network.config import ModelError
-from train.data.fer2013 import DataError
 from train.evaluation.report import FIGURES, make_report
 
 
@@ -29,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         out, left_out = make_report(options.model, options.data, options.split, options.out)
-    except (DataError, ModelError, ValueError, OSError) as error:
+    except (ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

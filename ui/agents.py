@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from emotion_model import EmotionDetector, ImageError, MediaError, draw_faces
+from emotion_model import EmotionDetector, ImageError, draw_faces
 from ui.inputs import a_place, for_visitors, photo_input, read_picture
 from ui.refusals import Refusal
 from ui.video.handlers import part
@@ -87,7 +87,7 @@ class Tools:
                 if step.progress:
                     progress((round(100 * step.progress.fraction), 100), desc="of the clip", unit="%")
             return json.dumps(step.summary.to_dict(), ensure_ascii=False)
-        except (MediaError, ValueError) as error:
+        except ValueError as error:
             raise refused(error) from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from html import escape
 
 import numpy as np
@@ -19,7 +18,7 @@ DETECTOR_NAMES = {"yunet": "YuNet", "haar": "Haar cascade"}
 
 
 def problem(message: str) -> str:
-    """A picture that cannot be used."""
+    """What went wrong, and what to do about it."""
     return status("That did not work.", message, "problem")
 
 
@@ -37,11 +36,6 @@ def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
     """A card per face: its picture, emoji, emotion or that it is unclear, and a bar for every probability."""
     cards = "".join(_card(image_rgb, number, face, labels) for number, face in enumerate(faces, start=1))
     return f'<ul class="cards" aria-label="Faces found">{cards}</ul>' if faces else ""
-
-
-def caption(model: str, day: date) -> str:
-    """The line under a picture to share."""
-    return f"Emotion Lens · {day:%d %B %Y} · model: {model}"
 
 
 def status(headline: str, detail: str, kind: str = "") -> str:

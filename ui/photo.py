@@ -78,7 +78,7 @@ def shared(detector: EmotionDetector, path: str | None, hide_faces: bool, today:
     except ValueError:
         day = date.today()
     classifier = detector.classifier
-    caption = cards.caption(short_name(classifier.source), day)
+    caption = f"Emotion Lens · {day:%d %B %Y} · model: {short_name(classifier.source)}"
     picture = share_picture(image, faces, caption, classifier.config.labels, hide_faces)
     return picture_url(picture)
 

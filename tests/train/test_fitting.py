@@ -42,7 +42,7 @@ from train.config import PRESETS, TrainingConfig, meanings, settings
 from train.data.fer2013 import DataError, FaceDataset, load_split
 from train.evaluate import main as evaluate_main
 from train.evaluation.figures import draw_curves
-from train.evaluation.metrics import classification_metrics, clear_scores, expected_calibration_error
+from train.evaluation.metrics import classification_metrics, clear_scores, expected_calibration_error, reliability
 from train.evaluation.scores import evaluate, ferplus_majority
 from train.export import main as export_main
 from train.exporting import model as export_module
@@ -731,11 +731,11 @@ def test_automatic_precision_is_what_the_hardware_is_best_at(data, tmp_path, mon
 @pytest.mark.parametrize(
     ("device", "expected"),
     [
-        (SimpleNamespace(compute_capability="7.5"), "float32"),
-        (SimpleNamespace(compute_capability="8.0"), "mixed_bfloat16"),
-        (SimpleNamespace(compute_capability="12.0"), "mixed_bfloat16"),
-        (SimpleNamespace(compute_capability=None), "mixed_bfloat16"),
-        (SimpleNamespace(), "mixed_bfloat16"),
+        (SimpleNamespace(device_kind="GPU", compute_capability="7.5"), "float32"),
+        (SimpleNamespace(device_kind="GPU", compute_capability="8.0"), "mixed_bfloat16"),
+        (SimpleNamespace(device_kind="GPU", compute_capability="12.0"), "mixed_bfloat16"),
+        (SimpleNamespace(device_kind="GPU", compute_capability=None), "mixed_bfloat16"),
+        (SimpleNamespace(device_kind="GPU"), "mixed_bfloat16"),
     ],
 )
 def test_on_jax_an_older_gpu_is_spared_bfloat16(monkeypatch, device, expected):
@@ -839,8 +839,8 @@ def test_metrics_of_a_known_confusion():
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     sure = np.tile(np.array([0.9, 0.1], np.float32), (100, 1))
-    assert expected_calibration_error(np.zeros(100, int), sure) == pytest.approx(0.1, abs=1e-5)
-    assert expected_calibration_error(np.array([0] * 90 + [1] * 10), sure) == pytest.approx(0, abs=1e-5)
+    assert expected_calibration_error(reliability(np.zeros(100, int), sure)) == pytest.approx(0.1, abs=1e-5)
+    assert expected_calibration_error(reliability(np.array([0] * 90 + [1] * 10), sure)) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_fitted_temperatures_recover_a_known_overconfidence():

@@ -10,13 +10,13 @@ from emotion_model.faces.cropping import network_input
 from emotion_model.network.building import build_model
 from support.models import TINY
 from support.training import Impatient, preset, pupil, same, separable, weights_of
-from train.config import MIXINGS
+from train.config import CHOICES
 from train.data.fer2013 import FaceDataset
 from train.fitting.consistency import MirroredAttention, beside_mirrored, with_attention
 from train.fitting.loop import fit
 from train.fitting.recipe import AdjustedLoss
 from train.fitting.run import Run
-from train.fitting.sharpness import Climb, uphill
+from train.fitting.sharpness import on_the_top, uphill
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
 
@@ -79,10 +79,10 @@ def test_the_attention_is_learned_besides_the_faces(data, uneven, tmp_path):
 
 @pytest.mark.parametrize("device", [False, True], ids=["processor", "device"])
 def test_faces_are_cut_where_that_is_chosen(data, tmp_path, device):
-    for mixing in MIXINGS:
+    for mixing in CHOICES["mixing"]:
         recipe = preset(epochs=1, mixup=1.0, mixing=mixing, device_augmentation=device)
         fit(recipe, *data, tmp_path / mixing, 0)
-    assert not same(*(weights_of(tmp_path / mixing) for mixing in MIXINGS))
+    assert not same(*(weights_of(tmp_path / mixing) for mixing in CHOICES["mixing"]))
 
 
 def test_a_stopped_run_ends_as_if_it_never_had(data, tmp_path):
@@ -125,7 +125,7 @@ def test_a_climb_goes_its_radius_uphill_and_back(data):
     model.compile(optimizer=uphill(0.3), loss="categorical_crossentropy")
     inputs, targets = network_input(data[0].images, 48), np.eye(7, dtype=np.float32)[data[0].labels]
     low, before = model.evaluate(inputs, targets, verbose=0), trainable(model)
-    with Climb(model).to_the_top(inputs, targets):
+    with on_the_top(model, inputs, targets):
         top, high = trainable(model), model.evaluate(inputs, targets, verbose=0)
     way = np.sqrt(sum(((now - then) ** 2).sum() for now, then in zip(top, before, strict=True)))
     assert way == pytest.approx(0.3, rel=1e-3) and high > low

@@ -9,13 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.config import (
+    CHOICES,
     LARGEST_SEED,
-    LOSSES,
-    MIXINGS,
-    OPTIMIZERS,
-    PRECISIONS,
     PRESETS,
-    SCHEDULES,
     AugmentationConfig,
     TrainingConfig,
     differences,
@@ -40,13 +36,6 @@ RANGES = {
 COUNTS = {"epochs": (1, 10_000), "batch_size": (1, 10_000), "seed": (0, LARGEST_SEED)} | dict.fromkeys(
     ("plateau_patience", "early_stopping_patience"), (0, 10_000)
 )
-CHOICES = {
-    "loss": LOSSES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "precision": PRECISIONS,
-    "mixing": MIXINGS,
-}
 ON_THE_PROCESSOR = {"sharpness_radius": (0, 10), "attention_consistency": (0, 10)}  # not with device_augmentation
 
 variations = st.builds(

@@ -115,21 +115,6 @@ def without_images_of(dataset: FaceDataset, others: Iterable[FaceDataset]) -> tu
     return dataset[keep], int((~keep).sum())
 
 
-def training_faces(data_dir: str | Path, measured: Iterable[FaceDataset]) -> tuple[FaceDataset, int]:
-    """The training split without the faces of `measured`, and how many those were.
-
-    Raises:
-        DataError: it cannot be used, or no face is left.
-    """
-    train, dropped = without_images_of(load_split(data_dir, "train"), measured)
-    if not len(train):
-        raise DataError(
-            f"{data_dir}: no training face is left, as all {dropped:,} also stand in validation or test: each split "
-            "needs faces of its own"
-        )
-    return train, dropped
-
-
 def learning_faces(data_dir: str | Path) -> tuple[FaceDataset, FaceDataset, int]:
     """Training and validation faces, and how many were dropped from training because they stand in another split.
 
@@ -137,7 +122,12 @@ def learning_faces(data_dir: str | Path) -> tuple[FaceDataset, FaceDataset, int]
         DataError: they cannot be used, or no training face is left.
     """
     validation, test = load_split(data_dir, "validation"), load_split(data_dir, "test")
-    train, dropped = training_faces(data_dir, [validation, test])
+    train, dropped = without_images_of(load_split(data_dir, "train"), [validation, test])
+    if not len(train):
+        raise DataError(
+            f"{data_dir}: no training face is left, as all {dropped:,} also stand in validation or test: each split "
+            "needs faces of its own"
+        )
     return train, validation, dropped
 
 
@@ -273,13 +263,9 @@ def _decode_all(encoded: Iterable[tuple[str, bytes | None]], count: int) -> np.n
         if image is None:
             broken.append(name)
         else:
-            images[i] = image if image.shape == (IMAGE_SIZE, IMAGE_SIZE) else _resize(image)
+            images[i] = cv2.resize(image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
     _refuse_broken(None, broken)
     return images
-
-
-def _resize(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
 
 
 def _refuse_broken(path: Path | None, broken: list[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from emotion_model.labels import Label
 from train.evaluation.charts import BLUE, GREY, INK, LIGHT, LINE, WIDTH, new_figure, tint, titled
+from train.evaluation.metrics import expected_calibration_error
 from train.runs import best_epoch
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ def draw_per_class(per_class: dict[str, dict[str, Any]], labels: Sequence[Label]
 def draw_reliability(bins: Sequence[dict[str, Any]], split: str, path: Path) -> None:
     """Accuracy against confidence, over a histogram of the confidence."""
     filled = [entry for entry in bins if entry["images"]]
-    images = sum(entry["images"] for entry in filled)
-    error = sum(abs(e["accuracy"] - e["confidence"]) * e["images"] for e in filled) / max(1, images)
+    images, error = sum(entry["images"] for entry in filled), expected_calibration_error(bins)
     furthest = max(filled, key=lambda e: abs(e["accuracy"] - e["confidence"]) * e["images"])
     description = (
         f"Reliability diagram on {split}: accuracy against confidence in {len(bins)} bins, with a histogram of the "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, emotio
         raise ValueError("no faces: there is nothing to measure")
     classes = len(emotions)
     predicted = probabilities.argmax(axis=1)
+    bins = reliability(labels, probabilities)
     confusion = np.zeros((classes, classes), dtype=int)
     np.add.at(confusion, (labels, predicted), 1)
     hits, true, claimed = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
@@ -37,8 +38,8 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, emotio
         "images": len(labels),
         "accuracy": round(float((predicted == labels).mean()), 4),
         "macro_f1": round(float(f1[true > 0].mean()), 4),
-        "ece": round(expected_calibration_error(labels, probabilities), 4),
-        "reliability": reliability(labels, probabilities),
+        "ece": round(expected_calibration_error(bins), 4),
+        "reliability": bins,
         "per_class": {
             emotion: {
                 "precision": round(float(precision[i]), 4),
@@ -74,10 +75,11 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -
     return entries
 
 
-def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def expected_calibration_error(bins: Sequence[Mapping[str, Any]]) -> float:
     """Mean gap between confidence and accuracy over the bins of `reliability`, by their images; 0 is best."""
-    filled = [entry for entry in reliability(labels, probabilities) if entry["images"]]
-    return sum(abs(e["accuracy"] - e["confidence"]) * e["images"] for e in filled) / max(1, len(labels))
+    filled = [entry for entry in bins if entry["images"]]
+    gaps = sum(abs(entry["accuracy"] - entry["confidence"]) * entry["images"] for entry in filled)
+    return gaps / max(1, sum(entry["images"] for entry in filled))
 
 
 def clear_scores(labels: np.ndarray, probabilities: np.ndarray, limit: float) -> dict[str, float]:

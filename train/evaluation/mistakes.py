@@ -16,7 +16,7 @@ from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.classifier import EmotionClassifier
 from train.data.fer2013 import load_split
 from train.evaluation.charts import AMBER, BLUE, GREY, INK, LIGHT, LINE, new_figure, titled
-from train.evaluation.metrics import expected_calibration_error
+from train.evaluation.metrics import expected_calibration_error, reliability
 from train.evaluation.scores import class_order, ferplus_majority
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def confident_mistakes(classifier: EmotionClassifier, data_dir: str | Path, spli
         "images": len(labels),
         "confident": CONFIDENT,
         "confident_answers": int((confidence >= CONFIDENT).sum()),
-        "ece": round(expected_calibration_error(labels, probabilities), 4),
-        "ece_without_temperature": round(expected_calibration_error(labels, uncalibrated), 4),
+        "ece": round(expected_calibration_error(reliability(labels, probabilities)), 4),
+        "ece_without_temperature": round(expected_calibration_error(reliability(labels, uncalibrated)), 4),
         "groups": {
             "correct": group(np.flatnonzero(predicted == labels)),
             "mistakes": group(mistakes),

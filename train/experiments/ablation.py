@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -54,7 +53,7 @@ def ablate(
     complete = [job for job in jobs if is_complete(job[2])]
     for name, seed, folder in complete:
         preset = with_settings(PRESETS[plan.preset], plan.runs[name] | {"seed": seed})
-        _require_same(folder, plan, preset, held, weights, limit)
+        _require_same(folder, plan, preset, held, weights)
     measured = _measured(data, robustness, corrected)
     waiting = [job for job in jobs if job not in complete]
     took: list[float] = []  # seconds, of each run that came to its end
@@ -104,7 +103,7 @@ def _beginning(plan: Plan) -> str | None:
     return config.weights["sha256"]
 
 
-def _require_same(folder: Path, plan: Plan, preset: Preset, data: str, weights: str | None, limit: int | None) -> None:
+def _require_same(folder: Path, plan: Plan, preset: Preset, data: str, weights: str | None) -> None:
     """Refuse a complete run that was made with other settings or from other data, or that began with other weights.
 
     Raises:
@@ -115,11 +114,6 @@ def _require_same(folder: Path, plan: Plan, preset: Preset, data: str, weights: 
         {"weights to begin with": begun.get("sha256"), "frozen_blocks": begun.get("frozen_blocks", 0)},
         {"weights to begin with": weights, "frozen_blocks": plan.frozen_blocks},
     )
-    log = folder / "log.txt"
-    commands = re.findall(r"^\$ .*", log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
-    limits = {int(number) for line in commands[-1:] for number in re.findall(r"--limit (\d+)", line)}
-    if commands and limits != (set() if limit is None else {limit}):
-        changed += differences({"limit": next(iter(limits), None)}, {"limit": limit})
     if changed:
         raise PlanError(
             f"{folder} is a run with other settings than plan and --limit now have ({'; '.join(changed)}): remove it "

@@ -67,7 +67,7 @@ def read_toml(path: Path, entries: Sequence[str]) -> dict[str, Any]:
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise PlanError(f"{path}: cannot be read as TOML ({error})") from error
     unknown = sorted(set(values) - set(entries))
     if unknown:

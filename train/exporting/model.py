@@ -12,7 +12,7 @@ from emotion_model.faces.cropping import Framing
 from emotion_model.files import read_json
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, ModelConfig
-from train.data.fer2013 import FaceDataset, load_split, training_faces
+from train.data.fer2013 import learning_faces
 from train.evaluation.scores import class_order, evaluate, label_shares, print_progress
 from train.exporting.calibration import clear_limit, fit_temperature
 from train.exporting.correction import choose_correction
@@ -50,13 +50,15 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
             f"{weights} has {size:,} bytes, and the bundled model may have {MAX_BYTES:,}: give it a folder of its own "
             "with --out"
         )
-    validation = load_split(data_dir, "validation")
-    labels = _labels(validation, run_dir)
+    train, validation, _ = learning_faces(data_dir)
+    names = [label.name for label in labels_of_run(run_dir)]
+    labels = class_order(validation, names)[validation.labels]
     framing = {name: Framing(**m["framing"]) for name, m in read_json(RESULTS / "framing.json").items()}
     splits = ("validation", "test") if measure_test else ("validation",)
     # Made whole elsewhere and then moved in: an interrupted export leaves the model that was there.
     with tempfile.TemporaryDirectory() as folder:
-        run_dir, made = _corrected(run_dir, validation, data_dir, Path(folder)), Path(folder) / "model"
+        run_dir = _corrected(run_dir, labels, validation.images, label_shares(train, names), Path(folder))
+        made = Path(folder) / "model"
         made.mkdir()
         config = config_of_run(run_dir, labels_of_run(run_dir), framing, **origin_of_run(run_dir))
         classifier = write_model(run_dir, config, made)
@@ -85,13 +87,10 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
     return config
 
 
-def _corrected(run_dir: Path, validation: FaceDataset, data_dir: Path, folder: Path) -> Path:
-    """The run with its logits corrected, in a folder of its own."""
+def _corrected(run_dir: Path, labels: np.ndarray, faces: np.ndarray, shares: np.ndarray, folder: Path) -> Path:
+    """The run with its logits corrected for faces with such labels and such a prior, in a folder of its own."""
     run = load_model(run_dir)
-    train, _ = training_faces(data_dir, [validation, load_split(data_dir, "test")])
-    shares = label_shares(train, run.emotions)
-    labels = _labels(validation, run_dir)
-    correction = choose_correction(labels, run.predict(validation.images), shares)
+    correction = choose_correction(labels, run.predict(faces), shares)
     bias = run.model.get_layer("logits").bias
     bias.assign(bias + correction.shift)
     record = {
@@ -102,8 +101,3 @@ def _corrected(run_dir: Path, validation: FaceDataset, data_dir: Path, folder: P
     out = folder / "corrected"
     write_run(run.model, run_dir, out, config={"correction": record})
     return out
-
-
-def _labels(faces: FaceDataset, run_dir: Path) -> np.ndarray:
-    """The labels of faces as a run numbers them, int `(n,)`."""
-    return class_order(faces, [label.name for label in labels_of_run(run_dir)])[faces.labels]

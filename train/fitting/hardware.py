@@ -52,8 +52,10 @@ def fastest_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     A processor that has to emulate bfloat16 trains ten times slower with it. Where there is no `cpuinfo`, as outside
     Linux, it counts as one of those.
     """
-    has = _gpu_has_bfloat16()
-    if has is None:
+    gpu = _gpu()
+    if gpu:
+        has = gpu[1]
+    else:
         has = cpuinfo.exists() and bool(CPU_WITH_BFLOAT16.search(cpuinfo.read_text())) and _bfloat16_is_faster()
     return "mixed_bfloat16" if has else "float32"
 
@@ -76,24 +78,27 @@ def _bfloat16_is_faster() -> bool:
     return seconds("bfloat16") < seconds("float32")
 
 
-def _gpu_has_bfloat16() -> bool | None:
-    """Whether the GPU that Keras would use computes bfloat16; None without one."""
+def _gpu() -> tuple[str | None, bool] | None:
+    """The GPU that Keras would use, by its maker's name, and whether it computes bfloat16; None without one."""
     backend = import_keras(TRAINING).backend.backend()
     if backend == "torch":
         import torch
 
-        return torch.cuda.is_bf16_supported(including_emulation=False) if torch.cuda.is_available() else None
+        if not torch.cuda.is_available():
+            return None
+        return torch.cuda.get_device_name(), torch.cuda.is_bf16_supported(including_emulation=False)
     if backend == "jax":
         import jax
 
-        return _jax_has_bfloat16(jax.devices()[0]) if jax.default_backend() != "cpu" else None
+        device = jax.devices()[0]
+        return None if jax.default_backend() == "cpu" else (device.device_kind, _jax_has_bfloat16(device))
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return None
     details = tf.config.experimental.get_device_details(gpus[0])
-    return details.get("compute_capability", (0, 0)) >= AMPERE
+    return details.get("device_name"), details.get("compute_capability", (0, 0)) >= AMPERE
 
 
 def _jax_has_bfloat16(device: Any) -> bool:
@@ -104,16 +109,5 @@ def _jax_has_bfloat16(device: Any) -> bool:
 
 def device_name() -> str | None:
     """The GPU that trains, by its maker's name; None where it is the processor."""
-    backend = import_keras(TRAINING).backend.backend()
-    if backend == "torch":
-        import torch
-
-        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    if backend == "jax":
-        import jax
-
-        return None if jax.default_backend() == "cpu" else jax.devices()[0].device_kind
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name") if gpus else None
+    gpu = _gpu()
+    return gpu[0] if gpu else None

@@ -16,7 +16,7 @@ from train.fitting.consistency import MirroredAttention, beside_mirrored, with_a
 from train.fitting.fast import with_fast_layers
 from train.fitting.hardware import fastest_precision
 from train.fitting.recipe import AdjustedLoss, dtype_policy, loss_of, optimizer_of
-from train.fitting.sharpness import Climb, uphill
+from train.fitting.sharpness import on_the_top, uphill
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
 
@@ -76,7 +76,7 @@ class Networks:
         else:
             self.learner = self._compiled(optimizer)
         radius = self._config.sharpness_radius
-        self._climb = Climb(self._compiled(uphill(radius), beside=True)) if radius else None
+        self._climber = self._compiled(uphill(radius), beside=True) if radius else None
 
     def learn(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
         """Learn from a batch of varied faces: float32 `(n, height, width, 1)`, `(n, classes)` and `(n,)`.
@@ -87,7 +87,7 @@ class Networks:
         batch: tuple[Any, ...] = (inputs, targets, weights)
         if self._config.attention_consistency:
             batch = beside_mirrored(*batch)
-        with self._climb.to_the_top(*batch) if self._climb else nullcontext():
+        with on_the_top(self._climber, *batch) if self._climber else nullcontext():
             values = self.learner.train_on_batch(*batch, return_dict=True)
         accuracy = next(value for name, value in values.items() if name.endswith("accuracy"))
         return {"loss": float(values["loss"]), "accuracy": float(accuracy)}

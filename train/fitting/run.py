@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -179,7 +180,7 @@ class Run:
         progress = keras.utils.Progbar(
             self._batches, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "accuracy"]
         )
-        last_saved = last_tracked = time.monotonic()
+        last_tracked = time.monotonic()
         while position.batch < self._batches:
             first = position.batch * self._config.batch_size
             chosen = order[first : first + self._config.batch_size]
@@ -189,12 +190,13 @@ class Run:
             now = time.monotonic()
             if self.track and now - last_tracked > TRACK_SECONDS:
                 last_tracked = now
-                self._track_within_epoch(means)
-            if stop["asked"] or now - last_saved > CHECKPOINT_SECONDS:
-                last_saved = now
-                self._save_checkpoint()
+                running = {f"running_{name}": value for name, value in means.items()}
+                epoch = position.epoch + position.batch / self._batches
+                self.track(running | {"learning_rate": self.networks.learning_rate, "epoch": epoch}, self._step)
             if stop["asked"]:
-                raise self._stopped()
+                self._stop()
+            if now - self._recorded > CHECKPOINT_SECONDS:
+                self._save_checkpoint()
         return {name: total / len(order) for name, total in position.sums.items()}
 
     def _train_batch(self, chosen: np.ndarray, gentle: bool) -> None:
@@ -223,13 +225,6 @@ class Run:
         for name, value in values.items():  # each batch's own; Keras starts its metrics anew at every call
             position.sums[name] = position.sums.get(name, 0.0) + value * len(chosen)
 
-    def _track_within_epoch(self, means: dict[str, float]) -> None:
-        if self.track:
-            values = {f"running_{name}": value for name, value in means.items()}
-            values["learning_rate"] = self.networks.learning_rate
-            values["epoch"] = self._position.epoch + self._position.batch / self._batches
-            self.track(values, self._step)
-
     def _train_epoch_on_device(
         self, learner: AugmentedTraining, order: np.ndarray, gentle: bool, stop: dict[str, bool]
     ) -> dict[str, float]:
@@ -240,8 +235,7 @@ class Run:
         """
         position = self._position
         if stop["asked"]:
-            self._save_checkpoint()
-            raise self._stopped()
+            self._stop()
         first, done = position.batch, 0
         size = self._config.batch_size
         order = order[first * size : self._batches * size]
@@ -274,13 +268,13 @@ class Run:
             position.sums[name] = position.sums.get(name, 0.0) + float(value) * done
         self._require_finite(position.sums["loss"], f"epoch {position.epoch + 1}")
         if position.batch < self._batches:
-            self._save_checkpoint()
-            raise self._stopped()
+            self._stop()
         return {name: total / self._batches for name, total in position.sums.items()}
 
-    def _stopped(self) -> StoppedError:
+    def _stop(self) -> NoReturn:
+        self._save_checkpoint()
         epoch, batch = self._position.epoch + 1, self._position.batch
-        return StoppedError(f"stopped in epoch {epoch} after batch {batch}; run again to go on")
+        raise StoppedError(f"stopped in epoch {epoch} after batch {batch}; run again to go on")
 
     def _require_finite(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
@@ -315,15 +309,12 @@ class Run:
         checkpoint.remove(self._dir)
 
     def _save_checkpoint(self) -> None:
-        self._save_best()
+        if self._best:
+            _save_weights(self._best, self._architecture, self._dir / "model.keras")
+            self._best = None
         self._count_seconds()
         checkpoint.save(self._dir, self.networks, self._position, self._callbacks)
         self._recorded = time.monotonic()
-
-    def _save_best(self) -> None:
-        if self._best:
-            _save_weights(self._best, self._architecture, self._dir / "model.keras")
-        self._best = None
 
 
 def set_seed(seed: int) -> None:

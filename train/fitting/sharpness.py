@@ -15,32 +15,26 @@ import numpy as np
 NORM = 1e-4  # that every gradient is brought to, unless it is smaller
 
 
-class Climb:
-    """Takes weights uphill, where the gradient of the next step is taken, and back.
+@contextmanager
+def on_the_top(network: keras.Model, *batch: Any) -> Iterator[None]:
+    """The worst weights near by for a batch, while this lasts; what is learned meanwhile is learned from below.
+
+    The statistics of batch norm are those of the weights below.
 
     Args:
         network: compiled with the loss to climb and the optimizer of `uphill`; it shares its weights with what learns.
+        batch: what that loss is taken of.
     """
-
-    def __init__(self, network: keras.Model) -> None:
-        self._network = network
-
-    @contextmanager
-    def to_the_top(self, *batch: Any) -> Iterator[None]:
-        """The worst weights near by for a batch, while this lasts; what is learned meanwhile is learned from below.
-
-        The statistics of batch norm are those of the weights below.
-        """
-        weights, statistics = self._network.trainable_variables, self._network.non_trainable_weights
-        below = [_copy(weight) for weight in weights]
-        self._network.train_on_batch(*batch)
-        climbed = [_copy(weight) - before for weight, before in zip(weights, below, strict=True)]
-        of_below = [_copy(value) for value in statistics]
-        yield
-        for weight, way in zip(weights, climbed, strict=True):
-            weight.assign(weight - way)
-        for value, before in zip(statistics, of_below, strict=True):
-            value.assign(before)
+    weights, statistics = network.trainable_variables, network.non_trainable_weights
+    below = [_copy(weight) for weight in weights]
+    network.train_on_batch(*batch)
+    climbed = [_copy(weight) - before for weight, before in zip(weights, below, strict=True)]
+    of_below = [_copy(value) for value in statistics]
+    yield
+    for weight, way in zip(weights, climbed, strict=True):
+        weight.assign(weight - way)
+    for value, before in zip(statistics, of_below, strict=True):
+        value.assign(before)
 
 
 def uphill(radius: float) -> keras.optimizers.Optimizer:

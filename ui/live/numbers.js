@@ -23,8 +23,10 @@ export function clockTime(seconds) {
   return m ? `${m}:${String(s).padStart(2, '0')}` : `${s} s`;
 }
 
-// Seconds between the marks of a time axis: round, and at least `room` pixels apart.
-export function axisStep(pixelsPerSecond, room = 56) {
+const ROOM = 56; // pixels between the marks of a time axis, at least
+
+// Seconds between them, a round number.
+export function axisStep(pixelsPerSecond) {
   const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
-  return steps.find(step => pixelsPerSecond * step >= room) || 7200;
+  return steps.find(step => pixelsPerSecond * step >= ROOM) || 7200;
 }

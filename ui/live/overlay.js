@@ -33,11 +33,7 @@ export class Overlay {
   // What looks away is no mirror, unless the visitor wants it.
   look(away) {
     this.away = away;
-    this.setMirrored(this.wished.get(away) ?? !away);
-  }
-
-  setMirrored(mirrored) {
-    this.mirror.setAttribute('aria-pressed', mirrored);
+    this.mirror.setAttribute('aria-pressed', this.wished.get(away) ?? !away);
     this.showMirror();
     this.place([...this.shown.values()].map(shown => shown.row), [...this.shown.values()][0]?.size);
   }

@@ -160,10 +160,9 @@ class Live:
                 raise SessionError("bad_session", "session: this one was ended; use another for further frames.")
             if name not in self._sessions:
                 if len(self._sessions) >= self.config.seats:
-                    one = self.config.seats == 1
-                    taken = "The only place is" if one else f"All {self.config.seats} places are"
-                    free = "it" if one else "one"
-                    raise SessionError("busy", f"{taken} taken: yours comes as soon as {free} is free.")
+                    raise SessionError(
+                        "busy", f"All {self.config.seats} places are taken: yours comes as soon as one is free."
+                    )
                 self._sessions[name] = _Session(now)
             self._sessions[name].used = now
             return self._sessions[name]

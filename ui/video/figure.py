@@ -1,4 +1,4 @@
-"""The timeline of a clip for Plotly, which Gradio brings along."""
+"""The timeline of a clip, as a plot."""
 
 from __future__ import annotations
 

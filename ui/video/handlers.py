@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from emotion_model import ImageError, MediaError, VideoConfig
+from emotion_model import MediaError, VideoConfig
 from emotion_model.clips.reading import by_number
 from emotion_model.timelines.summary import ClipSummary
 from ui import cards
@@ -86,7 +86,7 @@ def show(
                 yield STOP | {"status": progress_line(None)}
     except Replaced:
         yield UNCHANGED  # the page shows what came after
-    except (MediaError, ImageError, ValueError) as error:
+    except ValueError as error:
         yield nothing | NO_STOP | {"status": cards.problem(for_visitors(error))}
 
 
@@ -171,7 +171,7 @@ def answers(
                 answer = {"done": False, "progress": round(step.progress.fraction, 4)}
                 answer |= {"seconds_left": None if left is None else round(left, 1), "rows": step.rows}
                 yield answer, None, None
-    except (MediaError, ValueError) as error:
+    except ValueError as error:
         raise refused(error) from None
 
 

@@ -44,6 +44,6 @@ def for_visitors(error: Exception) -> str:
     return str(error)
 
 
-def refused(error: MediaError | ValueError) -> Refusal:
+def refused(error: ValueError) -> Refusal:
     """The same for programs, with a code."""
     return Refusal(error.code if isinstance(error, MediaError) else "bad_value", for_visitors(error))
