@@ -61,6 +61,8 @@ def download(
 
     try:
         validate_repo_id(repo_id)
+        if "/" not in repo_id:
+            raise HFValidationError("it lacks the account")
     except HFValidationError as error:
         raise HubError(f"{repo_id!r} is no name of a Hub repository: give USER/NAME.") from error
     cached = try_to_load_from_cache(repo_id, filename, revision=revision)

@@ -107,7 +107,7 @@ def require_several(images: Iterable[Picture], what: str = "faces") -> None:
     """Refuse one image in the place of a list of faces, or of whatever else: its rows would be taken for them.
 
     Raises:
-        ImageError: it is one.
+        ImageError: it is one, or no list at all.
     """
     if isinstance(images, str | bytes | Path | Image.Image):
         raise ImageError("bad_array", f"Expected a list of {what}, got one {type(images).__name__}: put it in a list.")
@@ -115,6 +115,8 @@ def require_several(images: Iterable[Picture], what: str = "faces") -> None:
         raise ImageError(
             "bad_array", f"Expected a list of {what}, got one image of shape {images.shape}: put it in a list."
         )
+    if not isinstance(images, Iterable):
+        raise ImageError("bad_array", f"Expected a list of {what}, got {type(images).__name__}.")
 
 
 def square_crop(image_rgb: np.ndarray, face: Face, side: int, around: float = 1.2) -> np.ndarray:

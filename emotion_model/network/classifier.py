@@ -56,7 +56,10 @@ class EmotionClassifier:
         Raises:
             ModelError: its files are missing or damaged.
         """
-        self._load(BUNDLED_DIR / WEIGHTS_FILE)
+        path = BUNDLED_DIR / WEIGHTS_FILE
+        if not path.is_file():
+            raise ModelError(f"{path}: the bundled model is missing; install this package anew.")
+        self._load(path)
         self.source = "bundled"
 
     @classmethod
@@ -65,7 +68,10 @@ class EmotionClassifier:
 
         Raises:
             ModelError: a file is missing, damaged, unsafe, or not what its config says, or it is a training run.
+            TypeError: not a path.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"Expected the path of a model, got {type(path).__name__}.")
         if path == "bundled":
             return cls()
         path = Path(path)
@@ -77,6 +83,11 @@ class EmotionClassifier:
                 if len(found) != 1:
                     raise ModelError(f"{path}: expected one .keras file, found {len(found)}; give the file itself.")
                 path = found[0]
+            if not path.is_file():
+                raise ModelError(
+                    f"{path}: no such model; give `bundled`, a .keras file or its folder. One on the Hub is named by "
+                    "EMOTION_MODEL_REPO=USER/NAME, in Python by EmotionClassifier.from_pretrained."
+                )
             classifier._load(path)
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{path}: the model cannot be read ({error}).") from error
@@ -119,24 +130,24 @@ class EmotionClassifier:
         On the Hub EMOTION_MODEL_REVISION pins it. Where it cannot be loaded, the bundled one serves, its `notice` says
         so and its `fallback_reason` why.
         """
-        name = os.environ.get("EMOTION_MODEL_REPO")
-        if not name:
+        name, revision = os.environ.get("EMOTION_MODEL_REPO"), os.environ.get("EMOTION_MODEL_REVISION")
+        if not name and not revision:
             return cls()
+        no_folder = ""
         try:
+            if not name:
+                raise ModelError("EMOTION_MODEL_REVISION is set without EMOTION_MODEL_REPO, which names the model.")
             if Path(name).exists():
                 return cls.load(name)
-            return cls.from_pretrained(name, os.environ.get("EMOTION_MODEL_REVISION") or None)
+            no_folder = f"There is no folder {name}. "  # a mistyped one looks like a name on the Hub
+            return cls.from_pretrained(name, revision or None)
         except (ModelError, OSError) as error:  # no file can have that name, or its folder is closed to us
             classifier = cls()
             classifier.notice = "The model that was asked for is not in use: the bundled one is."
-            classifier.fallback_reason = str(error)
+            classifier.fallback_reason = f"{no_folder}{error}"
             return classifier
 
     def _load(self, path: Path) -> None:
-        if not path.is_file():
-            raise ModelError(
-                f"{path}: no such model; train one with `python -m train`, or reinstall for the bundled one."
-            )
         if path.suffix != ".keras":
             raise ModelError(f"{path}: only .keras files are loaded; other formats can carry code.")
         config_path = path.with_name(CONFIG_FILE)

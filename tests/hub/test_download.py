@@ -151,6 +151,7 @@ def test_refusals_become_sentences_at_once(hub, repo, fault, said):
         ("maker/nothing", None, "check the name"),
         (NAME, "v9", "no such revision"),
         ("no name at all", None, "USER/NAME"),
+        ("emotion-cnn", None, "give USER/NAME"),
         ("maker/empty", None, "lacks this file"),
     ],
 )
@@ -242,6 +243,13 @@ def test_the_environment_names_repository_and_revision(hub, repo, published_file
     monkeypatch.setenv("EMOTION_MODEL_REVISION", "v1")
     classifier = EmotionClassifier.from_environment()
     assert classifier.source == f"{NAME} at v1 ({repo.tags['v1'][:8]})" and classifier.notice == ""
+
+
+@pytest.mark.parametrize(("name", "said"), [("emotion-cnn", "give USER/NAME"), ("maker/nothing", "check the name")])
+def test_a_mistyped_folder_is_said_to_be_none(hub, monkeypatch, name, said):
+    monkeypatch.setenv("EMOTION_MODEL_REPO", name)
+    reason = EmotionClassifier.from_environment().fallback_reason
+    assert reason.startswith(f"There is no folder {name}. ") and said in reason
 
 
 def test_yunet_is_fetched_once_and_checked(hub, monkeypatch):

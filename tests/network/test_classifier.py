@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from emotion_model import EMOTIONS, EmotionClassifier, Label, ModelConfig, ModelError
+from emotion_model import EMOTIONS, EmotionClassifier, ImageError, Label, ModelConfig, ModelError
 from emotion_model.faces.cropping import Framing, network_input
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, short_name
@@ -227,8 +227,8 @@ def test_a_name_that_no_file_can_have_is_no_model(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("nowhere.keras", "no such model"),
-        ("nowhere", "no such model"),
+        ("nowhere.keras", "no such model; give `bundled`, a .keras file or its folder"),
+        ("maker/model", "One on the Hub is named by EMOTION_MODEL_REPO=USER/NAME, in Python by .*from_pretrained"),
         ("weights.h5", "only .keras"),
         (".", "one .keras file, found 0"),
     ],
@@ -237,6 +237,19 @@ def test_a_missing_or_foreign_file_is_named(tmp_path, path, said):
     (tmp_path / "weights.h5").touch()
     with pytest.raises(ModelError, match=said):
         EmotionClassifier.load(tmp_path / path)
+
+
+def test_a_bundled_model_that_is_missing_is_to_be_installed_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_model.network.classifier.BUNDLED_DIR", tmp_path)
+    with pytest.raises(ModelError, match="the bundled model is missing; install this package anew"):
+        EmotionClassifier()
+
+
+def test_what_is_no_path_and_no_list_of_faces_is_named(tiny_model):
+    with pytest.raises(TypeError, match="Expected the path of a model, got NoneType"):
+        EmotionClassifier.load(None)
+    with pytest.raises(ImageError, match="Expected a list of faces, got NoneType"):
+        EmotionClassifier.load(tiny_model).predict(None)
 
 
 def test_a_run_is_no_model_yet(copy):
