@@ -40,6 +40,9 @@ class Face:
         turn: quarters by which the picture has to be turned clockwise until the face is upright, 0..3.
         clear_from: the confidence from which on the emotion is clear, 0..1, as the model's config has it.
         steady_clear: whether it is, as a tracker holds it against flicker; None in a photo.
+
+    Raises:
+        ValueError: not one probability for each of the emotions.
     """
 
     box: tuple[int, int, int, int]
@@ -53,6 +56,13 @@ class Face:
     turn: int = 0
     clear_from: float = 0.0
     steady_clear: bool | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.probabilities) != len(self.emotions):
+            raise ValueError(
+                f"{len(self.probabilities)} probabilities, {len(self.emotions)} emotions: give as many of one as of "
+                "the other"
+            )
 
     @property
     def emotion(self) -> str:

@@ -15,7 +15,7 @@ from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import Picture, as_rgb, to_grey
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.ensemble import EmotionEnsemble
-from emotion_model.network.protocol import Classifier
+from emotion_model.network.protocol import Classifier, require_classifier
 
 
 class EmotionDetector:
@@ -37,8 +37,14 @@ class EmotionDetector:
             faces: finds the faces.
             mirrored: name each face's emotion by the mean over the face and its mirror image: right a little more
                 often, and twice the classifier's time. Not for frames of a clip or a camera, which have neighbours.
+
+        Raises:
+            TypeError: a path or a name in the place of a classifier or a face detector.
         """
+        if isinstance(faces, str):
+            raise TypeError(f"Expected a face detector, got str: FaceDetector({faces!r}) makes one.")
         self.classifier = classifier or EmotionClassifier()
+        require_classifier(self.classifier)
         self.faces = faces or FaceDetector()
         self.mirrored = mirrored
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
+from numbers import Real
 
 import numpy as np
 
@@ -37,6 +38,10 @@ class VideoConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
+        for name in ("rate", "start", "end"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) and (value is not None or name == "start"):
+                raise TypeError(f"{name}={value!r}: give a number")
         if self.rate is not None and not 0 < self.rate <= 1000:
             raise ValueError(f"rate={self.rate}: analyse more than 0 and up to 1,000 frames per second, or every one")
         if not 0 <= self.start < math.inf:

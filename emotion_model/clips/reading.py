@@ -65,6 +65,7 @@ class VideoReader:
         Raises:
             MediaError: it cannot be read, or is over a limit.
             ValueError: the rate is not above 0.
+            TypeError: the source is neither a path nor a list of paths.
         """
         if not 0 < sequence_rate <= 1000:
             raise ValueError(f"sequence_rate={sequence_rate}: use a rate above 0, up to 1000 frames per second")
@@ -79,7 +80,11 @@ class VideoReader:
         self._container: Any = None
         self._pictures: list[Path] = []
         if not isinstance(source, str | Path):
-            self._open_pictures([Path(one) for one in source], sequence_rate)
+            try:
+                pictures = [Path(one) for one in source]
+            except TypeError as error:
+                raise TypeError(f"source: give a path or a list of paths ({error})") from error
+            self._open_pictures(pictures, sequence_rate)
         elif Path(source).is_dir():
             folder = Path(source)
             found = sorted(filter(_is_picture, folder.iterdir()), key=by_number)

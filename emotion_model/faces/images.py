@@ -71,6 +71,8 @@ def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS, max_byt
     Raises:
         ImageError: no such file, empty, over `max_bytes` or `max_pixels`, not a picture, or damaged.
     """
+    if not isinstance(source, str | os.PathLike | bytes):
+        raise ImageError("bad_array", f"Expected a path or a file's bytes, got {type(source).__name__}.")
     data = source if isinstance(source, bytes) else _read_file(Path(source), max_bytes)
     if not data:
         raise ImageError("empty", "The file is empty (0 bytes): choose another picture.")

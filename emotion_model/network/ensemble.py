@@ -10,7 +10,7 @@ import numpy as np
 from emotion_model.faces.cropping import require_several
 from emotion_model.faces.images import Picture
 from emotion_model.network.config import MEAN_OF
-from emotion_model.network.protocol import Classifier
+from emotion_model.network.protocol import Classifier, require_classifier
 
 
 class EmotionEnsemble:
@@ -32,9 +32,14 @@ class EmotionEnsemble:
 
         Raises:
             ValueError: no member, or members with different labels.
+            TypeError: not a list, or a member is no model.
         """
+        if not isinstance(members, Sequence):
+            raise TypeError(f"Expected a list of classifiers, got {type(members).__name__}: put it in a list.")
         if not members:
             raise ValueError("members=[]: an ensemble needs at least one model")
+        for member in members:
+            require_classifier(member)
         first = members[0].config
         for member in members[1:]:
             if set(member.config.emotions) != set(first.emotions):

@@ -28,3 +28,16 @@ class Classifier(Protocol):
 
     def warm_up(self) -> None:
         """Get ready, so that nobody waits for it later."""
+
+
+def require_classifier(value: object) -> None:
+    """Refuse what names no emotions, such as the path of a model.
+
+    Raises:
+        TypeError: it does not.
+    """
+    if not hasattr(value, "emotions"):
+        raise TypeError(
+            f"Expected a classifier, got {type(value).__name__}: for a path use EmotionDetector.load(path) or "
+            "EmotionClassifier.load(path)."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
@@ -36,6 +37,9 @@ class TrackingConfig:
     size_ratio: float = 1.8  # how much larger or smaller the same face may be from frame to frame
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, Real):
+                raise TypeError(f"{name}={value!r}: give a number")
         if not 0 <= self.smoothing <= 60:
             raise ValueError(f"smoothing={self.smoothing}: use 0 (raw) to 60 seconds")
         if not 0 <= self.label_lead < 1:

@@ -525,6 +525,12 @@ def test_a_part_within_the_limit_of_a_long_clip_is_read(clip):
             reader.span(7)
 
 
+@pytest.mark.parametrize("source", [None, 5, [None]])
+def test_a_source_of_another_kind_is_named(source):
+    with pytest.raises(TypeError, match="source: give a path or a list of paths"):
+        VideoReader(source)
+
+
 def test_absurd_limits_are_refused():
     with pytest.raises(ValueError, match="seconds=-1"):
         MediaLimits(seconds=-1)

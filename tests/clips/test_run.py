@@ -414,6 +414,13 @@ def test_absurd_settings_are_refused(values, message):
         VideoConfig(**values)
 
 
+@pytest.mark.parametrize("values", [{"rate": "5"}, {"start": None}, {"end": "1"}], ids=str)
+def test_settings_that_are_no_numbers_are_refused_by_name(values):
+    ((name, value),) = values.items()
+    with pytest.raises(TypeError, match=f"{name}={value!r}: give a number"):
+        VideoConfig(**values)
+
+
 # Between the frames
 
 

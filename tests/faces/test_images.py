@@ -307,6 +307,12 @@ def test_a_picture_is_taken_in_every_form_that_people_have(astronaut, tmp_path, 
         assert (found == astronaut).all()
 
 
+@pytest.mark.parametrize("wrong", [None, np.zeros((4, 4, 3), np.uint8)], ids=["nothing", "array"])
+def test_what_is_no_file_is_named(wrong):
+    with pytest.raises(ImageError, match=f"Expected a path or a file's bytes, got {type(wrong).__name__}"):
+        read_image(wrong)
+
+
 def test_values_of_0_to_1_are_refused_with_the_mend(astronaut):
     with pytest.raises(ImageError, match=r"with \(255 \* image\)\.astype\(np\.uint8\)"):
         as_rgb(astronaut / 255)

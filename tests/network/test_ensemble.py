@@ -76,6 +76,15 @@ def test_members_with_other_labels_are_refused(tmp_path, folders):
         EmotionEnsemble([])
 
 
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [(["bundled"], "Expected a classifier, got str"), (None, "Expected a list of classifiers, got NoneType")],
+)
+def test_members_that_are_no_models_are_refused(members, said):
+    with pytest.raises(TypeError, match=said):
+        EmotionEnsemble(members)
+
+
 def test_an_ensemble_reads_photos_like_a_model(folders, photo, capsys):
     ensemble = EmotionEnsemble([EmotionClassifier.load(folder) for folder in folders])
     (face,) = EmotionDetector(ensemble).detect(read_image(photo))
@@ -92,6 +101,10 @@ def test_the_environment_chooses_the_model_and_a_bad_choice_is_told(monkeypatch,
     fallback = EmotionClassifier.from_environment()
     assert fallback.source == "bundled" and "bundled" in fallback.notice
     assert str(tmp_path) in fallback.fallback_reason and str(tmp_path) not in fallback.notice
+    monkeypatch.delenv("EMOTION_MODEL_REPO")
+    monkeypatch.setenv("EMOTION_MODEL_REVISION", "v1")
+    fallback = EmotionClassifier.from_environment()
+    assert fallback.notice and "EMOTION_MODEL_REVISION is set without EMOTION_MODEL_REPO" in fallback.fallback_reason
 
 
 THEIRS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise", "contempt")

@@ -71,6 +71,19 @@ def test_one_model_is_loaded_from_its_path(tiny_model, form):
     assert EmotionDetector.load(form(tiny_model), "haar").classifier.folder == tiny_model
 
 
+@pytest.mark.parametrize(
+    ("wrong", "mend"),
+    [
+        ({"classifier": "runs/mine"}, "EmotionDetector.load"),
+        ({"classifier": Path("runs/mine")}, "EmotionDetector.load"),
+        ({"faces": "haar"}, r"FaceDetector\('haar'\)"),
+    ],
+)
+def test_a_path_or_a_name_in_the_place_of_what_it_stands_for_is_refused(wrong, mend):
+    with pytest.raises(TypeError, match=mend):
+        EmotionDetector(**wrong)
+
+
 def test_several_threads_get_the_results_of_one(detector, astronaut, crowd):
     pictures = [astronaut, crowd] * 6
     expected = [[face.to_dict() for face in detector.detect(picture)] for picture in pictures[:2]] * 6
@@ -111,6 +124,11 @@ def one_hot(emotion, share=1.0):
 def test_valence_and_arousal_have_the_sign_of_the_emotion(emotion, pleasant, excited):
     face = Face((0, 0, 1, 1), one_hot(emotion))
     assert (np.sign(face.valence), np.sign(face.arousal)) == (pleasant, excited)
+
+
+def test_a_face_has_a_probability_for_each_emotion():
+    with pytest.raises(ValueError, match="3 probabilities, 7 emotions"):
+        Face((0, 0, 1, 1), np.ones(3, np.float32) / 3)
 
 
 def test_intensity_grows_as_neutral_fades():

@@ -237,6 +237,11 @@ def test_invalid_values_are_refused_by_name(wrong):
         TrackingConfig(**wrong)
 
 
+def test_what_is_no_number_is_refused_by_name():
+    with pytest.raises(TypeError, match="smoothing='a': give a number"):
+        TrackingConfig(smoothing="a")
+
+
 def test_memory_does_not_grow_with_the_faces_that_have_left():
     tracker = FaceTracker()
     for i in range(500):
