@@ -48,13 +48,16 @@ def _run(arguments: list[str]) -> int:
         from emotion_model.hub.command import main as hub
 
         return hub(arguments[1:])
-    options = _parsed(arguments)
+    options, further = _parsed(arguments)
+    if further:
+        options.model += further
     if options.command == "archive":
         options.model = archive.from_root(options.model)
     try:
         detector = EmotionDetector.load(options.model or (), options.detector)
     except (ModelError, DetectorError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        taken = f" Taken for models, as they stand behind --model: {', '.join(further)}; put paths before it."
+        print(f"error: {error}" + (taken if further else ""), file=sys.stderr)
         return EXIT_UNUSABLE
     for part in (detector.classifier, detector.faces):
         if part.notice:
@@ -62,15 +65,12 @@ def _run(arguments: list[str]) -> int:
     return COMMANDS[options.command].run(detector, options)
 
 
-def _parsed(arguments: list[str]) -> argparse.Namespace:
-    """The options of a command line; what is left over behind --model are further models: `--model A B`."""
-    parser = command_parser()
-    options, rest = parser.parse_known_args(arguments)
+def _parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options of a command line, and what is left over behind --model, further models: `--model A B`."""
+    options, rest = command_parser().parse_known_args(arguments)
     if any(one.startswith("-") for one in rest) or (rest and not options.model):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        options.model += rest
-    return options
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options, rest
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -82,6 +82,7 @@ def command_parser() -> argparse.ArgumentParser:
     for command, module in COMMANDS.items():
         one = commands.add_parser(command, help=module.HELP)
         module.add_arguments(one)
+        one.set_defaults(parser=one)
         one.add_argument(
             "--model",
             nargs=1,  # more would take the paths behind it for models

@@ -62,7 +62,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
                 faces = detector.detect(image)
             except (ImageError, OSError) as error:
                 unread += 1
-                tell_failure(path, error)
+                tell_failure(path, error, _hint(path, error))
                 continue
             results.append({"file": str(path)} | detector.to_dict(image, faces))
             if not options.json:
@@ -76,6 +76,15 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     status = status_of(unread, len(options.paths))
     return EXIT_SOME_FAILED if unsaved and status == EXIT_OK else status
+
+
+def _hint(path: Path, error: Exception) -> str:
+    """How to read what is no picture."""
+    if isinstance(error.__cause__, IsADirectoryError):
+        return f"Give its pictures, such as {path}/*.jpg, or read the folder with `archive`."
+    from emotion_model.clips.container import ENDINGS  # loads what opens clips
+
+    return "Clips are read with `video`." if path.suffix.lower() in ENDINGS else ""
 
 
 def _ending(path: Path) -> str:

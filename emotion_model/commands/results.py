@@ -19,10 +19,10 @@ def status_of(failed: int, asked: int) -> int:
     return EXIT_UNUSABLE if failed == asked else EXIT_SOME_FAILED
 
 
-def tell_failure(path: Path, error: Exception) -> None:
-    """Say in one line which file failed, and why."""
+def tell_failure(path: Path, error: Exception, hint: str = "") -> None:
+    """Say in one line which file failed, and why; `hint`: what else could be done with it."""
     message = str(error) if str(path) in str(error) else f"{path}: {error}"
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {message} {hint}".rstrip(), file=sys.stderr)
 
 
 def targets_of(

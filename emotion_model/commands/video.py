@@ -29,8 +29,8 @@ VIDEO_FILES = {
     "json": (".json", "the same rows as JSON"),
     "vtt": (".vtt", "subtitles with everybody's emotions, WebVTT"),
     "srt": (".srt", "the same as SubRip"),
-    "plot": (".png", "picture of the timeline"),
-    "summary": ("_summary.json", "shares of time, means, changes and peaks per person"),
+    "plot": (".png", "a picture of the timeline"),
+    "summary": ("_summary.json", "shares of time, means, changes and peaks per person, as JSON"),
     "page": (".html", "all of it on one page, to look at, to print and to keep"),
     "zip": (".zip", "all the files that were asked for in one"),
 }
@@ -53,7 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, metavar="N", help="analyse N frames per second (default: every frame)")
     parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="begin here")
     parser.add_argument("--end", type=float, metavar="SECONDS", help="end here")
-    parser.add_argument("--smoothing", type=float, metavar="SECONDS", help="time constant (default: 2; 0 is raw)")
+    parser.add_argument(
+        "--smoothing",
+        type=float,
+        metavar="SECONDS",
+        help="time constant of the mean over time that is shown (default: 2; 0 shows each frame's own probabilities)",
+    )
     parser.add_argument("--strip", action="store_true", help="draw a timeline along the bottom of the annotated clip")
     parser.add_argument(
         "--sequence-fps", type=float, default=25.0, metavar="N", help="frame rate of a folder of pictures (default: 25)"
@@ -85,7 +90,8 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
             return EXIT_INTERRUPTED
         except (MediaError, ImageError, OSError, ValueError) as error:
             failed += 1
-            tell_failure(path, error)
+            single = isinstance(error, MediaError) and error.code == "a_picture"
+            tell_failure(path, error, "Pictures are read with `image`." if single else "")
             continue
         print(f"{path}: {_clip_sentence(done.summary)}")
         if reader.notice:

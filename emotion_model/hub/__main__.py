@@ -2,7 +2,7 @@
 
 import sys
 
-from emotion_model.hub.command import main
+from emotion_model.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["hub", *sys.argv[1:]]))

@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
                 options.out.write_text(text, encoding="utf-8")
             else:
                 print(text)
+    except BrokenPipeError:  # nobody reads the card on: `emotion_model.__main__` ends it
+        raise
     except (HubError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -88,6 +88,15 @@ def test_ctrl_c_keeps_what_was_read_until_then(photo, tmp_path, capsys, monkeypa
     assert "interrupted: 2 of 3 pictures were looked at" in sys.stderr.getvalue()
 
 
+def test_what_another_command_reads_is_sent_there(photo, clip, tmp_path, capsys):
+    assert main(["image", str(tmp_path), str(clip)]) == 2
+    folder, film = capsys.readouterr().err.splitlines()
+    assert f"such as {tmp_path}/*.jpg, or read the folder with `archive`" in folder
+    assert "This is not a picture" in film and film.endswith("Clips are read with `video`.")
+    assert main(["video", str(photo)]) == 2
+    assert capsys.readouterr().err.endswith("Pictures are read with `image`.\n")
+
+
 def test_only_bad_pictures_end_with_2(tmp_path, capsys):
     assert main(["image", str(tmp_path / "none.jpg")]) == 2
     assert "no such file" in capsys.readouterr().err
@@ -165,7 +174,13 @@ def test_what_is_no_option_is_refused(photo, capsys):
     for wrong in (["--sav", "x", "--modell", "y"], ["--json", "left.jpg"], ["--model", "a", "--wrong", "b"]):
         with pytest.raises(SystemExit) as end:
             main(["image", str(photo), *wrong])
-        assert end.value.code == 2 and "unrecognized arguments" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert end.value.code == 2 and "unrecognized arguments" in said and "model image [-h]" in said
+
+
+def test_a_picture_behind_the_models_is_said_to_be_taken_for_one(photo, tiny_model, capsys):
+    assert main(["image", str(photo), "--model", str(tiny_model), str(photo)]) == 2
+    assert f"Taken for models, as they stand behind --model: {photo}; put paths before it" in capsys.readouterr().err
 
 
 def test_a_missing_model_ends_with_2(photo, tmp_path, capsys):
@@ -187,11 +202,12 @@ def test_info_is_a_screen_for_people(capsys):
     assert any(line.startswith(f"Training   {epochs}, {minutes}, ") for line in lines), "as the card counts them"
 
 
-def test_a_reader_who_has_enough_ends_it_without_a_word():
-    command = [warm.python(), "-m", "emotion_model", "info"]
+@pytest.mark.parametrize("arguments", [["emotion_model", "info"], ["emotion_model.hub", "card"]])
+def test_a_reader_who_has_enough_ends_it_without_a_word(arguments):
+    command = [warm.python(), "-m", *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=of_users(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
-        assert b"BrokenPipeError" not in process.stderr.read() and process.wait() == 141
+        assert b"roken" not in process.stderr.read() and process.wait() == 141
 
 
 def test_info_of_a_model_without_records_is_short(tiny_model, capsys):
