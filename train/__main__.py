@@ -1,7 +1,7 @@
 """Train a network.
 
 python -m train --data DIR --preset compact --out RUN_DIR     train, or go on with a stopped run
-python -m train --preset seed --summary                       print its size as JSON, train nothing
+python -m train --preset seed --summary                       print its size and settings as JSON, train nothing
 
 Every setting of network, recipe and augmentation has a flag of its own, such as --learning-rate, --no-batch-norm,
 --attention-blocks or --rotation.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from emotion_model.network.building import build_model, count_multiply_adds
@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
                 "preset": options.preset,
                 "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
                 "multiply_adds": count_multiply_adds(model),
+                "architecture": asdict(preset.architecture),
+                "training": preset.training.to_dict(),
             }
             print(json.dumps(summary))
             return 0

@@ -74,7 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--with", dest="other", required=True, metavar="MODEL", help="such as the model it began with")
     parser.add_argument("--data", type=Path, required=True, help="folder with FER2013; its validation split is used")
-    parser.add_argument("--share", type=float, nargs="+", default=SHARES, help="of the run's weights, 0 to 1")
+    parser.add_argument(
+        "--share",
+        type=float,
+        nargs="+",
+        default=SHARES,
+        help="of the run's weights, 0 to 1; with --out exactly one (default: every tenth)",
+    )
     parser.add_argument(
         "--logit-bias", type=_bias, nargs="+", default=[], metavar="EMOTION=B", help="added to its logit, such as 0.2"
     )
@@ -101,6 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out or options.run[0])}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -22,7 +22,9 @@ def command_parser() -> argparse.ArgumentParser:
         description="Train an emotion network on FER2013.",
     )
     parser.add_argument("--data", type=Path, help="folder with FER2013 as Parquet, CSV or image folders")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="compact", help="network and recipe")
+    parser.add_argument(
+        "--preset", choices=sorted(PRESETS), default="compact", help="network and recipe (default: compact)"
+    )
     parser.add_argument("--out", type=Path, help="run folder; a stopped run found there goes on")
     parser.add_argument(
         "--start", metavar="MODEL", help="begin with the weights of `bundled`, an exported model or a finished run"
@@ -44,7 +46,9 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--limit", type=int, help="use only this many training faces, for a quick try")
     parser.add_argument("--track", action="store_true", help="show the curves live: `trackio show` opens them")
-    parser.add_argument("--summary", action="store_true", help="print parameters and multiply-adds as JSON and end")
+    parser.add_argument(
+        "--summary", action="store_true", help="print parameters, multiply-adds and settings as JSON and end"
+    )
     _add_setting_flags(parser)
     return parser
 
@@ -52,7 +56,8 @@ def command_parser() -> argparse.ArgumentParser:
 def _add_setting_flags(parser: argparse.ArgumentParser) -> None:
     """A flag for every setting; what is not given is None."""
     group = parser.add_argument_group(
-        "settings, instead of the preset's", "In brackets: what the reference has, the preset `seed`."
+        "settings, instead of the preset's",
+        "In brackets: what the reference has, the preset `seed`. The default, `compact`, differs: see --summary.",
     )
     defaults = settings()
     for name, meaning in meanings().items():

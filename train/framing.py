@@ -28,8 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m train.framing", description="Measure FER2013's framing of faces.")
     parser.add_argument("--data", type=Path, required=True, help="folder with FER2013")
-    parser.add_argument("--limit", type=int, help="use only this many faces")
-    parser.add_argument("--out", type=Path, default=RESULT, help="where the JSON goes")
+    parser.add_argument("--limit", type=int, help="use only this many faces (default: all)")
+    parser.add_argument(
+        "--out", type=Path, default=RESULT, help="where the JSON goes (default: train/results/framing.json)"
+    )
     options = parser.parse_args(arguments)
     try:
         faces = load_split(options.data, "train")
@@ -40,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (DetectorError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     print(json.dumps(result))
     return 0
 

@@ -61,6 +61,7 @@ from train.fitting.starts import Start
 from train.fitting.teachers import Teacher
 from train.fitting.tracker import tracker
 from train.flags import flag
+from train.framing import main as framing_main
 from train.report import main as report_main
 
 pytestmark = pytest.mark.usefixtures("without_curves")
@@ -779,6 +780,8 @@ def test_beside_a_new_bundled_model_lies_no_record_of_the_one_before(commanded, 
         (export_main, "train.export.export", ["--run", "run", "--data", "data"]),
         (evaluate_main, "train.evaluate.load_model", ["--data", "data"]),
         (report_main, "train.report.make_report", []),
+        (blend_main, "train.blend._require_usable", ["--run", "run", "--with", "bundled", "--data", "data"]),
+        (framing_main, "train.framing.load_split", ["--data", "data"]),
     ],
 )
 def test_ctrl_c_ends_what_has_no_checkpoints_with_a_word(main, work, arguments, monkeypatch, capsys):
@@ -803,6 +806,7 @@ def test_summary_prints_the_size_of_the_reference_as_json(capsys):
     assert command.main(["--preset", "seed", "--summary"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["trainable_parameters"] == 5_347_784 and summary["multiply_adds"] == 469_161_728
+    assert summary["architecture"]["filters"] == [64, 128, 256, 512] and summary["training"]["optimizer"] == "adam"
 
 
 def test_the_seed_preset_is_the_reference_recipe():
