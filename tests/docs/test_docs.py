@@ -116,13 +116,15 @@ def test_the_webcam_client(run, tmp_path, astronaut):
 
 
 def test_the_examples_in_python(run, tmp_path):
-    """Tracking, several models and the network itself, in one process."""
-    shutil.copytree(BUNDLED_DIR, tmp_path / "runs" / "other")
+    """A model at a path, tracking, several models and the network itself, in one process."""
+    for name in ("mine", "other"):
+        shutil.copytree(BUNDLED_DIR, tmp_path / "runs" / name)
+    (path,) = snippets("python.md", "A model at a path", "python")
     (tracking,) = snippets("python.md", "Frames of a camera", "python")
     (ensemble,) = snippets("python.md", "Several models as one", "python")
     (network,) = snippets("python.md", "The network itself", "python")
-    printed = run([warm.python(), "-c"], "\n".join([tracking, ensemble, network]))
-    assert printed.count("1 happy") == 3
+    printed = run([warm.python(), "-c"], "\n".join([path, tracking, ensemble, network]))
+    assert printed.startswith("happy\n") and printed.count("1 happy") == 3
     assert printed.endswith("happy\n(None, 48, 48, 1) (None, 7)\n")
 
 
