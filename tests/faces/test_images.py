@@ -141,12 +141,18 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(data, code, said):
     assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
 
 
-def test_large_photos_are_read_whatever_limit_pillow_has_for_others(monkeypatch, astronaut, tmp_path):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
-    photo = tmp_path / "large.png"
-    photo.write_bytes(encoded(Image.fromarray(astronaut)) + bytes(MEGABYTES_10))
+@pytest.mark.parametrize("pillows", [100_000, 200_000])  # it refuses from twice as many on, and warns below
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("error")
+def test_large_photos_are_read_whatever_limit_pillow_has_for_others(kind, pillows, monkeypatch, astronaut, tmp_path):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows)
+    photo = tmp_path / "large"
+    photo.write_bytes(encoded(Image.fromarray(astronaut), kind) + bytes(MEGABYTES_10))
     assert read_image(photo).shape == as_rgb(photo).shape == astronaut.shape
-    assert Image.MAX_IMAGE_PIXELS == 100_000
+    assert pillows == Image.MAX_IMAGE_PIXELS
+
+
+def test_a_photo_of_more_pixels_than_our_own_limit_is_refused():
     with pytest.raises(ImageError, match=r"302\.5 megapixels, and the limit is 200"):
         read_image(encoded(Image.new("1", (27500, 11000))))
 
