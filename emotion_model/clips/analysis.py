@@ -12,7 +12,8 @@ from numbers import Real
 import numpy as np
 
 from emotion_model.clips.ahead import Ahead
-from emotion_model.clips.reading import VideoReader, sampled
+from emotion_model.clips.reading import VideoReader
+from emotion_model.clips.sampling import sampled
 from emotion_model.clips.scenes import FLASH_SECONDS, with_cuts
 from emotion_model.clips.searching import Sampled, Search
 from emotion_model.face import Face

@@ -71,13 +71,12 @@ class VideoReader:
             raise ValueError(f"sequence_rate={sequence_rate}: use a rate above 0, up to 1000 frames per second")
         self.limits = limits or MediaLimits()
         self.path: Path | None = None
-        self.mirrored = False  # left is right, before a frame is turned
-        self.turns = 0  # quarter turns, counterclockwise, that make a frame upright
+        self._mirrored = False  # left is right, before a frame is turned
+        self._turns = 0  # quarter turns, counterclockwise, that make a frame upright
         self.has_audio = False
         self.ended: float | None = None
         self.notice = ""
         self._lag: float | None = None  # s; of decoding times, where those are what the frames' times follow from
-        self._container: Any = None
         self._pictures: list[Path] = []
         if not isinstance(source, str | Path):
             try:
@@ -131,14 +130,12 @@ class VideoReader:
                 "make it shorter or smaller and try again.",
             )
         try:
-            self._container = open_container(path)
+            container = open_container(path)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._unopened(path, head) from error
-        try:
-            self._inspect()
-        except BaseException:
-            self.close()
-            raise
+        with container:
+            self._inspect(container)
+        self._first_frame()
 
     def _unopened(self, path: Path, head: bytes) -> MediaError:
         clip = head[4:8] in (b"ftyp", b"moov", b"mdat") or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF")
@@ -149,18 +146,18 @@ class VideoReader:
             return MediaError("a_picture", f"This is a single picture, not a clip: {_CLIP_FORMS}.")
         return MediaError("not_a_video", f"This is not a video that can be read: {_CLIP_FORMS}.")
 
-    def _inspect(self) -> None:
-        container = self._container
+    def _inspect(self, container: Any) -> None:
+        """What the header tells; nothing is decoded."""
         self.has_audio = any(stream.codec_context for stream in container.streams.audio)
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams and not container.streams.audio:
             raise MediaError("damaged", "The clip is damaged or cut off: save or send it once more.")
         if not streams:
             raise MediaError("no_video", f"The file has sound but no pictures: {_CLIP_FORMS} with a video track.")
-        self._stream = stream = streams[0]
+        stream = streams[0]
+        self._track = stream.index
         if stream.codec_context is None:
             raise MediaError("unsupported_codec", "The clip's video codec is not supported: convert it to H.264 (MP4).")
-        stream.thread_type = "AUTO"
         self._zero = max(container.start_time or 0, 0) / av.time_base
         rate = stream.average_rate or stream.guessed_rate
         self.rate = float(rate) if rate else USUAL_RATE
@@ -169,7 +166,7 @@ class VideoReader:
         # WebM may count it from zero where their clock does not begin there, as in one of several segments.
         beyond = (self.limits.seconds and duration > self.limits.seconds) or self.rate > self.limits.rate
         if duration <= 0 or beyond or (self._zero > LONG_FRAME and container.format.name.startswith("matroska")):
-            duration = self._measure()
+            duration = self._measure(container)
         self.duration = duration
         if self.rate > self.limits.rate:
             raise MediaError(
@@ -180,11 +177,10 @@ class VideoReader:
         width, height = stream.codec_context.width, stream.codec_context.height
         if width and height:
             self._check_frame(width, height)  # before a decoder takes memory for it
-        self._first_frame()
 
-    def _measure(self) -> float:
+    def _measure(self, container: Any) -> float:
         """Length and rate by the packets."""
-        count, end = self._packets_told(self._container, self._stream)
+        count, end = self._packets_told(container)
         if count > 1 and end > 0:
             self.rate = count / end
         if count < FEW_FRAMES:
@@ -193,16 +189,16 @@ class VideoReader:
 
     def length(self) -> float:
         """Seconds to the end of the last packet, whatever the header says; nothing is decoded."""
-        if self._container is None:
+        if self.path is None:
             return self.duration
         with open_container(self.path) as container:
-            count, end = self._packets_told(container, container.streams[self._stream.index])
+            count, end = self._packets_told(container)
         return end or count / self.rate
 
-    def _packets_told(self, container: Any, stream: Any) -> tuple[int, float]:
+    def _packets_told(self, container: Any) -> tuple[int, float]:
         """How many packets there are, and the end of the last one in seconds; 0 where they have no times."""
         count, end = 0, 0.0
-        for packet in packets(container, stream):
+        for packet in packets(container, container.streams[self._track]):
             count += bool(packet.size)
             if packet.size and packet.pts is not None:  # a bare stream has no times
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._zero)
@@ -211,18 +207,18 @@ class VideoReader:
     def _first_frame(self) -> None:
         """Size and rotation are those of the frames; headers may say something else."""
         with open_container(self.path) as container:
-            stream = container.streams[self._stream.index]
+            stream = container.streams[self._track]
             encrypted = False
             for packet in packets(container, stream):
                 encrypted = encrypted or packet.has_sidedata("encryption_info")
                 for frame in decoded(packet):
                     if encrypted:
                         break
-                    self.turns, self.mirrored = _lie_of(frame)
+                    self._turns, self._mirrored = _lie_of(frame)
                     aspect = float(stream.sample_aspect_ratio or 1)
                     aspect = aspect if 0.1 < aspect < 10 else 1.0
                     width, height = round(frame.width * aspect), frame.height
-                    self.width, self.height = (height, width) if self.turns % 2 else (width, height)
+                    self.width, self.height = (height, width) if self._turns % 2 else (width, height)
                     self._check_frame(self.width, self.height)
                     # AVI knows only the order of decoding: what stands for a frame's time there is not its own.
                     if container.format.name == "avi" and frame.dts is not None:
@@ -287,7 +283,7 @@ class VideoReader:
         longest = self.limits.seconds * 1.1 + 5 if self.limits.seconds else math.inf
         times, duration = Clock(self.rate, self._zero, self._lag), 0.0
         with open_container(self.path) as container:
-            stream = container.streams[self._stream.index]
+            stream = container.streams[self._track]
             stream.thread_type = "AUTO"
             passed, rest = passed_over(packets(container, stream), start, self.rate, self._zero)
             index, times.lost = None, passed.lost
@@ -329,12 +325,10 @@ class VideoReader:
             yield self._frame(index, start, min(until, math.inf if end is None else end) - start, frame)
 
     def _frame(self, index: int, time: float, duration: float, frame: av.VideoFrame) -> VideoFrame:
-        return VideoFrame(index, time, duration, frame, (self.width, self.height), self.turns, self.mirrored)
+        return VideoFrame(index, time, duration, frame, (self.width, self.height), self._turns, self._mirrored)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._container is not None:
-            self._container.close()
+        """Nothing to do: the file is open only while it is read. Readers can be used like other files all the same."""
 
     def __enter__(self) -> VideoReader:
         return self
@@ -379,30 +373,3 @@ def by_number(path: Path) -> list[tuple[int, str]]:
     """Where a picture of a sequence belongs: `frame10` behind `frame9`."""
     parts = re.split(r"(\d+)", path.name)
     return [(int(part), "") if part.isdecimal() else (0, part.lower()) for part in parts] + [(0, path.name)]
-
-
-def sampled(frames: Iterator[VideoFrame], rate: float | None, start: float = 0.0) -> Iterator[tuple[VideoFrame, bool]]:
-    """Every frame with whether it is one of `rate` per second, counted from `start`; all are, if the rate is None.
-
-    Such a one is the first from each of these times on, and before it the one that is shown then, where the clip has
-    no other for long: screen recordings, for one, have frames only where something moves.
-    """
-    if rate is None:
-        yield from ((frame, True) for frame in frames)
-        return
-    due, last, gap = start, start, 0.0
-    held: VideoFrame | None = None  # for how long it is shown, the next one tells
-    for frame in frames:
-        if held is not None:
-            stands = frame.time - due > max(LONG_FRAME, gap)
-            due += stands / rate
-            yield held, stands
-            held = None
-        last, gap = frame.time, frame.time - last
-        if frame.time >= due - 5e-4:
-            due = start + (math.floor((frame.time - start) * rate + 1e-3) + 1) / rate
-            yield frame, True
-        else:
-            held = frame
-    if held is not None:
-        yield held, held.time + held.duration - due > max(LONG_FRAME, gap)

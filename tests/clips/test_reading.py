@@ -14,7 +14,8 @@ from PIL import Image
 
 from emotion_model.clips.container import packets
 from emotion_model.clips.limits import MediaError, MediaLimits
-from emotion_model.clips.reading import VideoReader, sampled
+from emotion_model.clips.reading import VideoReader
+from emotion_model.clips.sampling import sampled
 from emotion_model.clips.times import Clock
 from emotion_model.clips.writing import video_writer
 from emotion_model.faces.images import register_heif
