@@ -1,8 +1,8 @@
 """Command line of the package.
 
 python -m emotion_model image PATH... [--json] [--save OUT]
-python -m emotion_model video CLIP... [--csv OUT] [--json OUT] [--annotated OUT] [--vtt OUT] [--plot OUT] [--fps N]
-python -m emotion_model archive SOURCE... --out DIR [--rate N] [--workers N] [--address ADDRESS] [--annotated]
+python -m emotion_model video CLIP... [--csv OUT] [--json OUT] [--annotated OUT] [--vtt OUT] [--plot OUT] [--fps N] ...
+python -m emotion_model archive SOURCE... --out DIR [--rate N] [--workers N] [--address ADDRESS] [--annotated] ...
 python -m emotion_model info [--json]
 python -m emotion_model hub push|deploy|card ...
 
@@ -18,7 +18,7 @@ import sys
 
 from emotion_model import DetectorError, EmotionDetector, ModelError, __version__
 from emotion_model.commands import archive, image, info, video
-from emotion_model.commands.results import EXIT_UNREAD, EXIT_UNUSABLE
+from emotion_model.commands.results import EXIT_UNREAD, refused
 from emotion_model.faces.detection import DETECTORS
 
 COMMANDS = {"image": image, "video": video, "archive": archive, "info": info}
@@ -57,8 +57,7 @@ def _run(arguments: list[str]) -> int:
         detector = EmotionDetector.load(options.model or (), options.detector)
     except (ModelError, DetectorError, ValueError) as error:
         taken = f" Taken for models, as they stand behind --model: {', '.join(further)}; put paths before it."
-        print(f"error: {error}" + (taken if further else ""), file=sys.stderr)
-        return EXIT_UNUSABLE
+        return refused(f"{error}" + (taken if further else ""))
     for part in (detector.classifier, detector.faces):
         if part.notice:
             print(part.notice, part.fallback_reason, file=sys.stderr)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from emotion_model import EmotionDetector
 from emotion_model.commands.interrupts import interruptible
-from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_UNUSABLE, status_of
+from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_SOME_FAILED, refused, status_of
 from emotion_model.timelines.clock import clock
 
 if TYPE_CHECKING:  # loaded when there is an archive to read, not by the other commands
@@ -95,7 +95,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         from emotion_model.archives.sources import SourceError
         from emotion_model.archives.workers import WorkersError
     except ImportError as error:
-        return _refused(
+        return refused(
             f"{error.name or error} is missing: pip install -r requirements-archive.txt, or, without a checkout, "
             "pip install 'emotion-model[archive]'"
         )
@@ -114,12 +114,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         with ArchiveFolder(options.out.absolute(), settings.record(detector)) as folder:
             return _read(sources, folder, settings, detector, options)
     except (SourceError, FolderError, WorkersError, ValueError, OSError) as error:
-        return _refused(str(error))
-
-
-def _refused(why: str) -> int:
-    print(f"error: {why}", file=sys.stderr)
-    return EXIT_UNUSABLE
+        return refused(error)
 
 
 def _sources(options: argparse.Namespace) -> list[Source]:

@@ -19,7 +19,7 @@ from emotion_model.commands.results import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_SOME_FAILED,
-    EXIT_UNUSABLE,
+    refused,
     status_of,
     targets_of,
     tell_failure,
@@ -47,8 +47,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         for target in chain(*targets):
             _require_format(target)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_UNUSABLE
+        return refused(error)
     results: list[dict[str, Any]] = []
     done = unread = unsaved = 0
     interruption = Interruption()

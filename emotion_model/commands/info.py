@@ -15,7 +15,7 @@ from emotion_model.hub.cost import spent
 HELP = "describe model and face detector"
 
 # A split's scores as people read them: their name in the record, what it is, how it is written.
-SCORES = (
+MEASURES = (
     ("images", "faces", "{:,}"),
     ("accuracy", "accuracy", "{:.1%}"),
     ("macro_f1", "macro-F1", "{:.3f}"),
@@ -83,7 +83,7 @@ def _table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
         return
     yield ""
     yield f"{'Scores':<32}" + "".join(f"{split:>12}" for split in scores)
-    for name, what, form in SCORES:
+    for name, what, form in MEASURES:
         if any(one.get(name) is not None for one in scores.values()):
             cells = ("" if one.get(name) is None else form.format(one[name]) for one in scores.values())
             yield f"  {what:<30}" + "".join(f"{cell:>12}" for cell in cells)

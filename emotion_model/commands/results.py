@@ -19,6 +19,12 @@ def status_of(failed: int, asked: int) -> int:
     return EXIT_UNUSABLE if failed == asked else EXIT_SOME_FAILED
 
 
+def refused(why: str | Exception) -> int:
+    """Say why nothing can be done; returns the exit status for that."""
+    print(f"error: {why}", file=sys.stderr)
+    return EXIT_UNUSABLE
+
+
 def tell_failure(path: Path, error: Exception, hint: str = "") -> None:
     """Say in one line which file failed, and why; `hint`: what else could be done with it."""
     message = str(error) if str(path) in str(error) else f"{path}: {error}"

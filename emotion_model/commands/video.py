@@ -13,7 +13,7 @@ import emotion_model
 from emotion_model import EmotionDetector, ImageError, TrackingConfig
 from emotion_model.clips.limits import MediaError
 from emotion_model.commands.interrupts import interruptible
-from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_UNUSABLE, status_of, targets_of, tell_failure
+from emotion_model.commands.results import EXIT_INTERRUPTED, refused, status_of, targets_of, tell_failure
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary
 
@@ -77,22 +77,21 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         targets = targets_of(options.paths, list(outs.values()), lambda _: endings)
         wanted = [emotion_model.VideoOutputs(**dict(zip(outs, files, strict=True))) for files in targets]
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_UNUSABLE
+        return refused(error)
     detector = emotion_model.video_detector(detector)
     failed = 0
     for path, outputs in zip(options.paths, wanted, strict=True):
         try:
             with emotion_model.VideoReader(path, sequence_rate=options.sequence_fps) as reader:
                 done = _analyzed(reader, detector, outputs, config, path.name)
-        except _InterruptedError:
-            print(f"{path}: interrupted before its first frame; nothing of it is kept", file=sys.stderr)
-            return EXIT_INTERRUPTED
         except (MediaError, ImageError, OSError, ValueError) as error:
             failed += 1
             single = isinstance(error, MediaError) and error.code == "a_picture"
             tell_failure(path, error, "Pictures are read with `image`." if single else "")
             continue
+        if done is None:
+            print(f"{path}: interrupted before its first frame; nothing of it is kept", file=sys.stderr)
+            return EXIT_INTERRUPTED
         print(f"{path}: {_clip_sentence(done.summary)}")
         if reader.notice:
             print(f"{path}: {reader.notice}", file=sys.stderr)
@@ -102,18 +101,10 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     return status_of(failed, len(options.paths))
 
 
-class _InterruptedError(Exception):
-    """A run was stopped before its first frame."""
-
-
 def _analyzed(
     reader: VideoReader, detector: EmotionDetector, outputs: VideoOutputs, config: VideoConfig, name: str
-) -> VideoRun:
-    """The run over a clip, at its end, with a progress bar on the way.
-
-    Raises:
-        _InterruptedError: it was stopped before anything was done.
-    """
+) -> VideoRun | None:
+    """The run over a clip, at its end, with a progress bar on the way; None where it was stopped before a frame."""
     run = emotion_model.VideoRun(reader, detector, outputs, config)
     try:
         with (
@@ -125,7 +116,7 @@ def _analyzed(
                 bar.update(progress.fraction * 100 - bar.n)
     except MediaError:
         if run.stopped and not run.summary.frames:
-            raise _InterruptedError from None
+            return None
         raise
     return run
 
