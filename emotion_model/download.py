@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,7 @@ def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, an
     if time.monotonic() < _dead_until:
         raise HubError(f"{repo_id}: the Hub did not answer a moment ago: check the network.")
     life = time.monotonic()
-    path: list[str] = []
-    problem: list[Exception] = []
+    answer: Future[str] = Future()
 
     def alive() -> None:
         nonlocal life
@@ -139,21 +139,22 @@ def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, an
 
     def work() -> None:
         try:
-            path.append(_download(repo_id, filename, revision, max_bytes, anew, alive))
-        except Exception as error:  # whatever the network does, the answer is one sentence
-            problem.append(error)
+            answer.set_result(_download(repo_id, filename, revision, max_bytes, anew, alive))
+        except Exception as error:
+            answer.set_exception(error)
 
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    while worker.is_alive() and time.monotonic() - life < SILENCE_SECONDS:
-        worker.join(0.05)
-    if path:
-        return Path(path[0])
-    if not problem:
+    threading.Thread(target=work, daemon=True).start()
+    while not answer.done() and time.monotonic() - life < SILENCE_SECONDS:
+        wait([answer], timeout=0.05)
+    if not answer.done():
         _dead_until = time.monotonic() + DEAD_SECONDS
         raise HubError(f"{repo_id}: no sign of life from the Hub for {SILENCE_SECONDS:.0f} s: check the network.")
-    error = problem[0]
-    raise error if isinstance(error, HubError) else explain(error, repo_id) from error
+    try:
+        return Path(answer.result())
+    except HubError:
+        raise
+    except Exception as error:  # whatever the network does, the answer is one sentence
+        raise explain(error, repo_id) from error
 
 
 def _download(
