@@ -36,7 +36,6 @@ class MediaLimits:
     picture_pixels: int = MAX_PIXELS  # the same, before it is scaled to the first one's size
 
     def __post_init__(self) -> None:
-        for name in ("megabytes", "seconds", "pixels", "side", "rate", "picture_megabytes", "picture_pixels"):
-            value = getattr(self, name)
+        for name, value in vars(self).items():
             if value is not None and not value > 0:
                 raise ValueError(f"{name}={value}: must be above 0")

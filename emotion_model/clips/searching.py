@@ -34,7 +34,9 @@ class Search:
     def faces(self, batch: Sequence[Sampled]) -> list[list[Detection]]:
         """The faces of the next frames."""
         frames = [*self._last, *batch]
-        found = [self._looks[-1][1] if self._last else self._look(frames[0])]
+        if not self._looks:
+            self._looks = [(frames[0][0].time, self._detect(frames[0][1]))]
+        found = [self._looks[-1][1]]
         while (key := len(found) - 1) < len(frames) - 1:
             end = _last_within(frames, key, REST_SECONDS)
             stretch, before, after = frames[key : end + 1], found[key], self._detect(frames[end][1])
@@ -44,11 +46,6 @@ class Search:
             self._looks = [*([] if _cut(stretch) else self._looks[-1:]), (frames[end][0].time, after)]
         self._last = [frames[-1]]
         return found[-len(batch) :]
-
-    def _look(self, frame: Sampled) -> list[Detection]:
-        found = self._detect(frame[1])
-        self._looks = [(frame[0].time, found)]
-        return found
 
     def _on_their_way(self, frames: Sequence[Sampled], after: list[Detection]) -> list[Detection] | None:
         """The faces of the last frame, where they went on from the first one as they had come to it."""

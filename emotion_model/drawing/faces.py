@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from emotion_model.drawing.emoji import WHITE, draw_emoji
 from emotion_model.drawing.fonts import font
 from emotion_model.face import Face
+from emotion_model.faces.boxes import overlap
 from emotion_model.labels import LABELS, UNCLEAR, Label, label_of, person_colour, rgb
 
 _PILL = (18, 20, 26)
@@ -144,10 +145,6 @@ def _label_place(
         place = (min(max(centred, 0), max(canvas[0] - size[0], 0)), min(max(top, 0), max(canvas[1] - size[1], 0)))
         places.append(place)
         inside = place[1] == top
-        if inside and not any(_overlap((*place, *size), other) for other in taken):
+        if inside and not any(overlap((*place, *size), other) > 0 for other in taken):
             return place
     return places[0]
-
-
-def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
-    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]

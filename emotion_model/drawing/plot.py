@@ -31,7 +31,9 @@ def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
     ratios = [4, 1] * max(len(people), 1)
     grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     for axes in grid:
-        axes.set_autoscale_on(False)  # limits are set below; to look for others takes long where there are many people
+        axes.set_autoscale_on(False)  # limits are set here; to look for others takes long where there are many people
+        axes.set(ylim=(0, 1), yticks=[])
+        axes.spines[:].set_visible(False)
     for i, person in enumerate(people):
         areas, band = grid[2 * i], grid[2 * i + 1]
         _draw_areas(areas, summary, person)
@@ -39,14 +41,8 @@ def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
         spans = [(one.start, max(one.end - one.start, 1e-3)) for one in person.segments]
         colours = [label_of(one.emotion, summary.labels).colour for one in person.segments]
         band.broken_barh(spans, (0, 1), facecolors=colours)
-        for axes in (areas, band):
-            axes.set(ylim=(0, 1), yticks=[])
-            axes.spines[:].set_visible(False)
     if not people:
         grid[0].text(0.5, 0.5, "No face was seen.", ha="center", va="center", transform=grid[0].transAxes)
-        for axes in grid:
-            axes.set(yticks=[])
-            axes.spines[:].set_visible(False)
     grid[-1].set_xlim(summary.start, max(summary.end, summary.start + 1e-3))
     if summary.end - summary.start >= 10:  # labels of whole seconds
         grid[-1].xaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10], integer=True))

@@ -92,9 +92,10 @@ class FaceDetector:
         """
         height, width = image_rgb.shape[:2]
         if turn is None and self.fine and self.name == "yunet":
+            glance = min(1.0, GLANCE_SIDE / max(height, width))
             turn, found = way_up(
                 lambda turn: self._looked(turned(image_rgb, turn)),
-                lambda turn: self._detect_at(turned(_shrunk(image_rgb, GLANCE_SIDE), turn), 1.0),
+                lambda turn: self._detect_at(turned(_resized(image_rgb, glance), turn), 1.0),
             )
         else:
             turn = turn or 0
@@ -124,9 +125,8 @@ class FaceDetector:
 
     def _detect_at(self, image_rgb: np.ndarray, scale: float) -> list[Detection]:
         height, width = image_rgb.shape[:2]
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        if size != (width, height):
-            image_rgb = cv2.resize(image_rgb, size, interpolation=_interpolation(scale))
+        image_rgb = _resized(image_rgb, scale)
+        size = image_rgb.shape[1::-1]
         right, bottom = (max(0, PADDED_SIDE - side) for side in size)
         if right or bottom:
             image_rgb = cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
@@ -175,20 +175,15 @@ def find_yunet() -> Path:
     return path
 
 
-def _shrunk(image_rgb: np.ndarray, side: int) -> np.ndarray:
+def _resized(image_rgb: np.ndarray, scale: float) -> np.ndarray:
     height, width = image_rgb.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if size == (width, height):
         return image_rgb
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image_rgb, size, interpolation=_interpolation(scale))
-
-
-def _interpolation(scale: float) -> int:
     if scale > 1:
-        return cv2.INTER_CUBIC
+        return cv2.resize(image_rgb, size, interpolation=cv2.INTER_CUBIC)
     # Down to half the size no pixel is passed over, and the mean over areas takes five times as long.
-    return cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
+    return cv2.resize(image_rgb, size, interpolation=cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA)
 
 
 def _load_haar() -> cv2.CascadeClassifier:

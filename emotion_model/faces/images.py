@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import math
 import os
@@ -133,7 +132,7 @@ def read_base64_image(text: str, max_pixels: int = MAX_PIXELS, max_bytes: int = 
     match = _DATA_URL.match(text)
     try:
         data = base64.b64decode("".join((text[match.end() :] if match else text).split()), validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise ImageError(
             "bad_base64", "The text is not valid base64: send base64 or a data:image/...;base64,... URL."
         ) from error

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from emotion_model.faces.cropping import require_several
 from emotion_model.faces.images import as_rgb
@@ -65,7 +65,8 @@ class TransformersClassifier:
             raise ValueError(f"label_map={dict(label_map)}: it must lead from {', '.join(theirs)} to {', '.join(ours)}")
         self._columns = {name: ours.index(emotion) for name, emotion in label_map.items()}
         size = getattr(self._pipeline.image_processor, "size", {}) or {}
-        self.config = ModelConfig(labels=tuple(labels), image_size=_side(size))
+        side = int(size.get("height") or size.get("shortest_edge") or 224)
+        self.config = ModelConfig(labels=tuple(labels), image_size=side)
         self.source = model
 
     @property
@@ -79,8 +80,6 @@ class TransformersClassifier:
 
     def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
         """Classify cropped faces; see `EmotionClassifier.predict`."""
-        from PIL import Image
-
         require_several(images)
         given = [as_rgb(image) for image in images]
         probabilities = np.zeros((len(given), len(self.emotions)), dtype=np.float32)
@@ -93,7 +92,3 @@ class TransformersClassifier:
                     if score["label"] in self._columns:
                         row[self._columns[score["label"]]] += score["score"]
         return probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-12)
-
-
-def _side(size: Any) -> int:
-    return int(size.get("height") or size.get("shortest_edge") or 224)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import sys
 from typing import Any
@@ -55,7 +54,7 @@ def _picture(value: Any) -> Image.Image:
         try:
             text = value.partition(",")[2] if value.startswith("data:") else value
             value = base64.b64decode("".join(text.split()), validate=True)  # many encoders break lines
-        except (binascii.Error, ValueError) as error:
+        except ValueError as error:
             raise ValueError("inputs: text must be the base64 of a picture file") from error
     if isinstance(value, bytes):
         try:
