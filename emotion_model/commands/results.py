@@ -49,7 +49,7 @@ def targets_of(
     """
     folders = [_leads_to_folder(out, len(sources) > 1) for out in outs]
     read = {_identity(path) for path in sources} - {None}
-    sequences = {path.resolve() for path in sources if path.is_dir()}
+    sequences = {path.resolve() for path in sources if _identity(path) and path.is_dir()}
     taken: set[Path] = set()
     targets: list[list[Path]] = []
     for path in sources:

@@ -100,6 +100,9 @@ def test_what_another_command_reads_is_sent_there(photo, clip, tmp_path, capsys)
 def test_only_bad_pictures_end_with_2(tmp_path, capsys):
     assert main(["image", str(tmp_path / "none.jpg")]) == 2
     assert "no such file" in capsys.readouterr().err
+    for command in ("image", "video"):
+        assert main([command, str(tmp_path / ("a" * 300))]) == 2, "longer than a file's name can be"
+        assert "name too long" in capsys.readouterr().err
 
 
 def test_an_unknown_format_to_save_in_is_named(photo, tmp_path, capsys):
