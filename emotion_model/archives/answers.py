@@ -83,17 +83,32 @@ class Part:
     end: float | None
 
 
-def cut_off(notice: str) -> dict[str, str]:
-    """What the row of a clip that was read says of it, where it breaks off before its header says."""
-    return {"code": "cut_off", "error": notice} if notice else {}
+def done_row(
+    source: Source, size: tuple[int, int], frames: int, faces: int, seconds: float, notice: str = "", **more: Any
+) -> dict[str, Any]:
+    """The row of a recording that was read, in the table of files.
+
+    Args:
+        source: the recording.
+        size: width and height of its pictures.
+        frames: how many were looked at.
+        faces: in all of them together.
+        seconds: that the work took.
+        notice: where a clip breaks off before its header says.
+        more: other columns of the table.
+    """
+    width, height = size
+    file = {"status": "done", "width": width, "height": height, "frames": frames, "faces": faces}
+    cut_off = {"code": "cut_off", "error": notice} if notice else {}
+    return _file_row(source) | file | {"seconds": round(seconds, 3)} | more | cut_off
 
 
 def failure(source: Source, code: str, error: str, seconds: float = 0.0) -> Result:
     """The result of a recording that could not be read."""
     file = {"status": "failed", "code": code, "error": error, "seconds": round(seconds, 3)}
-    return Result(source, file_row(source) | file)
+    return Result(source, _file_row(source) | file)
 
 
-def file_row(source: Source) -> dict[str, Any]:
+def _file_row(source: Source) -> dict[str, Any]:
     """How the row of a recording in the table of files begins."""
     return {"source": source.told, "kind": source.kind, "bytes": source.bytes}

@@ -76,7 +76,8 @@ class ArchiveFolder:
         except BaseException:
             self._lock.close()
             raise
-        self._faces, self._people = faces_schema(record["emotions"]), people_schema(record["emotions"])
+        emotions = record["emotions"]
+        self._schemas = {"faces": faces_schema(emotions), "people": people_schema(emotions)}
         self._waiting: list[tuple[Result, LongTable | None]] = []
         self._rows = self._long = 0
         self._committed = time.monotonic()
@@ -126,20 +127,19 @@ class ArchiveFolder:
         parts = {self.files[name]["part"] for name in gone} - {None}
         others = {part: self._next_part() for part in sorted(parts & {row["part"] for row in files.values()})}
         for part, number in others.items():
-            for table, schema in (("faces", self._faces), ("people", self._people)):
+            for table, schema in self._schemas.items():
                 stays = ~pc.field("source").isin(gone)
                 rows = pq.read_table(self._file(table, part), schema=schema, filters=stays)
-                self._write(table, number, schema, [rows])
+                self._write(table, number, [rows])
         self._write_files({name: row | {"part": others.get(row["part"], row["part"])} for name, row in files.items()})
         for part in parts:
-            for table in ("faces", "people"):
+            for table in self._schemas:
                 self._file(table, part).unlink()
 
     def table(self, name: str) -> ds.Dataset:
         """The rows of `faces` or `people` that count, whatever else lies in that folder."""
         parts = sorted({row["part"] for row in self.files.values()} - {None})
-        schema = self._faces if name == "faces" else self._people
-        return ds.dataset([self._file(name, part) for part in parts], schema, format="parquet")
+        return ds.dataset([self._file(name, part) for part in parts], self._schemas[name], format="parquet")
 
     def add(self, result: Result, long: LongTable | None = None) -> None:
         """Take in what became of a file; it is written soon, together with others.
@@ -156,7 +156,7 @@ class ArchiveFolder:
     def long_table(self) -> LongTable:
         """A table of faces that is written as it grows, for a clip of hours."""
         self._long += 1
-        return LongTable(self.path / f".partial-long-{self._long}.parquet", self._faces)
+        return LongTable(self.path / f".partial-long-{self._long}.parquet", self._schemas["faces"])
 
     def commit_if_due(self) -> None:
         """Write what has waited for long."""
@@ -170,15 +170,15 @@ class ArchiveFolder:
         together = [result for result, long in waiting if not long]
         part = self._next_part() if any(result.faces is not None for result in together) else None
         if part is not None:
-            self._write("faces", part, self._faces, [result.faces for result in together])
-            self._write("people", part, self._people, [result.people for result in together])
+            self._write("faces", part, [result.faces for result in together])
+            self._write("people", part, [result.people for result in together])
         files = dict(self.files)
         for result, long in waiting:
             number = part if result.faces is not None else None
             if long:
                 number = self._next_part()
                 long.move(self._file("faces", number))
-                self._write("people", number, self._people, [result.people])
+                self._write("people", number, [result.people])
             row: dict[str, Any] = dict.fromkeys(FILES.names)
             files[result.source.told] = row | result.file | {"part": number}
         self._write_files(files)
@@ -195,8 +195,8 @@ class ArchiveFolder:
     def _file(self, table: str, part: int) -> Path:
         return self.path / table / f"part-{part:05d}.parquet"
 
-    def _write(self, table: str, part: int, schema: pa.Schema, tables: list[pa.Table | None]) -> None:
-        rows = pa.concat_tables([schema.empty_table(), *(one for one in tables if one is not None)])
+    def _write(self, table: str, part: int, tables: list[pa.Table | None]) -> None:
+        rows = pa.concat_tables([self._schemas[table].empty_table(), *(one for one in tables if one is not None)])
         with whole_file(self._file(table, part), within=self.path) as partial:
             pq.write_table(rows, partial, compression="zstd")
 

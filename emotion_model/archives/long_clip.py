@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from emotion_model.archives.answers import Cut, Joined, Part, Result, cut_off, file_row
+from emotion_model.archives.answers import Cut, Joined, Part, Result, done_row
 from emotion_model.archives.folder import LongTable
 from emotion_model.archives.sources import Source
 
@@ -60,17 +60,17 @@ class LongClip:
         if rows.people is None:
             return None
         self.over = True
-        file = file_row(self.source) | {
-            "status": "done",
-            "duration": round(rows.end, 3),
-            "width": self._size[0],
-            "height": self._size[1],
-            "frames": self._frames,
-            "faces": self._faces,
-            "people": rows.people.num_rows,
-            "seconds": round(self.work, 3),
-        }
-        return Result(self.source, file | cut_off(rows.notice), None, rows.people)
+        file = done_row(
+            self.source,
+            self._size,
+            self._frames,
+            self._faces,
+            self.work,
+            rows.notice,
+            duration=round(rows.end, 3),
+            people=rows.people.num_rows,
+        )
+        return Result(self.source, file, None, rows.people)
 
     def abandon(self) -> None:
         """Leave no rows."""

@@ -32,12 +32,12 @@ from emotion_model.archives.answers import (
     Part,
     Result,
     Sign,
-    cut_off,
+    done_row,
     failure,
-    file_row,
 )
+from emotion_model.archives.fetching import local_copy, remove_left_copies
 from emotion_model.archives.settings import ArchiveSettings, difference
-from emotion_model.archives.sources import PHOTO, Source, cause, is_local, local_copy, remove_left_copies
+from emotion_model.archives.sources import PHOTO, Source, cause, is_local
 from emotion_model.archives.tables import faces_table, people_table
 from emotion_model.clips.analysis import (
     AnalyzedFrame,
@@ -151,7 +151,7 @@ class Reader:
         rows = _Rows(self, source)
         for frame in followed(frames, following.tracker):
             following.summary.add(frame.time, frame.faces, None, frame.duration)
-            rows.add(frame)
+            rows.add(frame_rows(frame.time, frame.index, frame.faces, self.record["emotions"]))
             yield Sign(frame.time - frames[0].time, 0.0)
         if end is None:
             yield Joined(rows.table(), len(frames), rows.faces, pickle.dumps(following))
@@ -177,17 +177,11 @@ class Reader:
         if annotated:
             with whole_file(self._folder / annotated) as partial:
                 Image.fromarray(draw_faces(image, faces, self._labels)).save(partial, format="JPEG", quality=92)
-        file = {
-            "status": "done",
-            "height": image.shape[0],
-            "width": image.shape[1],
-            "frames": 1,
-            "faces": len(faces),
-            "seconds": round(time.perf_counter() - began, 3),
-            "annotated": annotated,
-        }
+        height, width = image.shape[:2]
+        seconds = time.perf_counter() - began
+        file = done_row(source, (width, height), 1, len(faces), seconds, annotated=annotated)
         rows = frame_rows(0.0, 0, faces, self.record["emotions"])
-        return Result(source, file_row(source) | file, self.packed(source, rows))
+        return Result(source, file, self.packed(source, rows))
 
     def _clip_or_photo(self, source: Source, path: Path, began: float) -> Iterator[Sign | Cut | Result]:
         """What has no ending that tells is a photo if its content is."""
@@ -210,21 +204,20 @@ class Reader:
             rows = _Rows(self, source)
             with VideoRun(reader, self._clips, outputs, self._config, thumbnails=False) as run:
                 for progress in run:
-                    rows.add(progress.frame)
+                    rows.add(progress.rows)
                     yield Sign(progress.frame.time, reader.duration)
-            file = {
-                "status": "done",
-                "duration": round(reader.duration if reader.ended is None else reader.ended, 3),
-                "width": reader.width,
-                "height": reader.height,
-                "frames": run.summary.frames,
-                "faces": rows.faces,
-                "people": len(run.summary.people),
-                "seconds": round(time.perf_counter() - began, 3),
-                "annotated": annotated,
-            }
-            file |= cut_off(reader.notice)
-            yield Result(source, file_row(source) | file, rows.table(), people_table(source.told, run.summary))
+            file = done_row(
+                source,
+                (reader.width, reader.height),
+                run.summary.frames,
+                rows.faces,
+                time.perf_counter() - began,
+                reader.notice,
+                duration=round(reader.duration if reader.ended is None else reader.ended, 3),
+                people=len(run.summary.people),
+                annotated=annotated,
+            )
+            yield Result(source, file, rows.table(), people_table(source.told, run.summary))
 
     def _cut(self, reader: VideoReader, size: int) -> Cut | None:
         """Where a long clip is cut, whose file has so many bytes: at ends of batches, in parts of like length."""
@@ -265,9 +258,9 @@ class _Rows:
     _loose: list[dict[str, Any]] = field(default_factory=list)
     _tables: list[pa.Table] = field(default_factory=list)
 
-    def add(self, frame: AnalyzedFrame) -> None:
-        self.faces += len(frame.faces)
-        self._loose += frame_rows(frame.time, frame.index, frame.faces, self.reader.record["emotions"])
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        self.faces += sum(row["emotion"] is not None for row in rows)  # a frame without a face has a row too
+        self._loose += rows
         if len(self._loose) >= ROWS_AT_ONCE:
             self._pack()
 

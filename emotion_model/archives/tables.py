@@ -68,14 +68,7 @@ def people_schema(emotions: Sequence[str]) -> pa.Schema:
 
 def faces_table(rows: Sequence[dict[str, Any]], emotions: Sequence[str], same: dict[str, str]) -> pa.Table:
     """Rows of `frame_rows` with what is the same in all of them: source, kind, model, detector."""
-    schema = faces_schema(emotions)
-    return pa.table([_column(one, rows, same) for one in schema], schema=schema)
-
-
-def _column(field: pa.Field, rows: Sequence[dict[str, Any]], same: dict[str, str]) -> pa.Array:
-    if field.name in same:
-        return pa.repeat(same[field.name], len(rows))
-    return pa.array([row[field.name] for row in rows], field.type)
+    return pa.Table.from_pylist([same | row for row in rows], faces_schema(emotions))
 
 
 def people_table(source: str, summary: ClipSummary) -> pa.Table:
@@ -83,14 +76,8 @@ def people_table(source: str, summary: ClipSummary) -> pa.Table:
     emotions = [label.name for label in summary.labels]
     rows = []
     for person, told in zip(summary.people, summary.to_dict()["people"], strict=True):
-        peaks = {
-            column: value
-            for name, peak in person.peaks.items()
-            for column, value in (
-                (f"peak_{name}", round(peak.probability, 4)),
-                (f"peak_{name}_time", round(peak.time, 3)),
-            )
-        }
         shares = {f"share_{name}": share for name, share in told["shares"].items()}
-        rows.append({"source": source} | told | shares | peaks)
+        peaks = {f"peak_{name}": round(peak.probability, 4) for name, peak in person.peaks.items()}
+        times = {f"peak_{name}_time": round(peak.time, 3) for name, peak in person.peaks.items()}
+        rows.append({"source": source} | told | shares | peaks | times)
     return pa.Table.from_pylist(rows, people_schema(emotions))

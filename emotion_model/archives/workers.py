@@ -49,12 +49,6 @@ class Died:
     reason: str
 
 
-@dataclass
-class _Work:
-    job: Any
-    actor: Any
-
-
 class Worker:
     """What runs in each process: an object of some class, whose methods are generators."""
 
@@ -155,14 +149,14 @@ class Workers:
         self._actor: Any = ray.remote(num_cpus=1 if self.count <= cores else 0)(Worker)
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}  # by what tells that they are ready
-        self._working: dict[Any, _Work] = {}  # by the answer that is awaited
+        self._working: dict[Any, tuple[Any, Any]] = {}  # job and actor, by the answer that is awaited
         self._failures = 0
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        actors = (*self._idle, *self._starting.values(), *(work.actor for work in self._working.values()))
+        actors = (*self._idle, *self._starting.values(), *(actor for _, actor in self._working.values()))
         for actor in actors if self._ray.is_initialized() else ():  # else `kill` would look for another cluster
             with contextlib.suppress(self._ray.exceptions.RayError, ConnectionError):
                 self._ray.kill(actor)
@@ -176,14 +170,14 @@ class Workers:
     def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
         """Hand a job to an idle worker: a method of its object, and what to call it with."""
         actor = self._idle.pop()
-        self._working[actor.run.remote(method, arguments)] = _Work(job, actor)
+        self._working[actor.run.remote(method, arguments)] = job, actor
 
     def end(self, job: Any) -> None:
         """End the worker that has this job, at once."""
-        for answer, work in list(self._working.items()):
-            if work.job is job:
+        for answer, (its_job, actor) in list(self._working.items()):
+            if its_job is job:
                 del self._working[answer]
-                self._ray.kill(work.actor)
+                self._ray.kill(actor)
 
     def messages(self, timeout: float) -> Iterator[tuple[Any, Any]]:
         """What the workers have to say, with the job that it belongs to; waits so many seconds for something.
@@ -230,18 +224,18 @@ class Workers:
             self._idle.append(actor)
 
     def _answered(self, answer: Any) -> tuple[Any, list[Any]]:
-        work = self._working.pop(answer)
+        job, actor = self._working.pop(answer)
         try:
             messages = self._ray.get(answer)
         except self._ray.exceptions.RayError as error:
             with contextlib.suppress(self._ray.exceptions.RayError):
-                self._ray.kill(work.actor)
-            return work.job, [Died(_cause(error))]
+                self._ray.kill(actor)
+            return job, [Died(_cause(error))]
         if isinstance(messages[-1], Ended | Died):
-            self._idle.append(work.actor)
+            self._idle.append(actor)
         else:
-            self._working[work.actor.more.remote()] = work
-        return work.job, messages
+            self._working[actor.more.remote()] = job, actor
+        return job, messages
 
 
 def _cores(ray: Any) -> int:

@@ -21,14 +21,13 @@ import numpy as np
 import pytest
 
 from emotion_model.__main__ import command_parser
+from emotion_model.archives.fetching import local_copy, remove_left_copies
 from emotion_model.archives.sources import (
     CLIP,
     PHOTO,
     Source,
     SourceError,
     find_sources,
-    local_copy,
-    remove_left_copies,
 )
 from emotion_model.commands.archive import _sources
 
