@@ -39,6 +39,7 @@ from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import Source
 from emotion_model.archives.workers import Died, Ended, Worker, Workers, WorkersError
+from emotion_model.commands import archive_run
 from emotion_model.commands.archive import from_root
 from emotion_model.network.config import BUNDLED_DIR, WEIGHTS_FILE
 from support import environment, warm
@@ -519,7 +520,7 @@ def test_a_run_that_cannot_go_on_still_sums_up_what_is_done(
             yield self.job, next(self.said)
             raise why
 
-    monkeypatch.setattr(workers_module, "Workers", Leaving)
+    monkeypatch.setattr(archive_run, "Workers", Leaving)
     photo = Path(shutil.copy(photo, tmp_path))
     command = ["archive", str(photo), str(tmp_path / "never read.jpg"), "--out", str(tmp_path / "out")]
     assert main(command) == 1

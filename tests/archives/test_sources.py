@@ -29,7 +29,7 @@ from emotion_model.archives.sources import (
     SourceError,
     find_sources,
 )
-from emotion_model.commands.archive import _sources
+from emotion_model.commands.archive_run import _sources
 
 
 @pytest.fixture
