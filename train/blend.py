@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.files import read_json
-from emotion_model.hub.cost import origin
 from emotion_model.network.config import ModelError, short_name
+from emotion_model.network.cost import origin
 from train.config import explain
 from train.data.fer2013 import load_split
 from train.experiments.blending import SHARES, Blend, began_with, further

@@ -10,7 +10,7 @@ from typing import Any
 
 from emotion_model import EmotionDetector, ModelConfig
 from emotion_model.commands.results import EXIT_OK
-from emotion_model.hub.cost import spent
+from emotion_model.network.cost import spent
 
 HELP = "describe model and face detector"
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_model.hub.cost import cost
 from emotion_model.network.config import ModelConfig, ModelError
+from emotion_model.network.cost import cost
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData

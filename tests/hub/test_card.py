@@ -8,8 +8,8 @@ from huggingface_hub import ModelCard
 from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
 from emotion_model.hub.card import model_card, tendencies
 from emotion_model.hub.command import main
-from emotion_model.hub.cost import origin, spent, spent_side_by_side
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
+from emotion_model.network.cost import origin, spent, spent_side_by_side
 from support.hub_server import check_metadata
 
 

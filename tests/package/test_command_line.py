@@ -11,9 +11,9 @@ from PIL import Image
 import emotion_model
 from emotion_model import EMOTIONS
 from emotion_model.__main__ import main
-from emotion_model.hub.cost import spent
 from emotion_model.labels import LABELS
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
+from emotion_model.network.cost import spent
 from support import warm
 from support.environment import of_users
 from support.paths import ROOT, media

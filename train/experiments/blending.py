@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from emotion_model.faces.cropping import network_input
-from emotion_model.hub.cost import spent
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import short_name
+from emotion_model.network.cost import spent
 from train.config import same_network
 from train.data.fer2013 import FaceDataset
 from train.evaluation.scores import single_view_scores

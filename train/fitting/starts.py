@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from emotion_model.files import read_json
-from emotion_model.hub.cost import origin
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import short_name
+from emotion_model.network.cost import origin
 from train.config import Preset, same_network
 from train.runs import is_run, load_model
 

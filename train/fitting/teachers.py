@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from emotion_model.hub.cost import origin
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import short_name
+from emotion_model.network.cost import origin
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.config import Preset
 from train.data.fer2013 import FaceDataset

@@ -12,8 +12,8 @@ import keras
 from emotion_model.faces.cropping import network_input
 from emotion_model.files import read_json, whole_file, write_json
 from emotion_model.hub.card import CARD_FILE, model_card
-from emotion_model.hub.cost import spent_side_by_side
 from emotion_model.network.config import ModelConfig
+from emotion_model.network.cost import spent_side_by_side
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.data.fer2013 import FaceDataset, load_split
 from train.evaluation.report import make_report
