@@ -129,26 +129,24 @@ def torch_module(classifier: EmotionClassifier) -> Any:
     """
     import torch
 
+    from emotion_model.hub.published import modeling_emotion_cnn as code
+
     config = classifier.config
     try:
         shape = ArchitectureConfig(**config.architecture).to_dict()
     except (TypeError, ValueError) as error:
         raise ModelError(f"{CONFIG_FILE}: architecture is not that of `build_model` ({error}).") from error
-    code = _import_code(MODEL_CODE)
     module = code.EmotionCNNForImageClassification(
         code.EmotionCNNConfig(
             architecture=shape, temperature=config.temperature, id2label=dict(enumerate(config.emotions))
         )
     )
     state = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in _torch_weights(classifier).items()}
-    counters = {name for name in module.state_dict() if name.endswith(".num_batches_tracked")}  # training's alone
     try:
-        left_out, unknown = module.load_state_dict(state, strict=False)
+        module.load_state_dict(state)
     except RuntimeError as error:
-        raise ModelError(f"the weights do not fit the architecture in {CONFIG_FILE} ({error}).") from error
-    if unknown or set(left_out) - counters:
-        layers = sorted({*unknown, *left_out} - counters)
-        raise ModelError(f"the network is not the architecture in {CONFIG_FILE}: {', '.join(layers)} differ.")
+        why = " ".join(str(error).split()).rstrip(".")
+        raise ModelError(f"the weights do not fit the architecture in {CONFIG_FILE} ({why}).") from error
     return module.eval()
 
 
@@ -231,13 +229,3 @@ def _with_all_outputs(module: Any) -> Any:
             return *outputs, inner["attention"].sigmoid().permute(0, 2, 3, 1)
 
     return Network().eval()
-
-
-def _import_code(name: str) -> Any:
-    """A module of `published/`, which is no package: its files stand by themselves where they are published."""
-    spec = importlib.util.spec_from_file_location(name, CODE_DIR / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

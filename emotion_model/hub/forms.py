@@ -67,6 +67,8 @@ def prepare(
             show.
     """
     require_packages(NEEDS, "publishing")
+    from safetensors.torch import save_model
+
     classifier = EmotionClassifier.load(model)
     config = classifier.config
     weights = str(config.weights.get("file", ""))
@@ -90,7 +92,7 @@ def prepare(
     write_json(out / CONFIG_FILE, json.loads(config.to_json()) | drawn | _transformers_keys(config))
     write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))
     (out / CARD_FILE).write_text(card, encoding="utf-8")
-    _save_torch(module, out / TORCH_FILE)
+    save_model(module, str(out / TORCH_FILE), {"format": "pt"})
     for path in CODE_DIR.glob("*.py"):
         shutil.copyfile(path, out / path.name)
     shutil.copyfile(LICENSE_FILE, out / LICENSE_FILE.name)  # which the code wants in all copies
@@ -101,12 +103,6 @@ def prepare(
             shutil.copyfile(path, out / FIGURES_DIR / path.name)
     _check(classifier, module, out / config.weights["onnx"]["file"])
     return notes
-
-
-def _save_torch(module: Any, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file({name: value.contiguous() for name, value in module.state_dict().items()}, path, {"format": "pt"})
 
 
 def _transformers_keys(config: ModelConfig) -> dict[str, Any]:

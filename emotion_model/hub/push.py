@@ -8,10 +8,10 @@ from pathlib import Path
 
 from emotion_model.download import HubError
 from emotion_model.hub.repository import asked, check_name, check_token, commit_files, create, list_files
-from emotion_model.network.config import BUNDLED_DIR, FIGURES_DIR, FIGURES_RECORD
+from emotion_model.network.config import BUNDLED_DIR, FIGURES_FILES
 
 # Removed from the repository when no longer made.
-MADE_BY_PUSH = (f"{FIGURES_DIR}/*.png", f"{FIGURES_DIR}/{FIGURES_RECORD}", "*.keras", "*.onnx")
+MADE_BY_PUSH = (*FIGURES_FILES, "*.keras", "*.onnx")
 
 
 def push(

@@ -11,7 +11,7 @@ from pathlib import Path
 from emotion_model.download import HubError
 from emotion_model.hub.card import CARD_FILE
 from emotion_model.hub.repository import asked, check_name, check_token, commit_files, create, list_files
-from emotion_model.network.config import CONFIG_FILE, FIGURES_DIR, FIGURES_RECORD, ModelConfig
+from emotion_model.network.config import CONFIG_FILE, FIGURES_FILES, ModelConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,22 +107,19 @@ def space_readme(
     Raises:
         HubError: the text has no front matter.
     """
-    from huggingface_hub import constants, metadata_load, metadata_save
+    from huggingface_hub import RepoCard, constants
 
     if not text.startswith("---\n"):
         raise HubError("README.md has no front matter, which a Space needs.")
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "README.md"
-        path.write_text(text, encoding="utf-8")
-        values = metadata_load(path) or {}
-        values["thumbnail"] = f"{constants.ENDPOINT}/spaces/{repo_id}/resolve/main/docs/pictures/social.jpg"
-        if model:
-            values["models"] = [model, *values.get("models", [])]
-            if preload:
-                own = f"{model} {','.join(preload)} {commit}"
-                values["preload_from_hub"] = [own, *values.get("preload_from_hub", [])]
-        metadata_save(path, values)
-        return path.read_text(encoding="utf-8")
+    card = RepoCard(text)
+    values = card.data
+    values["thumbnail"] = f"{constants.ENDPOINT}/spaces/{repo_id}/resolve/main/docs/pictures/social.jpg"
+    if model:
+        values["models"] = [model, *values.get("models", [])]
+        if preload:
+            own = f"{model} {','.join(preload)} {commit}"
+            values["preload_from_hub"] = [own, *values.get("preload_from_hub", [])]
+    return str(card)
 
 
 def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
@@ -142,8 +139,7 @@ def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
         return info.sha, [], True
     there = sorted(one.rfilename for one in info.siblings or ())
     onnx = config.weights.get("onnx", {}).get("file")
-    kinds = (f"{FIGURES_DIR}/*.png", f"{FIGURES_DIR}/{FIGURES_RECORD}")
-    others = [name for name in there if name == onnx or any(fnmatch(name, kind) for kind in kinds)]
+    others = [name for name in there if name == onnx or any(fnmatch(name, kind) for kind in FIGURES_FILES)]
     return info.sha, [CONFIG_FILE, config.weights["file"], *others], False
 
 

@@ -20,6 +20,7 @@ HELD_OUT = "held-out"  # the pictures that measure a fine-tuned model, where a s
 MEAN_OF = "mean of "  # begins the source of several models
 FIGURES_DIR = "figures"  # what the model can do, drawn; beside its weights
 FIGURES_RECORD = "figures.json"  # there; says which weights they are about
+FIGURES_FILES = (f"{FIGURES_DIR}/*.png", f"{FIGURES_DIR}/{FIGURES_RECORD}")  # as they lie in a repository, as patterns
 FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder, its record included
 
 

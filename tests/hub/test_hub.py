@@ -416,8 +416,9 @@ def test_a_network_of_another_make_is_refused(converters, small, tmp_path):
     outputs = keras.layers.Dense(3, activation="softmax", name="logits")(keras.layers.Flatten()(inputs))
     keras.Model(inputs, outputs).save(model / WEIGHTS_FILE)
     write_config(model, config)
-    with pytest.raises(ModelError, match=r"do not fit|differ|no counterpart"):
+    with pytest.raises(ModelError, match="do not fit") as caught:
         prepare(model, tmp_path, NAME)
+    assert "\n" not in str(caught.value)
     write_config(model, config | {"architecture": {"layers": 3}})
     with pytest.raises(ModelError, match="build_model"):
         prepare(model, tmp_path, NAME)
