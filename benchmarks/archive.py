@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from startup import resident_mb
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -152,9 +153,9 @@ def memory(folder: Path, clips: int) -> dict[str, Any]:
         event = json.loads(line)
         if event["event"] == "progress" and event["elapsed"] > 10 * len(over):
             below = descendants(running.pid)
-            workers = [resident(pid) for pid, name in below.items() if name.startswith("ray::Worker")]
-            sizes = {"command": resident(running.pid), "largest_worker": max(workers, default=0.0)}
-            over.append({"elapsed": event["elapsed"]} | sizes)
+            workers = [resident_mb(pid) for pid, name in below.items() if name.startswith("ray::Worker")]
+            sizes = {"command": resident_mb(running.pid), "largest_worker": max(workers, default=0.0)}
+            over.append({"elapsed": event["elapsed"]} | {what: round(mb, 1) for what, mb in sizes.items()})
             print(over[-1] | {"done": event["done"]}, file=sys.stderr)
     half = over[len(over) // 2]
     return {
@@ -166,15 +167,6 @@ def memory(folder: Path, clips: int) -> dict[str, Any]:
         "at_half_mb": half,
         "at_end_mb": over[-1],
     }
-
-
-def resident(pid: int) -> float:
-    """Memory of a process, MB; 0 once it has gone."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except OSError:
-        return 0.0
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
 def main() -> None:

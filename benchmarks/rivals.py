@@ -148,8 +148,8 @@ class Contender:
         self._process.communicate()
 
 
-def pictures(folder: Path) -> dict[str, tuple[Path, int]]:
-    """Names, files and numbers of faces of the pictures to look at."""
+def pictures(folder: Path) -> dict[str, Path]:
+    """Names and files of the pictures to look at."""
     import skimage.data
 
     head = skimage.data.astronaut()[20:260, 110:350, ::-1]
@@ -168,7 +168,7 @@ def pictures(folder: Path) -> dict[str, tuple[Path, int]]:
             picture[y : y + side, x : x + side] = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA)
         path = folder / f"{name}.png"
         cv2.imwrite(str(path), picture)
-        made[name] = path, faces
+        made[name] = path
     return made
 
 
@@ -182,13 +182,16 @@ def measure(commands: dict[str, tuple[Path, dict[str, str]]], folder: Path) -> d
         for name, (python, variables) in commands.items():
             started = time.perf_counter()
             one = Contender(name, python, variables, folder / f"{name}.log")
-            one.ask(photo=str(made["frame"][0]), times=1)
+            one.ask(photo=str(made["frame"]), times=1)
             figures[name]["start_s"].append(time.perf_counter() - started)
             figures[name]["memory_mb"].append(one.memory_mb)
-            one.end() if number < ROUNDS - 1 else running.append(one)
+            if number < ROUNDS - 1:
+                one.end()
+            else:
+                running.append(one)
     for _ in range(ROUNDS):
         for one in running:
-            for picture, (path, _count) in made.items():
+            for picture, path in made.items():
                 answer = one.ask(photo=str(path), times=TIMES)
                 figures[one.name].setdefault(f"{picture}_ms", []).extend(answer["ms"][1:])
                 figures[one.name][f"{picture}_faces"] = answer["faces"]

@@ -31,9 +31,12 @@ CALLS = 50
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process in MB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    """Resident memory of a process in MB; 0 once it has gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @contextmanager
