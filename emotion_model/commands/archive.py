@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from emotion_model import EmotionDetector
@@ -74,12 +73,12 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     try:  # loaded here, as the other commands need none of its packages
         from emotion_model.archives.workers import WorkersError
         from emotion_model.commands.archive_run import read_archive
+
+        return read_archive(detector, options)
     except ImportError as error:
         return refused(
             f"{error.name or error} is missing: pip install -r requirements-archive.txt, or, without a checkout, "
             "pip install 'emotion-model[archive]'"
         )
-    try:
-        return read_archive(detector, options)
     except (WorkersError, ValueError, OSError) as error:
         return refused(error)

@@ -564,3 +564,9 @@ def test_workers_that_cannot_start_say_why():
 def test_no_cluster_is_told(address: str):
     with pytest.raises(WorkersError, match=f"No cluster at {address}: .*refused"):
         Workers(object, (), address=address)
+
+
+def test_a_package_that_is_missing_is_named(photo, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["archive", str(photo), "--out", str(tmp_path / "out")]) == 2
+    assert "ray is missing: pip install -r requirements-archive.txt" in capsys.readouterr().err
