@@ -100,7 +100,7 @@ def test_every_backend_learns(trained, which):
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
 
 
-def test_faces_are_varied_on_tensorflow_with_a_gpu_too():
+def test_faces_are_varied_and_mixed_on_tensorflow_with_a_gpu_too():
     code = """
 import sys
 import numpy as np, tensorflow as tf
@@ -113,7 +113,7 @@ from train.config import Preset
 from train.fitting.networks import Networks
 tf.config.list_physical_devices = lambda kind=None: [PhysicalDevice("/physical_device:GPU:0", "GPU")]
 small = replace(TINY, filters=(8,), kernel_sizes=((3,),), attention_blocks=(1,))
-recipe = Preset(small, preset(device_augmentation=True).training)
+recipe = Preset(small, preset(device_augmentation=True, mixup=0.2).training)
 learner = Networks(recipe, 1, None, None, np.ones(7) / 7).learner
 print(learner.fit(faces(8, 0), np.eye(7, dtype=np.float32)[np.arange(8) % 7], 8, verbose=0).history["loss"][0])
 """

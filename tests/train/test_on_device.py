@@ -1,8 +1,10 @@
 """Faces varied, and teachers asked, inside the compiled training step."""
 
 import json
+import math
 from dataclasses import replace
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -62,6 +64,22 @@ def test_each_kind_goes_as_far_as_on_the_processor(changes):
     here = np.abs(vary(images, config) - images).mean()
     there = np.abs(augment(images, config, np.random.default_rng(0)).astype(float) - images).mean()
     assert here == pytest.approx(there, rel=0.15) and here > 0.3
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_faces_are_turned_enlarged_and_moved_as_by_opencv(monkeypatch, mirrored):
+    """By 10 degrees, a tenth larger, 3 pixels to the right and 3 down; mirrored before that."""
+    images = smooth(7)
+    drawn = iter([math.radians(-10), 0.1, 3, 3])
+    monkeypatch.setattr(Augmenter, "_uniform", lambda self, count, *_: keras.ops.full((count, 1, 1), next(drawn)))
+    monkeypatch.setattr(Augmenter, "_chance", lambda self, count, *_: keras.ops.full((count, 1, 1), mirrored))
+    ours = vary(images, nothing())
+    matrix = cv2.getRotationMatrix2D((23.5, 23.5), 10, 1.1)
+    matrix[:, 2] += 3
+    for image, face in zip(images, ours, strict=True):
+        before = np.float32(image[:, ::-1] if mirrored else image)
+        expected = cv2.warpAffine(before, matrix, (48, 48), borderMode=cv2.BORDER_REPLICATE)
+        np.testing.assert_allclose(face, expected, atol=0.5)  # it rounds places to 1/32 of a pixel
 
 
 def test_half_the_strength_goes_half_as_far():

@@ -94,15 +94,10 @@ class Augmenter:
         dx = centre + self._uniform(count, config.shift * self._size * strength, seed)
         dy = centre + self._uniform(count, config.shift * self._size * strength, seed)
         mirror = ops.where(self._chance(count, 0.5 if config.flip else 0.0, seed), -1.0, 1.0)
-        cosine, sine, zero = ops.cos(angle) / zoom, ops.sin(angle) / zoom, ops.zeros_like(angle)
-        # From a pixel of the varied face to where it comes from.
-        rows = [mirror * cosine, mirror * sine, None, -sine, cosine, None, zero, zero]
-        rows[2] = centre - rows[0] * dx - rows[1] * dy
-        rows[5] = centre - rows[3] * dx - rows[4] * dy
-        transforms = ops.concatenate([ops.reshape(value, (-1, 1)) for value in rows], axis=1)
-        return ops.image.affine_transform(
-            faces[..., None], transforms, "bilinear", "nearest", data_format="channels_last"
-        )[..., 0]
+        pixels = ops.arange(self._size, dtype="float32")
+        x, y = (pixels[None, None, :] - dx) / zoom, (pixels[None, :, None] - dy) / zoom
+        cosine, sine = ops.cos(angle), ops.sin(angle)
+        return _read(faces, centre + mirror * (cosine * x + sine * y), centre + cosine * y - sine * x)
 
     def _degrade(self, faces: Any, strength: Any, seed: keras.random.SeedGenerator) -> Any:
         """Low resolution, blur, noise or JPEG, one of the four, of a random strength."""
@@ -151,6 +146,26 @@ class Augmenter:
         )
         covered = self._chance(count, self._config.erasing * strength, seed)
         return ops.where(ops.logical_and(inside, covered), level, faces)
+
+
+def _read(faces: Any, x: Any, y: Any) -> Any:
+    """Grey levels of float32 faces `(n, size, size)` at places between their pixels; outside, those of the edge.
+
+    `keras.ops.image.affine_transform` does the same, but on PyTorch it goes through a batch face by face.
+    """
+    size = faces.shape[1]
+    x, y = ops.clip(x, 0, size - 1), ops.clip(y, 0, size - 1)
+    left, top = ops.minimum(ops.floor(x), size - 2), ops.minimum(ops.floor(y), size - 2)
+    x, y = x - left, y - top
+    corners = ops.reshape(ops.cast(top, "int32") * size + ops.cast(left, "int32"), (-1, size * size))
+    levels = ops.reshape(faces, (-1, size * size))
+
+    def beyond(corner: int) -> Any:
+        return ops.reshape(ops.take_along_axis(levels, corners + corner, axis=1), (-1, size, size))
+
+    above = (1 - x) * beyond(0) + x * beyond(1)
+    below = (1 - x) * beyond(size) + x * beyond(size + 1)
+    return (1 - y) * above + y * below
 
 
 def _filters(size: int) -> np.ndarray:
@@ -207,7 +222,7 @@ class AugmentedTraining(keras.Model):
         cut: bool = False,
     ) -> None:
         super().__init__(name="augmented_training")
-        if keras.backend.backend() == "tensorflow":  # XLA, which Keras asks for on a GPU, cannot warp pictures there
+        if keras.backend.backend() == "tensorflow":  # XLA, which Keras asks for on a GPU, knows no Beta there
             self.supports_jit = False
         self.network, self.teachers, self.averaged = network, list(teachers), averaged
         for other in (*self.teachers, *([averaged] if averaged else [])):
