@@ -77,7 +77,24 @@ def page_with(browser_with):
 
 
 @pytest.fixture(scope="module")
-def live_page(page_with, app):
+def shown(tmp_path_factory):
+    """Puts a film before the camera of the browser; the path of that film, which is always the same.
+
+    Chromium opens the file whenever a page starts the camera, so one browser does for all films.
+    """
+    path = tmp_path_factory.mktemp("camera") / "camera.y4m"
+
+    def show(camera):
+        link = path.with_name("next")
+        link.symlink_to(camera)
+        link.replace(path)
+        return path
+
+    return show
+
+
+@pytest.fixture(scope="module")
+def live_page(page_with, shown, app):
     """Opens the page with a camera that shows a film; with None there is no camera, with False it is refused.
 
     `script` runs before the page's own. Frames are read on the server, unless `reader` is None: then where the page
@@ -92,7 +109,7 @@ def live_page(page_with, app):
         if camera is not None:
             flags.append("--use-fake-device-for-media-stream")
         if camera:
-            flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
+            flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={shown(camera)}"]
         with page_with(*flags) as page, noted(page) as problems:
             page.set_viewport_size(viewport)
             with run_before(page, (READ_ON_SERVER if reader else "") + script):
