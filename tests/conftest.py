@@ -42,6 +42,10 @@ LONGEST = (
     "train/test_backends",
     "page/test_live_page",
     "archives/test_archive",
+    "page/test_video_page",
+    "page/test_private_live",
+    "network/test_engines",
+    "page/test_photo_page",
     "hub/",
     "train/",
 )

@@ -335,6 +335,7 @@ def test_what_was_added_last_is_read_a_clip_or_pictures(page, clip, landscape, t
     expect(page.locator("#video-status")).to_contain_text("Add a clip")
 
 
+@PHONE
 def test_whoever_has_no_photos_tries_three(page):
     page.get_by_role("tab", name="Album").click()
     page.locator("#album-example").click()
