@@ -50,6 +50,10 @@ def onnx_form(small, converters, tmp_path_factory):
 @pytest.fixture
 def exported(onnx_form, monkeypatch):
     """The small model is not exported once more, which takes seconds: one push does that."""
+    use(onnx_form, monkeypatch)
+
+
+def use(onnx_form, monkeypatch):
     monkeypatch.setattr("emotion_model.hub.conversion.save_onnx", lambda *given: given[-1].write_bytes(onnx_form))
 
 
@@ -91,22 +95,24 @@ def test_a_push_is_one_commit_with_every_form_and_a_tag(hub, converters, small, 
     assert pulled.emotions == ("calm", "bored", "amused") and pulled.config.temperature == 1.5
 
 
-def test_a_changed_model_becomes_the_next_version(hub, converters, small, tmp_path, capsys, monkeypatch):
+def test_a_changed_model_becomes_the_next_version(hub, onnx_form, small, tmp_path, capsys, monkeypatch):
     model = shutil.copytree(small, tmp_path / "model")
     (model / "figures").mkdir()
     shutil.copyfile(BUNDLED_DIR / "figures" / "confusion.png", model / "figures" / "confusion.png")
     digest = json.loads((model / CONFIG_FILE).read_text())["weights"]["sha256"]
     (model / "figures" / "figures.json").write_text(json.dumps({"weights_sha256": digest}))
-    assert main(["push", NAME, "--model", str(model), "--tag", "first", "--private"]) == 0
-    repo = hub.repo(NAME)
-    assert repo.private and "figures/confusion.png" in repo.files
-    assert "![Confusion matrix" in repo.files["README.md"].decode()
-    pulled = EmotionClassifier.from_pretrained(NAME, "first").folder
-    for name in ("confusion.png", "figures.json"):
-        assert (pulled / "figures" / name).read_bytes() == repo.files[f"figures/{name}"]
-    again = tmp_path / "again"
-    again.mkdir()
-    assert prepare(pulled, again, NAME) == [] and (again / "figures" / "confusion.png").exists(), "edited, say"
+    with monkeypatch.context() as unchanged:
+        use(onnx_form, unchanged)
+        assert main(["push", NAME, "--model", str(model), "--tag", "first", "--private"]) == 0
+        repo = hub.repo(NAME)
+        assert repo.private and "figures/confusion.png" in repo.files
+        assert "![Confusion matrix" in repo.files["README.md"].decode()
+        pulled = EmotionClassifier.from_pretrained(NAME, "first").folder
+        for name in ("confusion.png", "figures.json"):
+            assert (pulled / "figures" / name).read_bytes() == repo.files[f"figures/{name}"]
+        again = tmp_path / "again"
+        again.mkdir()
+        assert prepare(pulled, again, NAME) == [] and (again / "figures" / "confusion.png").exists(), "edited, say"
 
     config = json.loads((model / CONFIG_FILE).read_text()) | {"temperature": 1.25}
     write_config(model, config)

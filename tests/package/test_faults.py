@@ -42,38 +42,45 @@ def test_a_backend_that_cannot_serve_is_named_and_the_next_one_serves():
     assert "KERAS_BACKEND=theano: choose openvino, tensorflow, torch or jax; Keras runs on openvino" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("content", "reason", "asked"),
-    [
-        ("raise OSError('libopenvino.so: cannot open it')", "libopenvino.so: cannot open it", ""),
-        ("__version__ = '2021.4'", "version 2021.4 is too old", "openvino"),
-    ],
-    ids=["broken", "too old"],
-)
-def test_without_openvino_other_runtimes_serve_and_one_sentence_says_why(tmp_path, photo, content, reason, asked):
-    """Whether somebody asks for it or not; one of both names a face, the other has Keras choose only."""
+def package(folder, name, content=""):
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(content)
 
-    def package(name, content):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text(content)
 
-    def require_told(ended, asked):
-        if asked:
-            assert f"KERAS_BACKEND=openvino cannot be used ({reason}); Keras runs on tensorflow" in ended.stderr
-        else:
-            assert ended.stderr.count("OpenVINO") == 1, ended.stderr
-            assert f"OpenVINO cannot start ({reason}): pip install -U openvino. Until then Keras" in ended.stderr
+def require_told(ended, reason, asked):
+    """One sentence says why OpenVINO does not serve, whether somebody asked for it or not."""
+    if asked:
+        assert f"KERAS_BACKEND=openvino cannot be used ({reason}); Keras runs on tensorflow" in ended.stderr
+    else:
+        assert ended.stderr.count("OpenVINO") == 1, ended.stderr
+        assert f"OpenVINO cannot start ({reason}): pip install -U openvino. Until then Keras" in ended.stderr
 
-    package("openvino", content)
-    ended = run("-m", "emotion_model", "image", photo, PYTHONPATH=str(tmp_path), KERAS_BACKEND=asked)
+
+BROKEN = "raise OSError('libopenvino.so: cannot open it')", "libopenvino.so: cannot open it"
+TOO_OLD = "__version__ = '2021.4'", "version 2021.4 is too old"
+
+
+def test_without_openvino_another_runtime_names_a_face_and_one_sentence_says_why(tmp_path, photo):
+    content, reason = BROKEN
+    package(tmp_path, "openvino", content)
+    ended = run("-m", "emotion_model", "image", photo, PYTHONPATH=str(tmp_path), KERAS_BACKEND="")
     assert ended.returncode == 0 and "happy" in ended.stdout, ended.stderr
-    require_told(ended, asked)
-    package("tensorflow", "")
+    require_told(ended, reason, "")
+
+
+@pytest.mark.parametrize(
+    ("broken", "asked"),
+    [(BROKEN, "openvino"), (TOO_OLD, "openvino"), (TOO_OLD, "")],
+    ids=["broken, asked for", "too old, asked for", "too old"],
+)
+def test_without_openvino_keras_takes_another_backend_and_one_sentence_says_why(tmp_path, broken, asked):
+    content, reason = broken
+    package(tmp_path, "openvino", content)
+    package(tmp_path, "tensorflow")
     choose = "from emotion_model.network.backends import choose_backend; print(choose_backend())"
-    otherwise = "" if asked else "openvino"
-    ended = run("-c", choose, PYTHONPATH=str(tmp_path), KERAS_BACKEND=otherwise)
+    ended = run("-c", choose, PYTHONPATH=str(tmp_path), KERAS_BACKEND=asked)
     assert ended.stdout == "tensorflow\n", ended.stderr
-    require_told(ended, otherwise)
+    require_told(ended, reason, asked)
 
 
 def test_a_run_goes_on_after_a_full_disk_and_nothing_half_written_stays(tmp_path):
