@@ -8,11 +8,13 @@ environment.choose()  # before anything imports Keras
 
 # isort: split
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -57,6 +59,9 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.executable = config.workerinput["python"]
         return
     programs = ExitStack()
+    # A run that was stopped and one that goes on compile the same.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.enter_context(TemporaryDirectory(prefix="jax-"))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     programs.enter_context(warm.interpreter())
     config.add_cleanup(programs.close)
     if config.getoption("tx", None):
