@@ -178,7 +178,7 @@ def test_a_run_stopped_at_and_within_epochs_ends_as_if_it_never_had(data, tmp_pa
     for stop_after in (3, 7, 9, 14):  # batches, of which an epoch has seven
         run.resume()
         with pytest.raises(StoppedError):
-            run.train(Impatient(2 * (stop_after - done) - 1))
+            run.train(Impatient(stop_after - done))
         state = json.loads((tmp_path / "broken" / "checkpoint" / "state.json").read_text())
         assert state["epoch"] * 7 + state["batch"] == stop_after
         run, done = Run(preset(**changes), *data, tmp_path / "broken"), stop_after
@@ -248,7 +248,7 @@ def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path, capsys):
     run.resume()
     done = len(whole) - 2  # epochs, of two batches: one more without progress has been counted, and the rate halved
     with pytest.raises(StoppedError):
-        run.train(Impatient(2 * (2 * done + 1) - 1))
+        run.train(Impatient(2 * done + 1))
     state = json.loads((tmp_path / "broken" / "checkpoint" / "state.json").read_text())
     assert (state["epoch"], state["batch"]) == (done, 1)
     fit(preset(**changes), *data, tmp_path / "broken", 0)

@@ -92,7 +92,7 @@ def test_a_stopped_run_ends_as_if_it_never_had(data, tmp_path):
     run = Run(preset(**changes), *data, tmp_path / "broken")
     (tmp_path / "broken").mkdir()
     with pytest.raises(StoppedError):
-        run.train(Impatient(9))
+        run.train(Impatient(5))
     fit(preset(**changes), *data, tmp_path / "broken", 0)
     assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken"))
 
