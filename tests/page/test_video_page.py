@@ -294,6 +294,8 @@ def test_a_clip_that_comes_before_the_server_has_answered_about_another_is_read(
         with page.expect_response("**/queue/join*"):  # the page asks for what it has now, once more
             route.fulfill(response=answer)
     page.unroute("**/run/predict*")
+    page.wait_for_timeout(500)  # what it asks for once more has begun, and is read to its end
+    expect(page.locator("#video-stop")).to_be_disabled(timeout=WAIT)
     expect(page.locator("#video-files")).to_contain_text("other_emotions")
 
 
