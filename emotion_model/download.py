@@ -34,6 +34,26 @@ class HubError(RuntimeError):
         self.final = final
 
 
+def check_name(repo_id: str) -> None:
+    """Refuse what is no name for the Hub.
+
+    Raises:
+        HubError: it is not.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+        if "/" not in repo_id:
+            raise HFValidationError("it lacks the account")
+    except HFValidationError as error:
+        raise HubError(
+            f"{repo_id!r} is no name for the Hub: give USER/NAME of letters, digits, '-', '_' and '.', "
+            "at most 96 of them, neither beginning nor ending with '-' or '.'."
+        ) from error
+
+
 def download(
     repo_id: str, filename: str, revision: str | None = None, sha256: str | None = None, max_bytes: int = MAX_BYTES
 ) -> Path:
@@ -57,15 +77,8 @@ def download(
         HubError: it cannot be had, or its content is not the expected one.
     """
     from huggingface_hub import try_to_load_from_cache  # slow to import, and often not needed
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
 
-    try:
-        validate_repo_id(repo_id)
-        if "/" not in repo_id:
-            raise HFValidationError("it lacks the account")
-    except HFValidationError as error:
-        raise HubError(f"{repo_id!r} is no name of a Hub repository: give USER/NAME.") from error
+    check_name(repo_id)
     cached = try_to_load_from_cache(repo_id, filename, revision=revision)
     pinned = revision is not None and _COMMIT.fullmatch(revision)
     # A commit never changes, and a known digest pins the content as well: no need to ask anybody.

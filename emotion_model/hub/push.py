@@ -6,8 +6,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from emotion_model.download import HubError
-from emotion_model.hub.repository import asked, check_name, check_token, commit_files, create, list_files
+from emotion_model.download import HubError, check_name
+from emotion_model.hub.repository import asked, check_token, commit_files, create, list_files
 from emotion_model.network.config import BUNDLED_DIR, FIGURES_FILES
 
 # Removed from the repository when no longer made.

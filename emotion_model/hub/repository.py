@@ -50,26 +50,6 @@ def _matches(path: str, pattern: str) -> bool:
     return fnmatch(path, pattern) and ("/" in pattern or "/" not in path)
 
 
-def check_name(repo_id: str) -> None:
-    """Refuse what is no name for the Hub.
-
-    Raises:
-        HubError: it is not.
-    """
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(repo_id)
-        if "/" not in repo_id:
-            raise HFValidationError("it lacks the account")
-    except HFValidationError as error:
-        raise HubError(
-            f"{repo_id!r} is no name for the Hub: give USER/NAME of letters, digits, '-', '_' and '.', "
-            "at most 96 of them, neither beginning nor ending with '-' or '.'."
-        ) from error
-
-
 def check_token() -> None:
     """Refuse to begin without a token.
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from emotion_model.download import HubError
+from emotion_model.download import HubError, check_name
 from emotion_model.hub.card import CARD_FILE
-from emotion_model.hub.repository import asked, check_name, check_token, commit_files, create, list_files
+from emotion_model.hub.repository import asked, check_token, commit_files, create, list_files
 from emotion_model.network.config import CONFIG_FILE, FIGURES_FILES, ModelConfig
 
 ROOT = Path(__file__).parents[2]
