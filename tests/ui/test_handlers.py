@@ -275,18 +275,18 @@ def test_a_clip_that_cannot_be_read_says_so_where_the_results_would_be(analysis,
 
 
 def test_a_clip_that_was_replaced_or_taken_away_while_it_waited_is_not_read(analysis, clip, broken):
-    handlers.received(analysis, str(clip), "me", 1)
-    handlers.received(analysis, broken, "me", 1)
+    analysis.want("me", str(clip), 1)
+    analysis.want("me", broken, 1)
     assert list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me", 1)) == [handlers.UNCHANGED]
     assert "problem" in list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me", 1))[-1]["status"]
-    handlers.received(analysis, None, "me", 1)
+    analysis.want("me", None, 1)
     assert list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me", 1)) == [handlers.UNCHANGED]
 
 
 def test_of_two_clips_in_one_breath_the_later_one_is_read_whichever_is_noted_first(analysis, clip, broken):
-    assert "Waiting" in handlers.received(analysis, str(clip), "me", 2)
+    assert analysis.want("me", str(clip), 2)
     for older in (broken, None):
-        assert handlers.received(analysis, older, "me", 1) == gr.skip()
+        assert not analysis.want("me", older, 1)
     assert list(handlers.show(analysis, broken, None, "every frame", 0, 0, False, "me", 1)) == [handlers.UNCHANGED]
     assert (
         "1 person" in list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1))[-1]["status"]
@@ -311,9 +311,9 @@ def test_a_clip_can_be_stopped_or_taken_out_while_it_is_being_opened(analysis, c
     opening(lambda: analysis.stop("me"))
     last = list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me", 1))[-1]
     assert "Stopped." in last["status"] and Path(last["files"]["value"][0]).suffix == ".csv"
-    opening(lambda: handlers.received(analysis, None, "me", 1))
+    opening(lambda: analysis.want("me", None, 1))
     for gone in (str(clip), broken):
-        handlers.received(analysis, gone, "me", 1)
+        analysis.want("me", gone, 1)
         _, begun, last = handlers.show(analysis, gone, None, "every frame", 0, 0, False, "me", 1)
         assert "Opening" in begun["status"] and last == handlers.UNCHANGED
 
@@ -367,7 +367,7 @@ def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, 
     next(taken)
     with ThreadPoolExecutor(2) as pool:
         for session in ("me", "gone"):
-            assert "Waiting" in handlers.received(analysis, str(clip), session, 1)
+            assert analysis.want(session, str(clip), 1)
         mine, gone = (
             handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, session, 1)
             for session in ("me", "gone")
@@ -375,7 +375,7 @@ def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, 
         assert "status" not in next(mine) and "status" not in next(gone)
         waiting = pool.submit(next, mine)
         given_up = pool.submit(list, gone)
-        handlers.received(analysis, None, "gone", 1)
+        analysis.want("gone", None, 1)
         assert given_up.result(60) == [handlers.UNCHANGED] and not waiting.done()
         taken.close()
         assert "Opening" in waiting.result(60)["status"]
@@ -402,12 +402,12 @@ def test_so_many_wait_for_a_place_and_who_comes_then_is_told(detector, clip, mon
 
 def test_what_is_being_read_is_not_read_again_for_an_answer_that_was_late(analysis, clip):
     asked = (analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1)
-    handlers.received(analysis, str(clip), "me", 1)
+    analysis.want("me", str(clip), 1)
     first = handlers.show(*asked)
     next(first)
     assert list(handlers.show(*asked)) == [handlers.UNCHANGED]
     assert "1 person" in list(first)[-1]["status"]
-    handlers.received(analysis, str(clip), "me", 1)  # Analyse was pressed
+    analysis.want("me", str(clip), 1)  # Analyse was pressed
     assert "1 person" in list(handlers.show(*asked))[-1]["status"]
 
 
@@ -415,9 +415,9 @@ def test_where_analyse_is_pressed_with_other_settings_while_a_clip_waits_they_ho
     def reading(rate: str, number: int) -> Iterator[handlers.Updates]:
         return handlers.show(analysis, str(clip), None, rate, 0, 0, False, "me", number)
 
-    handlers.received(analysis, str(clip), "me", 1)
+    analysis.want("me", str(clip), 1)
     before = reading("every frame", 2)
-    handlers.received(analysis, str(clip), "me", 3)
+    analysis.want("me", str(clip), 3)
     next(before)
     assert list(reading("1 per second", 4))[-1]["state"].frames == 2
     assert list(before) == [handlers.UNCHANGED]
@@ -427,7 +427,7 @@ def test_where_analyse_is_pressed_with_other_settings_while_a_clip_waits_they_ho
 def test_nor_does_one_show_anything_that_was_taken_out_while_its_files_were_finished(analysis, clip, monkeypatch):
     def finish(run: VideoRun) -> None:
         finished(run)
-        handlers.received(analysis, None, "me", 1)
+        analysis.want("me", None, 1)
 
     finished = VideoRun._finish
     monkeypatch.setattr(VideoRun, "_finish", finish)
@@ -438,7 +438,7 @@ def test_nor_does_one_show_anything_that_was_taken_out_while_its_files_were_fini
 def test_pictures_that_are_no_longer_on_the_server_are_said_to_be_and_no_path_is_named(analysis, photo, tmp_path):
     gone = [str(photo), str(tmp_path / "swept.jpg")]
     for pictures in (gone, [str(tmp_path / "a.jpg"), gone[1]]):
-        handlers.received(analysis, pictures, "me", 1)
+        analysis.want("me", pictures, 1)
         last = list(handlers.show(analysis, None, pictures, "every frame", 0, 0, False, "me", 1))[-1]
         assert "no longer on the server" in last["status"]
         assert str(tmp_path) not in last["status"]

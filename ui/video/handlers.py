@@ -14,7 +14,6 @@ from emotion_model.clips.reading import by_number
 from emotion_model.timelines.summary import ClipSummary
 from ui import cards
 from ui.refusals import Refusal
-from ui.turns import NOT_TAKEN
 from ui.video.figure import timeline_figure
 from ui.video.people import summary_html
 from ui.video.runs import FILES, Analysis, Replaced, Step, VideoLimits
@@ -90,30 +89,11 @@ def show(
         yield nothing | NO_STOP | {"status": cards.problem(for_visitors(error))}
 
 
-def received(analysis: Analysis, source: Any, session: str, number: int) -> Any:
-    """What the status says of a clip, or of pictures, until it is their turn; the run before ends at once.
-
-    What was handed in before something that is known already, by the questions' numbers, changes nothing.
-    """
-    if not analysis.want(session, source, number):
-        return gr.skip()
-    if not source:
-        return INVITATION
-    most = analysis.limits.at_once
-    return cards.status("Waiting to begin.", f"{most} clips are read at a time; yours as soon as a place is free.")
-
-
 def stopped(analysis: Analysis, session: str) -> Updates:
     """What Stop shows at once: that it was heard; nothing where there is no run any more."""
     if not analysis.stop(session):
         return UNCHANGED
     return NO_STOP | {"status": cards.status("Stopping.", "What is done is being put together.")}
-
-
-def not_taken(source: Any) -> Updates:
-    """What is shown where the queue was full, or something unforeseen went wrong; without a clip nothing is missed."""
-    said = cards.problem(NOT_TAKEN + "press Analyse in a minute to try once more.")
-    return NO_STOP | {"status": said if source else INVITATION}
 
 
 def _results(step: Step) -> Updates:

@@ -13,7 +13,7 @@ from ui import cards, examples
 from ui.inputs import files_input
 from ui.programs import for_programs
 from ui.sweeping import KEEP_SECONDS
-from ui.turns import asked, by_the_page, without_what_is_gone
+from ui.turns import NOT_TAKEN, asked, by_the_page, by_what_is_given, without_what_is_gone
 from ui.video.handlers import (
     EMPTIED,
     INVITATION,
@@ -23,12 +23,11 @@ from ui.video.handlers import (
     Updates,
     answers,
     choose,
-    not_taken,
-    received,
     show,
     stopped,
 )
 from ui.video.runs import Analysis, VideoLimits
+from ui.video.words import waiting_line
 
 SCRIPT = Path(__file__).with_name("video.js")
 # The line of a timeline that is new stands where the clip does.
@@ -122,13 +121,13 @@ class _Handlers:
     def __init__(self, parts: dict[str, Any], analysis: Analysis) -> None:
         self._parts, self._analysis = parts, analysis
 
-    def taken(self, source: Any, request: gr.Request) -> Any:
-        """A clip or pictures came, or went: what is said until their turn."""
-        return received(self._analysis, source, request.session_hash or "", asked(request))
+    def taken(self, source: Any, request: gr.Request) -> None:
+        """A clip or pictures came, or went: that counts before it has waited for its turn."""
+        self._analysis.want(request.session_hash or "", source, asked(request))
 
-    def pressed(self, clip: str | None, pictures: list[str] | None, request: gr.Request) -> Any:
+    def pressed(self, clip: str | None, pictures: list[str] | None, request: gr.Request) -> None:
         """Analyse was pressed, or an example came: likewise."""
-        return received(self._analysis, clip or pictures, request.session_hash or "", asked(request))
+        self.taken(clip or pictures, request)
 
     def shown(
         self,
@@ -148,10 +147,6 @@ class _Handlers:
     def halt(self, request: gr.Request) -> dict[Any, Any]:
         """Stop was pressed."""
         return self._on_page(stopped(self._analysis, request.session_hash or ""))
-
-    def failed(self, clip: str | None, pictures: list[str] | None) -> dict[Any, Any]:
-        """There was no answer to show."""
-        return self._on_page(not_taken(clip or pictures))
 
     def left(self, request: gr.Request) -> None:
         """The page is gone."""
@@ -184,31 +179,34 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     quiet["trigger_mode"] = "multiple"  # another clip may come while the one before is being told of
     told = [parts["status"], parts["stop"]]
     reading, room = _reading(parts, do, analysis.limits.at_once), EMPTIED | NO_STOP
-    nothing = room | {"status": INVITATION}
-    empty = by_the_page([parts[name] for name in room], room.values())  # for what comes
-    shown = [parts[name] for name in nothing]
-    emptied = without_what_is_gone([clip, pictures], shown, nothing.values(), parts["annotated"])
+    shown = [parts[name] for name in (*room, "status")]
+    nothing, waiting = ([*room.values(), said] for said in (INVITATION, waiting_line(analysis.limits.at_once)))
+    missed = [cards.problem(NOT_TAKEN + "press Analyse in a minute to try once more."), *NO_STOP.values()]
+    failed = by_what_is_given([clip, pictures], told, [INVITATION, *NO_STOP.values()], missed)
+    emptied = without_what_is_gone([clip, pictures], shown, nothing, parts["annotated"])
 
     def read(listen: Callable[..., Any]) -> None:
         answered = listen(**reading)
-        answered.failure(do.failed, [clip, pictures], told, **quiet)
+        answered.failure(**failed)
         answered.then(**emptied)
 
-    # One source at a time. What an event is wired to runs one after the other.
+    # What an event is wired to runs one after the other. One source at a time; and what the page does by itself cannot
+    # take away what came after.
     for source, other, events in (
         (clip, pictures, [clip.input, clip.stop_recording]),
         (pictures, clip, [pictures.upload, pictures.clear, pictures.delete]),
     ):
-        gr.on(events, **empty)
-        gr.on(events, do.taken, source, parts["status"], **quiet)
-        gr.on(events, lambda: None, None, other, **quiet)
+        gr.on(events, **by_what_is_given([source], [*shown, other], [*nothing, None], [*waiting, None]))
+        gr.on(events, do.taken, source, None, **quiet)
         read(partial(gr.on, events))
-    parts["go"].click(**empty)
-    parts["go"].click(do.pressed, [clip, pictures], parts["status"], **quiet)
+    given = by_what_is_given([clip, pictures], shown, nothing, waiting)
+    parts["go"].click(**given)
+    parts["go"].click(do.pressed, [clip, pictures], None, **quiet)
     read(parts["go"].click)
-    parts["example"].click(**empty)
+    parts["example"].click(**by_the_page([parts[name] for name in room], room.values()))
     tried = parts["example"].click(lambda: (str(examples.clip_path()), None), None, [clip, pictures], **quiet)
-    read(tried.success(do.pressed, [clip, pictures], parts["status"], **quiet).success)
+    tried.success(**given)
+    read(tried.success(do.pressed, [clip, pictures], None, **quiet).success)
     parts["stop"].click(do.halt, None, told, **quiet)
     chosen = parts["person"].input(
         choose,

@@ -10,6 +10,11 @@ from ui.refusals import Refusal
 from ui.video.runs import Step
 
 
+def waiting_line(at_once: int) -> str:
+    """A clip or pictures came, and wait for their turn; so many are read at a time."""
+    return status("Waiting to begin.", f"{at_once} clips are read at a time; yours as soon as a place is free.")
+
+
 def progress_line(progress: VideoProgress | None) -> str:
     """How far a run has come, with a bar; None: it has just begun."""
     if progress is None:
