@@ -78,7 +78,7 @@ class Tools:
         Returns:
             JSON: frames, and people: when and how long each is seen (s), the share of that time for each emotion
             (0..1), mean valence and arousal (-1..1), how often the emotion changed, and the moments when each was
-            strongest.
+            strongest; and a notice where the clip breaks off early, else "".
         """
         if not clip:
             raise Refusal("empty", "No clip was sent: give its address.")
@@ -86,7 +86,7 @@ class Tools:
             for step in self._analysis.steps(clip, part(rate, start, end), False, f"agent {threading.get_ident()}"):
                 if step.progress:
                     progress((round(100 * step.progress.fraction), 100), desc="of the clip", unit="%")
-            return json.dumps(step.summary.to_dict(), ensure_ascii=False)
+            return json.dumps(step.summary.to_dict() | {"notice": step.notice}, ensure_ascii=False)
         except ValueError as error:
             raise refused(error) from None
 

@@ -120,6 +120,10 @@ class VideoReader:
             raise MediaError("unreadable", missing(path)) from error
         except OSError as error:
             raise MediaError("unreadable", f"{path}: cannot be read ({error.strerror}).") from error
+        except MediaError:
+            raise
+        except ValueError as error:  # before a file is looked for
+            raise MediaError("unreadable", f"{str(path)!r}: no file can have this name.") from error
         size = facts.st_size
         if not size:
             raise MediaError("empty", "The file is empty (0 bytes): choose another clip.")

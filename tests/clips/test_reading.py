@@ -499,6 +499,11 @@ def test_a_clip_that_cannot_be_wound_back_is_to_be_saved_first(tmp_path):
     assert error.value.code == "unreadable"
 
 
+def test_a_name_that_no_file_can_have_is_said_to_be_none():
+    with pytest.raises(MediaError, match="no file can have this name"):
+        VideoReader("a\0b")
+
+
 def test_a_clip_at_an_address_is_said_not_to_be_fetched():
     with pytest.raises(MediaError, match="addresses are not fetched: save the file first"):
         VideoReader("https://example.org/a.mp4")

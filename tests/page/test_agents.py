@@ -76,7 +76,9 @@ def test_a_clip_gives_people_and_progress(ask, address, clip):
 
     asked = {"clip": address(clip), "rate": 0, "start": 0.5}
     answer = ask(lambda session: session.call_tool("analyze_video", asked, progress_callback=listen))
-    (person,) = json.loads(answer.content[0].text)["people"]
+    told = json.loads(answer.content[0].text)
+    (person,) = told["people"]
+    assert told["notice"] == ""
     assert (person["first"], person["shares"]["happy"]) == (0.5, 1.0)
     assert len(heard) >= 2
     alone = ask(lambda session: session.call_tool("analyze_video", {"clip": asked["clip"]}))  # no progress wanted

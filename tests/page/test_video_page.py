@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 import urllib.request
 import zlib
 from pathlib import Path

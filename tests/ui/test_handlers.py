@@ -245,11 +245,13 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
     assert list(steps) == []
 
 
-def test_of_a_clip_that_breaks_off_the_page_says_so(analysis, film, tmp_path):
+def test_of_a_clip_that_breaks_off_page_and_programs_are_told(analysis, film, tmp_path):
     path = clips.write_clip(tmp_path / "clip.mp4", film, seconds=4, options={"movflags": "+faststart"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     last = list(handlers.show(analysis, str(path), None, "1 per second", 0, 0, False, "me", 1))[-1]
     assert "1 person." in last["status"] and "The clip breaks off at 0:0" in last["status"]
+    answer, _, _ = list(handlers.answers(analysis, str(path), 1, 0, 0, False, "a program"))[-1]
+    assert answer["notice"].startswith("The clip breaks off at 0:0") and answer["notice"] in last["status"]
 
 
 def test_a_clip_can_be_stopped_by_whatever_step_the_page_sees(analysis, clip, monkeypatch):

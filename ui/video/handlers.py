@@ -144,7 +144,7 @@ def answers(
         for step in analysis.steps(video, config, annotated, f"api {caller} {threading.get_ident()}"):
             if step.outputs:
                 answer = {"done": True, "progress": 1.0, "seconds_left": 0.0, "rows": step.rows}
-                answer |= {"summary": step.summary.to_dict()}
+                answer |= {"summary": step.summary.to_dict(), "notice": step.notice}
                 yield answer, str(step.outputs.annotated) if step.outputs.annotated else None, files_of(step)
             elif step.progress:
                 left = step.progress.seconds_left

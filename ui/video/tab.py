@@ -37,9 +37,10 @@ ANALYZE_VIDEO = (
     "analysed (0: every one); `start` and `end` choose a part, in seconds (`end` 0: to the clip's end); `annotated` "
     "asks for the annotated clip too. Answers again and again while it works, with "
     '{"done": false, "progress": 0..1, "seconds_left": float or null, "rows": [those since the answer before]}, and at '
-    'last with {"done": true, "progress": 1, "seconds_left": 0, "rows", "summary"}, the annotated clip (or null) and '
-    "the files: CSV, JSON, WebVTT, SRT, PNG of the timeline, summary as JSON, all on one page as HTML, and a zip. A "
-    'row has the columns of the CSV: "time" in seconds, "frame", "face_id", "x", "y", "w", "h", a probability per '
+    'last with {"done": true, "progress": 1, "seconds_left": 0, "rows", "summary", "notice"}, the annotated clip (or '
+    "null) and the files: CSV, JSON, WebVTT, SRT, PNG of the timeline, summary as JSON, all on one page as HTML, and a "
+    'zip. `notice` says so where the clip breaks off before its header says, else it is "". A row has the columns of '
+    'the CSV: "time" in seconds, "frame", "face_id", "x", "y", "w", "h", a probability per '
     'label, "emotion", "confidence", "intensity", "valence", "arousal", "clear" and "raw_<label>"; without a face all '
     "but time and frame are null. Cancel the job to stop."
 )
