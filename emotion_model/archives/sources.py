@@ -32,11 +32,14 @@ _COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list wit
 
 
 class SourceError(ValueError):
-    """A source cannot be listed; the message says which and why, and `why` that alone."""
+    """A source cannot be listed; the message says which and why, as `name` and `why`."""
 
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"{_without_password(name)}: {why}")
-        self.why = why
+        self.name, self.why = _without_password(name), why
+        super().__init__(f"{self.name}: {why}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # or no worker process could hand it over
+        return type(self), (self.name, self.why)
 
 
 @dataclass(frozen=True)

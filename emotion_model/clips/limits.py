@@ -22,6 +22,9 @@ class MediaError(ValueError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # or no worker process could hand it over
+        return type(self), (self.code, str(self))
+
 
 @dataclass(frozen=True)
 class MediaLimits:

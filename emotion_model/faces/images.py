@@ -57,6 +57,9 @@ class ImageError(ValueError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # or no worker process could hand it over
+        return type(self), (self.code, str(self))
+
 
 def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_FILE_BYTES) -> np.ndarray:
     """Decode a picture file, or its bytes, to uint8 RGB `(height, width, 3)`, turned upright by its EXIF orientation.

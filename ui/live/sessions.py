@@ -54,6 +54,9 @@ class SessionError(ValueError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # or no worker process could hand it over
+        return type(self), (self.code, str(self))
+
 
 class _Session:
     """What is known of one visitor: nothing but the faces of the last second, as numbers."""
