@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from numbers import Real
@@ -74,8 +75,10 @@ class AnalyzedFrame:
 
 def video_detector(detector: EmotionDetector) -> EmotionDetector:
     """The same model with the quick look for faces that moving pictures need."""
-    faces = FaceDetector(detector.faces.name, detector.faces.score_threshold, fine=False)
-    return EmotionDetector(detector.classifier, faces, mirrored=False)
+    quick = copy.copy(detector)  # of its very kind: a class of one's own stays what it is
+    quick.faces, quick.mirrored = copy.copy(detector.faces), False
+    quick.faces.fine = False
+    return quick
 
 
 def analyze(
@@ -83,7 +86,7 @@ def analyze(
     detector: EmotionDetector,
     config: VideoConfig | None = None,
     stopped: threading.Event | None = None,
-) -> Iterator[AnalyzedFrame]:
+) -> Generator[AnalyzedFrame, None, None]:
     """The faces of a clip, followed from frame to frame, frame after frame as they are found.
 
     Args:
@@ -122,7 +125,7 @@ def look(
             left.set()  # or the search would wait for the rest of its batch
 
 
-def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Iterator[AnalyzedFrame]:
+def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Generator[AnalyzedFrame, None, None]:
     """Frames with the ids and the smoothed emotions that a tracker gives their faces."""
     for frame in frames:
         if frame.cut is not None:

@@ -67,6 +67,21 @@ def test_clips_are_searched_with_the_threshold_of_the_detector(detector):
     assert video_detector(EmotionDetector(detector.classifier, sure)).faces.score_threshold == 0.95
 
 
+def test_a_detector_for_clips_is_of_the_very_kind_of_the_given_one(detector):
+    class Faces(FaceDetector):
+        pass
+
+    class Detector(EmotionDetector):
+        pass
+
+    faces = Faces(detector.faces.name)
+    faces.notice = "The cascade looks for faces."
+    given = Detector(detector.classifier, faces)
+    quick = video_detector(given)
+    assert (type(quick), type(quick.faces), quick.faces.notice) == (Detector, Faces, faces.notice)
+    assert (quick.mirrored, quick.faces.fine) == (False, False) and (given.mirrored, faces.fine) == (True, True)
+
+
 def test_several_pictures_share_a_forward_pass_and_get_what_they_get_alone(detector, film, landscape):
     pictures = [film(0), landscape, film(2), film(3)]
     together = detector.detect_many(iter(pictures))
