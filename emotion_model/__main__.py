@@ -18,7 +18,7 @@ import sys
 
 from emotion_model import DetectorError, EmotionDetector, ModelError, __version__
 from emotion_model.commands import archive, image, info, video
-from emotion_model.commands.results import EXIT_UNREAD, refused
+from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_UNREAD, refused
 from emotion_model.faces.detection import DETECTORS
 
 COMMANDS = {"image": image, "video": video, "archive": archive, "info": info}
@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # as behind `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # at its end Python flushes what is left
         return EXIT_UNREAD
+    except KeyboardInterrupt:  # where no command waits for it, as while the model loads
+        return EXIT_INTERRUPTED
     return status
 
 

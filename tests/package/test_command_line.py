@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import emotion_model
-from emotion_model import EMOTIONS
+from emotion_model import EMOTIONS, EmotionDetector
 from emotion_model.__main__ import main
 from emotion_model.labels import LABELS
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
@@ -86,6 +86,12 @@ def test_ctrl_c_keeps_what_was_read_until_then(photo, tmp_path, capsys, monkeypa
     assert main(["image", str(photo), str(tmp_path / "none.jpg"), str(photo), "--json"]) == 130
     assert [entry["file"] for entry in json.loads(capsys.readouterr().out)] == [str(photo)]
     assert "interrupted: 2 of 3 pictures were looked at" in sys.stderr.getvalue()
+
+
+def test_ctrl_c_while_the_model_loads_ends_it_without_a_word(photo, capsys, monkeypatch):
+    monkeypatch.setattr(EmotionDetector, "load", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert main(["image", str(photo)]) == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_what_another_command_reads_is_sent_there(photo, clip, tmp_path, capsys):
