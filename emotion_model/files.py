@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -22,11 +23,18 @@ def whole_file(target: Path, within: Path | None = None) -> Iterator[Path]:
 
     It lies `within` another folder of the same disk where everything beside the target is taken for whole.
 
-    An interrupted run so leaves neither a broken file under the target's name nor a lost older one.
+    An interrupted run so leaves neither a broken file under the target's name nor a lost older one. A target that is a
+    link stays one: what it leads to is written.
 
         with whole_file(Path("out.csv")) as partial:
             partial.write_text(...)
+
+    Raises:
+        OSError: the target is a folder or a device, which no file may take the place of.
     """
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(target))
+    target = Path(os.path.realpath(target))
     partial = (within or target.parent) / f".partial-{target.name}"
     try:
         yield partial
