@@ -55,6 +55,20 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, partial)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """The same for every name of a file; None where there is no file to be seen."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # no file can have that name
+        return None
+    return found.st_dev, found.st_ino
+
+
+def place(path: Path) -> str:
+    """The same for all paths that may become one file: some disks do not tell capitals from small letters."""
+    return str(path.resolve()).casefold()
+
+
 def spelled_out(name: str) -> str:
     """A file's name as tables and people are given it: bytes that are no UTF-8 become `\\xe9` and the like."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

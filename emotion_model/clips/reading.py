@@ -23,6 +23,7 @@ from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.clips.passing import passed_over
 from emotion_model.clips.times import Clock, seconds
 from emotion_model.faces.images import ENDINGS, ImageError, missing, read_image
+from emotion_model.files import identity
 from emotion_model.timelines.clock import clock
 
 LONG_FRAME = 0.1  # s; where the next frame comes later than that after the start, the one before it counts from there
@@ -190,6 +191,11 @@ class VideoReader:
         if count < FEW_FRAMES:
             self.rate = min(self.rate, USUAL_RATE)
         return end or count / self.rate
+
+    def reads(self, path: Path) -> bool:
+        """Whether a file, by whichever of its names, is the clip or one of its pictures."""
+        read = self._pictures if self.path is None else [self.path]
+        return (asked := identity(path)) is not None and asked in map(identity, read)
 
     def length(self) -> float:
         """Seconds to the end of the last packet, whatever the header says; nothing is decoded."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from functools import partial
@@ -22,12 +22,14 @@ from emotion_model.clips.annotating import Drawing
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.writing import require_mp4, writing
-from emotion_model.files import spelled_out, whole_file, write_json
+from emotion_model.files import place, spelled_out, whole_file, write_json
 from emotion_model.network.config import short_name
 from emotion_model.pipeline import EmotionDetector
 from emotion_model.timelines.subtitles import subtitles
 from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import TimelineWriter, frame_rows
+
+_ONCE = "A VideoRun goes through its clip once: make another one to go through it again."
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class VideoOutputs:
     """The files to write; None for those that are not wanted.
 
     Raises:
-        ValueError: nothing but a zip is wanted, which would be empty; or a name ends like that of another kind of file.
+        ValueError: nothing but a zip is wanted, which would be empty; two are one file; or a name ends like that of
+            another kind of file.
     """
 
     annotated: str | Path | None = None  # .mp4
@@ -51,6 +54,11 @@ class VideoOutputs:
     def __post_init__(self) -> None:
         if self.zip is not None and len(self.written()) == 1:
             raise ValueError(f"{self.zip}: a zip packs the other files: ask for at least one of them too.")
+        places: set[str] = set()
+        for path in self.written():
+            if place(path) in places:
+                raise ValueError(f"{path}: two results cannot have one name: give each its own.")
+            places.add(place(path))
         if (annotated := self.path("annotated")) is not None:
             require_mp4(annotated)
         if (plot := self.path("plot")) is not None and plot.suffix.lower() != ".png":
@@ -92,8 +100,8 @@ class VideoRun:
         print(run.summary.to_dict())
 
     The files stand under their names when the `with` block has ended. `stop`, or a `break` from the loop, ends it
-    early, at any point: then they hold what was done until there. If an exception ends the block, no file is left;
-    where one of them cannot be written in the end, those before it are.
+    early, at any point: then they hold what was done until there. If an exception ends the block or the run, no file is
+    left; where one of them cannot be written in the end, those before it are. A run goes through its clip once.
 
     Attributes:
         summary: grows with the run.
@@ -125,6 +133,10 @@ class VideoRun:
         self._files = ExitStack()
         self._drawing: Drawing | None = None
         self._tables: dict[Path, TimelineWriter] = {}
+        self._entered = False
+        self._frames: Generator[AnalyzedFrame, None, None] | None = None
+        self._whole = False  # has the loop come to its end?
+        self._error: BaseException | None = None  # what ended the run, which its caller may have caught
 
     @property
     def stopped(self) -> bool:
@@ -136,9 +148,14 @@ class VideoRun:
         self._stopped.set()
 
     def __enter__(self) -> VideoRun:
+        if self._entered:
+            raise RuntimeError(_ONCE)
+        self._entered = True
         for path in self._outputs.written():
             if not path.parent.is_dir():
                 raise MediaError("unwritable", f"{path}: cannot be written (there is no folder {path.parent}).")
+            if self._reader.reads(path):
+                raise MediaError("unwritable", f"{path} is read itself: save under another name, or in another folder.")
         try:
             for form in ("csv", "json"):
                 if (table := self._outputs.path(form)) is not None:
@@ -156,8 +173,10 @@ class VideoRun:
         return self
 
     def __iter__(self) -> Iterator[VideoProgress]:
+        if self._frames is not None:
+            raise RuntimeError(_ONCE)
         began = time.perf_counter()
-        frames = analyze(self._reader, self._detector, self._config, self._stopped)
+        self._frames = frames = analyze(self._reader, self._detector, self._config, self._stopped)
         try:
             for frame in frames:
                 if self.stopped and self.summary.frames:
@@ -173,14 +192,25 @@ class VideoRun:
                 elapsed = time.perf_counter() - began
                 left = elapsed / fraction * (1 - fraction) if fraction > 0.01 and elapsed > 0.5 else None
                 yield VideoProgress(frame, rows, fraction, left)
+            self._whole = True
         except GeneratorExit:  # the caller's loop was left
             self.stop()
             raise
+        except BaseException as error:
+            self._error = error
+            raise
         finally:
-            frames.close()  # type: ignore[attr-defined]
+            frames.close()
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._frames:
+            self._frames.close()  # of a loop that was left, and whose iterator is still held
         if error is None:
+            error = self._error
+        self._error = None  # its traceback holds the frame in hand
+        if error is None:
+            if not self._whole:
+                self.stop()
             try:
                 self._finish()
             except BaseException as problem:
@@ -258,10 +288,12 @@ def _save_plot(summary: ClipSummary, path: Path | BytesIO) -> None:
 
 
 def _save_zip(paths: list[Path], target: Path) -> None:
+    taken: set[str] = set()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in paths:
             name, number = spelled_out(path.name), 2
-            while name in archive.namelist():  # a/out.json and b/out.json
+            while name.casefold() in taken:  # a/out.json and b/Out.json, which not every disk tells apart
                 name, number = spelled_out(f"{path.stem}_{number}{path.suffix}"), number + 1
+            taken.add(name.casefold())
             packed = path.suffix in (".mp4", ".png")
             archive.write(path, name, zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED)

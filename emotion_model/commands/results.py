@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from emotion_model.faces.images import ENDINGS
+from emotion_model.files import identity, place
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 0, 1, 2, 130
 EXIT_UNREAD = 141  # as of programs that a closed pipe ends
@@ -48,21 +49,21 @@ def targets_of(
         ValueError: a result cannot go there; the message says what to do.
     """
     folders = [_leads_to_folder(out, len(sources) > 1) for out in outs]
-    read = {_identity(path) for path in sources} - {None}
-    sequences = {path.resolve() for path in sources if _identity(path) and path.is_dir()}
-    taken: set[Path] = set()
+    read = {identity(path) for path in sources} - {None}
+    sequences = {path.resolve() for path in sources if identity(path) and path.is_dir()}
+    taken: set[str] = set()
     targets: list[list[Path]] = []
     for path in sources:
         targets.append([])
         for out, folder, ending in zip(outs, folders, endings(path), strict=True):
             target = _named_after(path, out, ending, taken) if folder else out
-            if _identity(target) in read:
+            if identity(target) in read:
                 raise ValueError(f"{target} is a source itself: save under another name, or in another folder.")
             if target.suffix.lower() in ENDINGS and target.resolve().parent in sequences:
                 raise ValueError(f"{target} would become one of the pictures that are read: save in another folder.")
-            if target.resolve() in taken:
+            if place(target) in taken:
                 raise ValueError(f"{target}: two results cannot have one name: give each its own.")
-            taken.add(target.resolve())
+            taken.add(place(target))
             targets[-1].append(target)
     return targets
 
@@ -82,19 +83,10 @@ def _leads_to_folder(out: Path, several: bool) -> bool:
     return True
 
 
-def _named_after(path: Path, folder: Path, ending: str, taken: Collection[Path]) -> Path:
+def _named_after(path: Path, folder: Path, ending: str, taken: Collection[str]) -> Path:
     target = folder / f"{path.stem}_emotions{ending}"
     number = 2
-    while target.resolve() in taken:  # a/face.jpg and b/face.jpg both want the same name
+    while place(target) in taken:  # a/face.jpg and b/face.jpg both want the same name
         target = folder / f"{path.stem}_emotions_{number}{ending}"
         number += 1
     return target
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """The same for every name of a file; None where there is no file to be seen."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # no file can have that name
-        return None
-    return found.st_dev, found.st_ino

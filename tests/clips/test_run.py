@@ -402,6 +402,73 @@ def test_a_failed_run_leaves_no_file(clip, quick, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+class Tired(EmotionDetector):
+    """Fails at its second batch."""
+
+    looks = 0
+
+    def detect_many(self, images, known=None):
+        self.looks += 1
+        if self.looks == 2:
+            raise ZeroDivisionError
+        return super().detect_many(images, known)
+
+
+def test_a_run_whose_iterator_is_still_held_holds_what_was_done(clip, quick, tmp_path):
+    with VideoReader(clip) as reader, VideoRun(reader, quick, everything(tmp_path)) as one:
+        frames = iter(one)
+        for _ in range(6):
+            next(frames)
+    assert one.stopped and one.summary.end == pytest.approx(0.6, abs=0.01)
+    assert clips.decode(tmp_path / "annotated.mp4")[0][-1] == pytest.approx(0.5, abs=0.11)
+    assert list(frames) == [] and len(rows(tmp_path / "csv.csv")) == 6
+
+
+def test_a_run_that_failed_leaves_no_file_though_its_caller_goes_on(clip, quick, tmp_path):
+    tired = Tired(quick.classifier, quick.faces, mirrored=False)
+    with (
+        VideoReader(clip) as reader,
+        VideoRun(reader, tired, everything(tmp_path)) as one,
+        pytest.raises(ZeroDivisionError),
+    ):
+        list(one)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_is_gone_through_once(clip, quick):
+    with VideoReader(clip) as reader, VideoRun(reader, quick, config=VideoConfig(rate=1)) as one:
+        assert len(list(one)) == 2
+        with pytest.raises(RuntimeError, match="make another one"):
+            list(one)
+        with pytest.raises(RuntimeError, match="make another one"), one:
+            pytest.fail("it began")
+    assert one.summary.frames == 2
+
+
+def test_a_run_never_writes_over_what_it_reads(clip, film, quick, tmp_path):
+    recording, link = tmp_path / "clip.mp4", tmp_path / "link.mp4"
+    recording.write_bytes(clip.read_bytes())
+    link.symlink_to(recording)
+    picture = tmp_path / "frames" / "1.png"
+    picture.parent.mkdir()
+    Image.fromarray(film(0)).save(picture)
+    before = picture.read_bytes()
+    for source, outputs in (
+        (recording, VideoOutputs(annotated=recording)),
+        (recording, VideoOutputs(annotated=link)),
+        (picture.parent, VideoOutputs(plot=picture)),
+    ):
+        with pytest.raises(MediaError, match="is read itself: save under another name"):
+            run(source, quick, outputs)
+    assert recording.read_bytes() == clip.read_bytes() and picture.read_bytes() == before
+
+
+def test_no_two_results_are_one_file(tmp_path):
+    for other in ("out.json", f"../{tmp_path.name}/out.json", "OUT.json"):
+        with pytest.raises(ValueError, match="two results cannot have one name"):
+            VideoOutputs(json=tmp_path / "out.json", summary=tmp_path / other)
+
+
 def test_a_target_that_cannot_be_written_is_one_sentence(clip, quick, tmp_path):
     with pytest.raises(MediaError, match="cannot be written"):
         run(clip, quick, VideoOutputs(csv=tmp_path / "none" / "out.csv"))
@@ -712,11 +779,11 @@ def test_a_zip_packs_files_of_any_names_and_folders_under_names_of_their_own(lan
     path = clips.write_clip(tmp_path / "clip.mp4", lambda _: landscape[:240, :320], seconds=0.3)
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-    names = {"csv": "sc\udce9ne.csv", "json": "a/out.json", "summary": "b/out.json", "zip": "all.zip"}
+    names = {"csv": "sc\udce9ne.csv", "json": "a/out.json", "summary": "b/Out.json", "zip": "all.zip"}
     run(path, quick, VideoOutputs(**{name: f"{tmp_path}/{file}" for name, file in names.items()}))
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
-        assert archive.namelist() == [r"sc\xe9ne.csv", "out.json", "out_2.json"]
-        assert archive.read("out_2.json") == (tmp_path / "b" / "out.json").read_bytes()
+        assert archive.namelist() == [r"sc\xe9ne.csv", "out.json", "Out_2.json"]
+        assert archive.read("Out_2.json") == (tmp_path / "b" / "Out.json").read_bytes()
 
 
 def test_a_part_in_which_no_picture_begins_is_no_damaged_clip(quick, tmp_path):

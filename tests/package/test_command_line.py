@@ -63,6 +63,14 @@ def test_save_keeps_every_one_of_several_pictures_even_with_equal_names(photo, t
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["photo_emotions.jpg", "photo_emotions_2.jpg"]
 
 
+def test_names_that_only_some_disks_tell_apart_count_as_equal(photo, tmp_path, capsys):
+    twin = tmp_path / photo.name.upper()
+    twin.write_bytes(photo.read_bytes())
+    assert main(["image", str(photo), str(twin), "--save", str(tmp_path / "out")]) == 0
+    names = [file.name.lower() for file in (tmp_path / "out").iterdir()]
+    assert sorted(names) == ["photo_emotions.jpg", "photo_emotions_2.jpg"]
+
+
 def test_one_bad_picture_does_not_stop_the_others(photo, tmp_path, capsys):
     bad = tmp_path / "bad.jpg"
     bad.write_text("hello")
