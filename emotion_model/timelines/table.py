@@ -35,7 +35,7 @@ def frame_rows(
         faces: what `FaceTracker.update` or `EmotionDetector.detect` gave; an untracked face has None for an id.
         emotions: the model's classes.
     """
-    start = {"time": round(time, 3), "frame": frame}
+    start = {"time": round(float(time), 3), "frame": int(frame)}
     if not faces:
         return [dict.fromkeys(columns(emotions)) | start]
     rows = []
@@ -74,7 +74,7 @@ class TimelineWriter:
         if form not in FORMS:
             raise ValueError(f"form {form!r}: choose one of {', '.join(FORMS)}")
         self._file, self._form = file, form
-        self._started = False
+        self._started = self._ended = False
         self._csv = csv.DictWriter(file, columns(emotions), lineterminator="\n")
         if form == "csv":
             self._csv.writeheader()
@@ -91,9 +91,10 @@ class TimelineWriter:
             self._started = True
 
     def close(self) -> None:
-        """End the record; the file itself stays open."""
-        if self._form == "json":
+        """End the record, once; the file itself stays open."""
+        if self._form == "json" and not self._ended:
             self._file.write("\n]\n")
+        self._ended = True
 
     def __enter__(self) -> TimelineWriter:
         return self

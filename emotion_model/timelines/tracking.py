@@ -243,4 +243,4 @@ def _centre(face: Face) -> np.ndarray:
 
 
 def _size(face: Face) -> float:
-    return math.sqrt(face.box[2] * face.box[3])
+    return math.sqrt(max(face.box[2] * face.box[3], 1))  # a face of somebody else's detector may have no extent

@@ -69,6 +69,18 @@ def test_json_is_a_list_of_the_same_rows():
     assert json.loads(written("json", [])) == []
 
 
+def test_a_time_and_a_number_of_numpy_are_json_too():
+    frame = frame_rows(np.float32(1.5), np.int64(3), [])
+    assert [(row["time"], row["frame"]) for row in json.loads(written("json", [frame]))] == [(1.5, 3)]
+
+
+def test_a_record_ends_once():
+    file = io.StringIO()
+    with TimelineWriter(file, "json") as timeline:
+        timeline.close()
+    assert json.loads(file.getvalue()) == []
+
+
 def test_other_classes_have_their_own_columns():
     emotions = ("calm", "cross")
     face = Face((1, 2, 3, 4), np.array([0.25, 0.75], np.float32), emotions=emotions)

@@ -37,6 +37,11 @@ def test_no_face_is_an_empty_list():
     assert tracker.update([], 0.0) == [] and tracker.update([], 1.0) == []
 
 
+def test_a_face_without_extent_is_followed_too():
+    tracker = FaceTracker()
+    assert [ids(tracker.update([face(100, size=0)], time)) for time in (0.0, 0.1)] == [[1], [1]]
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_a_jittering_face_keeps_its_id(rate):
     rng, tracker = np.random.default_rng(0), FaceTracker()
