@@ -15,18 +15,21 @@ import gradio as gr
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from gradio import route_utils
 from gradio.exceptions import InvalidPathError
 from gradio.queueing import Queue
-from gradio.route_utils import FnIndexInferError
+from gradio.route_utils import API_PREFIX, FnIndexInferError, GradioMultiPartParser
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.fetching import TooLargeError, fetch
+from ui.fetching import SECONDS, TooLargeError, fetch
+from ui.inputs import MOST_BYTES
 from ui.turns import Numbered
 
 NOT_UPLOADED = (
@@ -34,7 +37,11 @@ NOT_UPLOADED = (
     "page's address with /gradio_api/file= and that path behind it)."
 )
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
-UNREACHABLE = "The file at this address cannot be had: give an https address that anybody may open, or upload the file."
+UNREACHABLE = (
+    f"The file at this address cannot be had, or not within {SECONDS} seconds: give an https address that anybody may "
+    "open, or upload the file."
+)
+ADDRESSES = "A call may give one file at an address: upload the others."
 WRONG_KIND = "A value is not of the kind that this endpoint takes: /gradio_api/info lists what each parameter is."
 NOT_UNDERSTOOD = 'The request was not understood: send JSON such as {"data": [...]}, as /gradio_api/info describes it.'
 NOTHING_WAITS = (
@@ -42,20 +49,29 @@ NOTHING_WAITS = (
 )
 UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there are."
 TOO_LARGE = "The file is larger than this server takes: make it smaller, or cut it, and try again."
+TOO_LARGE_UPLOAD = "The upload is larger than this server takes: make it smaller, or send fewer files at once."
+NOT_OURS = "Only this server's own files are to be had here: fetch this one from its own address."
 FULL = "Too many are waiting at the moment: try again in a minute."
 LARGE_REQUEST = (
     "The request is larger than the 24 MB that this server takes: send a file to /gradio_api/upload first, then the "
     "path that this answers."
 )
-NO_FORM = "The upload was not understood: send it as multipart form data, each file in a field named files."
+NO_FORM = (
+    "The upload was not understood: send it as multipart form data, each file with its name in a field named files."
+)
 FAILED = "That did not work, and the fault is ours: try once more, or send something else."
 
-UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE, "too_large"), 422: (NO_FORM, "bad_request")}
+UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE_UPLOAD, "too_large"), 422: (NO_FORM, "bad_request")}
 
+UPLOAD = f"{API_PREFIX}/upload"
+FILE_ELSEWHERE = re.compile(f"{API_PREFIX}/file[=/]https?://")
 RESULT = re.compile("/call/[^/]+/(?P<id>[^/]+)$")
 
 # Bytes; the largest picture as base64 text has 14 million, and of a somewhat larger one its endpoint says what to do.
 LARGEST_REQUEST = 24 * 2**20
+# Bytes; the page sends all photos of an album in one upload, 200 of 10 MB, which have a tenth to spare.
+LARGEST_UPLOAD = 2200 * 2**20
+LARGEST_FIELD = 1024  # bytes of one that is no file in an upload; Gradio has no use for any
 
 _FETCHED: ContextVar[list[Path]] = ContextVar("fetched")  # the files that a call has had fetched
 
@@ -101,8 +117,12 @@ class Page(gr.Blocks):
             gr.Error: the values cannot be used, with a code as title.
         """
         try:
-            for file in _elsewhere(inputs):  # those at addresses, and a refusal of those on this machine
-                file["path"] = str(await self._fetched(file["path"]))
+            given = zip(block_fn.inputs, inputs, strict=False)
+            elsewhere = [(block, file) for block, value in given for file in _elsewhere(value)]
+            if len(elsewhere) > 1:  # no endpoint needs two, and while files come, their call keeps a place from others
+                raise Refusal("bad_request", ADDRESSES)
+            for block, file in elsewhere:
+                file["path"] = str(await self._fetched(file["path"], block))
             for block in block_fn.inputs:
                 if "preprocess" in vars(block) and state is not None and block._id in state:
                     state[block._id].preprocess = block.preprocess
@@ -121,9 +141,12 @@ class Page(gr.Blocks):
         finally:
             _forget(state)
 
-    async def _fetched(self, address: str) -> Path:
+    async def _fetched(self, address: str, block: Any) -> Path:
+        if not getattr(block, "data_model", None):  # a plain value
+            raise Refusal("bad_request", WRONG_KIND)
+        limit = MOST_BYTES if isinstance(block, gr.Image) else self.max_file_size
         try:
-            path = await fetch(address, get_upload_folder(), self.max_file_size)
+            path = await fetch(address, get_upload_folder(), limit)
         except TooLargeError:
             raise Refusal("too_large", TOO_LARGE) from None
         except Exception:
@@ -186,14 +209,25 @@ def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:
     if not isinstance(path, str):
         return
     if not is_http_url_like(path):
-        if not is_in_or_equal(path, get_upload_folder()):
+        if not _uploaded(path):
             raise Refusal("not_uploaded", NOT_UPLOADED)
         return
-    own = unquote(urlsplit(path).path.partition("/gradio_api/file=")[2])
-    if own and is_in_or_equal(own, get_upload_folder()) and Path(own).is_file():
+    own = unquote(urlsplit(path).path.partition(f"{API_PREFIX}/file=")[2])
+    if own and _uploaded(own) and Path(own).is_file():
         values["path"] = own
     else:
         yield values
+
+
+def _uploaded(path: str) -> bool:
+    """Whether it is an uploaded file's path, and no folder, which would be read as the pictures of a sequence.
+
+    The file may be gone: each tab has its own sentence for a visitor who took longer than files are kept.
+    """
+    try:
+        return is_in_or_equal(path, get_upload_folder()) and (Path(path).is_file() or not Path(path).exists())
+    except (OSError, ValueError):  # no file can have this name
+        return False
 
 
 def _not_understood(_: Request, __: Exception) -> JSONResponse:
@@ -218,6 +252,27 @@ def _failed(_: Request, __: Exception) -> JSONResponse:
     return JSONResponse({"error": FAILED, "title": "failed"}, 500)
 
 
+def _route(scope: Scope) -> str:
+    """The path of a request behind the one that the whole page may stand under."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+class SmallFields(GradioMultiPartParser):
+    """Gradio's reader of uploads; that would keep a field that is no file in memory, however long it is."""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a field has come."""
+        part = self._current_part
+        if part.file is None and len(part.data) + end - start > LARGEST_FIELD:
+            raise MultiPartException(NO_FORM)
+        super().on_part_data(data, start, end)
+
+
+# Gradio's upload route makes its reader by this name, and can be given no other.
+route_utils.GradioMultiPartParser = SmallFields  # type: ignore[misc]
+
+
 class RefusedUploads:
     """ASGI middleware: Gradio's upload route answers in words of its own, which no handler of exceptions sees."""
 
@@ -226,7 +281,7 @@ class RefusedUploads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, but for the answer to an upload that was refused."""
-        if scope["type"] != "http" or not scope["path"].endswith("/upload"):
+        if scope["type"] != "http" or _route(scope) != UPLOAD:
             await self.app(scope, receive, send)
             return
         refused = False
@@ -262,21 +317,37 @@ def _waits(queue: Queue, event: str) -> bool:
     return event in queue.event_ids_to_events or any(event in ids for ids in queue.pending_event_ids_session.values())
 
 
+class OwnFiles:
+    """ASGI middleware: Gradio would hand on any file that anybody may open, however large, as if it lay here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what asks for no file elsewhere."""
+        if scope["type"] == "http" and FILE_ELSEWHERE.match(_route(scope)):
+            await JSONResponse({"error": NOT_OURS, "title": "not_uploaded"}, 403)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
 class BoundedRequests:
-    """ASGI middleware: a request that is no upload is read whole and taken apart before anybody looks at its values."""
+    """ASGI middleware: of an upload Gradio bounds each file alone; all else it reads whole before it looks at it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is not too large."""
-        if scope["type"] != "http" or scope["path"].endswith("/upload"):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        upload = _route(scope) == UPLOAD
+        limit = max(LARGEST_UPLOAD, scope["app"].get_blocks().max_file_size or 0) if upload else LARGEST_REQUEST
         length = Headers(scope=scope).get("content-length", "")
-        if length.isdigit() and int(length) > LARGEST_REQUEST:
+        if length.isdigit() and int(length) > limit:
             refusal = {"error": LARGE_REQUEST, "detail": LARGE_REQUEST, "title": "too_large"}
-            await JSONResponse(refusal, 413)(scope, receive, send)
+            await JSONResponse(refusal, 413)(scope, receive, send)  # to an upload `RefusedUploads` says something else
             return
         taken = 0
 
@@ -284,7 +355,9 @@ class BoundedRequests:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > LARGEST_REQUEST:
+            if taken > limit and upload:  # in the words of Gradio, which then removes what it has written of it
+                raise MultiPartException("maximum allowed size")
+            if taken > limit:
                 raise HTTPException(413, LARGE_REQUEST)
             return message
 
@@ -303,6 +376,7 @@ APP_OPTIONS: dict[str, Any] = {
         Middleware(Numbered),
         Middleware(RefusedUploads),
         Middleware(KnownResults),
+        Middleware(OwnFiles),
         Middleware(BoundedRequests),
     ],
 }

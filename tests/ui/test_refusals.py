@@ -1,5 +1,6 @@
 """What Gradio would refuse without saying what to do."""
 
+import asyncio
 import json
 import threading
 import time
@@ -19,6 +20,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from starlette.exceptions import HTTPException
 
+from ui.fetching import public_machine
 from ui.refusals import APP_OPTIONS, Page
 from ui.turns import asked
 
@@ -92,9 +94,9 @@ def answer(url: str, body: bytes, kind: str) -> tuple[int, dict]:
         return error.code, json.loads(error.read())
 
 
-def form(content: bytes) -> tuple[bytes, str]:
-    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
-    return head + content + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+def form(content: bytes, head: str = 'name="files"; filename="a.jpg"') -> tuple[bytes, str]:
+    begun = f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode()
+    return begun + content + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
 
 
 def test_an_upload_that_is_refused_says_what_to_do():
@@ -105,6 +107,39 @@ def test_an_upload_that_is_refused_says_what_to_do():
         assert (status, refusal["title"]) == (413, "too_large") and "make it smaller" in refusal["error"]
         status, refusal = answer(f"{url}/upload", b"no form at all", "multipart/form-data")
         assert (status, refusal["title"]) == (400, "bad_request") and "named files" in refusal["error"]
+        assert answer(f"{url}/upload", *form(b"said", 'name="words"')) == (200, [])
+        status, refusal = answer(f"{url}/upload", *form(bytes(10_000), 'name="files"'))
+        assert (status, refusal["title"]) == (400, "bad_request") and "each file with its name" in refusal["error"]
+
+
+def test_all_files_of_an_upload_are_bounded_together(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr("ui.refusals.LARGEST_UPLOAD", 1_000_000)
+    files = [("files", (f"{name}.jpg", bytes(400_000))) for name in "abc"]
+    many = httpx.Request("POST", "http://any", files=files)
+    kind = {"Content-Type": many.headers["Content-Type"]}
+    with serving(str.upper, max_file_size=500_000) as url:
+        assert len(httpx.post(f"{url}/upload", files=files[:2]).json()) == 2
+        told = told_of(url, "upload", 1_000_001)
+        untold = httpx.post(f"{url}/upload", content=iter([many.read()]), headers=kind, timeout=60)
+        for status, refusal in (told, (untold.status_code, untold.json())):
+            assert (status, refusal["title"]) == (413, "too_large") and "fewer files" in refusal["error"]
+        left = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+        assert left == ["a.jpg", "b.jpg"], "nothing of what was refused"
+        monkeypatch.setattr("ui.refusals.LARGEST_UPLOAD", 0)
+        assert httpx.post(f"{url}/upload", files=files[:1]).status_code == 200, "one file as large as it may be"
+
+
+def told_of(url: str, name: str, size: int) -> tuple[int, dict]:
+    """What is answered to the bare news that a request of so many bytes comes."""
+    told = HTTPConnection(urlsplit(url).netloc, timeout=60)
+    told.putrequest("POST", f"/gradio_api/{name}")
+    told.putheader("Content-Length", str(size))
+    told.endheaders()
+    refused = told.getresponse()
+    answered = refused.status, json.load(refused)
+    told.close()
+    return answered
 
 
 def test_a_full_server_asks_to_come_back():
@@ -131,9 +166,10 @@ def test_a_full_server_asks_to_come_back():
 class Elsewhere(BaseHTTPRequestHandler):
     """A place with a file of any size, told beforehand or not, and one that has moved there."""
 
-    sent = 0
+    asked = sent = 0
 
     def do_GET(self) -> None:
+        Elsewhere.asked += 1
         if self.path == "/moved.txt":
             self.send_response(302)
             self.send_header("Location", "/10/moved.txt")
@@ -164,13 +200,13 @@ def elsewhere(monkeypatch) -> Iterator[str]:
 
     async def of(name: str) -> str:
         if name != "files.example":
-            raise ValueError(f"Hostname {name} failed validation")
+            raise ValueError(f"{name}: not on a public machine")
         return "127.0.0.1"
 
-    monkeypatch.setattr("safehttpx.async_validate_url", of)
+    monkeypatch.setattr("ui.fetching.public_machine", of)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    Elsewhere.sent = 0
+    Elsewhere.asked = Elsewhere.sent = 0
     yield f"http://files.example:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -209,20 +245,99 @@ def test_a_file_at_an_address_is_fetched_no_further_than_it_may_be_large(elsewhe
         page.close()
 
 
+def test_a_call_has_one_file_at_an_address_fetched_where_one_is_taken(elsewhere, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr("ui.refusals.MOST_BYTES", 1000)
+    file = {"path": f"{elsewhere}/10/a.txt", "meta": {"_type": "gradio.FileData"}}
+    with Page() as page:
+        files, picture, text = gr.File(file_count="multiple"), gr.Image(type="filepath"), gr.Textbox()
+        picture.preprocess = lambda payload: payload.path
+        for name, block in (("files", files), ("picture", picture), ("text", text)):
+            block.change(lambda given: str(given), block, gr.Textbox(), api_name=name)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=APP_OPTIONS)
+
+    def call(name: str, value: object) -> tuple[int, dict]:
+        return answer(f"{url}gradio_api/run/{name}", json.dumps({"data": [value]}).encode(), "application/json")
+
+    try:
+        assert "a.txt" in call("files", [file])[1]["data"][0] and Elsewhere.asked == 1
+        assert "a.txt" in call("picture", file)[1]["data"][0] and Elsewhere.asked == 2
+        for name, value, said in (
+            ("files", [file] * 2, "one file at an address"),
+            ("text", [file] * 500, "one file at an address"),
+            ("text", file, "not of the kind"),
+            ("files", [file, {"path": "/etc/hostname"}], "not on this server"),
+        ):
+            status, refusal = call(name, value)
+            assert status >= 400 and said in refusal["error"]
+        assert Elsewhere.asked == 2
+        large = file | {"path": f"{elsewhere}/2000/a.jpg"}
+        assert "a.jpg" in call("files", [large])[1]["data"][0]
+        assert "larger than this server takes" in call("picture", large)[1]["error"], "for a picture"
+    finally:
+        page.close()
+
+
+def test_only_files_of_the_upload_folder_are_taken(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    (tmp_path / "of_others").mkdir()
+    (tmp_path / "of_others" / "a.jpg").touch()
+    with Page() as page:
+        file = gr.File()
+        file.preprocess = lambda payload: payload.path
+        file.change(lambda path: f"{Path(path).name} {Path(path).exists()}", file, gr.Textbox(), api_name="read")
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=APP_OPTIONS)
+
+    def read(path: str) -> dict:
+        body = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+        return answer(f"{url}gradio_api/run/read", json.dumps(body).encode(), "application/json")[1]
+
+    try:
+        assert read(f"{tmp_path}/of_others/a.jpg")["data"] == ["a.jpg True"]
+        assert read(f"{tmp_path}/of_others/swept.jpg")["data"] == ["swept.jpg False"], "its reader says what is wrong"
+        for path in (f"{tmp_path}", f"{tmp_path}/of_others", f"{tmp_path}/{'a' * 300}", f"{tmp_path}/a\0.jpg"):
+            assert read(path)["title"] == "not_uploaded" and "not on this server" in read(path)["error"]
+        own = f"{url}gradio_api/file={tmp_path}/"
+        assert read(f"{own}of_others/a.jpg")["data"] == ["a.jpg True"]
+        for name in ("of_others", "a" * 300):
+            assert read(f"{own}{name}")["title"] == "unreachable"
+    finally:
+        page.close()
+
+
+def test_files_elsewhere_are_not_to_be_had_by_way_of_this_server(elsewhere, monkeypatch):
+    monkeypatch.setattr("safehttpx.async_validate_url", lambda _: asyncio.sleep(0, "127.0.0.1"))
+    with serving(str.upper) as url:
+        (path,) = answer(f"{url}/upload", *form(b"small"))[1]
+        for door in ("file=", "file/"):
+            refused = httpx.get(f"{url}/{door}{elsewhere}/10/a.txt")
+            assert refused.status_code == 403 and "its own address" in refused.json()["error"]
+            assert httpx.get(f"{url}/{door}{path}").content == b"small"
+    assert Elsewhere.asked == 0
+
+
+@pytest.mark.parametrize("host", ["100.64.0.1", "fec0::1", "127.0.0.1", "10.0.0.1", "fe80::1", "::1", "239.1.1.1"])
+def test_addresses_that_are_not_public_are_no_ones_to_fetch_from(host, monkeypatch):
+    monkeypatch.setattr("safehttpx.async_resolve_hostname_google", lambda _: asyncio.sleep(0, []))
+    with pytest.raises(ValueError, match=r"not on a public machine|failed validation"):
+        asyncio.run(public_machine(host))
+
+
+@pytest.mark.parametrize("host", ["1.1.1.1", "2606:4700::1111"])
+def test_public_addresses_are(host):
+    assert asyncio.run(public_machine(host)) == host
+
+
 def test_a_request_that_is_no_upload_is_not_read_beyond_what_a_picture_takes():
     with serving(lambda said: str(len(said))) as url:
         assert Client(url.removesuffix("gradio_api"), verbose=False).predict("a" * 10**6, api_name="/work") == "1000000"
-        for name, refused in (("call/work", 413), ("run/work", 413), ("queue/join", 413), ("component_server", 400)):
+        named_so = [(f"{route}/upload", 413) for route in ("run", "api", "call", "stream")]
+        for name, refused in [("call/work", 413), ("queue/join", 413), ("component_server", 400), *named_so]:
             untold = httpx.post(f"{url}/{name}", content=iter([b"a" * 2**20] * 25), timeout=60)
             assert untold.status_code == refused, name
             assert refused == 400 or "/gradio_api/upload" in untold.json()["error"], name
-            told = HTTPConnection(urlsplit(url).netloc, timeout=60)
-            told.putrequest("POST", f"/gradio_api/{name}")
-            told.putheader("Content-Length", str(2**30))
-            told.endheaders()  # nothing of it is waited for
-            answer = told.getresponse()
-            assert answer.status == 413 and "/gradio_api/upload" in json.load(answer)["error"], name
-            told.close()
+            status, refusal = told_of(url, name, 2**30)
+            assert status == 413 and "/gradio_api/upload" in refusal["error"], name
 
 
 def test_a_file_at_an_address_lies_here_for_as_long_as_its_call_lasts(elsewhere, monkeypatch, tmp_path):
