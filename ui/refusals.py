@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 import weakref
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import gradio as gr
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from gradio import route_utils
+from gradio import mcp, route_utils
 from gradio.exceptions import InvalidPathError
 from gradio.queueing import Queue
 from gradio.route_utils import API_PREFIX, FnIndexInferError, GradioMultiPartParser
@@ -36,6 +37,7 @@ NOT_UPLOADED = (
     "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers (agents: the "
     "page's address with /gradio_api/file= and that path behind it)."
 )
+BAD_BASE64 = "The text of the data URL is not valid base64: send it whole, or the address of the file."
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
 UNREACHABLE = (
     f"The file at this address cannot be had, or not within {SECONDS} seconds: give an https address that anybody may "
@@ -269,8 +271,20 @@ class SmallFields(GradioMultiPartParser):
         super().on_part_data(data, start, end)
 
 
-# Gradio's upload route makes its reader by this name, and can be given no other.
+class AgentsServer(mcp.GradioMCPServer):
+    """Gradio's server for agents; that would tell them of broken base64 text what Python says of it."""
+
+    def convert_strings_to_filedata(self, value: Any, filedata_positions: list[list[str | int]]) -> Any:
+        """Files of the addresses and data URLs in what an agent has sent."""
+        try:
+            return super().convert_strings_to_filedata(value, filedata_positions)
+        except binascii.Error:
+            raise ValueError(BAD_BASE64) from None
+
+
+# Gradio makes both by these names, and can be given no others.
 route_utils.GradioMultiPartParser = SmallFields  # type: ignore[misc]
+mcp.GradioMCPServer = AgentsServer  # type: ignore[misc]
 
 
 class RefusedUploads:

@@ -94,6 +94,7 @@ def test_a_clip_gives_people_and_progress(ask, address, clip):
         ("analyze_video", {"clip": "{clip}", "rate": -1}, "rate=-1"),
         ("detect_image", {"photo": "http://127.0.0.1:1/photo.jpg"}, "The file at this address cannot be had"),
         ("analyze_video", {"clip": "file:///etc/passwd"}, "provide a url"),
+        ("detect_image", {"photo": "data:image/jpeg;base64,AAA"}, "not valid base64: send it whole"),
         ("detect_image", {}, "'photo' is a required property"),
     ],
 )
