@@ -75,10 +75,11 @@ def spelled_out(name: str) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader never sees half a file."""
+    """Write JSON so that a reader never sees half a file, nor finds an empty one after a power cut."""
     with whole_file(path) as partial:
         text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no text
+        to_disk(partial)
 
 
 def read_json(path: Path) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,6 +134,97 @@ def test_a_program_that_ends_while_it_writes_leaves_nothing_half(
     assert content(tmp_path) == ({"a": "done", "b": "done"}, ["a"] * 3 + ["b"] * 3)
 
 
+@pytest.mark.parametrize("broken", range(4))  # people of the long clip; faces and people of the other; files
+def test_what_could_not_be_written_is_written_by_a_second_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: int
+):
+    write, count = pq.write_table, iter(range(100))
+
+    def fails_once(table: Any, path: Path, **options: Any) -> None:
+        write(table, path, **options)
+        if next(count) == broken:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        long, table = result("long"), folder.long_table()
+        table.write(long.faces)
+        folder.add(result("a"))
+        folder.add(Result(long.source, long.file), table)
+        monkeypatch.setattr(module.pq, "write_table", fails_once)
+        with pytest.raises(OSError, match="No space left"):
+            folder.commit()
+        assert not folder.is_done("a")
+        folder.commit()
+        statuses, rows = content(tmp_path)
+        assert (statuses, sorted(rows)) == ({"a": "done", "long": "done"}, ["a"] * 3 + ["long"] * 3)
+        folder.add(result("b"))
+    assert folder.table("faces").count_rows() == len(content(tmp_path)[1]) == 9
+
+
+def test_a_second_failure_hides_no_first_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(next(said))
+
+    said = iter(("the first", "the second"))
+    with pytest.raises(OSError, match="the first"), ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(result("a"))
+        monkeypatch.setattr(module.pq, "write_table", fails)
+        folder.commit()
+    ArchiveFolder(tmp_path, RECORD).close()  # and nothing keeps others out
+
+
+def test_a_long_clip_that_the_disk_does_not_take_takes_no_others_with_it(tmp_path: Path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(result("a"))
+        long, table = result("long"), folder.long_table()
+        table.write(long.faces)
+        (file,) = tmp_path.glob(".partial-long-*")
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 10, limits[1]))
+            with pytest.raises(OSError, match="File too large"):
+                folder.add(Result(long.source, long.file), table)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert content(tmp_path) == ({"a": "done"}, ["a"] * 3)
+
+
+def test_nothing_gets_its_name_before_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    flush, flushed = os.fsync, {}
+
+    def recorded(file: int) -> None:
+        flush(file)
+        flushed[os.fstat(file).st_ino] = os.fstat(file).st_size
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        long, table = result("long"), folder.long_table()
+        table.write(long.faces)
+        folder.add(result("a"))
+        folder.add(Result(long.source, long.file), table)
+    named = [tmp_path / "archive.json", *tmp_path.rglob("*.parquet")]
+    assert len(named) == 6
+    assert {file.name for file in named if flushed.get(file.stat().st_ino) != file.stat().st_size} == set()
+
+
+@pytest.mark.parametrize("table", ["faces", "people"])
+@pytest.mark.parametrize("lost", [Path.unlink, lambda file: file.write_bytes(b"")])
+def test_what_a_power_cut_took_is_read_anew(tmp_path: Path, table: str, lost: Any):
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.add(result("a"))
+        folder.commit()
+        folder.add(result("b"))
+    lost(tmp_path / table / "part-00002.parquet")
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        assert folder.is_done("a") and not folder.is_done("b")
+        assert folder.table("faces").count_rows() == folder.table("people").count_rows() + 3 == 3
+        folder.add(result("b"))
+    assert content(tmp_path) == ({"a": "done", "b": "done"}, ["a"] * 3 + ["b"] * 3)
+    (tmp_path / "archive.json").write_bytes(b"")
+    with pytest.raises(FolderError, match=rf"{tmp_path}/archive\.json is empty or damaged: .*use another folder"):
+        ArchiveFolder(tmp_path, RECORD)
+
+
 def test_files_of_somebody_else_beside_the_tables_stay(tmp_path: Path):
     with ArchiveFolder(tmp_path, RECORD) as folder:
         folder.add(result("a"))
@@ -178,6 +272,20 @@ def test_what_has_another_size_since_is_dropped_with_its_rows(
         assert content(tmp_path) == ({"c": "done"}, ["c"] * 3)
         folder.add(result("b"))
     assert content(tmp_path) == ({"c": "done", "b": "done"}, ["c"] * 3 + ["b"] * 3)
+
+
+def test_many_rows_are_dropped_as_fast_as_few_each(tmp_path: Path):
+    class Name(str):
+        looked_up = 0
+
+        def __hash__(self) -> int:
+            Name.looked_up += 1
+            return super().__hash__()
+
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        folder.files = {Name(i): {"code": None, "bytes": 10, "part": None} for i in range(200)}
+        folder.forget_outdated([Source(str(i), "clip", 11) for i in range(200)])
+        assert not folder.files and Name.looked_up < 200 * 10
 
 
 def test_what_could_not_be_listed_stays_no_longer_than_it_is_named(tmp_path: Path):
@@ -232,4 +340,6 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path):
         ArchiveFolder(tmp_path, RECORD)
     with pytest.raises(FolderError, match="is a file"):
         ArchiveFolder(tmp_path / "holiday.txt", RECORD)
+    with pytest.raises(FolderError, match=r"caf\\xe9: no table can be written where a name is no UTF-8"):
+        ArchiveFolder(tmp_path / "caf\udce9", RECORD)
     assert [file.name for file in tmp_path.iterdir()] == ["holiday.txt"]
