@@ -51,6 +51,7 @@ from emotion_model.clips.analysis import (
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.run import VideoOutputs, VideoRun
+from emotion_model.clips.writing import writing
 from emotion_model.drawing.faces import draw_faces
 from emotion_model.faces.images import ImageError, read_image
 from emotion_model.files import spelled_out, whole_file
@@ -175,7 +176,8 @@ class Reader:
         faces = self._photos.detect(image)
         annotated = self._annotated(source, ".jpg")
         if annotated:
-            with whole_file(self._folder / annotated) as partial:
+            copy = self._folder / annotated
+            with writing(copy), whole_file(copy) as partial:
                 Image.fromarray(draw_faces(image, faces, self._labels)).save(partial, format="JPEG", quality=92)
         height, width = image.shape[:2]
         seconds = time.perf_counter() - began

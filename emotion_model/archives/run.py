@@ -142,6 +142,8 @@ class ArchiveRun:
             self.progress.heard(clip.source, media, clip.duration, clip.work + sum(one.elapsed for one in looking))
 
     def _answered(self, job: _Job, result: Result) -> None:
+        if result.file.get("code") == "disk_full":  # which no other annotated copy would find otherwise
+            raise OSError(result.file["error"])
         job.sources.remove(result.source)
         job.began = time.monotonic()  # of the next photo
         self._settle(job, result)

@@ -33,7 +33,7 @@ from emotion_model import VideoReader, read_image, runtime
 from emotion_model.__main__ import main
 from emotion_model.archives import run as run_module
 from emotion_model.archives import workers as workers_module
-from emotion_model.archives.answers import Fetched, Result, Sign
+from emotion_model.archives.answers import Fetched, Result, Sign, failure
 from emotion_model.archives.folder import ArchiveFolder
 from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
@@ -500,6 +500,28 @@ def test_what_comes_slowly_is_waited_for_and_what_is_read_slowly_is_not(tmp_path
         run: Any = ArchiveRun([source], folder, Told(), ArchiveSettings(rate))  # type: ignore[arg-type]
         (result,) = filter(None, run)
     assert result.file["status"] == status
+
+
+def test_a_disk_without_room_for_copies_ends_the_run_and_blames_no_file(tmp_path: Path):
+    row = {"kind": "photo", "status": "done", "frames": 1, "faces": 0, "seconds": 1.0}
+    sources = [Source(f"/{name}.jpg", "photo", 1) for name in "abc"]
+    full = "/out/annotated/b.jpg: there is no room left on the disk."
+
+    class Told:
+        """A worker, as it is heard."""
+
+        idle = 1
+
+        def start(self, job: Any, *_: Any) -> None:
+            self.idle, self.job = 0, job
+
+        def messages(self, timeout: float) -> Iterator[Any]:
+            yield self.job, Result(sources[0], row | {"source": "/a.jpg"})
+            yield self.job, failure(sources[1], "disk_full", full)
+
+    with ArchiveFolder(tmp_path, {"emotions": ["calm"]}) as folder, pytest.raises(OSError, match=full):
+        list(ArchiveRun(sources, folder, Told(), ArchiveSettings(annotated=True)))  # type: ignore[arg-type]
+    assert tables(tmp_path)[2] == {"a.jpg": "done"}
 
 
 @pytest.mark.parametrize("why", [WorkersError("The cluster has gone."), OSError(28, "No space left on device")])

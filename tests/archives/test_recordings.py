@@ -197,6 +197,17 @@ def test_another_file_that_is_missing_is_not_taken_for_the_recording(photo: Path
     assert str(tmp_path / "gone") in result.file["error"]
 
 
+@pytest.mark.parametrize("kind", ["photo", "clip"])
+def test_a_full_disk_is_told_of_annotated_copies(kind: str, request: pytest.FixtureRequest, tmp_path: Path):
+    (source,), _ = find_sources([str(request.getfixturevalue(kind))])
+    worker = Reader(ArchiveSettings(rate=1, annotated=True), tmp_path)
+    *_, done = worker.read([source])
+    copy = tmp_path / done.file["annotated"]
+    copy.with_name(f".partial-{copy.name}").symlink_to("/dev/full")
+    *_, full = worker.read([source])
+    assert full.file["code"] == "disk_full" and f"{copy}: there is no room left" in full.file["error"]
+
+
 def test_a_model_may_lie_where_the_name_is_no_text(photo: Path, tmp_path: Path):
     shutil.copytree(BUNDLED_DIR, tmp_path / "caf\udce9")
     result = read(Reader(ArchiveSettings(models=(str(tmp_path / "caf\udce9"),)), tmp_path), photo)
