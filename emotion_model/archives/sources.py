@@ -26,6 +26,7 @@ _KIND_OF = dict.fromkeys(images.ENDINGS, PHOTO) | dict.fromkeys(container.ENDING
 _PASSWORD = re.compile(r"(?<![\w+.-])((?!git)[\w+.-]+://[^/@:]*):[^/]*@")
 _LISTS = (".txt", ".lst", ".csv", ".tsv")
 _ZIP = ".zip"
+_UTF16 = ("\udcff\udcfe", "\udcfe\udcff")  # how such a file begins, read as UTF-8
 _GONE = (404, 410)  # of HTTP
 _SIGNS = "*?["  # of globs
 _COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list with a head, the first that it has
@@ -141,6 +142,8 @@ def _expanded(name: str, in_list: bool = False) -> Iterator[Source | None]:
 
 
 def _listed(name: str, in_list: bool) -> Iterator[Source | None]:
+    if not name:  # as of a variable that is not set: else it would be the current folder
+        raise SourceError("''", "a name is empty; the current folder is called '.'.")
     local = is_local(name)
     address = str(_absolute(Path(name))) if local else name
     system, path = (LocalFileSystem(), address) if local else fsspec.core.url_to_fs(address)
@@ -342,14 +345,20 @@ def _entries(system: Any, path: str, address: str) -> Iterator[str]:
     ending = PurePosixPath(plain).suffix.lower()
     # A name need be no text, and one such name no reason to refuse all others.
     with system.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        if ending in (".txt", ".lst"):
-            lines = [line.strip() for line in file]
-            entries = [line for line in lines if line and not line.startswith("#")]
-        else:
-            rows = [row for row in csv.reader(file, delimiter="\t" if ending == ".tsv" else ",") if row]
-            head = [cell.strip().lower() for cell in rows[0]] if rows else []
-            column = next((head.index(one) for one in _COLUMNS if one in head), None)
-            entries = [row[column or 0].strip() for row in rows[column is not None :] if len(row) > (column or 0)]
+        lines = file.readlines()
+    first = lines[0] if lines else ""
+    if first.startswith(_UTF16):
+        raise SourceError(address, "this list is UTF-16: save it as UTF-8.")
+    if ending in (".txt", ".lst"):
+        stripped = [line.strip() for line in lines]
+        entries = [line for line in stripped if line and not line.startswith("#")]
+    else:
+        # Spreadsheets write semicolons where people write numbers with a comma.
+        sign = "\t" if ending == ".tsv" else ";" if ";" in first and "," not in first else ","
+        rows = [row for row in csv.reader(lines, delimiter=sign) if row]
+        head = [cell.strip().lower() for cell in rows[0]] if rows else []
+        column = next((head.index(one) for one in _COLUMNS if one in head), None)
+        entries = [row[column or 0].strip() for row in rows[column is not None :] if len(row) > (column or 0)]
     folder = plain.rpartition("/")[0]
     for entry in filter(None, entries):
         entry = entry.removeprefix("file://")

@@ -94,6 +94,9 @@ def _read(
     except OSError as error:
         broken = broken or error
     _close(sources, folder, progress, options.json)
+    others = len(set(folder.files) - {source.told for source in sources})
+    if others and not options.json:
+        print(f"not among these sources, their rows stay: {others:,} file{'' if others == 1 else 's'}", file=sys.stderr)
     if broken:
         print(f"error: {broken}\nended early; the same command goes on from here", file=sys.stderr)
         return EXIT_SOME_FAILED

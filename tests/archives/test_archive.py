@@ -557,6 +557,10 @@ def test_a_run_that_cannot_go_on_still_sums_up_what_is_done(
     assert main(command) == 1 and len(tables(tmp_path / "out")[0]) == 1
     rows = {row["source"]: row for row in pq.read_table(tmp_path / "out" / "files.parquet").to_pylist()}
     assert rows[str(photo)]["bytes"] == photo.stat().st_size
+    assert "rows stay" not in capsys.readouterr().err
+    assert main(["archive", str(photo.rename(tmp_path / "moved.jpg")), *command[3:]]) == 1
+    assert "not among these sources, their rows stay: 2 files\n" in capsys.readouterr().err
+    assert len(tables(tmp_path / "out")[0]) == 2
 
 
 @pytest.mark.usefixtures("processes")

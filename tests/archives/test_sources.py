@@ -239,6 +239,8 @@ def test_relative_paths_become_absolute(archive: Path, monkeypatch: pytest.Monke
         ("list.txt", "# the first ones\na.mp4\n\ndeep/d e.png\r\n{folder}/b.JPG\n"),
         ("list.csv", "who,path\nAnn,a.mp4\nBob,deep/d e.png\nEve,{folder}/b.JPG\n"),
         ("list.csv", "a.mp4,Ann\ndeep/d e.png,Bob\n{folder}/b.JPG,Eve\n"),
+        ("list.csv", "\ufeffwho;path;share\nAnn;a.mp4;0,5\nBob;deep/d e.png;0,25\nEve;{folder}/b.JPG;0\n"),
+        ("list.csv", "path,note\na.mp4,x;y\ndeep/d e.png,\n{folder}/b.JPG,\n"),
         ("list.tsv", "\ufefffile\twho\na.mp4\tAnn\ndeep/d e.png\tBob\n{folder}/b.JPG\tEve\n"),
     ],
 )
@@ -272,6 +274,15 @@ def test_one_name_that_is_no_text_refuses_no_list(archive: Path):
     (archive / "caf\udce9.mp4").write_bytes(b"clip")
     (archive / "list.txt").write_bytes(b"a.mp4\ncaf\xe9.mp4\n")
     assert names(find_sources([str(archive / "list.txt")])[0], archive) == ["a.mp4", "caf\udce9.mp4"]
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be"])
+@pytest.mark.parametrize("name", ["list.txt", "list.csv"])
+def test_a_list_in_utf_16_is_refused_with_what_to_do(archive: Path, name: str, coding: str):
+    mark = "\ufeff" if coding.endswith("be") else ""
+    (archive / name).write_text(f"{mark}a.mp4\n", encoding=coding)
+    with pytest.raises(SourceError, match=rf"{name}: this list is UTF-16: save it as UTF-8"):
+        find_sources([str(archive / name)])
 
 
 def test_a_file_of_this_machine_is_one_however_its_address_is_written(archive: Path):
@@ -487,6 +498,7 @@ def test_a_file_that_is_gone_and_has_signs_of_patterns_in_its_name_ends_nothing(
     [
         ("no/such/folder", "no such file or folder"),
         ("no*thing.jpg", "nothing fits"),
+        ("", "a name is empty"),
         ("nosuch://bucket", "cannot be listed"),
     ],
 )
