@@ -269,6 +269,42 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
     assert "offline" in told["fails"][1] and "try again" in told["fails"][2]
 
 
+def test_nobody_reads_between_stop_and_whoever_is_ready_after_the_next_start(node):
+    """The page says "Private" from Start on; the server has stood in before, or is about to as the camera stops."""
+    text = """
+    globalThis.localStorage = {getItem: () => null, setItem() {}};
+    Object.assign(globalThis, {window: globalThis, Worker: class {}, OffscreenCanvas: class {}});
+    globalThis.createImageBitmap = () => {};
+    Object.defineProperty(globalThis, 'navigator', {value: {}});
+    console.warn = () => {};
+    const {Readers} = await import('./live/readers.js');
+    async function visit(stopsEarly) {
+      const select = {addEventListener() {}, querySelector: () => ({})}, note = {dataset: {}};
+      const tab = {control: {reader: select}, $: () => note, settings: {browser: {how: {}}}};
+      const readers = new Readers(tab, {leave() {}}, '', () => {}), told = [];
+      const tell = () => told.push(readers.current && (readers.current === readers.distant ? 'server' : 'here'));
+      let answer;
+      const load = () => new Promise((come, fail) => { answer = {come, fail: () => fail(new Error('offline'))}; });
+      readers.all.processor = {load, close() {}, leave() {}};
+      const first = readers.prepare(() => {});
+      if (stopsEarly) readers.leave();
+      answer.fail();
+      await first;
+      tell();
+      if (!stopsEarly) readers.leave();
+      readers.startAnew();
+      const second = readers.prepare(() => {});
+      tell();
+      answer.come();
+      await second;
+      tell();
+      return [...told, note.textContent.split(':')[0]];
+    }
+    console.log(JSON.stringify([await visit(false), await visit(true)]));
+    """
+    assert node(text) == [["server", None, "here", "Private"], [None, None, "here", "Private"]]
+
+
 def test_a_graphics_chip_can_be_chosen_only_where_webgpu_has_one(node):
     """`adapter`: what WebGPU has; null: the browser has no WebGPU."""
     settings = page_html(LABELS, Networks({}, ""), None, "model")

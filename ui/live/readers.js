@@ -22,7 +22,7 @@ export class Readers {
     this.onchange = onchange;
     this.all = {server: new DistantReader(server)};
     this.current = null;  // until whoever was chosen is ready
-    this.turn = 0;        // counts up with each choice
+    this.turn = 0;        // counts up with each choice, start and stop
     this.advice = '';     // what the visitor can do where nobody reads
     this.chosen = recalled(CHOICE);  // by the visitor, now or earlier
     const {how, why_not: whyNot} = tab.settings.browser;
@@ -52,10 +52,8 @@ export class Readers {
   }
 
   choose(name) {
-    this.turn++;
     this.leave();
     for (const reader of Object.values(this.all)) reader.close?.();  // one that is still loading too
-    this.current = null;
     this.turnTo(name);
     this.onchange();
   }
@@ -107,7 +105,12 @@ export class Readers {
     return true;
   }
 
-  leave() { this.current?.leave(); }
+  // Nobody reads from here on, until whoever is chosen by then is ready: not even who is still getting ready now.
+  leave() {
+    this.turn++;
+    this.current?.leave();
+    this.current = null;
+  }
 
   leaveForGood() { this.current?.leaveForGood?.(); }
 }
