@@ -12,7 +12,8 @@ const STATUSES = ['status', 'video-status', 'looks'];  // of the tabs with such 
 export function keepChoice(devices) {
   if (!devices || !devices.getUserMedia) return;  // a page without https
   const open = devices.getUserMedia.bind(devices);
-  const shown = new Map();  // the stream of each place, and what it is to be
+  const shown = new Map();    // the stream of each place, and what it is to be
+  const opening = new Set();  // those of them that are about to have their camera back
   devices.getUserMedia = async constraints => {
     const {video} = constraints;
     if (!video) return open(constraints);
@@ -22,38 +23,43 @@ export function keepChoice(devices) {
     }
     if (video.frameRate) return open(constraints);
     document.dispatchEvent(new Event('camera-wanted'));
-    const chosen = video.deviceId;
+    const chosen = video.deviceId, asking = statusInSight();
     let stream;
     try {
       stream = chosen ? await open(constraints) : await openLast(devices, open, constraints);
     } catch (error) {
-      tell(error);
+      tell(error, asking);
       throw error;
     }
     takeBack();
     shown.set(stream, constraints);
     const [track] = stream.getVideoTracks();
     if (chosen) remember({id: track.getSettings().deviceId, name: track.label});
+    setTimeout(followAll);  // Gradio has put it in its place by then, if that is still there
     return stream;
   };
   // Behind another tab it is off, so that Live can have it, unless it records. Whoever comes back finds it on, in the
   // stream that Gradio has.
-  document.addEventListener('tab-changed', () => { for (const stream of shown.keys()) follow(stream); });
+  document.addEventListener('tab-changed', followAll);
+
+  function followAll() { for (const stream of shown.keys()) follow(stream); }
 
   async function follow(stream) {
     const place = placeOf(stream);
-    if (!place) return;
-    const hidden = () => place.closest('[role=tabpanel]')?.offsetParent === null;
-    if (hidden()) { if (!recorder(place)) stop(stream); return; }
-    if (stream.getTracks().some(track => track.readyState === 'live')) return;
+    if (!place) { stop(stream); shown.delete(stream); return; }  // Gradio has taken it away
+    if (hidden(place)) { if (!recorder(place)) stop(stream); return; }
+    if (opening.has(stream) || stream.getTracks().some(track => track.readyState === 'live')) return;
     if ([...shown.keys()].some(one => recorder(placeOf(one)))) return;  // it would end where another camera opens
+    opening.add(stream);
     const fresh = await devices.getUserMedia(shown.get(stream)).catch(() => null);  // what was wrong is said by then
+    opening.delete(stream);
     if (!fresh) return;
+    shown.delete(fresh);
+    if (placeOf(stream) !== place || hidden(place)) { stop(fresh); return; }
     stream.getTracks().forEach(track => stream.removeTrack(track));
     fresh.getTracks().forEach(track => stream.addTrack(track));
-    shown.delete(fresh);
     place.srcObject = stream;
-    if (hidden()) stop(stream); else await place.play();
+    await place.play();
   }
 }
 
@@ -80,6 +86,9 @@ function placeOf(stream) {
   return stream && [...document.querySelectorAll('video')].find(one => one.srcObject === stream);
 }
 
+// Whether it lies behind another tab.
+function hidden(place) { return place.closest('[role=tabpanel]')?.offsetParent === null; }
+
 // Gradio's button that ends a recording, while there is one.
 function recorder(place) { return place?.closest('[role=tabpanel]')?.querySelector('[title="stop recording"]'); }
 
@@ -95,11 +104,14 @@ function stop(stream) {
 
 let told = null;  // what the status of a tab says of the camera, and what it said before
 
-// Gradio says nothing of a camera that cannot be opened.
-function tell(error) {
+// Where the tab that is seen says how things are, if it has such a camera.
+function statusInSight() { return STATUSES.map(id => document.getElementById(id)).find(one => one?.offsetParent); }
+
+// Gradio says nothing of a camera that cannot be opened. `asking`: the status of the tab that asked for it, and may lie
+// behind another one by now.
+function tell(error, asking) {
   takeBack();
-  const seen = STATUSES.map(id => document.getElementById(id)).find(one => one?.offsetParent);
-  const status = seen?.querySelector('.status');
+  const status = asking?.querySelector('.status');
   if (!status) return;
   told = {status, before: [status.className, status.innerHTML]};
   const parts = hintFor(error, 'try once more').map((text, i) => {

@@ -448,23 +448,29 @@ def test_live_takes_the_camera_chosen_last_wherever_and_remembers_none_that_mere
 
 CAMERAS = """
 globalThis.localStorage = {getItem: () => JSON.stringify(kept), setItem: (_, value) => { kept = JSON.parse(value); }};
-let kept = null, broken = {}, running = new Set();
+let kept = null, broken = {}, prompt = null, asked = 0, inSight = 'status';
+const cameras = [], running = {*[Symbol.iterator]() {
+  for (const track of cameras) if (track.readyState === 'live') yield track.id;
+}};
 function newPlace() {
   const place = {hidden: false, recording: null, play() {}, closest: () => panel};
   const panel = {get offsetParent() { return place.hidden ? null : {}; }, querySelector: () => place.recording};
   return place;
 }
 const place = newPlace(), other = newPlace();
-const status = {className: 'status quiet', innerHTML: 'Add a photo.', get textContent() { return this.innerHTML; },
-  replaceChildren(...parts) { this.innerHTML = parts.map(part => part.textContent).join(' '); }};
+const newStatus = text => ({className: 'status quiet', innerHTML: text, get textContent() { return this.innerHTML; },
+  replaceChildren(...parts) { this.innerHTML = parts.map(part => part.textContent).join(' '); }});
+const status = newStatus('Add a photo.'), statuses = {status, 'video-status': newStatus('Add a clip.')};
 globalThis.document = Object.assign(new EventTarget(), {
   querySelectorAll: () => [place, other], createElement: () => ({}),
-  getElementById: id => id === 'status' ? {offsetParent: {}, querySelector: () => status} : null,
+  getElementById: id => statuses[id] && {
+    get offsetParent() { return id === inSight ? {} : null; }, querySelector: () => statuses[id],
+  },
 });
 class Track {
-  constructor(id) { Object.assign(this, {id, label: `camera ${id}`, readyState: 'live'}); running.add(id); }
+  constructor(id) { Object.assign(this, {id, label: `camera ${id}`, readyState: 'live'}); cameras.push(this); }
   getSettings() { return {deviceId: this.id}; }
-  stop() { this.readyState = 'ended'; running.delete(this.id); }
+  stop() { this.readyState = 'ended'; }
 }
 class Stream {
   constructor(id) { this.tracks = [new Track(id)]; }
@@ -476,6 +482,8 @@ class Stream {
 const devices = {
   enumerateDevices: async () => ['a', 'b'].map(deviceId => ({deviceId, label: `camera ${deviceId}`})),
   getUserMedia: async ({video}) => {
+    asked++;
+    await prompt;
     const id = video.deviceId?.exact ?? 'b';
     if (broken[id]) throw Object.assign(new Error('no'), {name: broken[id]});
     return new Stream(id);
@@ -485,6 +493,9 @@ const {keepChoice} = await import('./chooser.js');
 keepChoice(devices);
 const open = async (video = {}, where = place) => where.srcObject = await devices.getUserMedia({video});
 const settled = () => new Promise(resolve => setTimeout(resolve, 5));
+function turn(hidden) { place.hidden = hidden; document.dispatchEvent(new Event('tab-changed')); }
+let answer;
+const ask = () => { prompt = new Promise(resolve => { answer = resolve; }); };
 """
 
 
@@ -522,8 +533,7 @@ def test_a_camera_is_off_while_its_tab_is_not_seen_and_while_another_is_wanted(n
     text = f"""{CAMERAS}
     const stream = await open(), told = [];
     for (const hidden of [true, false]) {{
-      place.hidden = hidden;
-      document.dispatchEvent(new Event('tab-changed'));
+      turn(hidden);
       await settled();
       told.push([...running]);
     }}
@@ -532,6 +542,67 @@ def test_a_camera_is_off_while_its_tab_is_not_seen_and_while_another_is_wanted(n
     console.log(JSON.stringify([...told, [...running]]));
     """
     assert node(text) == [[], ["b"], True, 1, ["a"]]
+
+
+def test_whoever_comes_and_goes_while_a_camera_comes_back_leaves_none_on(node):
+    text = f"""{CAMERAS}
+    await open();
+    const told = [];
+    for (const hidden of [true, false]) {{
+      turn(true);
+      asked = 0;
+      ask();
+      turn(false); turn(true); turn(false);
+      if (hidden) turn(true);
+      answer();
+      await settled();
+      told.push([asked, [...running], place.srcObject.tracks.map(track => track.readyState)]);
+    }}
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == [[1, [], ["ended"]], [1, ["b"], ["live"]]]
+
+
+def test_a_camera_that_opens_too_late_to_be_seen_is_turned_off(node):
+    text = f"""{CAMERAS}
+    const told = [];
+    async function answered(meanwhile, where = place) {{
+      ask();
+      const opened = open({{}}, where);
+      meanwhile();
+      answer();
+      await opened;
+      await settled();
+      told.push([...running]);
+    }}
+    await answered(() => {{}}, newPlace());  // an example was chosen meanwhile: Gradio shows no camera any more
+    await answered(() => turn(true));
+    turn(false);
+    await settled();
+    told.push([...running]);  // whoever comes back has it
+    turn(true);
+    ask();
+    turn(false);
+    place.srcObject = null;  // a file was chosen while it came back
+    answer();
+    await settled();
+    console.log(JSON.stringify([...told, [...running]]));
+    """
+    assert node(text) == [[], [], ["b"], []]
+
+
+def test_that_a_camera_is_blocked_is_said_in_the_tab_that_asked_for_it(node):
+    text = f"""{CAMERAS}
+    broken = {{b: 'NotAllowedError'}};
+    ask();
+    const failed = open().catch(() => {{}});
+    inSight = 'video-status';
+    answer();
+    await failed;
+    console.log(JSON.stringify(Object.values(statuses).map(one => one.innerHTML)));
+    """
+    photo, video = node(text)
+    assert "The camera is blocked." in photo and video == "Add a clip."
 
 
 def test_each_tab_has_its_own_camera_back_but_no_recording_ends_for_that(node):
@@ -560,8 +631,7 @@ def test_a_recording_goes_on_behind_another_tab_and_is_kept_where_another_camera
     const told = [];
     await open();
     place.recording = {{click() {{ told.push(`kept with ${{[...running]}}`); place.recording = null; }}}};
-    place.hidden = true;
-    document.dispatchEvent(new Event('tab-changed'));
+    turn(true);
     told.push([...running]);
     await devices.getUserMedia({{video: {{frameRate: 30, deviceId: {{exact: 'a'}}}}}});  // Live's
     console.log(JSON.stringify([...told, [...running]]));
