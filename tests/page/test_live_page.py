@@ -228,6 +228,39 @@ def test_a_face_at_the_edge_is_hidden_up_to_it(browser_with):
         assert np.count_nonzero(np.diff(corner), axis=1).max() < 6, "more than blocks is left"
 
 
+def test_whoever_stops_or_clears_while_a_picture_is_made_has_that(live_page, films):
+    asked, held = "**/component_server/**", []
+
+    def hold(route):
+        if '"detect"' in route.request.post_data:
+            held.append(route)
+        else:
+            route.continue_()
+
+    with live_page(films["smile"]) as page:
+        said, hiding = page.locator(".live-status"), page.get_by_label("In saved pictures")
+        for pressed, then, known in [("Snapshot", "Stop", "Camera off"), ("Share", "Clear", "Cleared")]:
+            hiding.select_option("faces shown")
+            start(page)
+            wait_for_rows(page, 1)
+            page.get_by_role("button", name="Pause").click()
+            hiding.select_option("faces hidden")  # in a pause: a frame has to be read first
+            page.route(asked, hold)
+            with page.expect_request(asked):
+                page.get_by_role("button", name=pressed).click()
+            page.get_by_role("button", name=then).click()
+            with page.expect_response(asked):
+                while held:
+                    held.pop().continue_()
+            page.unroute(asked)
+            page.wait_for_timeout(100)  # nothing is to come of it, nor an error
+            expect(said).to_contain_text(known)
+        hiding.select_option("faces shown")
+        page.evaluate("document.querySelector('.stage video').srcObject = new MediaStream()")  # of a camera just chosen
+        page.get_by_role("button", name="Snapshot").click()
+        expect(said).to_contain_text("Nothing was saved. The camera is being changed")
+
+
 COPIES = """
   window.copies = 0;
   const draw = CanvasRenderingContext2D.prototype.drawImage;
@@ -396,7 +429,7 @@ def test_what_a_phone_discards_in_the_background_goes_on_where_it_is_opened_agai
 
 
 def test_the_camera_gives_way_where_another_tab_opens_one(live_page, films):
-    with live_page(films["smile"]) as page:
+    with live_page(films["smile"], script=SLOW_CAMERA) as page:
         start(page)
         wait_for_rows(page, 1)
         page.get_by_role("tab", name="Photo").click()
@@ -406,7 +439,14 @@ def test_the_camera_gives_way_where_another_tab_opens_one(live_page, films):
         page.get_by_role("tab", name="Live").first.click()
         if page.locator(".stage").is_hidden():  # the first click may only close Gradio's list of cameras
             page.get_by_role("tab", name="Live").first.click()
-        expect(page.locator(".live-status")).to_contain_text("Another tab of this page has used it")
+        given_way = "Another tab of this page has used it"
+        expect(page.locator(".live-status")).to_contain_text(given_way)
+        page.evaluate("window.wait = 600")
+        start(page)
+        page.get_by_role("tab", name="Photo").click()  # before the camera is there for Live
+        page.wait_for_function("window.opened.length === 4")
+        page.wait_for_function("window.opened[2].getTracks()[0].readyState === 'ended'")
+        expect(page.locator(".live-status")).to_contain_text(given_way)
 
 
 def test_what_is_no_longer_so_goes_from_the_card_and_the_list(live_page, films):

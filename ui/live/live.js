@@ -95,7 +95,7 @@ class Live {
       pause: () => this.pause(),
       mirror: () => this.overlay.turn(),
       snapshot: () => this.withPicture(picture => saveCanvas(picture, 'snapshot')),
-      share: () => this.withPicture(picture => shareCanvas(cardOf(tab, picture, this.chart.pictureOf(this.lineOptions)), 'emotions')),
+      share: () => this.withPicture(picture => this.share(picture)),
       csv: () => this.save(this.record.toCsv(), 'text/csv', 'csv'),
       json: () => this.save(this.record.toJson(), 'application/json', 'json'),
       picture: () => saveCanvas(this.chart.pictureOf(this.lineOptions), 'emotions'),
@@ -264,7 +264,7 @@ class Live {
 
   // Another tab of the page opens a camera; phones have only one at a time.
   giveWay() {
-    if (!this.camera.stream || this.tab.root.offsetParent !== null) return;
+    if (!(this.starting || this.panel.on) || this.tab.root.offsetParent !== null) return;
     this.stop();
     this.panel.say('Camera off.', 'Another tab of this page has used it: start it again when it is free.', 'quiet');
   }
@@ -288,9 +288,18 @@ class Live {
   async withPicture(use) {
     const {still, tab: {control: {hide}}} = this;
     if (hide.value && !still.picture && this.readers.current) await this.keepFrame();
-    if (!hide.value) use(this.overlay.snapshot(this.video));
-    else if (still.picture) use(this.overlay.snapshot(still.picture, still.faces.values()));
-    else this.panel.say('Nothing was saved.', 'Faces can be hidden as soon as a frame has been read: try again in a moment.', 'notice', {hold: READ});
+    if (!this.panel.on) return;  // stopped meanwhile, which has been said
+    if (hide.value && still.picture) use(this.overlay.snapshot(still.picture, still.faces.values()));
+    else if (!hide.value && this.seesAny) use(this.overlay.snapshot(this.video));
+    else {
+      const why = hide.value ? 'Faces can be hidden as soon as a frame has been read' : 'The camera is being changed';
+      this.panel.say('Nothing was saved.', `${why}: try again in a moment.`, 'notice', {hold: READ});
+    }
+  }
+
+  share(picture) {
+    if (!this.record.rows.length) return;  // cleared while a frame was read for it, which has been said
+    shareCanvas(cardOf(this.tab, picture, this.chart.pictureOf(this.lineOptions)), 'emotions');
   }
 
   // Frames are kept only while faces are to be hidden: the first picture of that kind, also in a pause, has one read for it.
@@ -331,8 +340,11 @@ class Live {
 
   get asleep() {
     return this.paused || document.hidden || this.tab.root.offsetParent === null || !this.readers.current
-      || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA;
+      || !this.seesAny;
   }
+
+  // Whether the video has a picture: that of a camera that was just opened is still to come.
+  get seesAny() { return this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA; }
 
   tick() {
     clearTimeout(this.timer);
