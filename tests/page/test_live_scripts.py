@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from emotion_model.labels import LABELS
 from ui.browser.networks import Networks
 from ui.live.markup import page_html
@@ -653,6 +655,28 @@ def test_a_worker_that_says_nothing_is_given_up_but_not_because_the_page_has_sle
     console.log(JSON.stringify([...told, await failed]));
     """
     assert node(text) == [0, 1, "the networks did not come"]
+
+
+@pytest.mark.parametrize("answer", ["{faces: []}", "{failed: 'no memory'}"])
+def test_a_worker_that_is_to_go_ends_with_its_last_answer_and_no_other_for_its_silence(node, answer):
+    text = f"""
+    let timer = null, ended = 0;
+    globalThis.setTimeout = () => {{ timer = 'set'; }};
+    globalThis.clearTimeout = () => {{ timer = null; }};
+    globalThis.Worker = class {{ postMessage() {{}} terminate() {{ ended++; }} }};
+    const {{Hired}} = await import('./live/hired.js');
+    const hired = new Hired('', () => {{}}), told = [];
+    for (const retires of [false, true]) {{
+      const read = hired.ask({{frame: 1}}).catch(() => {{}});
+      if (retires) hired.retire();
+      told.push(ended);
+      hired.worker.onmessage({{data: {answer}}});
+      await read;
+      told.push(timer, ended);
+    }}
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == [0, None, 0, 0, None, 1]
 
 
 def test_what_the_networks_take_is_told_while_they_load(node):

@@ -18,10 +18,9 @@ export class Hired {
     this.worker.onmessage = ({data}) => {
       if ('loaded' in data) { this.listen(); onprogress(data.loaded); return; }
       const {resolve, reject} = this.waiting.shift();
-      if (data.failed) { reject(new Error(data.failed)); return; }
       this.ready ||= Boolean(data.ready);
       this.listen();
-      resolve(data);
+      if (data.failed) reject(new Error(data.failed)); else resolve(data);
       if (this.retiring) this.retire();
     };
     this.worker.onerror = event => { event.preventDefault?.(); this.end(event.message || 'the worker ended'); };
