@@ -18,6 +18,16 @@ CHOICES = {
     "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
     "mixing": ("mixup", "cutmix"),
 }
+# Settings that do nothing where another one has this value.
+IDLE_WITH: dict[str, tuple[str, Any]] = {
+    "weight_decay": ("optimizer", "adam"),
+    "focal_gamma": ("loss", "cross_entropy"),
+    "warmup": ("schedule", "plateau"),
+    "plateau_factor": ("schedule", "one_cycle"),
+    "plateau_patience": ("schedule", "one_cycle"),
+    "minimum_learning_rate": ("schedule", "one_cycle"),
+    "mixing": ("mixup", 0.0),
+}
 LARGEST_SEED = 2**32 - 1  # that Keras takes
 
 
@@ -125,7 +135,10 @@ class TrainingConfig:
         _check_range(self, 0, self.epochs, "gentle_epochs")
         for name in ("sharpness_radius", "attention_consistency"):
             if self.device_augmentation and getattr(self, name):
-                raise ValueError(f"{name}={getattr(self, name)!r}: works without device_augmentation alone")
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r}: needs faces that the processor varies; turn device_augmentation "
+                    "off (--no-device-augmentation)"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; `TrainingConfig(**values)` restores the config."""
@@ -137,10 +150,22 @@ _PARTS = (ArchitectureConfig, TrainingConfig, AugmentationConfig)
 
 @dataclass(frozen=True)
 class Preset:
-    """A network and the recipe it is trained with."""
+    """A network and the recipe it is trained with.
+
+    Raises:
+        ValueError: the one cannot learn by the other.
+    """
 
     architecture: ArchitectureConfig
     training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        network = self.architecture
+        if self.training.batch_size == 1 and network.batch_norm and network.dense_units:
+            raise ValueError(
+                "batch_size=1: batch norm makes every face the same to a hidden layer that sees one at a time; use at "
+                "least 2, or batch_norm=False"
+            )
 
 
 def settings() -> dict[str, Any]:
@@ -157,7 +182,7 @@ def with_settings(preset: Preset, changes: Mapping[str, Any]) -> Preset:
     """A preset with some settings changed; names as `settings` lists them.
 
     Raises:
-        ValueError: an unknown name, or a value that is out of range.
+        ValueError: an unknown name, a value that is out of range, or one that would do nothing beside the others.
     """
     unknown = sorted(set(changes) - set(settings()))
     if unknown:
@@ -168,7 +193,34 @@ def with_settings(preset: Preset, changes: Mapping[str, Any]) -> Preset:
 
     augmentation = replace(preset.training.augmentation, **of(AugmentationConfig))
     training = replace(preset.training, **of(TrainingConfig), augmentation=augmentation)
+    _require_effect(changes, training)
     return Preset(replace(preset.architecture, **of(ArchitectureConfig)), training)
+
+
+def _require_effect(changes: Mapping[str, Any], training: TrainingConfig) -> None:
+    """Refuse settings that were asked for and would do nothing, and early stopping that could cut off the end of a run.
+
+    Not where a config is made: a preset's own, such as its weight decay, may lie idle, and so may what a record holds.
+    What the reference has is taken too, so that a run of a plan can take back what all of its runs are given.
+
+    Raises:
+        ValueError: there are some.
+    """
+    defaults = settings()
+    for name, (other, value) in IDLE_WITH.items():
+        if changes.get(name, defaults[name]) != defaults[name] and getattr(training, other) == value:
+            raise ValueError(
+                f"{name}={changes[name]!r} does nothing with {other}={value!r}: choose another {other}, or "
+                f"{name}={defaults[name]!r}"
+            )
+    patience = training.early_stopping_patience
+    may_stop = 0 < patience < training.epochs - 1  # the first epoch is always the best so far
+    for name, without in (("gentle_epochs", 0), ("schedule", "plateau")):
+        if may_stop and (value := getattr(training, name)) != without:
+            raise ValueError(
+                f"{name}={value!r}: early_stopping_patience={patience} could end the run before its last epochs, which "
+                "that is for; set early_stopping_patience=0"
+            )
 
 
 _REFERENCE = Preset(ArchitectureConfig(), TrainingConfig())

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 POOLINGS = ("avg", "max", "both")
+SMALLEST_SIZE = 8  # pixels of a face's side
 
 
 def setting(default: Any, meaning: str) -> Any:
@@ -48,10 +49,9 @@ class ArchitectureConfig:
         blocks = len(self.filters)
         if not blocks or any(not isinstance(n, int) or n < 1 for n in self.filters):
             raise ValueError(f"filters={self.filters!r}: give one positive whole number per block, e.g. (64, 128, 256)")
-        if self.image_size < 2**blocks:
-            raise ValueError(
-                f"image_size={self.image_size} is halved by each of the {blocks} blocks: use at least {2**blocks}"
-            )
+        smallest = max(SMALLEST_SIZE, 2**blocks)
+        if self.image_size < smallest:
+            raise ValueError(f"image_size={self.image_size}: use at least {smallest} pixels; each block halves them")
         if len(self.kernel_sizes) != blocks or any(not kernels for kernels in self.kernel_sizes):
             raise ValueError(
                 f"kernel_sizes={self.kernel_sizes!r}: give one non-empty tuple per block ({blocks}), e.g. (3, 3)"

@@ -11,6 +11,7 @@ from typing import Any
 from emotion_model.faces.cropping import Framing
 from emotion_model.files import read_json
 from emotion_model.labels import LABELS, UNCLEAR, Label
+from emotion_model.network.architecture import SMALLEST_SIZE
 
 BUNDLED_DIR = Path(__file__).parent / "bundled"
 WEIGHTS_FILE = "emotion_cnn.keras"
@@ -70,8 +71,8 @@ class ModelConfig:
             )
         if not 0 <= self.clear_from < 1:
             raise ValueError(f"clear_from={self.clear_from}: use 0 up to, but not, 1; 0 calls every emotion clear")
-        if self.image_size < 8:
-            raise ValueError(f"image_size={self.image_size}: use at least 8 pixels")
+        if self.image_size < SMALLEST_SIZE:
+            raise ValueError(f"image_size={self.image_size}: use at least {SMALLEST_SIZE} pixels")
         for name in ("weights", "architecture", "training", "metrics"):
             if not isinstance(getattr(self, name), dict):
                 raise ValueError(f"{name}: give names with values, or leave it out")

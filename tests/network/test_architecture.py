@@ -82,7 +82,8 @@ def test_a_config_comes_back_from_its_json_values():
         ({"spatial_dropout": 1.0}, "1.0"),
         ({"dense_dropout": (0.3,)}, "one rate for each"),
         ({"classes": 1}, "classes=1"),
-        ({"image_size": 8}, "at least 16"),
+        ({"image_size": 8}, "image_size=8: use at least 16 pixels"),
+        (small | {"image_size": 7}, "image_size=7: use at least 8 pixels"),
     ],
 )
 def test_an_invalid_value_is_quoted_and_mended(changes, said):

@@ -172,7 +172,7 @@ def architectures(draw):
         dense_units=draw(each(counts, layers)),
         dense_dropout=draw(each(rates, layers)),
         classes=draw(st.integers(2, 50)),
-        image_size=draw(st.integers(2**blocks, 256)),
+        image_size=draw(st.integers(max(8, 2**blocks), 256)),
     )
 
 

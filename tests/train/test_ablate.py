@@ -306,6 +306,7 @@ def test_a_stopped_plan_stops_its_run_too(tmp_path):
         ("[runs.a]\nepochs = 10.5", r"\[runs.a\]: argument --epochs: invalid int value"),
         ("[runs.a]\nrotation = true", "argument --rotation: expected one argument"),
         ("[runs.a]\nclasses = 8", "unrecognized arguments: --classes 8"),
+        ("[common]\nweight_decay = 0.1\n[runs.a]", r"\[runs.a\]: weight_decay=0.1 does nothing with optimizer='adam'"),
         ("[runs.a]\ndistillation = 0.5", r"\[runs.a\]: distillation needs a teacher, which no run"),
         ("seeds = 3\n[runs.a]", "seeds = 3: give different whole numbers"),
         ("seeds = [1, -2]\n[runs.a]", "give different whole numbers from 0 to 4294967295"),

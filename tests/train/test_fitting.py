@@ -795,6 +795,7 @@ def test_ctrl_c_ends_what_has_no_checkpoints_with_a_word(main, work, arguments, 
     [
         (["--data", "nowhere", "--out", "x"], 2, "nowhere: no such folder"),
         (["--preset", "compact", "--epochs", "0", "--summary"], 2, "epochs=0"),
+        (["--preset", "seed", "--gentle-epochs", "20", "--summary"], 2, "set early_stopping_patience=0"),
     ],
 )
 def test_mistakes_on_the_command_line_end_with_a_sentence(arguments, status, said, capsys):

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from train.config import (
     CHOICES,
+    IDLE_WITH,
     LARGEST_SEED,
     PRESETS,
     AugmentationConfig,
@@ -80,7 +81,7 @@ def test_what_is_no_finite_number_is_refused(name, value):
 
 @given(st.sampled_from(sorted(ON_THE_PROCESSOR)), st.floats(1e-6, 10))
 def test_what_works_on_the_processor_alone_is_refused_elsewhere(name, value):
-    with pytest.raises(ValueError, match=f"{name}={value!r}: works without device_augmentation alone"):
+    with pytest.raises(ValueError, match=rf"{name}={value!r}: needs faces .* turn device_augmentation off \(--no-dev"):
         TrainingConfig(device_augmentation=True, **{name: value})
 
 
@@ -111,11 +112,60 @@ def test_scaled_variations_are_no_stronger_and_mirror_as_before(config, strength
 
 @given(st.sampled_from(sorted(PRESETS)), trainings)
 def test_changed_settings_are_the_presets_but_for_what_was_changed(name, config):
+    config = replace(config, batch_size=max(2, config.batch_size), early_stopping_patience=0)
+    config = replace(config, **{one: settings()[one] for one in IDLE_WITH if idle(config, one)})
     changes = {key: value for key, value in config.to_dict().items() if key in settings()}
     changes |= config.to_dict()["augmentation"]
     changed = with_settings(PRESETS[name], changes)
     assert changed.training == config and changed.architecture == PRESETS[name].architecture
     assert with_settings(PRESETS[name], {}) == PRESETS[name]
+
+
+def idle(config, name):
+    other, value = IDLE_WITH[name]
+    return getattr(config, other) == value
+
+
+@pytest.mark.parametrize(
+    ("asked", "works", "said"),
+    [
+        ({"weight_decay": 0.05}, {"optimizer": "adamw"}, "weight_decay=0.05 does nothing with optimizer='adam'"),
+        ({"loss": "cross_entropy", "focal_gamma": 1.0}, {"loss": "focal"}, "another loss, or focal_gamma=2.0"),
+        ({"warmup": 0.3}, {"schedule": "one_cycle"}, "warmup=0.3 does nothing with schedule='plateau'"),
+        ({"schedule": "one_cycle", "plateau_factor": 0.1}, {"schedule": "plateau"}, "plateau_factor=0.1 does nothing"),
+        ({"schedule": "one_cycle", "plateau_patience": 3}, {"schedule": "plateau"}, "plateau_patience=3 does nothing"),
+        (
+            {"schedule": "one_cycle", "minimum_learning_rate": 1e-5},
+            {"schedule": "plateau"},
+            "minimum_learning_rate=1e-05 does nothing",
+        ),
+        ({"mixing": "cutmix"}, {"mixup": 0.2}, "mixing='cutmix' does nothing with mixup=0.0: choose another mixup, or"),
+        (
+            {"early_stopping_patience": 20, "gentle_epochs": 10},
+            {"early_stopping_patience": 0},
+            "gentle_epochs=10: early_stopping_patience=20 could end the run .* set early_stopping_patience=0",
+        ),
+        (
+            {"early_stopping_patience": 20, "schedule": "one_cycle"},
+            {"epochs": 21},
+            "schedule='one_cycle': early_stopping_patience=20 could end the run before its last epochs",
+        ),
+        ({"batch_size": 1}, {"batch_norm": False}, "batch_size=1: .* use at least 2, or batch_norm=False"),
+        ({"batch_size": 1}, {"dense_units": (), "dense_dropout": ()}, "batch_size=1"),
+    ],
+)
+def test_what_would_do_nothing_is_refused_where_it_is_asked_for(asked, works, said):
+    seed = with_settings(PRESETS["seed"], {"early_stopping_patience": 0})
+    with pytest.raises(ValueError, match=said):
+        with_settings(seed, asked)
+    with_settings(seed, asked | works)
+    TrainingConfig(**asked)  # as a record may hold it
+
+
+def test_what_a_preset_or_a_whole_plan_brings_may_lie_idle():
+    assert with_settings(PRESETS["compact"], {"optimizer": "adam"}).training.weight_decay == 0.05
+    common, own = {"optimizer": "adamw", "weight_decay": 0.1}, {"optimizer": "adam", "weight_decay": 0.0}
+    assert with_settings(PRESETS["seed"], common | own) == PRESETS["seed"]
 
 
 @given(trainings, trainings)
