@@ -278,6 +278,12 @@ def test_a_finished_run_is_not_trained_again(data, finished, capsys):
     assert "already complete" in capsys.readouterr().out
 
 
+def test_a_low_learning_rate_is_recorded_as_it_was(data, tmp_path):
+    fit(preset(epochs=1, learning_rate=1.2345678e-6), *data, tmp_path, 0)
+    (entry,) = json.loads((tmp_path / "history.json").read_text())
+    assert entry["learning_rate"] == 1.23457e-6
+
+
 def test_the_accuracy_of_an_epoch_is_the_mean_over_its_faces(data, tmp_path, monkeypatch):
     """The network is frozen, so that its accuracy on the epoch's faces can be computed afterwards."""
     frozen = preset(epochs=1, batch_size=10, learning_rate=1e-7, augmentation=nothing())
@@ -337,6 +343,16 @@ def test_the_teachers_share_of_the_targets_is_the_distillation(data, tmp_path):
         0.25
     )
     np.testing.assert_allclose(run.targets.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_classes_are_adjusted_by_what_labels_and_votes_say_and_not_by_a_teacher(data, tmp_path):
+    """A device asks the teacher about each varied face, so that it cannot know before how often each class is said."""
+    always = Teacher([], np.eye(7, dtype=np.float32)[np.zeros(len(data[0]), int)])
+    plain = Run(preset(logit_adjustment=1.0), *data, tmp_path)
+    taught = Run(preset(logit_adjustment=1.0, distillation=0.5), *data, tmp_path, teacher=always)
+    inputs = network_input(data[0].images, 48)
+    losses = [run.networks.learner.evaluate(inputs, plain.targets, verbose=0)[0] for run in (plain, taught)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
 
 
 def test_a_teacher_is_the_mean_of_its_models_over_faces_as_they_are_and_mirrored(data, tiny_model, tmp_path):

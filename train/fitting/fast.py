@@ -49,11 +49,12 @@ def _layers_for_torch() -> dict[type[keras.layers.Layer], type[keras.layers.Laye
 
     class FusedBatchNormalization(keras.layers.BatchNormalization):
         def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-            one_row = inputs.ndim == 2 and len(inputs) == 1  # has no variance: PyTorch refuses it
-            if not training or not self.trainable or one_row:
+            # PyTorch's moving variance divides by n - 1, Keras' by n: nearly the same with maps, but not with the
+            # few rows of dense layers, and one row has none.
+            if not training or not self.trainable or inputs.ndim == 2:
                 return super().call(inputs, training, mask)
             statistics = (self.moving_mean.value, self.moving_variance.value, self.gamma.value, self.beta.value)
-            # PyTorch's momentum is the share of the new value. Channels stand second there, but for dense layers' rows.
+            # PyTorch's momentum is the share of the new value, and channels stand second there.
             normal = torch_functional.batch_norm(
                 inputs.movedim(-1, 1), *statistics, True, 1 - self.momentum, self.epsilon
             )

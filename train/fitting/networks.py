@@ -47,7 +47,8 @@ class Networks:
             batches: of an epoch.
             start: weights to begin with instead of random ones.
             teacher: its models look at each varied face, where `device_augmentation` is on.
-            frequencies: float `(classes,)`, of the classes among the targets.
+            frequencies: float `(classes,)`, of the classes among the targets, without what a teacher says: on a device
+                that is not known before.
 
         Raises:
             ValueError: a teacher's model looks at faces of another size.

@@ -76,14 +76,14 @@ class Run:
         set_seed(self._config.seed)
         self._validation_inputs = network_input(validation.images, self._architecture.image_size)
         self.targets = soft_targets(train, self._config.ferplus_weight, self._config.label_smoothing)
+        weights = class_weights(train.labels, len(train.emotions), self._config.class_weight_power)
+        self._sample_weights = weights[train.labels] if self._config.class_weight_power else None
+        frequencies = np.average(self.targets, axis=0, weights=self._sample_weights)
         if teacher and teacher.probabilities is not None:
             share = self._config.distillation
             self.targets = (1 - share) * self.targets + share * teacher.probabilities
-        weights = class_weights(train.labels, len(train.emotions), self._config.class_weight_power)
-        self._sample_weights = weights[train.labels] if self._config.class_weight_power else None
         # Wherever faces are varied, they have the network's size then: how far blur goes is told in pixels.
         self._train_faces = replace(train, images=resized(train.images, self._architecture.image_size))
-        frequencies = np.average(self.targets, axis=0, weights=self._sample_weights)
         self.networks = Networks(preset, self._batches, start, teacher, frequencies)
         self._callbacks = callbacks_of(self._config, self.networks.learner)
         self._position = Position()
@@ -126,6 +126,7 @@ class Run:
             logs["seconds"] = position.seconds
             position.epoch, position.batch, position.seconds, position.sums = position.epoch + 1, 0, 0.0, {}
             entry = {"epoch": position.epoch, **{k: round(v, 6) for k, v in logs.items()}}
+            entry["learning_rate"] = float(f"{logs['learning_rate']:.6g}")  # it may fall to a millionth
             # So that minutes can be told apart where a run goes on elsewhere, or several share a machine.
             position.history.append(entry | {"ended": round(time.time(), 2), "on_gpu": self._on_gpu})
             self._record(logs)
