@@ -21,7 +21,9 @@ class EmotionEnsemble:
 
     Attributes:
         members: the models.
-        config: the first member's, with the whole ensemble's size and without scores, which are one model's alone.
+        config: the first member's, with the whole ensemble's size and without scores, which are one model's alone. Its
+            `clear_from` is the members' highest: nobody has fitted one for their mean, so it is as careful as the most
+            careful of them, whichever stands first.
         source: the members' sources.
     """
 
@@ -52,6 +54,7 @@ class EmotionEnsemble:
             first,
             image_size=max(member.config.image_size for member in members),
             temperature=1.0,
+            clear_from=max(member.config.clear_from for member in members),
             weights={
                 name: sum(member.config.weights.get(name, 0) for member in members)
                 for name in ("bytes", "parameters", "multiply_adds")

@@ -52,6 +52,13 @@ def test_an_ensemble_gives_the_mean_of_its_members(folders, some_faces):
     assert EmotionEnsemble(members).predict([]).shape == (0, 7)
 
 
+def test_what_is_unclear_does_not_depend_on_which_member_stands_first(folders):
+    members = [EmotionClassifier.load(folder) for folder in folders]
+    for member, limit in zip(members, (0.3, 0.45), strict=True):
+        member.config = replace(member.config, clear_from=limit)
+    assert [EmotionEnsemble(order).config.clear_from for order in (members, members[::-1])] == [0.45, 0.45]
+
+
 @pytest.mark.parametrize("one", [Image.new("L", (48, 48)), np.zeros((48, 48, 1), np.uint8)], ids=["pillow", "array"])
 def test_one_face_is_no_list_of_faces(folders, one):
     with pytest.raises(ImageError, match="put it in a list"):
