@@ -106,7 +106,9 @@ class TrainingConfig:
     attention_consistency: float = setting(
         0.0, "weight of how far the attention to a face and to its mirror image differ (Zhang et al., 2022)"
     )
-    ema_momentum: float = setting(0.0, "per step, of the averaged weights that are kept; less in the first; 0: none")
+    ema_momentum: float = setting(
+        0.0, "per step, of the averaged weights that are kept; less in the first 9 / (1 - it) steps; 0: none"
+    )
     gentle_epochs: int = setting(
         0, "at the end, without mixup and with variations half as strong: nearer to faces as they are in use"
     )
