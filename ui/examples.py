@@ -8,8 +8,11 @@ for, its mouth is drawn into a smile, and back.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -46,11 +49,11 @@ def photo_paths() -> list[Path]:
     smile = smiling(image, 1.0)
     with _lock:
         if not _photos or not _photos[0].exists():
-            folder = Path(tempfile.mkdtemp(prefix="example-"))
             pictures = {"portrait": image, "smile": smile, "both": np.hstack([image, smile[:, ::-1]])}
+            with _folder() as folder:
+                for name, picture in pictures.items():
+                    Image.fromarray(picture).save(folder / f"{name}.jpg", quality=92)
             _photos[:] = [folder / f"{name}.jpg" for name in pictures]
-            for path, picture in zip(_photos, pictures.values(), strict=True):
-                Image.fromarray(picture).save(path, quality=92)
         return list(_photos)
 
 
@@ -58,9 +61,21 @@ def clip_path() -> Path:
     """The clip's file, made if it is not there yet; it goes with the server's other files."""
     with _lock:
         if not _made or not _made[0].exists():
-            _made[:] = [Path(tempfile.mkdtemp(prefix="example-")) / "example.mp4"]
-            _write_clip(_made[0])
+            with _folder() as folder:
+                _write_clip(folder / "example.mp4")
+            _made[:] = [folder / "example.mp4"]
         return _made[0]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A new folder; where it cannot be filled it goes again, and the next visitor has everything made anew."""
+    folder = Path(tempfile.mkdtemp(prefix="example-"))
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def smiling(image: np.ndarray, smile: float) -> np.ndarray:

@@ -5,6 +5,7 @@ import base64
 import csv
 import json
 import re
+import resource
 import tempfile
 import threading
 import time
@@ -25,7 +26,7 @@ from PIL import Image
 from emotion_model import EmotionClassifier, EmotionDetector, MediaError, VideoConfig, VideoReader
 from emotion_model.clips.run import VideoRun
 from support import clips
-from ui import album, inputs
+from ui import album, examples, inputs
 from ui.agents import Tools
 from ui.album import read_album
 from ui.api import Api
@@ -225,6 +226,22 @@ def test_where_the_server_has_no_room_a_clip_gets_a_sentence(analysis, clip):
     last = list(handlers.show(analysis, str(clip), None, "every frame", 0, 0, False, "me", 1))[-1]
     assert "problem" in last["status"] and "no room" in last["status"]
     assert last["stop"]["interactive"] is False
+
+
+@pytest.mark.parametrize("example", [examples.clip_path, lambda: examples.photo_paths()[-1]], ids=["clip", "photos"])
+def test_an_example_that_had_no_room_is_made_anew_for_the_next_visitor(example, monkeypatch, tmp_path):
+    for name, value in (("SECONDS", 1), ("_made", []), ("_photos", [])):
+        monkeypatch.setattr(examples, name, value)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # bytes in a file; more cannot be written
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            example()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    assert example().stat().st_size > 10_000
 
 
 def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, clip):
