@@ -16,7 +16,7 @@ from emotion_model import EmotionDetector, ImageError
 from emotion_model.labels import SCORES, UNCLEAR
 from ui import cards, examples
 from ui.inputs import files_input, for_visitors, read_faces
-from ui.turns import NOT_TAKEN, Turns, asked, by_what_is_given, without_what_is_gone
+from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
 
 MAX_PHOTOS = 200
 NO_ROOM = "The table is here, but the server has no room for its file at the moment: try again later."
@@ -64,6 +64,7 @@ def build_tab(detector: EmotionDetector) -> None:
     tried = example.click(
         lambda: [str(path) for path in examples.photo_paths()], None, photos, api_visibility="private", queue=False
     )
+    tried.failure(**by_the_page([status], [cards.problem(NOT_TAKEN + "try the portraits again in a minute.")]))
     read(tried.success)
 
 

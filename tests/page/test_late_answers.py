@@ -89,6 +89,24 @@ def test_where_the_queue_is_full_the_results_before_go_and_the_visitor_is_told(t
     expect(shown.filter(visible=True)).to_have_count(0)
 
 
+@pytest.mark.parametrize("name", ["album", "video"])
+def test_where_an_example_cannot_be_made_the_visitor_is_told(tab_of, name):
+    page, _, told, _ = tab_of(name)
+    page.route("**/run/predict*", lambda route: route.fulfill(status=500, json={"error": None}))
+    page.locator(f"#{name}-example").click()
+    expect(told).to_contain_text("try the portrait", timeout=WAIT)
+
+
+def test_while_the_example_is_made_the_results_before_are_gone_and_it_is_said_that_it_waits(tab_of, clip):
+    page, given, told, shown = tab_of("video")
+    page.set_input_files(f"{given} input[type=file]", clip)
+    expect(shown).to_have_count(2, timeout=WAIT)
+    page.route("**/run/predict*", lambda route: None)
+    page.locator("#video-example").click()
+    expect(told).to_contain_text("Waiting to begin.", timeout=WAIT)
+    expect(shown).to_have_count(0)
+
+
 def test_an_album_says_that_it_waits(tab_of, photo):
     page, given, told, _ = tab_of("album", HELD)
     page.set_input_files(f"{given} input[type=file]", photo)

@@ -233,9 +233,22 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     expect(page.locator("#video-status progress[value]")).to_be_visible(timeout=WAIT)
     expect(page.locator("#video-status [aria-live=off] progress")).to_be_visible()  # nobody wants each percent read out
     expect(page.locator("#video-summary .person")).to_have_count(1, timeout=WAIT)  # partial results
+    page.evaluate("""() => {
+      const status = document.querySelector("#video-status"), changes = {childList: true, subtree: true};
+      window.told = "";
+      new MutationObserver(() => { window.told += status.innerText; }).observe(status, changes);
+    }""")
+    slow = []
+    page.route("**/run/predict*", lambda route: slow.append((route, route.fetch())))
     page.locator("#video-stop").click()
     expect(page.locator("#video-stop")).to_be_disabled()
     expect(page.locator("#video-status")).to_contain_text("Stopped", timeout=WAIT)
+    assert "Stopping." in page.evaluate("told")
+    for route, answer in slow:
+        route.fulfill(response=answer)
+    page.unroute("**/run/predict*")
+    page.wait_for_timeout(500)  # nothing comes late
+    expect(page.locator("#video-status")).to_contain_text("Stopped")
     expect(page.locator("#video-stop")).to_be_disabled()
     expect(page.locator("#video-files")).to_contain_text("long_emotions")
     page.wait_for_function("document.querySelector('#video-annotated video')?.duration > 0", timeout=WAIT)

@@ -14,6 +14,7 @@ from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder
 from starlette.requests import Request
 
+from ui import examples
 from ui.page import build_page
 from ui.video import runs
 
@@ -71,7 +72,7 @@ def test_a_clip_that_is_taken_out_while_it_is_read_leaves_no_line_of_its_own(pag
     for _ in range(4):
         answer = visit.ask(reading, [], 2, answer["iterator"])
     assert shown(reading, answer), "it is under way"
-    assert "Add a clip" in shown(taken, visit.ask(taken, [None], 3))["video-status"]
+    visit.ask(taken, [None], 3)
     while answer["is_generating"]:
         answer = visit.ask(reading, [], 2, answer["iterator"])
     assert shown(reading, answer) == {}, "Gradio sends the last step once more"
@@ -86,6 +87,19 @@ def test_nothing_is_sent_behind_the_results_of_a_clip(page, uploaded):
         answer = visit.ask(reading, values, 1, answer["iterator"])
     last = shown(reading, answer)
     assert last["video-files"]["visible"] and last["video-annotated"]["path"] and "1 person" in last["video-status"]
+
+
+def test_a_clip_that_comes_while_the_example_is_made_is_not_overwritten_by_it(page, uploaded, monkeypatch):
+    def made() -> str:
+        visit.ask(taken, [uploaded["clip"]], 2)
+        return uploaded["clip"]["path"]
+
+    visit = Visit(page)
+    (tried,) = visit.wired("video-example", "click")
+    taken, *_ = visit.wired("video-clip", "input")
+    monkeypatch.setattr(examples, "clip_path", made)
+    assert shown(tried, visit.ask(tried, [], 1)) == {}
+    assert "video-clip" in shown(tried, visit.ask(tried, [], 3)), "it was asked for after the clip came"
 
 
 def test_a_photo_that_comes_while_an_example_waits_is_not_overwritten_by_it(page, uploaded):

@@ -89,13 +89,6 @@ def show(
         yield nothing | NO_STOP | {"status": cards.problem(for_visitors(error))}
 
 
-def stopped(analysis: Analysis, session: str) -> Updates:
-    """What Stop shows at once: that it was heard; nothing where there is no run any more."""
-    if not analysis.stop(session):
-        return UNCHANGED
-    return NO_STOP | {"status": cards.status("Stopping.", "What is done is being put together.")}
-
-
 def _results(step: Step) -> Updates:
     people = step.summary.people
     chosen = max(people, key=lambda one: one.seconds, default=None)

@@ -108,13 +108,12 @@ class Runs:
             if self._runs.get(session) is run:
                 del self._runs[session]
 
-    def stop(self, session: str) -> bool:
-        """End the run of a visitor who still wants what is done of it; whether there is one."""
+    def stop(self, session: str) -> None:
+        """End the run of a visitor who still wants what is done of it."""
         with self._lock:
             run = self._runs.get(session)
         if run:
             run.set()
-        return run is not None
 
     def drop(self, session: str) -> None:
         """End the run of a visitor who wants nothing of it."""
@@ -228,9 +227,9 @@ class Analysis:
         finally:
             self._places.release()
 
-    def stop(self, session: str) -> bool:
-        """End the run of a visitor who still wants what is done of it; whether there is one."""
-        return self._runs.stop(session)
+    def stop(self, session: str) -> None:
+        """End the run of a visitor who still wants what is done of it."""
+        self._runs.stop(session)
 
     def want(self, session: str, source: Any, number: int) -> bool:
         """Note what a visitor has handed in, None for nothing; the run before ends at once.

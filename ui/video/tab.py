@@ -24,10 +24,9 @@ from ui.video.handlers import (
     answers,
     choose,
     show,
-    stopped,
 )
 from ui.video.runs import Analysis, VideoLimits
-from ui.video.words import waiting_line
+from ui.video.words import stopping_line, waiting_line
 
 SCRIPT = Path(__file__).with_name("video.js")
 # The line of a timeline that is new stands where the clip does.
@@ -127,7 +126,7 @@ class _Handlers:
         self._analysis.want(request.session_hash or "", source, asked(request))
 
     def pressed(self, clip: str | None, pictures: list[str] | None, request: gr.Request) -> None:
-        """Analyse was pressed, or an example came: likewise."""
+        """Analyse was pressed: likewise."""
         self.taken(clip or pictures, request)
 
     def shown(
@@ -145,9 +144,16 @@ class _Handlers:
         for updates in show(self._analysis, clip, pictures, rate, start, end, strip, *visitor):
             yield self._on_page(updates)
 
-    def halt(self, request: gr.Request) -> dict[Any, Any]:
+    def tried(self, request: gr.Request) -> Any:
+        """The example was asked for: its clip, if nothing else came while that was made, and no pictures."""
+        visitor, number = request.session_hash or "", asked(request)
+        self._analysis.want(visitor, None, number)
+        clip = self._parts["clip"].move_resource_to_block_cache(examples.clip_path())  # as the page will name it
+        return (clip, None) if self._analysis.want(visitor, clip, number) else (gr.skip(), gr.skip())
+
+    def halt(self, request: gr.Request) -> None:
         """Stop was pressed."""
-        return self._on_page(stopped(self._analysis, request.session_hash or ""))
+        self._analysis.stop(request.session_hash or "")
 
     def left(self, request: gr.Request) -> None:
         """The page is gone."""
@@ -200,15 +206,15 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
         gr.on(events, **by_what_is_given([source], [*shown, other], [*nothing, None], [*waiting, None]))
         gr.on(events, do.taken, source, None, **quiet)
         read(partial(gr.on, events))
-    given = by_what_is_given([clip, pictures], shown, nothing, waiting)
-    parts["go"].click(**given)
+    parts["go"].click(**by_what_is_given([clip, pictures], shown, nothing, waiting))
     parts["go"].click(do.pressed, [clip, pictures], None, **quiet)
     read(parts["go"].click)
-    parts["example"].click(**by_the_page([parts[name] for name in room], room.values()))
-    tried = parts["example"].click(lambda: (str(examples.clip_path()), None), None, [clip, pictures], **quiet)
-    tried.success(**given)
-    read(tried.success(do.pressed, [clip, pictures], None, **quiet).success)
-    parts["stop"].click(do.halt, None, told, **quiet)
+    parts["example"].click(**by_the_page(shown, waiting))
+    tried = parts["example"].click(do.tried, None, [clip, pictures], **quiet)
+    tried.failure(**by_the_page([parts["status"]], [cards.problem(NOT_TAKEN + "try the portrait again in a minute.")]))
+    read(tried.success)  # what came meanwhile is not read a second time
+    parts["stop"].click(**by_the_page(told, [stopping_line(), *NO_STOP.values()]))
+    parts["stop"].click(do.halt, None, None, **quiet)
     chosen = parts["person"].input(
         choose,
         [parts["person"], parts["state"]],

@@ -24,6 +24,11 @@ def progress_line(progress: VideoProgress | None) -> str:
     return under_way(f"{progress.fraction:.0%}", detail, progress.fraction)
 
 
+def stopping_line() -> str:
+    """Stop was pressed."""
+    return status("Stopping.", "What is done is being put together.")
+
+
 def writing_line() -> str:
     """All frames are read, and the files are on their way."""
     return under_way("Almost done.", "The files are being written.", None)
