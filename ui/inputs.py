@@ -14,7 +14,7 @@ import numpy as np
 from emotion_model import EmotionDetector, Face, ImageError, read_image
 from emotion_model.faces.images import ENDINGS
 from ui.cards import problem
-from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
+from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
 # At once, at every door: endpoints that are called in one step do not wait in Gradio's queue, and a picture of the
@@ -23,6 +23,8 @@ READING = threading.BoundedSemaphore(2)
 # For that, each in one of the 40 threads that all answers of the server need.
 WAITING = threading.BoundedSemaphore(16)
 MOST_BYTES, MOST_PIXELS = 10 * 2**20, 50_000_000  # of a picture
+# An empty frame, not a broken picture; but what came since stays.
+EMPTY_FRAME = "(photo, unread) => photo?.path === unread ? null : {__type__: 'update'}"
 
 
 @contextmanager
@@ -115,7 +117,8 @@ def on_photo(
 ) -> None:
     """Let a photo, and the example's button, be answered by `outputs`.
 
-    `busy` of them shows that it takes a while, and `status` says why there is no answer.
+    `busy` of them shows that it takes a while, and `status` says why there is no answer. Before their values there is,
+    of a photo, its path if it cannot be read, else ""; of the example, the picture.
 
     Not by `change`: taking a bad file out again must not wipe the sentence that says what was wrong with it. Nor by
     `input`: where an example is taken out, the page sends it with that once more.
@@ -128,36 +131,35 @@ def on_photo(
     def answer(path: str | None, request: gr.Request) -> Iterator[Any]:
         yield from turns.newest(request.session_hash, asked(request), read(path))
 
-    def empty(request: gr.Request) -> Any:
-        return next(turns.newest(request.session_hash, asked(request), read(None)))
-
     def answer_example(request: gr.Request) -> Iterator[Any]:
         yield from turns.newest(request.session_hash, asked(request), read_example())
 
     common: dict[str, Any] = {"trigger_mode": "multiple", "api_visibility": "private"}
     at_once = common | {"queue": False, "show_progress": "hidden"}
     in_turn = common | {
-        "outputs": outputs,
         "show_progress": "minimal",
         "show_progress_on": [busy],
         "concurrency_limit": 2,
         "concurrency_id": photo.elem_id,  # one queue, so that they begin in their order
     }
+    unread = gr.Textbox(visible=False)
+    shown = [unread, *outputs]
     nothing = list(next(iter(read(None))))
     missed = [*nothing]
-    missed[outputs.index(status)] = problem(NOT_TAKEN + "add it once more.")
-
-    def end(answered: Any, failed: dict[str, Any]) -> None:
-        answered.failure(**failed)
-        if busy is not status:  # else what was wrong with a photo stands there too, and that goes out by itself
-            answered.then(**without_what_is_gone([photo], outputs, nothing, busy))
+    missed[shown.index(status)] = problem(NOT_TAKEN + "add it once more.")
 
     # What an event is wired to runs one after the other: what was asked for counts before it has waited for its turn.
     photo.upload(arrived, None, None, **at_once)
-    end(photo.upload(answer, photo, **in_turn), by_what_is_given([photo], outputs, nothing, missed))
-    photo.clear(empty, None, outputs, **at_once)
+    answered = photo.upload(answer, photo, shown, **in_turn)
+    answered.failure(**by_what_is_given([photo], shown, nothing, missed))
+    answered.success(None, [photo, unread], photo, js=EMPTY_FRAME, api_visibility="private")
+    # What was taken out while the answer was on its way leaves nothing; what was wrong with a photo stays.
+    answered.success(**by_what_is_given([photo, unread], shown, nothing, [gr.skip()] * len(shown)))
+    photo.clear(**by_the_page(shown, nothing))
+    photo.clear(arrived, None, None, **at_once)
     example.click(arrived, None, None, **at_once)
-    end(example.click(answer_example, None, **in_turn), by_the_page(outputs, missed))
+    tried = example.click(answer_example, None, [photo, *outputs], **in_turn)
+    tried.failure(**by_the_page(shown, missed))
 
 
 def for_visitors(error: ImageError) -> str:

@@ -22,10 +22,10 @@ from ui.pictures import data_url
 INVITATION = status("Add a photo.", "What the network is given of its largest face, and looks at, comes here.", "quiet")
 
 
-def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
-    """What the network looks at in the largest face of a photo, or why there is nothing to show: photo, drawing."""
+def look(detector: EmotionDetector, path: str | None) -> tuple[str, str]:
+    """What the network looks at in the largest face of a photo, or why it cannot be read: its path then, drawing."""
     if path is None:
-        return gr.skip(), INVITATION
+        return "", INVITATION
     try:
         with a_place(ours=True):
             image = read_picture(path)
@@ -33,12 +33,12 @@ def look(detector: EmotionDetector, path: str | None) -> tuple[Any, str]:
             faces = detector.detect_many([image], [found])[0]
             crops = detector.crops(image, found)
     except ImageError as error:
-        return None, cards.problem(for_visitors(error))
+        return path, cards.problem(for_visitors(error))
     if not faces:
-        return gr.skip(), cards.summary(faces, 0, detector.faces.name)
+        return "", cards.summary(faces, 0, detector.faces.name)
     heat = attention_map(detector.classifier, crops[0])
     looked_at = None if heat is None else draw_heat(crops[0], heat)
-    return gr.skip(), attention(crops[0], looked_at, faces[0])
+    return "", attention(crops[0], looked_at, faces[0])
 
 
 def build_tab(detector: EmotionDetector) -> None:
@@ -54,13 +54,13 @@ def build_tab(detector: EmotionDetector) -> None:
     if isinstance(classifier, EmotionClassifier):
         gr.HTML(drawings(classifier.folder / FIGURES_DIR, classifier.config))
 
-    def explain(path: str | None) -> Iterator[tuple[Any, str]]:
+    def explain(path: str | None) -> Iterator[tuple[str, str]]:
         yield look(detector, path)
 
     def explain_example() -> Iterator[tuple[Any, str]]:
         yield examples.portrait(), look(detector, str(examples.portrait_path()))[1]
 
-    on_photo(photo, example, explain, explain_example, [photo, looks], looks, looks)
+    on_photo(photo, example, explain, explain_example, [looks], looks, looks)
 
 
 def model_page(config: ModelConfig, source: str, detector: str) -> str:

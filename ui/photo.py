@@ -25,18 +25,17 @@ SHARE = "url => { if (url) window.shareEmotions(url); }"
 
 
 def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
-    """The faces of a photo, or why it cannot be read: photo, annotated copy, status, cards, numbers, what shares them.
+    """The faces of a photo, or why it cannot be read: its path then, its copy, status, cards, numbers, what shares it.
 
     Of a large photo it is said at once that it is being looked at.
     """
     if path is None:
-        yield gr.skip(), None, invitation(), "", None, gr.update(visible=False)
+        yield "", None, invitation(), "", None, gr.update(visible=False)
         return
     try:
         image, reading = _timed(read_picture, path)
     except ImageError as error:
-        # An empty frame, not a broken picture.
-        yield None, None, cards.problem(for_visitors(error)), "", None, gr.update(visible=False)
+        yield path, None, cards.problem(for_visitors(error)), "", None, gr.update(visible=False)
         return
     height, width = image.shape[:2]
     if height * width > LARGE:
@@ -45,7 +44,7 @@ def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
     faces, finding = _timed(detector.detect, image)
     labels = detector.classifier.config.labels
     yield (
-        gr.skip(),
+        "",
         draw_faces(image, faces, labels),
         cards.summary(faces, 1000 * (reading + finding), detector.faces.name),
         cards.face_cards(image, faces, labels),
@@ -113,7 +112,7 @@ def build_tab(detector: EmotionDetector) -> None:
         for _, *others in read_photo(detector, str(examples.portrait_path())):
             yield examples.portrait(), *others
 
-    shown = [photo, annotated, status, found, numbers, sharing]
+    shown = [annotated, status, found, numbers, sharing]
     on_photo(photo, example, show, show_example, shown, annotated, status)
     # The picture goes through a hidden text, as nothing else that a script is given is there at once.
     # That it is on its way shows on the annotated copy: neither a hidden text nor a button has room for that.

@@ -62,7 +62,7 @@ def tab_of(app, shared_page):
     forget(page)
 
 
-@pytest.mark.parametrize("name", ["photo", "album", "video"])
+@pytest.mark.parametrize("name", list(TABS))
 def test_the_results_of_what_was_taken_out_meanwhile_do_not_stay(tab_of, photo, clip, name):
     page, given, told, shown = tab_of(name, HELD)
     page.set_input_files(f"{given} input[type=file]", clip if name == "video" else photo)
@@ -73,6 +73,43 @@ def test_the_results_of_what_was_taken_out_meanwhile_do_not_stay(tab_of, photo, 
     page.wait_for_timeout(1000)
     expect(told).to_contain_text(TABS[name][2])
     expect(shown.filter(visible=True)).to_have_count(0)
+
+
+def test_a_photo_that_comes_before_the_answer_about_a_bad_one_stays(tab_of, photo, tmp_path):
+    page, given, told, _ = tab_of("photo", HELD)
+    held, picture = [], page.locator(f"{given} img")
+    (tmp_path / "bad.jpg").write_text("this is no picture")
+    page.set_input_files(f"{given} input[type=file]", tmp_path / "bad.jpg")
+    page.wait_for_function("said.includes('process_completed')", timeout=WAIT)
+    page.route("**/run/predict*", lambda route: held.append(route))
+    page.locator(given).get_by_label("Remove").first.click()
+    page.set_input_files(f"{given} input[type=file]", photo)
+    expect(picture).to_be_visible(timeout=WAIT)
+    page.evaluate("letGo()")
+    expect(told).to_contain_text("not a picture", timeout=WAIT)
+    for route in held:
+        route.continue_()
+    expect(told).to_contain_text("1 face", timeout=WAIT)
+    expect(picture).to_be_visible()
+
+
+def test_a_photo_goes_without_the_server_whose_answer_does_not_take_away_the_next_one(tab_of, photo):
+    page, given, told, shown = tab_of("photo")
+    page.set_input_files(f"{given} input[type=file]", photo)
+    expect(shown.first).to_be_visible(timeout=WAIT)
+    slow, holds = [], True
+    page.route("**/run/predict*", lambda route: slow.append((route, route.fetch())) if holds else route.continue_())
+    page.locator(given).get_by_label("Remove").first.click()
+    expect(told).to_contain_text("Add a photo", timeout=WAIT)
+    holds = False
+    page.set_input_files(f"{given} input[type=file]", photo)
+    expect(shown.first).to_be_visible(timeout=WAIT)
+    for route, answer in slow:
+        route.fulfill(response=answer)
+    page.unroute("**/run/predict*")
+    page.wait_for_timeout(500)  # nothing comes late
+    expect(told).to_contain_text("1 face")
+    expect(shown.first).to_be_visible()
 
 
 @pytest.mark.parametrize("name", ["photo", "model", "album"])

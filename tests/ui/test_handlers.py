@@ -85,9 +85,9 @@ def test_the_page_takes_smaller_pictures_than_python_at_every_door(detector, ana
     assert "54.0 megapixels, and the limit is 50" in str(list(answers[door]())[-1])
 
 
-def test_a_photo_that_cannot_be_read_empties_the_frame_and_says_why(detector, broken):
-    photo, annotated, status, cards, numbers, _ = list(read_photo(detector, broken))[-1]
-    assert (photo, annotated, cards, numbers) == (None, None, "", None)
+def test_a_photo_that_cannot_be_read_is_named_to_the_page_and_it_is_said_why(detector, broken):
+    unread, annotated, status, cards, numbers, _ = list(read_photo(detector, broken))[-1]
+    assert (unread, annotated, cards, numbers) == (broken, None, "", None)
     assert "problem" in status
     assert broken not in status
 
@@ -137,7 +137,8 @@ def test_the_model_shows_where_it_looks_or_says_why_not(detector, photo, broken,
     Image.fromarray(landscape).save(tmp_path / "landscape.png")
     assert "happy" in look(detector, str(photo))[1].lower()
     assert "No face" in look(detector, str(tmp_path / "landscape.png"))[1]
-    assert "problem" in look(detector, broken)[1]
+    unread, drawing = look(detector, broken)
+    assert unread == broken and "problem" in drawing
 
 
 def test_to_show_where_the_model_looks_a_photo_is_searched_for_faces_once(detector, photo, monkeypatch):
