@@ -42,7 +42,7 @@ TORCH_FILE = "model.safetensors"
 IMAGE_CONFIG_FILE = "preprocessor_config.json"
 NEEDS = (*CONVERTERS, "safetensors", "onnxruntime")
 LICENSE_FILE = Path(__file__).parents[2] / "LICENSE"
-ENDPOINT_NEEDS = "transformers>=4.57\ntorch\npillow>=11\n"  # an endpoint's own may be older
+ENDPOINT_NEEDS = "transformers>=4.57\ntorch\npillow>=11.3\n"  # an endpoint's own may be older
 
 
 def prepare(

@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import subprocess
+import tracemalloc
 from importlib.util import find_spec
 
 import numpy as np
@@ -206,9 +207,15 @@ def test_an_inference_endpoint(published, pictures, expected, modules):
     assert np.abs(answers - own).max() < TOLERANCE
     best = handler({"inputs": text, "parameters": {"top_k": 1}})
     assert len(best) == 1 and best[0]["score"] == pytest.approx(expected[0].max(), abs=1e-4)
-    for bad in ("https://example.com/face.jpg", "/etc/passwd", b"no picture", "", [], 3, [images[0]] * 65):
+    rare = b"P5 1 1 255 \0"
+    for bad in ("https://example.com/face.jpg", "/etc/passwd", b"no picture", rare, "", [], 3, [images[0]] * 65):
         with pytest.raises(ValueError, match="inputs:"):
             handler({"inputs": bad})
+    blank = np.zeros((7072, 7072), bool)
+    for large in (as_png(blank), Image.fromarray(blank), as_png(blank[:1, :1].repeat(30_001, axis=1))):
+        for given in (large, [images[0], large]):
+            with pytest.raises(ValueError, match="inputs: a picture may have 50,000,000 pixels, and 30,000 a side"):
+                handler({"inputs": given})
 
 
 def see_through(picture, value):
@@ -239,8 +246,20 @@ def kinds_of_pictures(grey):
 
 def test_pictures_of_every_kind_are_made_grey_as_the_package_makes_them(converters):
     published = runpy.run_path(CODE_DIR / f"{IMAGE_CODE}.py")["to_grey"]
-    for picture in kinds_of_pictures(np.random.default_rng(4).integers(0, 256, (40, 30), np.uint8)):
+    for picture in kinds_of_pictures(np.random.default_rng(4).integers(0, 256, (300, 30), np.uint8)):
         assert np.array_equal(published(picture), to_grey(picture)), (picture.mode, picture.info)
+
+
+def test_a_picture_is_made_grey_and_small_in_little_memory(converters):
+    published = runpy.run_path(CODE_DIR / f"{IMAGE_CODE}.py")
+    blank = np.zeros((2000, 1000), np.uint8)
+    for picture in (Image.fromarray(blank), Image.fromarray(blank.astype(np.float32)), np.dstack([blank] * 3)):
+        tracemalloc.start()
+        try:
+            published["resize"](published["to_grey"](picture), (48, 48))
+            assert tracemalloc.get_traced_memory()[1] < 10 * blank.size  # bytes; of the whole at once 28 and more
+        finally:
+            tracemalloc.stop()
 
 
 def transparent(picture):

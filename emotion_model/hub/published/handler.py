@@ -11,6 +11,9 @@ from PIL import Image, ImageOps
 from transformers import pipeline
 
 MAX_PICTURES = 64  # in one request
+MAX_PIXELS, MAX_SIDE = 50_000_000, 30_000  # of a picture: a file of some kilobytes can unfold into gigabytes
+# Pillow knows others too, and has programs such as Ghostscript read some of them.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 
 
 class EndpointHandler:
@@ -31,15 +34,15 @@ class EndpointHandler:
             For each picture `[{"label", "score"}, ...]`, the likeliest first; not in a list of its own for one alone.
 
         Raises:
-            ValueError: an input is not a picture.
+            ValueError: an input is not a picture, or too large a one.
         """
         inputs = data.get("inputs")
         many = isinstance(inputs, list)
         if not inputs or (many and len(inputs) > MAX_PICTURES):
             raise ValueError(f"inputs: give a picture, or a list of 1 to {MAX_PICTURES}")
-        pictures = [self._grey(_picture(one)) for one in (inputs if many else [inputs])]
+        pictures = (self._grey(_picture(one)) for one in (inputs if many else [inputs]))  # in memory one at a time
         labels = self.classify.model.config.num_labels
-        answers = self.classify(pictures, top_k=(data.get("parameters") or {}).get("top_k", labels))
+        answers = list(self.classify(pictures, top_k=(data.get("parameters") or {}).get("top_k", labels)))
         return answers if many else answers[0]
 
     def _grey(self, picture: Image.Image) -> Image.Image:
@@ -56,12 +59,17 @@ def _picture(value: Any) -> Image.Image:
             value = base64.b64decode("".join(text.split()), validate=True)  # many encoders break lines
         except ValueError as error:
             raise ValueError("inputs: text must be the base64 of a picture file") from error
-    if isinstance(value, bytes):
-        try:
-            value = Image.open(io.BytesIO(value))
+    try:
+        if isinstance(value, bytes):
+            value = Image.open(io.BytesIO(value), formats=FORMATS)
+        if isinstance(value, Image.Image):
+            if value.width * value.height > MAX_PIXELS or max(value.size) > MAX_SIDE:
+                raise Image.DecompressionBombError  # as Pillow does at a limit of its own
             value.load()
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError("inputs: this is not a picture that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"inputs: a picture may have {MAX_PIXELS:,} pixels, and {MAX_SIDE:,} a side") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError("inputs: this is not a picture that can be read") from error
     if not isinstance(value, Image.Image):
         raise ValueError(f"inputs: expected a picture, got {type(value).__name__}")
     return ImageOps.exif_transpose(value)

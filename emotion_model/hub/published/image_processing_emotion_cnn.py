@@ -12,6 +12,8 @@ from PIL import Image
 from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 
+STRIP = 256  # rows that are made grey, or resized, at a time: the whole picture at once takes many times its memory
+
 
 class EmotionCNNImageProcessor(BaseImageProcessor):
     """Pictures of single faces, already cropped, as grey pixels of the network's size."""
@@ -44,10 +46,13 @@ def to_grey(image: Any) -> np.ndarray:
 
     Of Pillow's modes `I` and `F` the darkest value is black and the brightest white.
     """
+    if isinstance(image, Image.Image) and image.mode in ("I", "F"):
+        image = _stretched(np.asarray(image))
     if isinstance(image, Image.Image):
-        if image.mode in ("I", "F"):
-            image = _stretched(np.asarray(image))
-        elif not image.mode.startswith("I;16"):
+        strips = [(0, top, image.width, min(top + STRIP, image.height)) for top in range(0, image.height, STRIP)]
+        if len(strips) > 1:
+            return np.concatenate([to_grey(image.crop(strip)) for strip in strips])
+        if not image.mode.startswith("I;16"):
             clear = image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info
             image = image.convert("RGBA" if clear else "RGB")
     image = np.asarray(image)
@@ -64,13 +69,16 @@ def to_grey(image: Any) -> np.ndarray:
         raise ValueError(f"expected 1, 3 or 4 channels last, got an array of shape {image.shape}")
     if channels == 1:
         return image[..., 0]
+    if len(image) > STRIP:
+        return np.concatenate([to_grey(image[top : top + STRIP]) for top in range(0, len(image), STRIP)])
     if channels == 4:
         picture = Image.fromarray(image)
         white = Image.new("RGB", picture.size, "white")
         white.paste(picture, mask=picture)
         image = np.asarray(white)
+    red, green, blue = np.moveaxis(image.astype(np.int32), 2, 0)
     # Whole numbers, rounded as OpenCV does it.
-    return ((image.astype(np.int64) @ np.array([9798, 19235, 3735]) + 2**14) >> 15).astype(np.uint8)
+    return ((9798 * red + 19235 * green + 3735 * blue + 2**14) >> 15).astype(np.uint8)
 
 
 def _stretched(values: np.ndarray) -> np.ndarray:
@@ -78,10 +86,15 @@ def _stretched(values: np.ndarray) -> np.ndarray:
 
     Values that are no numbers are black; infinite ones count as the darkest or the brightest.
     """
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    shades = (values.astype(np.float64) - low) * (255 / max(high - low, 1e-9))
-    return np.nan_to_num(shades, nan=0, posinf=255, neginf=0).astype(np.uint8)
+    grey = np.empty(values.shape, np.uint8)
+    strips = [slice(top, top + STRIP) for top in range(0, len(values), STRIP)]
+    finite = (values[rows][np.isfinite(values[rows])] for rows in strips)
+    bounds = [(float(known.min()), float(known.max())) for known in finite if known.size]
+    low, high = min((low for low, _ in bounds), default=0.0), max((high for _, high in bounds), default=0.0)
+    for rows in strips:
+        shades = (values[rows].astype(np.float64) - low) * (255 / max(high - low, 1e-9))
+        grey[rows] = np.nan_to_num(shades, nan=0, posinf=255, neginf=0)
+    return grey
 
 
 def resize(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -89,8 +102,9 @@ def resize(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if grey.shape == size:
         return grey.astype(np.float32)
     shrinking = min(grey.shape) >= max(size)
-    weights = [(_areas if shrinking else _lines)(old, new) for old, new in zip(grey.shape, size, strict=True)]
-    return (weights[0] @ grey.astype(np.float64) @ weights[1].T).astype(np.float32)
+    down, across = ((_areas if shrinking else _lines)(old, new) for old, new in zip(grey.shape, size, strict=True))
+    strips = [grey[top : top + STRIP] @ across.T for top in range(0, len(grey), STRIP)]
+    return (down @ np.concatenate(strips)).astype(np.float32)
 
 
 def _areas(old: int, new: int) -> np.ndarray:
