@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.download import HubError, explain, hub_as_needed
+from emotion_model.network.config import ModelError
 
 
 def create(api: Any, repo_id: str, kind: str, private: bool, **options: Any) -> None:
@@ -63,16 +64,22 @@ def check_token() -> None:
 
 
 def asked(repo_id: str, ask: Callable[[], Any]) -> Any:
-    """The answer of `ask`, which talks with the Hub; whatever goes wrong becomes a HubError of one sentence."""
+    """The answer of `ask`, which talks with the Hub; whatever goes wrong there becomes a HubError of one sentence."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    explained = (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, OSError)
     try:
         with hub_as_needed():
             return ask()
-    except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, OSError) as error:
+    except (HubError, ModelError):
+        raise
+    except explained as error:
         raise explain(error, repo_id) from error
-    except ValueError as error:  # what the Hub finds wrong in the metadata of a README
+    except (RuntimeError, ValueError) as error:  # ValueError: what the Hub finds wrong in the metadata of a README
+        cause = error.__cause__
+        if isinstance(error, RuntimeError) and isinstance(cause, explained):  # why a large file could not be sent
+            raise explain(cause, repo_id) from error
         raise HubError(f"{repo_id}: {' '.join(str(error).split())}") from error
 
 

@@ -16,6 +16,7 @@ from emotion_model.hub.card import LICENSE
 from emotion_model.hub.command import main
 from emotion_model.hub.conversion import write_onnx
 from emotion_model.hub.forms import prepare
+from emotion_model.hub.repository import asked
 from emotion_model.hub.space import space_readme
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.runtime import RuntimeUnavailableError
@@ -197,6 +198,26 @@ def test_refusals_of_the_hub_become_sentences(hub, fault, said, capsys):
     printed = capsys.readouterr().err
     assert said in printed and printed.count("\n") == 1
     assert "Traceback" not in printed and "hf_owner" not in printed
+
+
+def test_so_does_that_of_a_large_file(hub, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    hub.large = "social.jpg$"
+    hub.fail("PUT /storage", status=403)
+    assert main(["deploy", NAME]) == 2
+    printed = capsys.readouterr().err
+    assert "no rights" in printed and printed.count("\n") == 1
+
+
+def test_whatever_else_the_hubs_client_raises_is_one_sentence():
+    def fail():
+        raise error
+
+    for error in (RuntimeError("Data processing\nerror"), HubError("no room"), ModelError("no model")):
+        with pytest.raises(RuntimeError) as caught:
+            asked(NAME, fail)
+        expected = error if isinstance(error, HubError | ModelError) else HubError(f"{NAME}: Data processing error")
+        assert (type(caught.value), str(caught.value)) == (type(expected), str(expected))
 
 
 def test_somebody_elses_account_is_refused(hub, capsys):

@@ -76,6 +76,7 @@ class Hub:
         self.repos: dict[str, Repo] = {}  # "models/USER/NAME" or "spaces/USER/NAME"
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.large = ""  # pattern of the files that are not sent with the commit, but before it
         self.url = ""
 
     def fail(self, pattern: str, **what: Any) -> None:
@@ -161,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
         self._answer()
 
     def do_DELETE(self) -> None:
@@ -280,13 +284,18 @@ class _Handler(BaseHTTPRequestHandler):
             files = [
                 {
                     "path": one["path"],
-                    "uploadMode": "regular",
+                    "uploadMode": "lfs" if self.hub.large and re.search(self.hub.large, one["path"]) else "regular",
                     "shouldIgnore": False,
                     "oid": blob_id(repo.files[one["path"]]) if one["path"] in repo.files else None,
                 }
                 for one in json.loads(body)["files"]
             ]
             self._json({"files": files})
+
+    def batch(self, body: bytes) -> None:
+        upload = {"upload": {"href": f"{self.hub.url}/storage"}}  # which has room for nothing
+        files = [{"oid": one["oid"], "size": one["size"], "actions": upload} for one in json.loads(body)["objects"]]
+        self._json({"transfer": "basic", "objects": files})
 
     def commit(self, body: bytes, kind: str, name: str, revision: str) -> None:
         repo = self._repo(kind, name, write=True)
@@ -386,6 +395,7 @@ _ROUTES = [
     (r"POST /api/repos/create", _Handler.create),
     (r"POST /api/validate-yaml", _Handler.validate_yaml),
     (rf"POST {_API}/preupload/(?P<revision>.+)", _Handler.preupload),
+    (r"POST /.+\.git/info/lfs/objects/batch", _Handler.batch),
     (rf"POST {_API}/commit/(?P<revision>.+)", _Handler.commit),
     (rf"POST {_API}/tag/(?P<revision>.+)", _Handler.tag),
     (rf"GET {_API}/refs", _Handler.refs),
