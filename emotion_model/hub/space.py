@@ -11,7 +11,7 @@ from pathlib import Path
 from emotion_model.download import HubError, check_name
 from emotion_model.hub.card import CARD_FILE
 from emotion_model.hub.repository import asked, check_token, commit_files, create, list_files
-from emotion_model.network.config import CONFIG_FILE, FIGURES_FILES, ModelConfig
+from emotion_model.network.config import CONFIG_FILE, FIGURES_FILES, read_published
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +38,7 @@ def deploy(
 
     Raises:
         HubError: the Hub refuses, or cannot be reached; or this is no checkout, or one that git does not read.
+        ModelError: what the model's repository holds was not published by `push`.
     """
     _require_deployable(repo_id, model, revision)
     if not dry_run:
@@ -132,15 +133,13 @@ def _look_up(model: str, revision: str | None) -> tuple[str, list[str], bool]:
     info = HfApi().model_info(model, revision=revision)
     if info.sha is None:
         raise HubError(f"{model}: the Hub names no commit.")
-    config = ModelConfig.from_json(
-        Path(hf_hub_download(model, CONFIG_FILE, revision=info.sha)).read_text(encoding="utf-8")
-    )
+    weights = read_published(model, Path(hf_hub_download(model, CONFIG_FILE, revision=info.sha))).weights
     if info.private or info.gated:
         return info.sha, [], True
     there = sorted(one.rfilename for one in info.siblings or ())
-    onnx = config.weights.get("onnx", {}).get("file")
+    onnx = (weights.get("onnx") or {}).get("file")
     others = [name for name in there if name == onnx or any(fnmatch(name, kind) for kind in FIGURES_FILES)]
-    return info.sha, [CONFIG_FILE, config.weights["file"], *others], False
+    return info.sha, [CONFIG_FILE, weights["file"], *others], False
 
 
 def _space_files() -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from emotion_model.download import HubError, download
 from emotion_model.faces.cropping import network_input
 from emotion_model.faces.images import Picture
+from emotion_model.files import read_json
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import (
     BUNDLED_DIR,
@@ -26,6 +26,7 @@ from emotion_model.network.config import (
     WEIGHTS_FILE,
     ModelConfig,
     ModelError,
+    read_published,
     require_digest,
     require_no_run,
 )
@@ -109,17 +110,14 @@ class EmotionClassifier:
         """
         try:
             config_path = download(repo_id, CONFIG_FILE, revision, max_bytes=MAX_CONFIG_BYTES)
-            config = config_path.read_text(encoding="utf-8")
-            weights = ModelConfig.from_json(config).weights
+            weights = read_published(repo_id, config_path).weights
             commit = config_path.parent.name
-            path = download(repo_id, str(weights["file"]), commit, weights["sha256"])
+            path = download(repo_id, weights["file"], commit, weights["sha256"])
         except HubError as error:
             raise ModelError(str(error)) from error
-        except (KeyError, UnicodeDecodeError) as error:
-            raise ModelError(f"{repo_id}: {CONFIG_FILE} is not the config of a published model ({error}).") from error
         _download_onnx(repo_id, commit, weights.get("onnx"))
         classifier = cls.load(path)
-        _download_figures(repo_id, commit, json.loads(config).get(FIGURES_KEY))
+        _download_figures(repo_id, commit, read_json(config_path).get(FIGURES_KEY))
         classifier.source = f"{repo_id}{f' at {revision}' if revision and revision != commit else ''} ({commit[:8]})"
         return classifier
 

@@ -175,6 +175,22 @@ def read_config(path: Path) -> ModelConfig:
         raise ModelError(f"{path}: cannot be read; `python -m train.export` writes it beside the weights.") from error
 
 
+def read_published(repo_id: str, path: Path) -> ModelConfig:
+    """The config of a model that was pulled from the Hub: it names the weights beside it, and their sha256.
+
+    Raises:
+        ModelError: it cannot be read, is not a config, or names none.
+    """
+    config = read_config(path)
+    for name in ("file", "sha256"):
+        if not isinstance(config.weights.get(name), str):
+            raise ModelError(
+                f"{repo_id}: {CONFIG_FILE} has no {name} of its weights: publish the model with "
+                "`python -m emotion_model.hub push`."
+            )
+    return config
+
+
 def figures_are_of(config: ModelConfig, folder: Path) -> bool | None:
     """Whether the figures in a folder are about the weights that a config names; None where no record says of which."""
     record = folder / FIGURES_RECORD

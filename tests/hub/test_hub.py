@@ -388,6 +388,24 @@ def test_a_space_without_its_model_is_not_deployed(hub, small, arguments, said, 
     assert said in capsys.readouterr().err and f"spaces/{SPACE}" not in hub.repos
 
 
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({}, "has no file of its weights: publish the model"),
+        ({"file": WEIGHTS_FILE}, "has no sha256 of its weights: publish the model"),
+        ({"file": WEIGHTS_FILE, "sha256": "0", "onnx": None}, ""),
+    ],
+)
+def test_neither_is_one_whose_config_names_no_weights(hub, small, record, said, capsys):
+    config = json.loads((small / CONFIG_FILE).read_text()) | {"weights": record}
+    hub.repos[f"models/{NAME}"] = Repo()
+    hub.repo(NAME).commit({CONFIG_FILE: json.dumps(config).encode()})
+    assert main(["deploy", SPACE, "--model", NAME, "--dry-run"]) == (2 if said else 0)
+    assert said in capsys.readouterr().err
+    with pytest.raises(ModelError, match=said or "lacks this file"):
+        EmotionClassifier.from_pretrained(NAME)
+
+
 def test_the_front_matter_fits_what_is_installed():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     values = metadata(text)
