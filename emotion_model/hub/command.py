@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from emotion_model.download import HubError
+from emotion_model.download import HubError, check_name
 from emotion_model.hub.card import LICENSE, model_card
 from emotion_model.hub.push import push
 from emotion_model.hub.space import deploy
@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "deploy":
             deploy(options.repo, options.model, options.revision, options.private, options.dry_run)
         else:
+            check_name(options.repo)
             config = read_config(find_config(options.model))
             text = model_card(config, options.repo, license_id=options.license or LICENSE)
             if options.out:

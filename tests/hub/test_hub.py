@@ -166,8 +166,8 @@ def test_without_an_openvino_that_runs_it_nothing_is_published(hub, converters, 
 
 @pytest.mark.parametrize("name", ["emotion-cnn", "maker/a b", "maker/-a", "maker/a--b", "a/b/c", "maker/" + "x" * 100])
 def test_a_name_that_is_not_allowed_is_told_at_once(hub, name, capsys):
-    for command in ("push", "deploy"):
-        assert main([command, "--", name]) == 2
+    for arguments in (["push", "--", name], ["deploy", "--", name], ["card", f"--repo={name}"]):
+        assert main(arguments) == 2
         assert "USER/NAME" in capsys.readouterr().err
     assert hub.requests == []
 
