@@ -25,7 +25,7 @@ class Label:
     The defaults serve classes without an emoji or a colour of their own.
 
     Raises:
-        ValueError: the colour is written otherwise, or tables have a column of that name.
+        ValueError: the emoji is no text, the colour is written otherwise, or tables have a column of that name.
     """
 
     name: str
@@ -33,6 +33,8 @@ class Label:
     colour: str = "#8d909a"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.emoji, str):
+            raise ValueError(f"emoji={self.emoji!r} of {self.name}: give it as text, or leave it out")
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
             raise ValueError(f"colour={self.colour!r} of {self.name}: write it as #rrggbb, such as #8d909a")
         if self.name in (*PLACE, *SCORES, *RECORDING) or self.name.startswith(RAW):

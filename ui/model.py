@@ -90,7 +90,7 @@ def in_words(test: dict[str, Any], emotions: Sequence[str]) -> str:
     """What the model is good at and what it is bad at, a sentence each; nothing where that was not measured of all."""
     scores, confusion = test.get("per_class") or {}, test.get("confusion") or []
     square = [len(row) for row in confusion] == [len(emotions)] * len(emotions)
-    if not square or not all("recall" in scores.get(name, {}) for name in emotions):
+    if not square or any(scores.get(name, {}).get("recall") is None for name in emotions):
         return ""
     order = sorted(emotions, key=lambda name: -scores[name]["recall"])
     best, next_best, worst = order[0], order[1], order[-1]
@@ -120,7 +120,7 @@ def _scores(test: dict[str, Any]) -> str:
         ("Agreement with ten FER+ taggers' majority", test.get("ferplus_majority_accuracy"), ".2%"),
     )
     rows = [(name, f"{value:{form}}") for name, value, form in measured if value is not None]
-    pictures = f", {test['images']:,} pictures" if "images" in test else ""
+    pictures = f", {test['images']:,} pictures" if test.get("images") else ""
     return _score_table(f"FER2013 test{pictures}", rows) if rows else ""
 
 
@@ -132,12 +132,13 @@ def _tuned_scores(report: dict[str, Any]) -> str:
     """What a fine-tuned model does better and worse than the one it began as, from the report of `train.finetune`."""
     rows = []
     for name, where in (("held_out", "pictures of its own"), ("fer2013_validation", "FER2013 pictures")):
-        if scores := report.get(name):
-            before, after = scores["before"], scores["after"]
+        before, after = ((report.get(name) or {}).get(when) or {} for when in ("before", "after"))
+        if after.get("images"):
             where = f"{after['images']:,} {where}"
-            rows.append((f"Accuracy on {where}", f"{before['accuracy']:.1%} → {after['accuracy']:.1%}"))
-            rows.append((f"Macro-F1 on {where}", f"{before['macro_f1']:.3f} → {after['macro_f1']:.3f}"))
-    return _score_table("Before fine-tuning → after, on pictures held out of it", rows)
+        for score, what, form in (("accuracy", "Accuracy", ".1%"), ("macro_f1", "Macro-F1", ".3f")):
+            if before.get(score) is not None and after.get(score) is not None:
+                rows.append((f"{what} on {where}", f"{before[score]:{form}} → {after[score]:{form}}"))
+    return _score_table("Before fine-tuning → after, on pictures held out of it", rows) if rows else ""
 
 
 def _score_table(caption: str, rows: Sequence[tuple[str, str]]) -> str:

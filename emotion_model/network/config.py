@@ -24,6 +24,10 @@ FIGURES_RECORD = "figures.json"  # there; says which weights they are about
 FIGURES_FILES = (f"{FIGURES_DIR}/*.png", f"{FIGURES_DIR}/{FIGURES_RECORD}")  # as they lie in a repository, as patterns
 FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder, its record included
 
+# What is shown of a model as a number, and what holds more of them; null or missing where it was not measured.
+_NUMBERS = ("parameters", "images", "accuracy", "macro_f1", "ece", "ferplus_majority_accuracy", "recall")
+_INNER = ("flip", "ten_crop", "deduplicated", "held_out", "fer2013_validation", "before", "after")
+
 
 class ModelError(RuntimeError):
     """A model cannot be loaded; the message says why and what to do."""
@@ -79,6 +83,10 @@ class ModelConfig:
         onnx = self.weights.get("onnx") or {"file": ""}
         if not isinstance(onnx, dict) or not isinstance(onnx.get("file"), str):
             raise ValueError(f"weights: onnx={onnx!r}: give the name of its file as file, or leave it out")
+        _require_shown("weights", self.weights)
+        _require_shown("training.report", self.training.get("report") or {})
+        for split, scores in self.metrics.items():
+            _require_shown(f"metrics.{split}", scores)
 
     @property
     def emotions(self) -> tuple[str, ...]:
@@ -88,8 +96,8 @@ class ModelConfig:
     @property
     def scores(self) -> dict[str, Any]:
         """`metrics`; of a fine-tuned model without any, those of the pictures held out of it, as `held-out`."""
-        report = self.training.get("report")
-        return self.metrics or ({HELD_OUT: report["held_out"]["after"]} if report else {})
+        held_out = (self.training.get("report") or {}).get("held_out") or {}
+        return self.metrics or ({HELD_OUT: held_out["after"]} if held_out.get("after") else {})
 
     def to_json(self) -> str:
         """The text of `config.json`."""
@@ -124,8 +132,37 @@ class ModelConfig:
                 framing={name: Framing(**framing) for name, framing in preprocessing["framing"].items()},
                 **{name: value for name, value in values.items() if name in known},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ModelError(f"config.json is not the config of an emotion model ({error}).") from error
+
+
+def _require_shown(where: str, values: Any) -> None:
+    """Refuse what would end the page when it shows these values.
+
+    Raises:
+        ValueError: one of them is not of its kind.
+    """
+    for name, value in _named(where, values).items():
+        place = f"{where}.{name}"
+        if value is None:
+            continue
+        if name in _NUMBERS and not isinstance(value, int | float):
+            raise ValueError(f"{place}={value!r}: give a number, or leave it out")
+        if name in _INNER:
+            _require_shown(place, value)
+        if name == "per_class":
+            for emotion, scores in _named(place, value).items():
+                _require_shown(f"{place}.{emotion}", scores)
+        if name == "confusion":
+            rows = value if isinstance(value, list) else [value]
+            if not all(isinstance(row, list) and all(isinstance(one, int | float) for one in row) for row in rows):
+                raise ValueError(f"{place}={value!r}: give rows of numbers, or leave it out")
+
+
+def _named(where: str, values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}={values!r}: give names with values, or leave it out")
+    return values
 
 
 def short_name(source: str) -> str:
@@ -198,7 +235,7 @@ def figures_are_of(config: ModelConfig, folder: Path) -> bool | None:
         return None
     try:
         about = read_json(record).get("weights_sha256")
-    except (OSError, ValueError, AttributeError):  # damaged, or another's: it vouches for nothing
+    except (OSError, ValueError, AttributeError, RecursionError):  # damaged, or another's: it vouches for nothing
         return False
     return None if about is None else about == config.weights.get("sha256")
 

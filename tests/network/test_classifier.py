@@ -190,6 +190,38 @@ def test_a_config_of_which_a_part_is_empty_is_refused(copy, name, empty):
         EmotionClassifier.load(copy)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"weights": {"parameters": "2M"}}, "weights.parameters='2M': give a number, or leave it out"),
+        ({"metrics": {"test": [0.7]}}, r"metrics.test=\[0.7\]: give names with values"),
+        ({"metrics": {"test": None}}, "metrics.test=None: give names with values"),
+        ({"metrics": {"test": {"accuracy": "71 %"}}}, "metrics.test.accuracy='71 %': give a number"),
+        ({"metrics": {"test": {"flip": 0.7}}}, "metrics.test.flip=0.7: give names with values"),
+        ({"metrics": {"test": {"flip": {"accuracy": []}}}}, r"metrics.test.flip.accuracy=\[\]: give a number"),
+        ({"metrics": {"test": {"per_class": []}}}, r"metrics.test.per_class=\[\]: give names"),
+        ({"metrics": {"test": {"per_class": {"sad": 1}}}}, "metrics.test.per_class.sad=1: give names"),
+        ({"metrics": {"test": {"per_class": {"sad": {"recall": "1"}}}}}, "per_class.sad.recall='1': give a number"),
+        ({"metrics": {"test": {"confusion": [1, 2]}}}, r"confusion=\[1, 2\]: give rows of numbers"),
+        ({"metrics": {"test": {"confusion": [[1, "2"]]}}}, r"confusion=\[\[1, '2'\]\]: give rows of numbers"),
+        ({"labels": [{"name": "calm", "emoji": 3}]}, "emoji=3 of calm: give it as text"),
+        ({"training": {"report": [1]}}, r"training.report=\[1\]: give names"),
+        ({"training": {"report": {"held_out": {"after": 0.7}}}}, "report.held_out.after=0.7: give names"),
+    ],
+)
+def test_a_config_that_the_page_could_not_show_is_refused(copy, changes, said):
+    change_config(copy, **changes)
+    with pytest.raises(ModelError, match=f"not the config of an emotion model .*{said}"):
+        EmotionClassifier.load(copy)
+
+
+def test_the_bundled_model_serves_where_a_config_is_too_deep_to_be_read(copy, monkeypatch):
+    (copy / CONFIG_FILE).write_text("[" * 100_000)
+    monkeypatch.setenv("EMOTION_MODEL_REPO", str(copy))
+    classifier = EmotionClassifier.from_environment()
+    assert classifier.source == "bundled" and "not the config of an emotion model" in classifier.fallback_reason
+
+
 @pytest.mark.parametrize("record", ["emotion_cnn.onnx", {"sha256": "0"}, {"file": 3}])
 def test_a_config_whose_onnx_file_has_no_name_is_refused(copy, record):
     change_config(copy, weights={"file": "emotion_cnn.keras", "onnx": record})

@@ -22,7 +22,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-records = st.dictionaries(st.text(max_size=8), values, max_size=3)
+records = st.dictionaries(st.text(max_size=8).map("x_".__add__), values, max_size=3)  # what is shown is of its kind
 
 
 # Temperature scaling
@@ -82,7 +82,7 @@ def model_configs(draw):
         weights=draw(records),
         architecture=draw(records),
         training=draw(records),
-        metrics=draw(records),
+        metrics=draw(st.dictionaries(st.text(max_size=8), records, max_size=2)),
     )
 
 

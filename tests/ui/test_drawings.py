@@ -45,6 +45,15 @@ def test_a_model_without_them_says_so(tmp_path):
     assert "No figures." in drawings(tmp_path, ModelConfig())
 
 
+@pytest.mark.parametrize("content", [b"version https://git-lfs.github.com/spec/v1\n", b"", b"\x89PNG\r\n\x1a\n\0IHDR"])
+def test_what_is_no_picture_is_left_out(tmp_path, content):
+    (tmp_path / "confusion.png").write_bytes(content)
+    assert "No figures." in drawings(tmp_path, ModelConfig())
+    (tmp_path / "curves.png").write_bytes((BUNDLED_DIR / FIGURES_DIR / "curves.png").read_bytes())
+    html = drawings(tmp_path, ModelConfig())
+    assert "curves.png" in html and "confusion.png" not in html
+
+
 @pytest.mark.parametrize(
     ("record", "shown"),
     [
@@ -53,6 +62,7 @@ def test_a_model_without_them_says_so(tmp_path):
         ('{"weights_sha256": "former"}', False),
         ("[", False),
         ("[]", False),
+        ("[" * 100_000, False),
     ],
 )
 def test_figures_of_another_model_are_not_shown(tmp_path, record, shown):

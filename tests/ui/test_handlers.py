@@ -166,6 +166,10 @@ def test_of_a_model_in_a_folder_no_path_is_told_and_only_the_scores_that_it_has(
     assert "Bad at" not in model_page(replace(config, metrics={"test": partly}), "own", "yunet")
     fewest = model_page(replace(config, metrics={"test": {"accuracy": 0.7}}), "own", "yunet")
     assert "70.00%" in fewest and "Macro-F1" not in fewest
+    unmeasured = {"images": None, "accuracy": 0.7, "per_class": {name: {"recall": None} for name in config.emotions}}
+    unmeasured |= {"confusion": scores["confusion"], "flip": None, "ten_crop": {}}
+    shown = replace(config, metrics={"test": unmeasured})
+    assert model_page(shown, "own", "yunet") == fewest
 
 
 def test_of_a_fine_tuned_model_the_scores_of_the_pictures_held_out_of_it_are_told(small):
@@ -173,6 +177,12 @@ def test_of_a_fine_tuned_model_the_scores_of_the_pictures_held_out_of_it_are_tol
     report = {"held_out": {"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75}}}
     classifier.config = replace(classifier.config, metrics={}, training={"report": report})
     assert Api(EmotionDetector(classifier)).model_info()["metrics"] == {"held-out": {"accuracy": 0.75}}
+    page = model_page(classifier.config, "own", "yunet")
+    assert "Accuracy on pictures of its own" in page and "50.0% → 75.0%" in page and "Macro-F1" not in page
+    for fewer in ({"notes": []}, {"held_out": None}, {"held_out": {"before": {"accuracy": 0.5}}}):
+        classifier.config = replace(classifier.config, training={"report": fewer})
+        assert Api(EmotionDetector(classifier)).model_info()["metrics"] == {}
+        assert "How good it is" not in model_page(classifier.config, "own", "yunet")
 
 
 def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, photo, broken):
