@@ -188,8 +188,8 @@ def list_files(folder):
 def test_damage_that_nobody_thought_of_shows_no_inner_workings(files, detector, monkeypatch):
     from ui import page as page_module
 
-    monkeypatch.setattr(detector.faces, "detect", lambda image: 1 / 0)
     page = page_module.build_page(detector)
+    monkeypatch.setattr(detector.faces, "detect", lambda image: 1 / 0)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     try:
         with pytest.raises(AppError) as refusal:
