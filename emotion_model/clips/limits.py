@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emotion_model.errors import CodedError
 from emotion_model.faces.images import MAX_FILE_BYTES, MAX_PIXELS
 
 
-class MediaError(ValueError):
+class MediaError(CodedError):
     """A clip cannot be used, or a result not be written.
 
     Attributes:
@@ -17,13 +18,6 @@ class MediaError(ValueError):
 
     The message is one sentence for the person who sent the clip.
     """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # or no worker process could hand it over
-        return type(self), (self.code, str(self))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from emotion_model.errors import CodedError
 from emotion_model.runtime import Lock
 
 STRIP = 32  # rows that are converted at a time: the whole picture at once takes several times its memory, and longer
@@ -43,7 +44,7 @@ _ADDRESS = re.compile(r"https?:/", re.IGNORECASE)  # a path has one slash in the
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 
 
-class ImageError(ValueError):
+class ImageError(CodedError):
     """A picture cannot be used.
 
     Attributes:
@@ -52,13 +53,6 @@ class ImageError(ValueError):
 
     The message is one sentence for the person who sent the picture.
     """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # or no worker process could hand it over
-        return type(self), (self.code, str(self))
 
 
 def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_FILE_BYTES) -> np.ndarray:

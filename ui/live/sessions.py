@@ -16,6 +16,7 @@ from emotion_model import (
     read_base64_image,
     video_detector,
 )
+from emotion_model.errors import CodedError
 
 MOST_SECONDS = 1e15  # milliseconds since 1970 by mistake are fewer
 LATE_SECONDS = 60  # no frame is on its way to the server for longer
@@ -41,7 +42,7 @@ class LiveConfig:
             raise ValueError(f"max_pixels={self.max_pixels}: must be above 0")
 
 
-class SessionError(ValueError):
+class SessionError(CodedError):
     """A frame is not accepted.
 
     Attributes:
@@ -49,13 +50,6 @@ class SessionError(ValueError):
 
     The message is one sentence for the person who sent the frame.
     """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # or no worker process could hand it over
-        return type(self), (self.code, str(self))
 
 
 class _Session:
