@@ -168,16 +168,26 @@ class Workers:
         return len(self._idle)
 
     def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
-        """Hand a job to an idle worker: a method of its object, and what to call it with."""
+        """Hand a job to an idle worker: a method of its object, and what to call it with.
+
+        Raises:
+            WorkersError: the cluster has gone.
+        """
         actor = self._idle.pop()
-        self._working[actor.run.remote(method, arguments)] = job, actor
+        with _told_if_gone():
+            self._working[actor.run.remote(method, arguments)] = job, actor
 
     def end(self, job: Any) -> None:
-        """End the worker that has this job, at once."""
+        """End the worker that has this job, at once.
+
+        Raises:
+            WorkersError: the cluster has gone.
+        """
         for answer, (its_job, actor) in list(self._working.items()):
             if its_job is job:
                 del self._working[answer]
-                self._ray.kill(actor)
+                with _told_if_gone():
+                    self._ray.kill(actor)
 
     def messages(self, timeout: float) -> Iterator[tuple[Any, Any]]:
         """What the workers have to say, with the job that it belongs to; waits so many seconds for something.
@@ -185,18 +195,16 @@ class Workers:
         Raises:
             WorkersError: workers do not start, or the cluster has gone.
         """
-        try:
-            for one in self._heard(timeout):
-                if one in self._starting:
+        with _told_if_gone():
+            heard = self._heard(timeout)
+        for one in heard:
+            if one in self._starting:
+                with _told_if_gone():
                     self._started(one)
-                elif one in self._working:
+            elif one in self._working:
+                with _told_if_gone():
                     job, messages = self._answered(one)
-                    yield from ((job, message) for message in messages)
-        except ConnectionError as error:
-            why = _cause(error).rstrip(".")
-            raise WorkersError(
-                f"The cluster has gone ({why}). What is done is kept: the same command goes on from there."
-            ) from error
+                yield from ((job, message) for message in messages)
 
     def _heard(self, timeout: float) -> list[Any]:
         """What has an answer by now; workers that are missing begin to start."""
@@ -236,6 +244,18 @@ class Workers:
         else:
             self._working[actor.more.remote()] = job, actor
         return job, messages
+
+
+@contextlib.contextmanager
+def _told_if_gone() -> Iterator[None]:
+    """Around whatever asks something of the cluster, which may have gone since it answered last."""
+    try:
+        yield
+    except ConnectionError as error:
+        why = _cause(error).rstrip(".")
+        raise WorkersError(
+            f"The cluster has gone ({why}). What is done is kept: the same command goes on from there."
+        ) from error
 
 
 def _cores(ray: Any) -> int:

@@ -586,6 +586,20 @@ def test_workers_that_cannot_start_say_why():
             list(workers.messages(timeout=1))
 
 
+@pytest.mark.usefixtures("processes")
+def test_a_cluster_that_goes_between_two_answers_is_told_by_the_next_job():
+    def gone(*_: object) -> None:
+        raise ConnectionError("Request cannot be fulfilled because the data client has disconnected.")
+
+    with Workers(list, (), count=1) as workers:
+        while not workers.idle:
+            list(workers.messages(timeout=1))
+        actor, workers._idle[0] = workers._idle[0], SimpleNamespace(run=SimpleNamespace(remote=gone))
+        with pytest.raises(WorkersError, match=r"cluster has gone \(.*disconnected\)\. .*the same command goes on"):
+            workers.start("job", "read", ())
+        workers._idle.append(actor)  # or nobody would end it
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
 def test_no_cluster_is_told(address: str):
     with pytest.raises(WorkersError, match=f"No cluster at {address}: .*refused"):
