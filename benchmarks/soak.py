@@ -1,9 +1,10 @@
 """Does the page's memory stay where it is, however many come and however long they stay?
 
 Method: the app is started on a free loopback port. First NEWCOMERS clients come one after another, each with a session
-of its own and one call. Then BUSY clients ask for photos without a pause, and every few seconds the memory of the
-server is read. The growth counts from the tenth minute, or the middle where that comes first, to the end: each the
-median of two minutes, or of a tenth of the time, as every answer takes some memory for a moment. The last line is JSON.
+of its own and one call. Then BUSY clients ask for photos of many sizes without a pause, and every few seconds the
+memory of the server is read. The growth counts from the tenth minute, or the middle where that comes first, to the end:
+each the median of two minutes, or of a tenth of the time, as every answer takes some memory for a moment. The last line
+is JSON.
 
     python benchmarks/soak.py [--minutes 10] [--newcomers 2000]
 """
@@ -11,6 +12,7 @@ median of two minutes, or of a tenth of the time, as every answer takes some mem
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import threading
@@ -20,6 +22,7 @@ from gradio_client import Client
 from startup import portrait, resident_mb, running_app
 
 BUSY = 8
+SIZES = list(itertools.product(range(320, 961, 32), range(352, 513, 40)))  # of the photos: width, rows of the portrait
 LOOK_SECONDS = 5.0
 SETTLED_MINUTES = 10.0  # until memory is expected to stay
 WINDOW_MINUTES = 2.0
@@ -38,7 +41,7 @@ def newcomers(url: str, pid: int, count: int) -> dict[str, float]:
 
 def busy(url: str, pid: int, minutes: float) -> dict[str, float]:
     """Answers, failures and memory while clients ask without a pause."""
-    picture, began = portrait(), time.monotonic()
+    pictures, began = itertools.cycle([portrait(*size) for size in SIZES]), time.monotonic()
     until = began + 60 * minutes
     answers: list[bool] = []
 
@@ -46,7 +49,7 @@ def busy(url: str, pid: int, minutes: float) -> dict[str, float]:
         client = Client(url, verbose=False)
         while time.monotonic() < until:
             try:
-                answers.append(client.predict(picture, api_name="/predict")["emotion"] == "happy")
+                answers.append(client.predict(next(pictures), api_name="/predict")["emotion"] == "happy")
             except Exception:
                 answers.append(False)
 

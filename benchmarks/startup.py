@@ -69,12 +69,13 @@ def running_app() -> Iterator[tuple[str, int]]:
         process.wait(20)
 
 
-def portrait() -> str:
-    """The portrait that scikit-image brings along, as base64 JPEG."""
+def portrait(width: int = 512, height: int = 512) -> str:
+    """The portrait that scikit-image brings along, `height` of its 512 rows scaled to that width, as base64 JPEG."""
     import skimage.data
 
     buffer = io.BytesIO()
-    Image.fromarray(skimage.data.astronaut()).save(buffer, "JPEG", quality=95)
+    shown = Image.fromarray(skimage.data.astronaut()[:height])
+    shown.resize((width, round(height * width / 512))).save(buffer, "JPEG", quality=95)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

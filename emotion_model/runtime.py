@@ -89,6 +89,8 @@ class Network:
             "INFERENCE_PRECISION_HINT": "f32",
             "ENABLE_CPU_PINNING": False,
             "INFERENCE_NUM_THREADS": usable_cores(),
+            # What it prepares for each size of picture takes some megabytes, and by default it keeps 5,000 such things.
+            "CPU_RUNTIME_CACHE_CAPACITY": 100,
         }
         self._lock = threading.RLock()  # reentrant, as a signal's handler may fork while this thread holds it
         with _compiling:

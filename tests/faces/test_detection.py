@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,6 +106,33 @@ def test_without_yunet_auto_falls_back_and_says_so(monkeypatch, tmp_path):
     assert detector.name == "haar"
     assert "Haar" in detector.notice and "nothing.onnx" in detector.fallback_reason
     assert "nothing.onnx" not in detector.notice, "visitors need not know the server's files"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its memory from /proc")
+@pytest.mark.programs
+def test_pictures_of_many_sizes_leave_little_behind():
+    try:
+        FaceDetector("yunet")
+    except DetectorError as error:
+        pytest.skip(f"no yunet here: {error}")
+    program = """
+import numpy as np
+from emotion_model import FaceDetector
+
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) // 1024
+
+detector = FaceDetector("yunet")
+sizes = [(224 + 32 * i, 224 + 32 * j, 3) for i in range(8) for j in range(8)]
+for number, size in enumerate(sizes):
+    if number == 4:
+        before = resident()
+    detector.detect(np.zeros(size, np.uint8))
+print(resident() - before)
+"""
+    ended = run_program(program)
+    assert int(ended.stdout) < 120, ended.stderr  # MB: 50 with what is kept bounded, 190 without
 
 
 def test_without_yunet_asking_for_it_is_an_error(monkeypatch, tmp_path):
