@@ -37,8 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         plan_file = _plan_file(options.plan, options.out)
         plan = read_plan(plan_file)
-        from train.releasing.model import MODEL, RECORD, make_model  # with Keras, which takes seconds
-
         if options.smoke:
             plan = plan.smoke()
         options.out.mkdir(parents=True, exist_ok=True)
@@ -47,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
         stages.train()
         if options.train_only:
             return 0
+        from train.releasing.model import MODEL, RECORD, make_model  # with Keras, for seconds in which no run begins
+
         config = make_model(stages, measure_test=not options.smoke)
     except (RunFailedError, ModelError, ValueError, OSError) as error:
         print(f"error: {explain(error, options.out)}", file=sys.stderr)

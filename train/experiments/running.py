@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -34,11 +35,18 @@ def command_of(
     return command + flags(settings)
 
 
-def begin(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
-    """Start the command of a run; what it prints goes to `log.txt` in the run's folder, after the command itself."""
+def begin(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start the command of a run; what it prints goes to `log.txt` in the run's folder, after the command itself.
+
+    Runs share the memory of a GPU, and what JAX compiled for one is not compiled again for the next in the same folder:
+    nor is what takes less than the second from which on JAX would keep it, as there is much of that.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    compiled = {
+        "JAX_COMPILATION_CACHE_DIR": str((folder.parent / "compiled").resolve()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | compiled | os.environ
     with (folder / "log.txt").open("a") as log:
         log.write(f"$ {shlex.join(command)}\n")
         log.flush()

@@ -20,6 +20,7 @@ from train.fitting.hardware import device_name
 def environment() -> dict[str, Any]:
     """What a result depends on besides config and data: versions, hardware, commit."""
     backend = keras.backend.backend()
+    commit = _git("rev-parse", "HEAD")
     return {
         "python": platform.python_version(),
         "keras": keras.__version__,
@@ -30,8 +31,8 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu_count": usable_cores(),
         "gpu": device_name(),
-        "commit": _git("rev-parse", "HEAD") or None,
-        "uncommitted_changes": bool(_git("status", "--porcelain")),
+        "commit": commit or None,
+        "uncommitted_changes": bool(_git("status", "--porcelain")) if commit else None,
     }
 
 

@@ -38,7 +38,7 @@ from train.runs import best_epoch
 # A killed run loses at most this much work; where `device_augmentation` is on, the epoch that it was in.
 CHECKPOINT_SECONDS = 300
 # Epochs shorter than this do not write curves, weights and checkpoint each time: a killed run loses them too.
-RECORD_SECONDS = 30
+RECORD_SECONDS = 60
 TRACK_SECONDS = 5  # between points of the live curves
 GENTLE = 0.5  # strength of the augmentation in the gentle epochs, which mix no faces
 VALIDATION_BATCH = 256  # faces

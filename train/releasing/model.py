@@ -39,11 +39,11 @@ def make_model(stages: Stages, measure_test: bool = True) -> ModelConfig:
     """
     folder = stages.out / MODEL
     config = export(_average(stages), stages.data, folder, measure_test)
+    record = config.training["release"] | {"correction": config.training["correction"], "scores": config.metrics}
+    write_json(stages.out / RECORD, record)  # whole before what may take long, or lack a package or a teacher
     make_report(folder, stages.data)
     with whole_file(folder / CARD_FILE) as partial:
         partial.write_text(model_card(config), encoding="utf-8")
-    record = config.training["release"] | {"correction": config.training["correction"], "scores": config.metrics}
-    write_json(stages.out / RECORD, record)  # whole before the ensemble, which takes longest and may lack a teacher
     ensemble = _measure_ensemble(stages, config.metrics)
     if ensemble:
         write_json(stages.out / RECORD, record | {"ensemble": ensemble})
@@ -115,7 +115,9 @@ def _record(stages: Stages) -> dict[str, Any]:
     for stage in stages.plan.stages:
         for seed in stage.seeds:
             folder = stages.folder(stage, seed)
-            read = {name: read_json(folder / f"{name}.json") for name in ("metrics", "environment", "history")}
+            read = {
+                name: read_json(folder / f"{name}.json") for name in ("config", "metrics", "environment", "history")
+            }
             records.append(read)
             runs.append(_told(stage, seed, folder.name, read))
     last = [run for run in runs if run["stage"] == stages.plan.stages[-1].name]
@@ -131,7 +133,7 @@ def _record(stages: Stages) -> dict[str, Any]:
 
 def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[str, Any]:
     """What is told of a run; `read`: its records."""
-    metrics, environment = read["metrics"], read["environment"]
+    metrics, environment, learned = read["metrics"], read["environment"], read["config"]["training"]
     places = (environment, *environment.get("resumed", ()))
     return {
         "run": name,
@@ -140,6 +142,8 @@ def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[s
         "start": stage.start,
         "frozen_blocks": stage.frozen_blocks,
         "teachers": list(stage.teachers),
+        "ferplus_weight": learned["ferplus_weight"],
+        "distillation": learned["distillation"],
         "epochs": metrics["epochs"],
         "best_epoch": metrics["best_epoch"],
         "minutes": metrics["minutes"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +82,7 @@ class Stages:
         folder = self.folder(stage, seed)
         command = self.command(stage, seed)
         print(f"{folder.name} begins; its log: {folder / 'log.txt'}", flush=True)
-        self._training[folder] = begin(command, folder, self._environment())
+        self._training[folder] = begin(command, folder)
 
     def command(self, stage: Stage, seed: int) -> list[str]:
         """The command that makes one run, for anybody to repeat."""
@@ -95,11 +94,6 @@ class Stages:
         if stage.teachers:
             command += ["--teacher", *(str(path.resolve()) for name in stage.teachers for path in self.folders(name))]
         return command
-
-    def _environment(self) -> dict[str, str]:
-        """Runs share the memory of a GPU, and what was compiled for one is not compiled again for the next."""
-        compiled = {"JAX_COMPILATION_CACHE_DIR": str((self.out / "compiled").resolve())}
-        return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | compiled | os.environ
 
     def _reap(self) -> None:
         """Take note of runs that have ended.
