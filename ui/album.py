@@ -45,27 +45,43 @@ def build_tab(detector: EmotionDetector) -> None:
     def arrived(request: gr.Request) -> None:
         turns.note(request.session_hash, asked(request))
 
+    def three_portraits() -> list[str | None]:
+        return [photos.move_resource_to_block_cache(path) for path in examples.photo_paths()]  # as the page names them
+
+    def tried(request: gr.Request) -> Any:
+        visitor, number = request.session_hash, asked(request)
+        turns.note(visitor, number)  # what is being read ends
+        made = three_portraits()
+        return made if turns.note(visitor, number) else gr.skip()
+
+    def answer_tried(given: list[str] | None, request: gr.Request) -> Iterator[Any]:
+        if given == three_portraits():
+            yield from answer(given, request)
+        else:
+            yield gr.skip()  # what came meanwhile is not read a second time
+
     outputs = [status, table, file]
     common: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
     hidden = [gr.update(visible=False)] * 2
-    nothing = [_invitation(), *hidden]
-    waiting = [cards.status("Waiting to begin.", "As soon as a place is free."), *hidden]
+    nothing, waiting = [_invitation(), *hidden], [cards.waiting(), *hidden]
     missed = [cards.problem(NOT_TAKEN + "add the photos once more."), *hidden]
 
-    def read(listen: Callable[..., Any]) -> None:
-        # What is said, and what was asked for, counts before it has waited for its turn.
-        listen(**by_what_is_given([photos], outputs, nothing, waiting))
-        listen(arrived, None, None, queue=False, **common)
-        answered = listen(answer, photos, outputs, **common)
+    def read(listen: Callable[..., Any], answering: Callable[..., Any]) -> None:
+        answered = listen(answering, photos, outputs, **common)
         answered.failure(**by_what_is_given([photos], outputs, nothing, missed))
         answered.then(**without_what_is_gone([photos], outputs, nothing, table))
 
-    read(partial(gr.on, [photos.upload, photos.delete, photos.clear]))
-    tried = example.click(
-        lambda: [str(path) for path in examples.photo_paths()], None, photos, api_visibility="private", queue=False
-    )
-    tried.failure(**by_the_page([status], [cards.problem(NOT_TAKEN + "try the portraits again in a minute.")]))
-    read(tried.success)
+    # What is said, and what was asked for, counts before it has waited for its turn.
+    listen = partial(gr.on, [photos.upload, photos.delete, photos.clear])
+    listen(**by_what_is_given([photos], outputs, nothing, waiting))
+    listen(arrived, None, None, queue=False, **common)
+    read(listen, answer)
+    # What lies there after this came while the example was on its way.
+    example.click(**by_the_page([photos, *outputs], [None, *waiting]))
+    placed = example.click(tried, None, photos, queue=False, **common)
+    untried = [cards.problem(NOT_TAKEN + "try the portraits again in a minute.")]
+    placed.failure(**by_what_is_given([photos], [status], untried, [gr.skip()]))
+    read(placed.success, answer_tried)
 
 
 def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[tuple[str, Any, Any]]:

@@ -43,6 +43,11 @@ def status(headline: str, detail: str, kind: str = "") -> str:
     return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span></div>'
 
 
+def waiting() -> str:
+    """Something is to be read, and waits for its turn."""
+    return status("Waiting to begin.", "As soon as a place is free.")
+
+
 def under_way(headline: str, detail: str, share: float | None) -> str:
     """The same of work that goes on, with a bar, 0..1 or None; it is not read out, as it moves on all the time."""
     value = "" if share is None else f' value="{share:.3f}"'

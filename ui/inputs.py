@@ -13,7 +13,7 @@ import numpy as np
 
 from emotion_model import EmotionDetector, Face, ImageError, read_image
 from emotion_model.faces.images import ENDINGS
-from ui.cards import problem
+from ui.cards import problem, waiting
 from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given
 
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 1280}, "height": {"ideal": 720}}})
@@ -144,22 +144,26 @@ def on_photo(
     }
     unread = gr.Textbox(visible=False)
     shown = [unread, *outputs]
-    nothing = list(next(iter(read(None))))
-    missed = [*nothing]
-    missed[shown.index(status)] = problem(NOT_TAKEN + "add it once more.")
+    nothing, unchanged = list(next(iter(read(None)))), [gr.skip()] * len(shown)
+
+    def only(said: str) -> list[Any]:
+        return [said if part is status else empty for part, empty in zip(shown, nothing, strict=True)]
 
     # What an event is wired to runs one after the other: what was asked for counts before it has waited for its turn.
     photo.upload(arrived, None, None, **at_once)
     answered = photo.upload(answer, photo, shown, **in_turn)
-    answered.failure(**by_what_is_given([photo], shown, nothing, missed))
+    answered.failure(**by_what_is_given([photo], shown, nothing, only(problem(NOT_TAKEN + "add it once more."))))
     answered.success(None, [photo, unread], photo, js=EMPTY_FRAME, api_visibility="private")
     # What was taken out while the answer was on its way leaves nothing; what was wrong with a photo stays.
-    answered.success(**by_what_is_given([photo, unread], shown, nothing, [gr.skip()] * len(shown)))
+    answered.success(**by_what_is_given([photo, unread], shown, nothing, unchanged))
     photo.clear(**by_the_page(shown, nothing))
     photo.clear(arrived, None, None, **at_once)
+    # What lies there after this came while the example was on its way.
+    example.click(**by_the_page([photo, *shown], [None, *only(waiting())]))
     example.click(arrived, None, None, **at_once)
     tried = example.click(answer_example, None, [photo, *outputs], **in_turn)
-    tried.failure(**by_the_page(shown, missed))
+    untried = only(problem(NOT_TAKEN + "try the portrait again in a minute."))
+    tried.failure(**by_what_is_given([photo], shown, untried, unchanged))
 
 
 def for_visitors(error: ImageError) -> str:

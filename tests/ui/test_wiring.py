@@ -46,6 +46,10 @@ class Visit:
         (block,) = (one for one in self._page.blocks.values() if one.elem_id == elem_id)
         return [one for one in self._page.fns.values() if (block._id, event) in one.targets and one.fn]
 
+    def wired_after(self, function: BlockFunction) -> list[BlockFunction]:
+        """What the server does once a function has answered."""
+        return [one for one in self._page.fns.values() if one.trigger_after == function._id and one.fn]
+
     def ask(self, function: BlockFunction, values: list[Any], number: int, iterator: Any = None) -> dict[str, Any]:
         """The next answer of a function, to the request of that number."""
         request = gr.Request(Request({"type": "http", "headers": [], "emotion_lens.number": number}), session_hash="me")
@@ -100,6 +104,26 @@ def test_a_clip_that_comes_while_the_example_is_made_is_not_overwritten_by_it(pa
     monkeypatch.setattr(examples, "clip_path", made)
     assert shown(tried, visit.ask(tried, [], 1)) == {}
     assert "video-clip" in shown(tried, visit.ask(tried, [], 3)), "it was asked for after the clip came"
+
+
+def test_photos_that_come_while_the_example_is_made_are_neither_overwritten_by_it_nor_read_twice(
+    page, uploaded, monkeypatch
+):
+    def made() -> list[Path]:
+        visit.ask(noted, [], 2)
+        return portraits
+
+    visit, given, portraits = Visit(page), [[uploaded["photo"]]], examples.photo_paths()
+    (tried,) = visit.wired("album-example", "click")
+    (reading_it,) = visit.wired_after(tried)
+    noted, reading = visit.wired("album-photos", "upload")
+    with monkeypatch.context() as patched:
+        patched.setattr(examples, "photo_paths", made)
+        assert shown(tried, visit.ask(tried, [], 1)) == {}
+    assert shown(reading_it, visit.ask(reading_it, given, 4)) == {}
+    assert "1 face" in shown(reading, visit.ask(reading, given, 3))["album-status"]
+    example = shown(tried, visit.ask(tried, [], 5))["album-photos"]
+    assert "0 of 3" in shown(reading_it, visit.ask(reading_it, [example], 6))["album-status"]
 
 
 def test_a_photo_that_comes_while_an_example_waits_is_not_overwritten_by_it(page, uploaded):

@@ -209,9 +209,11 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     parts["go"].click(**by_what_is_given([clip, pictures], shown, nothing, waiting))
     parts["go"].click(do.pressed, [clip, pictures], None, **quiet)
     read(parts["go"].click)
-    parts["example"].click(**by_the_page(shown, waiting))
+    # What lies there after this came while the example was on its way.
+    parts["example"].click(**by_the_page([clip, pictures, *shown], [None, None, *waiting]))
     tried = parts["example"].click(do.tried, None, [clip, pictures], **quiet)
-    tried.failure(**by_the_page([parts["status"]], [cards.problem(NOT_TAKEN + "try the portrait again in a minute.")]))
+    untried = [cards.problem(NOT_TAKEN + "try the portrait again in a minute.")]
+    tried.failure(**by_what_is_given([clip, pictures], [parts["status"]], untried, [gr.skip()]))
     read(tried.success)  # what came meanwhile is not read a second time
     parts["stop"].click(**by_the_page(told, [stopping_line(), *NO_STOP.values()]))
     parts["stop"].click(do.halt, None, None, **quiet)
