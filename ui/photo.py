@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -16,6 +17,7 @@ from emotion_model.network.config import short_name
 from ui import cards, examples
 from ui.inputs import a_place, for_visitors, on_photo, photo_input, read_faces, read_picture
 from ui.pictures import picture_url
+from ui.turns import NOT_TAKEN
 
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
 Shown = tuple[Any, Any, Any, Any, Any, Any]
@@ -117,10 +119,15 @@ def build_tab(detector: EmotionDetector) -> None:
     # The picture goes through a hidden text, as nothing else that a script is given is there at once.
     # That it is on its way shows on the annotated copy: neither a hidden text nor a button has room for that.
     shows: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [annotated]}
+    # That it did not work stands behind what was found, until the next press.
+    failed = json.dumps(cards.problem(NOT_TAKEN + "share the picture again in a minute."))
+    share.click(None, status, status, js=f"said => said.replace({failed}, '')", api_visibility="private")
     made = share.click(
         partial(shared, detector), [photo, hide, today], picture, js=WITH_TODAY, api_visibility="private", **shows
     )
-    made.then(None, picture, None, js=SHARE, api_visibility="private")
+    # On success alone: the text may still hold the picture before, with faces that are to be hidden now.
+    made.success(None, picture, None, js=SHARE, api_visibility="private")
+    made.failure(None, status, status, js=f"said => said + {failed}", api_visibility="private")
 
 
 def invitation() -> str:

@@ -155,6 +155,27 @@ def test_while_the_example_is_made_the_results_before_are_gone_and_what_comes_th
     expect(shown.first).to_be_visible()
 
 
+def test_where_a_picture_to_share_cannot_be_made_the_visitor_is_told_and_gets_none(tab_of, photo):
+    page, given, told, _ = tab_of("photo")
+    page.set_input_files(f"{given} input[type=file]", photo)
+    with page.expect_download():
+        page.locator("#photo-share").click()
+    saved = []
+    page.on("download", lambda one: saved.append(one))
+    page.get_by_label("With hidden faces").check()
+    page.route("**/queue/join*", lambda route: route.fulfill(**FULL))
+    page.locator("#photo-share").click()
+    expect(told).to_contain_text("Too many are waiting", timeout=WAIT)
+    page.wait_for_timeout(500)
+    assert saved == []
+    expect(told).to_contain_text("1 face found")
+    page.unroute("**/queue/join*")
+    with page.expect_download():
+        page.locator("#photo-share").click()
+    expect(told).not_to_contain_text("Too many")
+    expect(told).to_contain_text("1 face found")
+
+
 def test_an_album_says_that_it_waits(tab_of, photo):
     page, given, told, _ = tab_of("album", HELD)
     page.set_input_files(f"{given} input[type=file]", photo)
