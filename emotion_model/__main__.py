@@ -15,6 +15,7 @@ import argparse
 import io
 import os
 import sys
+from pathlib import Path
 
 from emotion_model import DetectorError, EmotionDetector, ModelError, __version__
 from emotion_model.commands import archive, image, info, video
@@ -31,12 +32,19 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0 all well, 1 some files failed, 2 nothing could be done, 130 interrupted, 141 nobody reads
         what is printed.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by `>&-`
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open to the end
     try:
         status = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # as behind `| head`
+    except OSError as error:
+        if error.filename is not None:  # not of what is printed, which has no name
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # at its end Python flushes what is left
-        return EXIT_UNREAD
+        if isinstance(error, BrokenPipeError):  # as behind `| head`
+            return EXIT_UNREAD
+        return refused(f"the results cannot be printed ({error.strerror}).")
     except KeyboardInterrupt:  # where no command waits for it, as while the model loads
         return EXIT_INTERRUPTED
     return status

@@ -20,6 +20,7 @@ from emotion_model.commands.results import (
     EXIT_OK,
     EXIT_SOME_FAILED,
     refused,
+    sources_of,
     status_of,
     targets_of,
     tell_failure,
@@ -41,9 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     """Read the pictures and tell what their faces show; returns the exit status."""
+    paths = sources_of(options.paths)
     try:
         outs = [options.save] if options.save else []
-        targets = targets_of(options.paths, outs, lambda path: [_ending(path)] if outs else [])
+        targets = targets_of(paths, outs, lambda path: [_ending(path)] if outs else [])
         for target in chain(*targets):
             _require_format(target)
     except ValueError as error:
@@ -52,7 +54,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     done = unread = unsaved = 0
     interruption = Interruption()
     with interruptible(interruption):
-        for path, files in zip(options.paths, targets, strict=True):
+        for path, files in zip(paths, targets, strict=True):
             if interruption.stopped:
                 break
             done += 1
@@ -70,17 +72,17 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
                 unsaved += not _saved(draw_faces(image, faces, detector.classifier.config.labels), target)
     if options.json:
         print(json.dumps(results, indent=1))  # ASCII, whatever can be printed here
-    if done < len(options.paths):
-        print(f"interrupted: {done} of {len(options.paths)} pictures were looked at", file=sys.stderr)
+    if done < len(paths):
+        print(f"interrupted: {done} of {len(paths)} pictures were looked at", file=sys.stderr)
         return EXIT_INTERRUPTED
-    status = status_of(unread, len(options.paths))
+    status = status_of(unread, len(paths))
     return EXIT_SOME_FAILED if unsaved and status == EXIT_OK else status
 
 
 def _hint(path: Path, error: Exception) -> str:
     """How to read what is no picture."""
     if isinstance(error.__cause__, IsADirectoryError):
-        return f"Give its pictures, such as {path}/*.jpg, or read the folder with `archive`."
+        return f"Give its pictures, such as {path / '*.jpg'}, or read the folder with `archive`."
     from emotion_model.clips.container import ENDINGS  # loads what opens clips
 
     return "Clips are read with `video`." if path.suffix.lower() in ENDINGS else ""

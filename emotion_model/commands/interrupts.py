@@ -33,14 +33,18 @@ class Interruption:
 
 @contextmanager
 def interruptible(run: Stoppable) -> Iterator[None]:
-    """Ctrl-C, or a polite kill, ends the run with whole files; a second one ends it at once, without."""
+    """Ctrl-C, or a polite kill, ends the run with whole files; a second one ends it at once, without.
+
+    A signal that is ignored stays so: whoever began the program in the background wants that.
+    """
 
     def stop(number: int, _: object) -> None:
         if run.stopped:
             raise KeyboardInterrupt
         run.stop()
 
-    before = [(one, signal.signal(one, stop)) for one in (signal.SIGINT, signal.SIGTERM)]
+    heeded = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = [(one, signal.signal(one, stop)) for one in heeded]
     try:
         yield
     finally:

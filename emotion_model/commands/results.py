@@ -1,9 +1,11 @@
-"""What the commands share: exit statuses, and where results go."""
+"""What the commands share: exit statuses, which files are read, and where results go."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Collection, Sequence
+from glob import glob
 from pathlib import Path
 
 from emotion_model.faces.images import ENDINGS
@@ -30,6 +32,21 @@ def tell_failure(path: Path, error: Exception, hint: str = "") -> None:
     """Say in one line which file failed, and why; `hint`: what else could be done with it."""
     message = str(error) if str(path) in str(error) else f"{path}: {error}"
     print(f"error: {message} {hint}".rstrip(), file=sys.stderr)
+
+
+def sources_of(paths: Sequence[Path]) -> list[Path]:
+    """The files that paths stand for: a glob for those that fit, as shells on Windows hand it over as it is.
+
+    What nothing fits stands for itself, and is named when it is read; so does a file whose name looks like a glob.
+    """
+    return [one for path in paths for one in _fitting(path)]
+
+
+def _fitting(path: Path) -> list[Path]:
+    if os.path.lexists(path):
+        return [path]
+    fitting = glob(str(path), recursive=True)  # noqa: PTH207 - what is hidden is passed over, as by shells
+    return sorted(map(Path, fitting)) or [path]
 
 
 def targets_of(

@@ -13,7 +13,7 @@ import emotion_model
 from emotion_model import EmotionDetector, ImageError, TrackingConfig
 from emotion_model.clips.limits import MediaError
 from emotion_model.commands.interrupts import interruptible
-from emotion_model.commands.results import EXIT_INTERRUPTED, refused, status_of, targets_of, tell_failure
+from emotion_model.commands.results import EXIT_INTERRUPTED, refused, sources_of, status_of, targets_of, tell_failure
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary
 
@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     """Follow the faces of the clips and write what was asked for; returns the exit status."""
+    paths = sources_of(options.paths)
     try:
         smoothing = {} if options.smoothing is None else {"smoothing": options.smoothing}
         config = emotion_model.VideoConfig(
@@ -74,13 +75,13 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         )
         outs = {name: out for name in VIDEO_FILES if (out := getattr(options, name))}
         endings = [VIDEO_FILES[name][0] for name in outs]
-        targets = targets_of(options.paths, list(outs.values()), lambda _: endings)
+        targets = targets_of(paths, list(outs.values()), lambda _: endings)
         wanted = [emotion_model.VideoOutputs(**dict(zip(outs, files, strict=True))) for files in targets]
     except ValueError as error:
         return refused(error)
     detector = emotion_model.video_detector(detector)
     failed = 0
-    for path, outputs in zip(options.paths, wanted, strict=True):
+    for path, outputs in zip(paths, wanted, strict=True):
         try:
             with emotion_model.VideoReader(path, sequence_rate=options.sequence_fps) as reader:
                 done = _analyzed(reader, detector, outputs, config, path.name)
@@ -98,7 +99,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         if done.stopped:
             print(f"interrupted at {clock(done.summary.end)}; what was done until then is kept", file=sys.stderr)
             return EXIT_INTERRUPTED
-    return status_of(failed, len(options.paths))
+    return status_of(failed, len(paths))
 
 
 def _analyzed(

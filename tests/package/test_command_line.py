@@ -3,6 +3,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +97,16 @@ def test_ctrl_c_keeps_what_was_read_until_then(photo, tmp_path, capsys, monkeypa
     assert "interrupted: 2 of 3 pictures were looked at" in sys.stderr.getvalue()
 
 
+def test_ctrl_c_that_is_ignored_ends_nothing(photo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Interrupting())
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of what a script begins in the background
+    try:
+        assert main(["image", str(photo), str(tmp_path / "none.jpg"), str(photo), "--json"]) == 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(json.loads(capsys.readouterr().out)) == 2
+
+
 def test_ctrl_c_while_the_model_loads_ends_it_without_a_word(photo, capsys, monkeypatch):
     monkeypatch.setattr(EmotionDetector, "load", lambda *_: signal.raise_signal(signal.SIGINT))
     assert main(["image", str(photo)]) == 130
@@ -117,6 +128,21 @@ def test_only_bad_pictures_end_with_2(tmp_path, capsys):
     for command in ("image", "video"):
         assert main([command, str(tmp_path / ("a" * 300))]) == 2, "longer than a file's name can be"
         assert "name too long" in capsys.readouterr().err
+
+
+def test_a_glob_stands_for_what_fits_it(photo, clip, tmp_path, capsys):
+    """As shells on Windows hand it over."""
+    for name in ("b.jpg", "a.jpg", "[c].jpg"):
+        (tmp_path / name).write_bytes(photo.read_bytes())
+    assert main(["image", str(tmp_path / "?.jpg"), str(tmp_path / "[c].jpg"), "--save", str(tmp_path / "out")]) == 0
+    told = [line.split(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "[c].jpg")]
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert main(["image", str(tmp_path / "*.png")]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / '*.png'}: no such file.\n"
+    (tmp_path / "a clip.mp4").write_bytes(clip.read_bytes())
+    assert main(["video", str(tmp_path / "*.mp4"), "--fps", "1"]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'a clip.mp4'}: 1 person")
 
 
 def test_an_unknown_format_to_save_in_is_named(photo, tmp_path, capsys):
@@ -225,6 +251,23 @@ def test_a_reader_who_has_enough_ends_it_without_a_word(arguments):
     with subprocess.Popen(command, cwd=ROOT, env=of_users(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert b"roken" not in process.stderr.read() and process.wait() == 141
+
+
+def test_what_is_closed_is_not_printed_to(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)  # as by `>&-`
+    assert main(["info"]) == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["image", str(tmp_path / "none.jpg")]) == 2
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here is always full")
+def test_results_that_find_no_room_are_an_error(capsys, monkeypatch):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["info"]) == 2
+    assert capsys.readouterr().err == "error: the results cannot be printed (No space left on device).\n"
 
 
 def test_info_of_a_model_without_records_is_short(tiny_model, capsys):
