@@ -1,7 +1,7 @@
 """What agents find: the tools of the page as an MCP server, told in their own words.
 
 Gradio makes a tool of every endpoint. Those that programs use make little sense to an agent: pictures as base64, frames
-of a session, thousands of rows. It gets these instead, by the same names.
+of a session, thousands of rows, values that are no text. It gets these instead, by the same names.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import gradio as gr
 import numpy as np
 
 from emotion_model import EmotionDetector, ImageError, draw_faces
+from ui.api import Api
 from ui.inputs import a_place, for_visitors, photo_input, read_picture
 from ui.refusals import Refusal
 from ui.video.handlers import part
@@ -34,7 +35,7 @@ class Tools:
 
     def __init__(self, detector: EmotionDetector, analysis: Analysis) -> None:
         """Answer with this model, about clips by this analysis."""
-        self._detector, self._analysis = detector, analysis
+        self._detector, self._analysis, self._api = detector, analysis, Api(detector)
 
     def detect_image(self, photo: str | None) -> tuple[str, np.ndarray]:
         """Tell which emotion each face in a photo shows: the numbers, and the photo with boxes and words.
@@ -90,11 +91,21 @@ class Tools:
         except ValueError as error:
             raise refused(error) from None
 
+    def model_info(self) -> str:
+        """Tell which model serves, what it can name and how well it does.
+
+        Returns:
+            JSON: source; labels, each with name, emoji and colour; detector; notice, which says so where another model
+            than the one asked for serves, else ""; weights, with parameters and multiply_adds; temperature; and
+            metrics, scores such as accuracy and macro_f1 (0..1) by the split that they were measured on.
+        """
+        return json.dumps(self._api.model_info(), ensure_ascii=False)
+
 
 def build_tools(detector: EmotionDetector, analysis: Analysis) -> None:
     """Add the tools to a page; to be called inside `gr.Blocks`, before the endpoints of the same names.
 
-    A tool is called as its function; the endpoints behind them are `/read_photo` and `/read_clip`.
+    A tool is called as its function; the endpoints behind them are `/read_photo`, `/read_clip` and `/read_model`.
     """
     tools = Tools(detector, analysis)
     gr.Button(visible=False).click(
@@ -121,4 +132,12 @@ def build_tools(detector: EmotionDetector, analysis: Analysis) -> None:
         api_description=description(tools.analyze_video),
         concurrency_limit=analysis.limits.at_once,
         concurrency_id="video",
+    )
+    gr.Button(visible=False).click(
+        tools.model_info,
+        None,
+        gr.Textbox(label="Model as JSON", visible=False),
+        api_name="read_model",
+        api_description=description(tools.model_info),
+        queue=False,
     )

@@ -88,7 +88,7 @@ def build_endpoints(detector: EmotionDetector) -> None:
     ):
         name = function.__name__
         gr.Button(visible=False).click(
-            function if name == "model_info" else for_programs(function),
+            for_programs(function),
             source,
             gr.JSON(label=answer, visible=False),
             api_name=name,

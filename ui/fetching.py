@@ -1,4 +1,4 @@
-"""Files at addresses that visitors give, fetched only as far as this server takes them."""
+"""Files at addresses that visitors give, fetched only as far as this server takes them, and files in data URLs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import safehttpx
 from gradio.processing_utils import MAX_REDIRECTS, PUBLIC_HOSTNAME_WHITELIST
-from gradio_client.utils import strip_invalid_filename_characters
+from gradio_client.utils import decode_base64_to_binary, strip_invalid_filename_characters
 
 SECONDS = 30  # that a file may take; while it comes, its call keeps a place from others
+_OF_ONE_CALL = "fetched-"  # what the names of folders begin with whose file goes when its call ends
 
 
 class TooLargeError(Exception):
@@ -38,9 +39,7 @@ async def fetch(address: str, folder: str | Path, limit: float | None = None) ->
         TooLargeError: it has more bytes.
         Exception: it cannot be had.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    own = Path(tempfile.mkdtemp(prefix="fetched-", dir=folder))
-    path = own / (strip_invalid_filename_characters(Path(urlsplit(address).path).name) or "file")
+    path = _place(folder, strip_invalid_filename_characters(Path(urlsplit(address).path).name) or "file")
     try:
         async with asyncio.timeout(SECONDS):
             for _ in range(MAX_REDIRECTS + 1):
@@ -51,8 +50,34 @@ async def fetch(address: str, folder: str | Path, limit: float | None = None) ->
         raise httpx.TooManyRedirects(address)
     except BaseException:
         path.unlink(missing_ok=True)
-        own.rmdir()
+        path.parent.rmdir()
         raise
+
+
+def unpack(data_url: str, folder: str | Path) -> Path:
+    """Write the file of a data URL; Gradio would have one for all calls that send the same, and keep it.
+
+    Returns:
+        Its path, in a folder of its own in `folder`.
+
+    Raises:
+        ValueError: the text is no base64.
+    """
+    content, ending = decode_base64_to_binary(data_url)
+    path = _place(folder, f"file.{ending or 'bin'}")
+    path.write_bytes(content)
+    return path
+
+
+def goes_with_its_call(path: Path) -> bool:
+    """Whether a file was fetched, or unpacked, for one call alone."""
+    return path.parent.name.startswith(_OF_ONE_CALL)
+
+
+def _place(folder: str | Path, name: str) -> Path:
+    """Where a file can lie until its call ends: in a folder of its own, whose name nobody guesses."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=_OF_ONE_CALL, dir=folder), name)
 
 
 async def public_machine(host: str) -> str:

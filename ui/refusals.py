@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 import weakref
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import gradio as gr
 from fastapi import Request
@@ -22,14 +21,14 @@ from gradio.queueing import Queue
 from gradio.route_utils import API_PREFIX, FnIndexInferError, GradioMultiPartParser
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
-from gradio_client.utils import is_http_url_like
+from gradio_client.utils import handle_file, is_http_url_like
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.fetching import SECONDS, TooLargeError, fetch
+from ui.fetching import SECONDS, TooLargeError, fetch, goes_with_its_call, unpack
 from ui.inputs import MOST_BYTES
 from ui.turns import Numbered
 
@@ -42,6 +41,14 @@ INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter
 UNREACHABLE = (
     f"The file at this address cannot be had, or not within {SECONDS} seconds: give an https address that anybody may "
     "open, or upload the file."
+)
+NO_ADDRESS = (
+    "Give the file's address (https://...) or a data URL (data:image/jpeg;base64,...); a large file is sent to "
+    "/gradio_api/upload first."
+)
+IN_STEPS = (
+    "This endpoint answers again and again while it works: send the request to /gradio_api/call/ in the place of "
+    "/gradio_api/run/, then read what comes under the id that this answers, or use gradio_client."
 )
 ADDRESSES = "A call may give one file at an address: upload the others."
 WRONG_KIND = "A value is not of the kind that this endpoint takes: /gradio_api/info lists what each parameter is."
@@ -75,7 +82,7 @@ LARGEST_REQUEST = 24 * 2**20
 LARGEST_UPLOAD = 2200 * 2**20
 LARGEST_FIELD = 1024  # bytes of one that is no file in an upload; Gradio has no use for any
 
-_FETCHED: ContextVar[list[Path]] = ContextVar("fetched")  # the files that a call has had fetched
+_FETCHED: ContextVar[list[Path]] = ContextVar("fetched")  # the files that go when a call ends
 
 
 class Page(gr.Blocks):
@@ -90,12 +97,18 @@ class Page(gr.Blocks):
         # What to do when a call ends that answers in steps, by the iterator that is handed from step to step.
         self._ends: weakref.WeakKeyDictionary[Any, weakref.finalize] = weakref.WeakKeyDictionary()
 
-    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """As Gradio does it; what a call has had fetched goes when the call ends."""
+    async def process_api(self, block_fn: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio does it; what a call has had fetched, or has brought along, goes when the call ends.
+
+        Raises:
+            gr.Error: a call in one step asks for what answers in many, of which it would be given the first.
+        """
+        if getattr(block_fn, "types_generator", False) and not options.get("event_id"):
+            raise Refusal("bad_request", IN_STEPS)
         fetched: list[Path] = []
         token, answer, iterator = _FETCHED.set(fetched), None, options.get("iterator")
         try:
-            answer = await super().process_api(*args, **options)
+            answer = await super().process_api(block_fn, *args, **options)
         finally:
             _FETCHED.reset(token)
             if not answer or not answer["is_generating"]:
@@ -217,6 +230,8 @@ def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:
     own = unquote(urlsplit(path).path.partition(f"{API_PREFIX}/file=")[2])
     if own and _uploaded(own) and Path(own).is_file():
         values["path"] = own
+        if goes_with_its_call(Path(own)):
+            _FETCHED.get([]).append(Path(own))
     else:
         yield values
 
@@ -272,14 +287,31 @@ class SmallFields(GradioMultiPartParser):
 
 
 class AgentsServer(mcp.GradioMCPServer):
-    """Gradio's server for agents; that would tell them of broken base64 text what Python says of it."""
+    """Gradio's server for agents; that would quote all of what is no address, and keep what a data URL holds."""
 
     def convert_strings_to_filedata(self, value: Any, filedata_positions: list[list[str | int]]) -> Any:
-        """Files of the addresses and data URLs in what an agent has sent."""
+        """Files of the addresses and data URLs that an agent has sent; no tool takes them deeper inside."""
+        return {
+            name: _as_file(given) if [name] in filedata_positions and isinstance(given, str) else given
+            for name, given in value.items()
+        }
+
+
+def _as_file(given: str) -> dict[str, Any]:
+    """A file as Gradio takes it. One of a data URL has an address too: Gradio's client would upload another copy.
+
+    Raises:
+        ValueError: it is neither an address nor a data URL.
+    """
+    if given.startswith("data:"):
         try:
-            return super().convert_strings_to_filedata(value, filedata_positions)
-        except binascii.Error:
+            path = unpack(given, get_upload_folder())
+        except ValueError:
             raise ValueError(BAD_BASE64) from None
+        given = f"http://localhost{API_PREFIX}/file={quote(str(path))}"
+    if not is_http_url_like(given):
+        raise ValueError(NO_ADDRESS)
+    return handle_file(given)
 
 
 # Gradio makes both by these names, and can be given no others.

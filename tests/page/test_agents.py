@@ -17,6 +17,7 @@ import pytest
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
+from emotion_model import EMOTIONS
 from support.apps import RunningApp, start_app
 from support.paths import ROOT
 
@@ -93,8 +94,10 @@ def test_a_clip_gives_people_and_progress(ask, address, clip):
         ("analyze_video", {"clip": "{clip}", "start": 50}, "There is nothing from 50 s"),
         ("analyze_video", {"clip": "{clip}", "rate": -1}, "rate=-1"),
         ("detect_image", {"photo": "http://127.0.0.1:1/photo.jpg"}, "The file at this address cannot be had"),
-        ("analyze_video", {"clip": "file:///etc/passwd"}, "provide a url"),
+        ("analyze_video", {"clip": "file:///etc/passwd"}, "Give the file's address (https://...)"),
         ("detect_image", {"photo": "data:image/jpeg;base64,AAA"}, "not valid base64: send it whole"),
+        ("detect_image", {"photo": "data:image/jpeg;base64,Ä"}, "not valid base64: send it whole"),
+        ("detect_image", {"photo": "QUJD" * 50_000}, "or a data URL (data:image/jpeg;base64,...)"),
         ("detect_image", {}, "'photo' is a required property"),
     ],
 )
@@ -104,17 +107,39 @@ def test_what_cannot_be_read_is_told_in_a_sentence(ask, address, clip, tmp_path,
     answer = ask(
         lambda session: session.call_tool(tool, {name: known.get(value, value) for name, value in asked.items()})
     )
-    assert answer.isError and said in answer.content[0].text
+    told = answer.content[0].text
+    assert answer.isError and said in told and len(told) < 300
 
 
-def test_a_picture_in_the_call_itself_is_read_and_goes_with_the_server(tmp_path, photo):
+def test_what_is_said_of_the_model_is_json(ask):
+    answer = ask(lambda session: session.call_tool("model_info", {}))
+    told = json.loads(answer.content[0].text)
+    assert [label["name"] for label in told["labels"]] == list(EMOTIONS) and told["metrics"]["test"]["images"] == 3589
+
+
+def test_files_in_the_call_itself_are_read_and_go_with_it(tmp_path, photo, clip):
     (tmp_path / "checkout").symlink_to(ROOT)  # so that the program starts as users start it, imports and all
-    picture = f"data:image/jpeg;base64,{base64.b64encode(photo.read_bytes()).decode()}"
+
+    def data_url(path: Path, kind: str) -> str:
+        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+    def left() -> list[Path]:
+        return [Path(place, name) for place, _, names in os.walk(tmp_path) for name in names]
+
+    async def both(session: Any) -> list[dict[str, Any]]:
+        asked = {"photo": data_url(photo, "image/jpeg")}, {"clip": data_url(clip, "video/mp4"), "rate": 1}
+        answers = [
+            await session.call_tool(tool, one)
+            for tool, one in zip(("detect_image", "analyze_video"), asked, strict=True)
+        ]
+        return [json.loads(answer.content[0].text) for answer in answers]
+
     with start_app(tmp_path, root=tmp_path / "checkout", TMPDIR=str(tmp_path)) as app:
-        answer = asyncio.run(talk(app, lambda session: session.call_tool("detect_image", {"photo": picture})))
-        assert len(json.loads(answer.content[0].text)["faces"]) == 1
-    left = [Path(place, name) for place, _, names in os.walk(tmp_path) for name in names]
-    assert left == [app.log] or set(left) == {app.log, tmp_path / "checkout"}
+        seen, followed = asyncio.run(talk(app, both))
+        assert len(seen["faces"]) == len(followed["people"]) == 1
+        sent = photo.read_bytes(), clip.read_bytes()
+        assert [path for path in left() if path.is_file() and path.read_bytes() in sent] == []
+    assert left() == [app.log] or set(left()) == {app.log, tmp_path / "checkout"}
 
 
 def test_files_of_the_server_that_nobody_uploaded_stay_there(ask, app, photo):

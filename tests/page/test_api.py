@@ -113,7 +113,7 @@ def test_model_info_describes_what_serves(client):
     assert info["source"] == "bundled" and info["metrics"]["test"]["images"] == 3589
 
 
-AGENTS = {"/read_photo", "/read_clip"}  # what stands behind the tools for agents
+AGENTS = {"/read_photo", "/read_clip", "/read_model"}  # what stands behind the tools for agents
 
 
 def test_the_api_documents_exactly_its_endpoints(client):
@@ -259,6 +259,15 @@ def test_no_picture_and_no_result_is_logged(app, client, files):
     assert client.predict(handle_file(private), api_name="/detect_image")["faces"]
     log = app.log.read_text()
     assert "my_birthday" not in log and "happy" not in log and encoded(private)[:40] not in log
+
+
+def test_what_answers_again_and_again_is_refused_in_one_step(app):
+    request = urllib.request.Request(f"{app.url}/gradio_api/run/analyze_video", b'{"data": [null, 0, 0, 0, false]}')
+    request.add_header("Content-Type", "application/json")
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request)
+    told = json.load(refusal.value)
+    assert told["title"] == "bad_request" and "send the request to /gradio_api/call/" in told["error"]
 
 
 @pytest.mark.parametrize(
