@@ -85,11 +85,9 @@ class VideoReader:
             except TypeError as error:
                 raise TypeError(f"source: give a path or a list of paths ({error})") from error
             self._open_pictures(pictures, sequence_rate)
-        elif Path(source).is_dir():
-            folder = Path(source)
-            found = sorted(filter(_is_picture, folder.iterdir()), key=by_number)
+        elif (found := _pictures_in(Path(source))) is not None:
             if not found:
-                raise MediaError("empty", f"{folder}: there are no pictures in this folder.")
+                raise MediaError("empty", f"{source}: there are no pictures in this folder.")
             self._open_pictures(found, sequence_rate)
         else:
             self._open_file(Path(source))
@@ -120,7 +118,7 @@ class VideoReader:
         except FileNotFoundError as error:
             raise MediaError("unreadable", missing(path)) from error
         except OSError as error:
-            raise MediaError("unreadable", f"{path}: cannot be read ({error.strerror}).") from error
+            raise _unreadable(path, error) from error
         except MediaError:
             raise
         except ValueError as error:  # before a file is looked for
@@ -368,6 +366,18 @@ def _told_seconds(container: Any, stream: Any, zero: float) -> float:
     told = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))  # Matroska and WebM
     end = sum(float(one) * unit for one, unit in zip(told.groups(), (3600, 60, 1), strict=True)) if told else 0.0
     return max(end - zero, 0.0)
+
+
+def _pictures_in(path: Path) -> list[Path] | None:
+    """The pictures of a sequence, in its order; None where the path is no folder."""
+    try:
+        return sorted(filter(_is_picture, path.iterdir()), key=by_number) if path.is_dir() else None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> MediaError:
+    return MediaError("unreadable", f"{path}: cannot be read ({error.strerror}).")
 
 
 def _is_picture(path: Path) -> bool:

@@ -13,6 +13,7 @@ from emotion_model.drawing.emoji import WHITE, draw_emoji
 from emotion_model.drawing.fonts import font
 from emotion_model.face import Face
 from emotion_model.faces.boxes import overlap
+from emotion_model.faces.images import Picture, as_rgb
 from emotion_model.labels import LABELS, UNCLEAR, Label, label_of, person_colour, rgb
 
 _PILL = (18, 20, 26)
@@ -21,19 +22,22 @@ KEPT_TEXT = 64  # pixels; labels of clips come again from frame to frame, those 
 CROWD = 40  # faces; more have no room for words, only for their number and emoji
 
 
-def draw_faces(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[Label] = LABELS) -> np.ndarray:
+def draw_faces(image_rgb: Picture, faces: Sequence[Face], labels: Sequence[Label] = LABELS) -> np.ndarray:
     """A copy of a picture with every face boxed and labelled by number, emoji, emotion and confidence, or as unclear.
 
     Args:
-        image_rgb: uint8 RGB `(height, width, 3)`.
+        image_rgb: uint8 RGB `(height, width, 3)`, or whatever else `detect` takes.
         faces: what was found in it. Tracked ones have the number and the colour of their person, others are numbered
             in this order.
         labels: gives each emotion its colour.
 
     Returns:
-        uint8 RGB, of the same shape.
+        uint8 RGB `(height, width, 3)`, as large as the picture.
+
+    Raises:
+        ImageError: not a picture.
     """
-    canvas = image_rgb.copy()
+    canvas = as_rgb(image_rgb).copy()
     size = (canvas.shape[1], canvas.shape[0])
     colours = [label_of(face.word, labels).rgb for face in faces]
     taken: list[tuple[int, int, int, int]] = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -85,13 +85,14 @@ def crop_face(
     return cv2.resize(crop, (image_size, image_size), interpolation=cv2.INTER_AREA)
 
 
-def network_input(faces: Sequence[Picture] | np.ndarray, image_size: int) -> np.ndarray:
+def network_input(faces: Iterable[Picture], image_size: int) -> np.ndarray:
     """Cropped faces of any sizes, as `as_rgb` takes them -> float32 `(n, image_size, image_size, 1)` in 0..255.
 
     Raises:
         ImageError: an item is not an image, or a single image was given instead of a list.
     """
     require_several(faces)
+    faces = list(faces)
     batch = np.empty((len(faces), image_size, image_size, 1), dtype=np.float32)
     for i, face in enumerate(faces):
         grey = to_grey(face)
@@ -109,7 +110,7 @@ def require_several(images: Iterable[Picture], what: str = "faces") -> None:
     Raises:
         ImageError: it is one, or no list at all.
     """
-    if isinstance(images, str | bytes | Path | Image.Image):
+    if isinstance(images, str | bytes | os.PathLike | Image.Image):
         raise ImageError("bad_array", f"Expected a list of {what}, got one {type(images).__name__}: put it in a list.")
     if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] in (1, 3, 4):
         raise ImageError(

@@ -28,7 +28,7 @@ FORMAT_NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC or JPEG 2000"
 _NAMED = ".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .avif .heic .heif .hif .jp2 .j2k"
 ENDINGS = frozenset(_NAMED.split())  # of files in a folder that are pictures; a GIF counts as a clip, as it may move
 
-Picture = np.ndarray | Image.Image | str | Path | bytes  # what `as_rgb` takes
+Picture = np.ndarray | Image.Image | str | os.PathLike[str] | bytes  # what `as_rgb` takes
 
 _TURNS = {  # what makes a picture of each EXIF orientation upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -55,7 +55,9 @@ class ImageError(CodedError):
     """
 
 
-def read_image(source: str | Path | bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_FILE_BYTES) -> np.ndarray:
+def read_image(
+    source: str | os.PathLike[str] | bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_FILE_BYTES
+) -> np.ndarray:
     """Decode a picture file, or its bytes, to uint8 RGB `(height, width, 3)`, turned upright by its EXIF orientation.
 
     JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, HEIC/HEIF and JPEG 2000; colour, grey, palette, 8 or 16 bits.
@@ -149,7 +151,7 @@ def as_rgb(image: Picture) -> np.ndarray:
         ImageError: an array of another dtype or shape; no pixels, or a side of over 30,000; or a file that cannot be
             read.
     """
-    if isinstance(image, str | Path | bytes):
+    if isinstance(image, str | os.PathLike | bytes):
         return read_image(image)
     if isinstance(image, Image.Image):
         return _loaded(image)
@@ -278,7 +280,9 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
 
 def _opaque(picture: Image.Image) -> Image.Image:
     """The picture in RGB, laid over white where it is transparent."""
-    if picture.mode not in ("LA", "PA", "RGBA", "La", "RGBa") and "transparency" not in picture.info:
+    if picture.mode == "La":  # which Pillow makes nothing else of
+        picture = picture.convert("LA")
+    if picture.mode not in ("LA", "PA", "RGBA", "RGBa") and "transparency" not in picture.info:
         return picture if picture.mode == "RGB" else picture.convert("RGB")  # which would copy it
     rgba = picture.convert("RGBA")
     white = Image.new("RGB", rgba.size, "white")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -200,11 +200,11 @@ class EmotionClassifier:
         """Names of the classes, in the order of the probabilities."""
         return self.config.emotions
 
-    def predict(self, images: Sequence[Picture] | np.ndarray, flip: bool = False) -> np.ndarray:
+    def predict(self, images: Iterable[Picture], flip: bool = False) -> np.ndarray:
         """Classify cropped faces.
 
         Args:
-            images: uint8 faces, grey `(h, w)`, RGB `(h, w, 3)` or RGBA, each of any size.
+            images: uint8 faces, grey `(h, w)`, RGB `(h, w, 3)` or RGBA, each of any size; in any iterable.
             flip: average with the mirrored faces: a little better, twice the time.
 
         Returns:
@@ -224,7 +224,7 @@ class EmotionClassifier:
         for size in COMMON_BATCHES:
             self.predict(np.zeros((size, self.config.image_size, self.config.image_size), np.uint8))
 
-    def attention(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:
+    def attention(self, images: Iterable[Picture]) -> np.ndarray | None:
         """How much the network's last spatial attention lets through, place by place; the same for every emotion.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -70,9 +70,10 @@ class EmotionEnsemble:
         """Names of the classes, in the order of the probabilities."""
         return self.config.emotions
 
-    def predict(self, images: Sequence[Picture] | np.ndarray, flip: bool = False) -> np.ndarray:
+    def predict(self, images: Iterable[Picture], flip: bool = False) -> np.ndarray:
         """Classify cropped faces; see `EmotionClassifier.predict`."""
         require_several(images)
+        images = list(images)  # for each member once more
         total = np.zeros((len(images), len(self.emotions)), dtype=np.float64)
         for member in self.members:
             order = [member.config.emotions.index(emotion) for emotion in self.emotions]

@@ -83,10 +83,11 @@ class EmotionSmoother:
     def update(self, raw: np.ndarray, time: float, config: TrackingConfig) -> np.ndarray:
         """Take in the probabilities of one frame, float32 `(classes,)`, at a time in seconds; returns what is shown."""
         if self.probabilities is None or not config.smoothing:
-            self._quick = self._slow = self.probabilities = raw
+            self._quick = self._slow = raw.copy()  # what others hold may be changed by them
+            self.probabilities = raw.copy()
             self.label, self._time = int(np.argmax(raw)), time
             self._evidence, self._drift = np.zeros_like(raw), np.zeros_like(raw)
-            return raw
+            return self.probabilities
         elapsed, self._time = time - self._time, time
         self._move_means(raw, elapsed, config.smoothing)
         self._restless *= math.exp(-elapsed / RESTLESS_SECONDS)

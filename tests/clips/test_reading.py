@@ -504,6 +504,12 @@ def test_a_name_that_no_file_can_have_is_said_to_be_none():
         VideoReader("a\0b")
 
 
+def test_a_name_longer_than_the_disk_takes_is_said_to_be_unreadable(tmp_path):
+    with pytest.raises(MediaError, match="name too long") as error:
+        VideoReader(tmp_path / ("a" * 300))
+    assert error.value.code == "unreadable"
+
+
 def test_a_clip_at_an_address_is_said_not_to_be_fetched():
     with pytest.raises(MediaError, match="addresses are not fetched: save the file first"):
         VideoReader("https://example.org/a.mp4")

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from emotion_model import EMOTIONS, LABELS, Face, Label, draw_emoji, draw_faces
 
@@ -25,6 +26,14 @@ def test_no_faces_leave_the_picture_as_it_is(grey):
 def test_the_given_picture_is_not_changed(grey):
     draw_faces(grey, [face((100, 100, 80, 80))])
     assert (grey == 120).all()
+
+
+def test_whatever_is_read_can_be_drawn_on(grey, tmp_path):
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    one = [face((100, 100, 80, 80))]
+    rgba = np.dstack([grey, np.full(grey.shape[:2], 255, np.uint8)])
+    for picture in (grey[..., 0].copy(), rgba, Image.fromarray(grey), tmp_path / "grey.png"):
+        assert (draw_faces(picture, one) == draw_faces(grey, one)).all()
 
 
 @pytest.mark.parametrize("label", LABELS, ids=EMOTIONS)

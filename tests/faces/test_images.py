@@ -2,6 +2,7 @@ import base64
 import contextlib
 import io
 import tracemalloc
+from pathlib import PurePath
 
 import cv2
 import numpy as np
@@ -57,6 +58,8 @@ def test_a_half_transparent_picture_is_laid_over_white_in_every_form(astronaut):
     expected = astronaut * share + 255 * (1 - share)
     for given in (rgba, rgba[::-1][::-1], Image.fromarray(rgba), encoded(Image.fromarray(rgba))):
         assert np.abs(as_rgb(given) - expected).max() <= 1
+    grey = Image.fromarray(rgba).convert("LA")
+    assert np.abs(as_rgb(grey.convert("La")).astype(int) - as_rgb(grey)).max() <= 2, "multiplied by its opacity"
 
 
 def test_palette_pictures_are_read(astronaut):
@@ -293,7 +296,7 @@ def test_a_photo_of_a_phone_is_turned_as_it_was_held(astronaut, tmp_path):
     assert np.abs(np.rot90(image).astype(int) - astronaut[:256]).mean() < 20
 
 
-@pytest.mark.parametrize("form", ["path", "text", "bytes", "pillow", "deep", "clear", "grey"])
+@pytest.mark.parametrize("form", ["path", "text", "name", "bytes", "pillow", "deep", "clear", "grey"])
 def test_a_picture_is_taken_in_every_form_that_people_have(astronaut, tmp_path, form):
     path = tmp_path / "photo.png"
     picture = Image.fromarray(astronaut)
@@ -301,6 +304,7 @@ def test_a_picture_is_taken_in_every_form_that_people_have(astronaut, tmp_path, 
     given = {
         "path": path,
         "text": str(path),
+        "name": PurePath(path),
         "bytes": path.read_bytes(),
         "pillow": picture,
         "deep": astronaut.astype(np.uint16) * 257,
@@ -325,6 +329,6 @@ def test_values_of_0_to_1_are_refused_with_the_mend(astronaut):
 
 
 def test_one_face_in_the_place_of_a_list_is_refused(astronaut):
-    for one in ("photo.jpg", b"photo", Image.fromarray(astronaut)):
+    for one in ("photo.jpg", PurePath("photo.jpg"), b"photo", Image.fromarray(astronaut)):
         with pytest.raises(ImageError, match="put it in a list"):
             network_input(one, 48)

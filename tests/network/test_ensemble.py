@@ -52,6 +52,12 @@ def test_an_ensemble_gives_the_mean_of_its_members(folders, some_faces):
     assert EmotionEnsemble(members).predict([]).shape == (0, 7)
 
 
+def test_faces_may_come_one_by_one(folders, some_faces):
+    one = EmotionClassifier.load(folders[0])
+    for classifier in (one, EmotionEnsemble([one, EmotionClassifier.load(folders[1])])):
+        assert (classifier.predict(face for face in some_faces) == classifier.predict(some_faces)).all()
+
+
 def test_what_is_unclear_does_not_depend_on_which_member_stands_first(folders):
     members = [EmotionClassifier.load(folder) for folder in folders]
     for member, limit in zip(members, (0.3, 0.45), strict=True):

@@ -42,6 +42,19 @@ def test_a_face_without_extent_is_followed_too():
     assert [ids(tracker.update([face(100, size=0)], time)) for time in (0.0, 0.1)] == [[1], [1]]
 
 
+@pytest.mark.parametrize("smoothing", [0, 2.0])
+def test_what_is_done_to_a_result_changes_no_other(smoothing):
+    def answers(after):
+        tracker, given = FaceTracker(TrackingConfig(smoothing)), face(100, probabilities=softmax(leaning("happy")))
+        first = tracker.update([given], 0.0)[0]
+        before = given.probabilities.copy()
+        after(first)
+        assert (first.raw_probabilities == before).all()
+        return tracker.update([face(100)], 0.1)[0].probabilities
+
+    assert (answers(lambda first: first.probabilities.fill(0)) == answers(lambda first: None)).all()
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_a_jittering_face_keeps_its_id(rate):
     rng, tracker = np.random.default_rng(0), FaceTracker()
