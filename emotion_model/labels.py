@@ -25,7 +25,7 @@ class Label:
     The defaults serve classes without an emoji or a colour of their own.
 
     Raises:
-        ValueError: the emoji is no text, the colour is written otherwise, or tables have a column of that name.
+        ValueError: name or emoji is no text, the colour is written otherwise, or tables have a column of that name.
     """
 
     name: str
@@ -33,7 +33,9 @@ class Label:
     colour: str = "#8d909a"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.emoji, str):
+        if not _is_text(self.name):
+            raise ValueError(f"name={self.name!r} of a label: give it as text")
+        if not _is_text(self.emoji):
             raise ValueError(f"emoji={self.emoji!r} of {self.name}: give it as text, or leave it out")
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
             raise ValueError(f"colour={self.colour!r} of {self.name}: write it as #rrggbb, such as #8d909a")
@@ -44,6 +46,11 @@ class Label:
     def rgb(self) -> tuple[int, int, int]:
         """The colour as (red, green, blue), each 0..255."""
         return rgb(self.colour)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it can be written as UTF-8: half a character, which JSON may hold as `\\ud83d`, cannot."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
 
 # Found by search, not by taste: any two stay at least 22 CIELAB units apart for normal, protan, deutan and tritan

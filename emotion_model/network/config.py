@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 from emotion_model.faces.cropping import Framing
@@ -25,7 +27,10 @@ FIGURES_FILES = (f"{FIGURES_DIR}/*.png", f"{FIGURES_DIR}/{FIGURES_RECORD}")  # a
 FIGURES_KEY = "figures"  # of a published config.json: the names of the files in that folder, its record included
 
 # What is shown of a model as a number, and what holds more of them; null or missing where it was not measured.
-_NUMBERS = ("parameters", "images", "accuracy", "macro_f1", "ece", "ferplus_majority_accuracy", "recall")
+_NUMBERS = (
+    "parameters", "multiply_adds", "bytes",
+    "images", "accuracy", "macro_f1", "ece", "ferplus_majority_accuracy", "precision", "recall", "f1",
+)  # fmt: skip
 _INNER = ("flip", "ten_crop", "deduplicated", "held_out", "fer2013_validation", "before", "after")
 
 
@@ -75,8 +80,8 @@ class ModelConfig:
             )
         if not 0 <= self.clear_from < 1:
             raise ValueError(f"clear_from={self.clear_from}: use 0 up to, but not, 1; 0 calls every emotion clear")
-        if self.image_size < SMALLEST_SIZE:
-            raise ValueError(f"image_size={self.image_size}: use at least {SMALLEST_SIZE} pixels")
+        if not isinstance(self.image_size, int) or self.image_size < SMALLEST_SIZE:
+            raise ValueError(f"image_size={self.image_size!r}: use a whole number of pixels, at least {SMALLEST_SIZE}")
         for name in ("weights", "architecture", "training", "metrics"):
             if not isinstance(getattr(self, name), dict):
                 raise ValueError(f"{name}: give names with values, or leave it out")
@@ -146,8 +151,8 @@ def _require_shown(where: str, values: Any) -> None:
         place = f"{where}.{name}"
         if value is None:
             continue
-        if name in _NUMBERS and not isinstance(value, int | float):
-            raise ValueError(f"{place}={value!r}: give a number, or leave it out")
+        if name in _NUMBERS and not _is_number(value):
+            raise ValueError(f"{place}={shortened(value)}: give a number, or leave it out")
         if name in _INNER:
             _require_shown(place, value)
         if name == "per_class":
@@ -155,8 +160,13 @@ def _require_shown(where: str, values: Any) -> None:
                 _require_shown(f"{place}.{emotion}", scores)
         if name == "confusion":
             rows = value if isinstance(value, list) else [value]
-            if not all(isinstance(row, list) and all(isinstance(one, int | float) for one in row) for row in rows):
-                raise ValueError(f"{place}={value!r}: give rows of numbers, or leave it out")
+            if not all(isinstance(row, list) and all(map(_is_number, row)) for row in rows):
+                raise ValueError(f"{place}={shortened(value)}: give rows of numbers, or leave it out")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it can be shown as one: JSON may hold whole numbers that are too large to be written as a share."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
 
 
 def _named(where: str, values: Any) -> dict[str, Any]:
