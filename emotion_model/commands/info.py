@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from emotion_model import EmotionDetector, ModelConfig
@@ -13,6 +14,13 @@ from emotion_model.commands.results import EXIT_OK
 from emotion_model.network.cost import spent
 
 HELP = "describe model and face detector"
+
+# A model's size as people read it: its name in the record, how it is written, in which unit.
+SIZES = (
+    ("parameters", "{:,.0f} parameters", 1),
+    ("multiply_adds", "{:,.0f} million multiply-adds a face", 1e6),
+    ("bytes", "{:.1f} MB", 1e6),
+)
 
 # A split's scores as people read them: their name in the record, what it is, how it is written.
 MEASURES = (
@@ -49,32 +57,34 @@ def _lines(values: dict[str, str], config: ModelConfig) -> Iterator[str]:
         yield textwrap.fill(f"Note       {values['notice']}", 100, subsequent_indent=" " * 11)
     yield f"Emotions   {', '.join(config.emotions)}"
     yield f"Input      grey, {config.image_size} x {config.image_size} pixels"
-    if config.weights.get("parameters"):
-        yield (
-            f"Size       {config.weights['parameters']:,} parameters, "
-            f"{config.weights['multiply_adds'] / 1e6:,.0f} million multiply-adds a face, "
-            f"{config.weights['bytes'] / 1e6:.1f} MB"
-        )
-    if config.training.get("config"):
-        yield f"Training   {_training(config.training)}"
+    sizes = [form.format(config.weights[name] / unit) for name, form, unit in SIZES if config.weights.get(name)]
+    for head, parts in (("Size", sizes), ("Training", _training(config.training))):
+        if parts:
+            yield f"{head:<11}{', '.join(parts)}"
     yield from _table(config.scores)
     yield ""
     yield "info --json prints everything that is on record."
 
 
-def _training(record: dict[str, Any]) -> str:
-    start, took = record.get("start") or {}, spent(record)
-    on_gpu = f" ({took['gpu_minutes']:,.0f} on a GPU)" if took.get("gpu_minutes") else ""
-    parts = [
-        f"{record['epochs']} epochs" + (f" after {start['epochs']}" if start.get("epochs") else ""),
-        f"{took['minutes']:,.0f} minutes in all{on_gpu}",
-    ]
-    environment = record.get("environment", {})
+def _training(record: dict[str, Any]) -> list[str]:
+    """What is told of a training, as far as it is on record."""
+    try:
+        took = spent(record)
+    except (AttributeError, LookupError, TypeError):  # parts of it are of another kind, or null: told without minutes
+        took = {}
+    start = record.get("start") or {}
+    environment, data = record.get("environment") or {}, record.get("data") or {}
+    parts = []
+    if record.get("epochs"):
+        parts.append(f"{record['epochs']} epochs" + (f" after {start['epochs']}" if start.get("epochs") else ""))
+    if took.get("minutes"):
+        on_gpu = f" ({took['gpu_minutes']:,.0f} on a GPU)" if took.get("gpu_minutes") else ""
+        parts.append(f"{took['minutes']:,.0f} minutes in all{on_gpu}")
     if environment.get("backend"):
-        parts.append(f"Keras {environment.get('keras', '')} on {environment['backend']}")
-    if faces := record.get("data", {}).get("train"):
-        parts.append(f"{faces:,} faces")
-    return ", ".join(parts)
+        parts.append(f"Keras {environment.get('keras') or ''} on {environment['backend']}")
+    if data.get("train"):
+        parts.append(f"{data['train']:,} faces")
+    return parts
 
 
 def _table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -84,9 +94,14 @@ def _table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield f"{'Scores':<32}" + "".join(f"{split:>12}" for split in scores)
     for name, what, form in MEASURES:
-        if any(one.get(name) is not None for one in scores.values()):
-            cells = ("" if one.get(name) is None else form.format(one[name]) for one in scores.values())
-            yield f"  {what:<30}" + "".join(f"{cell:>12}" for cell in cells)
-    for emotion in next(iter(scores.values())).get("per_class", {}):
-        cells = (f"{one['per_class'][emotion]['f1']:.2f}" for one in scores.values())
-        yield f"  {f'F1 of {emotion}':<30}" + "".join(f"{cell:>12}" for cell in cells)
+        yield from _row(what, form, [one.get(name) for one in scores.values()])
+    classes = [one.get("per_class") or {} for one in scores.values()]
+    for emotion in dict.fromkeys(chain.from_iterable(classes)):
+        yield from _row(f"F1 of {emotion}", "{:.2f}", [one.get(emotion, {}).get("f1") for one in classes])
+
+
+def _row(what: str, form: str, values: Sequence[float | None]) -> Iterator[str]:
+    """A line with a value for each split; none where it was measured on none."""
+    if any(value is not None for value in values):
+        cells = ("" if value is None else form.format(value) for value in values)
+        yield f"  {what:<30}" + "".join(f"{cell:>12}" for cell in cells)

@@ -17,6 +17,15 @@ TEMPLATE = Path(__file__).parents[2] / "model_card.md"
 CARD_FILE = "README.md"  # the Hub shows it as the page of a repository
 LICENSE = "mit"  # of the code, and of the weights where nothing else is said
 OFTENEST = 5  # confusions that the card names
+MEND = "make it with `python -m train.export` or `train.finetune`"
+
+# What every card shows: of a model's records, of the scores on each split, and of those on the split that it is about.
+RECORDS = (
+    "weights.file", "weights.parameters", "weights.multiply_adds", "weights.bytes",
+    "training.config", "training.epochs", "training.environment",
+)  # fmt: skip
+SCORES = ("images", "accuracy", "macro_f1", "ece")
+CLOSELY = ("per_class", "confusion")
 
 
 def model_card(
@@ -34,17 +43,47 @@ def model_card(
         license_id: of the weights, as the Hub abbreviates it.
 
     Raises:
-        ModelError: the config lacks the metrics or the training record that a card must show.
+        ModelError: the config lacks what a card must show, or has it in a form that cannot be shown.
     """
-    from huggingface_hub import ModelCard
+    from jinja2 import TemplateError
 
-    report = config.training.get("report")  # of fine-tuning
     metrics = config.scores
-    if not metrics or not config.training:
-        raise ModelError("config.json has no metrics: make it with `python -m train.export` or `train.finetune`.")
+    if not metrics:
+        raise ModelError(f"config.json has no metrics: {MEND}.")
     if not TEMPLATE.is_file():
         raise ModelError(f"{TEMPLATE}: missing; publish from a checkout of the project.")
     split = "test" if "test" in metrics else list(metrics)[-1]
+    _require(config, metrics, split)
+    try:
+        return _filled(config, metrics, split, repo_id, figures or {}, license_id)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, TemplateError) as error:
+        raise ModelError(f"config.json has a record that a card cannot show ({error}): {MEND}.") from error
+
+
+def _require(config: ModelConfig, metrics: Mapping[str, Any], split: str) -> None:
+    places = (place.split(".") for place in RECORDS)
+    lacking = [f"{record}.{name}" for record, name in places if getattr(config, record).get(name) is None]
+    lacking += [
+        f"{name} on {one}"
+        for one, scores in metrics.items()
+        for name in (*SCORES, *(CLOSELY if one == split else ()))
+        if scores.get(name) is None
+    ]
+    if lacking:
+        raise ModelError(f"config.json lacks {', '.join(lacking)}: {MEND}.")
+
+
+def _filled(
+    config: ModelConfig,
+    metrics: Mapping[str, Any],
+    split: str,
+    repo_id: str,
+    figures: Mapping[str, str],
+    license_id: str,
+) -> str:
+    from huggingface_hub import ModelCard
+
+    report = config.training.get("report")  # of fine-tuning
     card = ModelCard.from_template(
         _metadata(metrics, repo_id, own=bool(report), license_id=license_id),
         template_path=str(TEMPLATE),
@@ -64,7 +103,7 @@ def model_card(
         ),
         **cost(config.training),
         framing=config.framing.get("yunet"),
-        figures=dict(figures or {}),
+        figures=dict(figures),
         license=license_id.upper() if license_id == LICENSE else license_id,
         code_license=LICENSE.upper(),
     )

@@ -1,5 +1,6 @@
 import itertools
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -215,6 +216,35 @@ def test_all_that_a_model_rests_on_is_counted_once(config):
 def test_a_model_without_metrics_has_no_card():
     with pytest.raises(ModelError, match=r"train\.export"):
         model_card(ModelConfig())
+
+
+LACKS = [
+    ({"metrics": {"test": {"accuracy": 0.7}}}, "lacks images on test, macro_f1 on test, ece on test, per_class on"),
+    ({"weights": {}}, "lacks weights.file, weights.parameters, weights.multiply_adds, weights.bytes: make"),
+    ({"training": {"config": {}}}, "lacks training.epochs, training.environment: make it with"),
+    ({"training": {"config": {}, "epochs": 8, "environment": {}}}, "has a record that a card cannot show ('cpu_count'"),
+]
+
+
+@pytest.mark.parametrize(("records", "said"), LACKS, ids=[said for _, said in LACKS])
+def test_a_card_is_refused_by_what_the_records_lack(config, records, said):
+    accepted = ModelConfig.from_json(replace(config, **records).to_json())
+    with pytest.raises(ModelError, match=re.escape(f"config.json {said}")):
+        model_card(accepted)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "confusion", "per_class"])
+def test_a_score_that_was_not_measured_is_named(config, name):
+    test = config.metrics["test"] | {name: None}
+    with pytest.raises(ModelError, match=rf"config\.json lacks {name} on test: make it with"):
+        model_card(replace(config, metrics=config.metrics | {"test": test}))
+
+
+def test_what_a_card_may_go_without_is_left_out(config):
+    unmeasured = dict.fromkeys(("flip", "ten_crop", "deduplicated", "robustness"))
+    text = model_card(replace(config, metrics={"test": config.metrics["test"] | unmeasured}))
+    assert "| not measured | not measured |" in text and "ten crops" not in text and "Robustness" not in text
+    require_apart(text)
 
 
 def test_the_command_writes_the_card(tmp_path, capsys):

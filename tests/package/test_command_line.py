@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from emotion_model.network.cost import spent
 from support import warm
 from support.environment import of_users
+from support.models import write_config
 from support.paths import ROOT, media
 
 
@@ -273,6 +275,21 @@ def test_results_that_find_no_room_are_an_error(capsys, monkeypatch):
 def test_info_of_a_model_without_records_is_short(tiny_model, capsys):
     assert main(["info", "--model", str(tiny_model)]) == 0
     assert "accuracy" not in capsys.readouterr().out
+
+
+def test_info_shows_what_is_on_record(tiny_model, tmp_path, capsys):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    config["weights"] = {"parameters": 12345, "multiply_adds": None}
+    config["training"] = {"config": {}, "epochs": 3, "minutes": None, "environment": None, "teacher": None}
+    half = {"accuracy": None, "per_class": {"sad": {"f1": 0.25}, "happy": {}}, "confusion": None}
+    config["metrics"] = {"validation": {"accuracy": 0.5, "per_class": None}, "test": half}
+    write_config(folder, config)
+    assert main(["info", "--model", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {"Size       12,345 parameters", "Training   3 epochs"} <= set(lines)
+    measured = [line.split() for line in lines[lines.index("") + 2 : -2]]
+    assert measured == [["accuracy", "50.0%"], ["F1", "of", "sad", "0.25"]]
 
 
 def test_the_version_is_told(capsys):
