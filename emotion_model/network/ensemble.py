@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +22,9 @@ class EmotionEnsemble:
 
     Attributes:
         members: the models.
-        config: the first member's, with the whole ensemble's size and without scores, which are one model's alone. Its
-            `clear_from` is the members' highest: nobody has fitted one for their mean, so it is as careful as the most
-            careful of them, whichever stands first.
+        config: the first member's, with the whole ensemble's size (None where a member's is not on record) and without
+            scores, which are one model's alone. Its `clear_from` is the members' highest: nobody has fitted one for
+            their mean, so it is as careful as the most careful of them, whichever stands first.
         source: the members' sources.
     """
 
@@ -55,10 +56,7 @@ class EmotionEnsemble:
             image_size=max(member.config.image_size for member in members),
             temperature=1.0,
             clear_from=max(member.config.clear_from for member in members),
-            weights={
-                name: sum(member.config.weights.get(name, 0) for member in members)
-                for name in ("bytes", "parameters", "multiply_adds")
-            },
+            weights={name: _together(members, name) for name in ("bytes", "parameters", "multiply_adds")},
             architecture={},
             training={},
             metrics={},
@@ -84,3 +82,8 @@ class EmotionEnsemble:
         """Let every member get ready."""
         for member in self.members:
             member.warm_up()
+
+
+def _together(members: Sequence[Classifier], name: str) -> int | None:
+    sizes: list[Any] = [member.config.weights.get(name) for member in members]
+    return None if None in sizes else sum(sizes)

@@ -65,6 +65,13 @@ def test_what_is_unclear_does_not_depend_on_which_member_stands_first(folders):
     assert [EmotionEnsemble(order).config.clear_from for order in (members, members[::-1])] == [0.45, 0.45]
 
 
+def test_the_size_of_an_ensemble_is_known_where_that_of_every_member_is(folders):
+    members = [EmotionClassifier.load(folder) for folder in folders]
+    for member, multiply_adds in zip(members, ({"multiply_adds": 3}, {"multiply_adds": None}), strict=True):
+        member.config = replace(member.config, weights={"parameters": 5} | multiply_adds)
+    assert EmotionEnsemble(members).config.weights == {"bytes": None, "parameters": 10, "multiply_adds": None}
+
+
 @pytest.mark.parametrize("one", [Image.new("L", (48, 48)), np.zeros((48, 48, 1), np.uint8)], ids=["pillow", "array"])
 def test_one_face_is_no_list_of_faces(folders, one):
     with pytest.raises(ImageError, match="put it in a list"):
