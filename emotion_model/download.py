@@ -17,6 +17,7 @@ DEAD_SECONDS = 60.0  # for so long a dead network is not tried again: several fi
 MAX_BYTES = 500_000_000  # nothing larger is fetched unasked
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_STATUS = re.compile(r"HTTP status \w+ error \((\d{3})\b")  # in the words of hf_xet
 _dead_until = 0.0
 _use = threading.Lock()
 _using, _before = 0, (0, 0)  # how many use the Hub's client, and its verbosity and its steps before they did
@@ -102,7 +103,7 @@ def explain(error: Exception, repo_id: str) -> HubError:
     from huggingface_hub import errors
 
     response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
+    status = _status_by_xet(error) if response is None else getattr(response, "status_code", None)
     final = False
     if isinstance(error, errors.RevisionNotFoundError):
         text, final = "there is no such revision: look up its branches, tags and commits on its page.", True
@@ -132,6 +133,13 @@ def explain(error: Exception, repo_id: str) -> HubError:
     else:
         text = f"the Hub cannot be reached ({type(error).__name__}): check the network."
     return HubError(f"{repo_id}: {text}", final)
+
+
+def _status_by_xet(error: Exception) -> int | None:
+    """The status for which hf_xet, which sends and fetches large files, gave up: its errors have no response."""
+    if told := _STATUS.search(str(error)):
+        return int(told[1])
+    return 403 if isinstance(error, PermissionError) and not error.errno else None  # of no file of this machine
 
 
 def _fetch(repo_id: str, filename: str, revision: str | None, max_bytes: int, anew: bool = False) -> Path:

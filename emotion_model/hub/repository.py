@@ -77,10 +77,11 @@ def asked(repo_id: str, ask: Callable[[], Any]) -> Any:
     except explained as error:
         raise explain(error, repo_id) from error
     except (RuntimeError, ValueError) as error:  # ValueError: what the Hub finds wrong in the metadata of a README
-        cause = error.__cause__
-        if isinstance(error, RuntimeError) and isinstance(cause, explained):  # why a large file could not be sent
+        cause = error.__cause__ if isinstance(error, RuntimeError) else None  # why a large file could not be sent
+        if isinstance(cause, explained):
             raise explain(cause, repo_id) from error
-        raise HubError(f"{repo_id}: {' '.join(str(error).split())}") from error
+        told = f"{error} {cause or ''}"
+        raise HubError(f"{repo_id}: {' '.join(told.split())}") from error
 
 
 def list_files(files: dict[str, Path]) -> None:

@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
 
+import hf_xet
 import pytest
 import yaml
 from gradio_client import Client
@@ -209,14 +211,32 @@ def test_so_does_that_of_a_large_file(hub, monkeypatch, capsys):
     assert "no rights" in printed and printed.count("\n") == 1
 
 
+@pytest.mark.parametrize(("status", "said"), [(401, "valid HF_TOKEN"), (403, "no rights")])
+def test_so_does_that_of_a_large_file_by_xet(hub, status, said, capsys):
+    hub.large = "social.jpg$"
+    hub.fail("GET .*/xet-write-token/", status=status)
+    assert main(["deploy", NAME]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1], "below the client's bars"
+
+
 def test_whatever_else_the_hubs_client_raises_is_one_sentence():
-    def fail():
+    def fail(error):
         raise error
 
-    for error in (RuntimeError("Data processing\nerror"), HubError("no room"), ModelError("no model")):
+    sending = RuntimeError("Error while uploading 'a' to the Hub.")
+    sending.__cause__ = ValueError("malformed\nanswer")
+    for error, expected in (
+        (HubError("no room"), HubError("no room")),
+        (ModelError("no model"), ModelError("no model")),
+        (RuntimeError("Data processing\nerror"), HubError(f"{NAME}: Data processing error")),
+        (sending, HubError(f"{NAME}: Error while uploading 'a' to the Hub. malformed answer")),
+        (
+            hf_xet.XetAuthenticationError("Authentication error"),
+            HubError(f"{NAME}: your token has no rights here: use one that may write to this account."),
+        ),
+    ):
         with pytest.raises(RuntimeError) as caught:
-            asked(NAME, fail)
-        expected = error if isinstance(error, HubError | ModelError) else HubError(f"{NAME}: Data processing error")
+            asked(NAME, partial(fail, error))
         assert (type(caught.value), str(caught.value)) == (type(expected), str(expected))
 
 

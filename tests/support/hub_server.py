@@ -294,8 +294,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def batch(self, body: bytes) -> None:
         upload = {"upload": {"href": f"{self.hub.url}/storage"}}  # which has room for nothing
-        files = [{"oid": one["oid"], "size": one["size"], "actions": upload} for one in json.loads(body)["objects"]]
-        self._json({"transfer": "basic", "objects": files})
+        values = json.loads(body)
+        files = [{"oid": one["oid"], "size": one["size"], "actions": upload} for one in values["objects"]]
+        self._json({"transfer": "xet" if "xet" in values["transfers"] else "basic", "objects": files})
 
     def commit(self, body: bytes, kind: str, name: str, revision: str) -> None:
         repo = self._repo(kind, name, write=True)
