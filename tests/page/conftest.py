@@ -23,10 +23,12 @@ def films(tmp_path_factory, astronaut, surprised):
     folder = tmp_path_factory.mktemp("films")
     smile, surprise = (cv2.resize(picture[:384], SIZE) for picture in (astronaut, surprised))
     half = cv2.resize(astronaut[:384, 60:316], (320, 480))
+    smaller = np.zeros_like(half)
+    smaller[:456, :304] = cv2.resize(half, (304, 456))
     return {
         "smile": film(folder / "smile.y4m", [smile]),
         "changing": film(folder / "changing.y4m", [smile] * 33 + [surprise] * 33),
-        "two": film(folder / "two.y4m", [np.hstack([half, half])]),
+        "two": film(folder / "two.y4m", [np.hstack(pair) for pair in ((half, smaller), (smaller, half))]),
         "nobody": film(folder / "nobody.y4m", [np.full((480, 640, 3), 90, np.uint8)]),
     }
 

@@ -742,6 +742,23 @@ def test_a_worker_that_has_become_slower_is_relieved_but_not_again_in_vain(node)
     assert told["busy"].count([True, False]) == 1, "all is slow, so that another worker would not help"
 
 
+def test_of_two_faces_that_are_about_as_large_the_main_one_stays(node):
+    text = """
+    const {Reading} = await import('./live/reading.js');
+    const reading = Object.assign(Object.create(Reading.prototype), {tab: {at: {face_id: 0, w: 1, h: 2}}});
+    const frames = [
+      [[1, 100, 130], [2, 98, 128], [3, 40, 50]], [[2, 101, 131], [1, 99, 128]], [[2, 104, 134], [1, 97, 127]],
+      [[2, 140, 180], [1, 97, 127]],  // has come close
+      [[1, 101, 131], [2, 100, 130]],
+      [[1, 100, 130]],
+      [[null, null, null]],
+      [[2, 101, 131], [1, 100, 130]],
+    ];
+    console.log(JSON.stringify(frames.map(rows => reading.mainFirst(rows).map(([id]) => id))));
+    """
+    assert node(text) == [[1, 2, 3], [1, 2], [1, 2], [2, 1], [2, 1], [1], [None], [2, 1]]
+
+
 def test_the_emoji_of_a_face_that_changes_moves_for_less_than_five_seconds(node):
     text = """
     globalThis.matchMedia = () => ({matches: false});

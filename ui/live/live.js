@@ -408,8 +408,8 @@ class Live {
     this.lastResult = time;
     if (!this.record.rows.length) this.panel.enableSaving(true);
     this.still.take(picture, reply);
-    const {largest} = this.tab.control, rows = largest.value ? reply.rows.slice(0, 1) : reply.rows;
-    const faces = this.record.add(rows, reply.started);
+    const {largest} = this.tab.control, rows = this.reading.mainFirst(reply.rows);
+    const faces = this.record.add(largest.value ? rows.slice(0, 1) : rows, reply.started);
     this.unsavedSince ??= time;
     this.seenAt = now;
     if (faces.length) { this.current = faces; this.lastFaceTime = now; }

@@ -4,6 +4,7 @@ import {percent, put, signed, word} from './numbers.js';
 
 const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
 const MOST_FACES = 40;        // in the list to choose from
+const AS_LARGE = 0.75;        // of the largest face's area: from here on the main face stays the main one
 
 export class Reading {
   constructor(tab) {
@@ -15,11 +16,22 @@ export class Reading {
     const bars = tab.root.querySelectorAll('.live-bars li');
     this.bars = Object.fromEntries(tab.emotions.map((name, i) => [name, bars[i]]));
     this.main = null;         // id of the face shown
+    this.first = null;        // that of the main face, as whoever reads the frames counts
     this.announced = '';
     this.announcedAt = -Infinity;
   }
 
-  // `current`: rows of the newest frame with faces, the largest first.
+  // The rows of a frame, which begin with the largest face, with the main face's before all others. Of faces that are
+  // about as large it stays the one that it was: boxes tremble, and with each frame another one is the largest.
+  mainFirst(rows) {
+    const {at} = this.tab, area = row => row[at.w] * row[at.h];
+    const large = rows.filter(row => area(row) >= AS_LARGE * area(rows[0]));
+    const main = large.find(row => row[at.face_id] === this.first) ?? rows[0];
+    this.first = main[at.face_id];
+    return [main, ...rows.filter(row => row !== main)];
+  }
+
+  // `current`: rows of the newest frame with faces, the main face first.
   show(current, now) {
     const {at, $, emotions, wordOf} = this.tab, chosen = Number(this.chosen.value);
     const row = chosen ? current.find(one => one[at.face_id] === chosen) : current[0];
