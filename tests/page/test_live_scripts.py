@@ -742,6 +742,70 @@ def test_a_worker_that_has_become_slower_is_relieved_but_not_again_in_vain(node)
     assert told["busy"].count([True, False]) == 1, "all is slow, so that another worker would not help"
 
 
+WORKERS = """
+globalThis.window = globalThis;
+globalThis.location = {href: 'http://here/'};
+Object.defineProperty(globalThis, 'navigator', {value: {hardwareConcurrency: 2}});
+console.warn = () => {};
+const hired = [], settled = () => new Promise(resolve => setTimeout(resolve, 5));
+globalThis.createImageBitmap = async video => { if (video.broken) throw new Error('no picture'); return video; };
+globalThis.Worker = class {  // answers when it is told to
+  constructor() { this.frames = []; hired.push(this); }
+  terminate() { this.frames = []; }
+  postMessage({load, frame}) { if (load) this.tell({ready: true}); else this.frames.push(frame); }
+  tell(data) { setTimeout(() => this.onmessage({data}), 1); }
+  answer() { this.tell({faces: [this.frames.shift().number], width: 4, height: 3, milliseconds: 1}); }
+};
+const {PrivateReader} = await import('./live/private.js');
+const reader = new PrivateReader('processor', {files: {}, runtimes: {processor: {}}, tracking: {}}, ''), told = [];
+reader.rows = {of: ([number]) => number};
+await reader.load(() => {});
+await settled();
+function read(video) {
+  const reply = reader.read(video, {}).then(({rows, error}) => rows ?? error, error => `thrown: ${error.message}`);
+  reply.then(one => told.push(one));
+  return settled();
+}
+const end = async worker => { worker.onerror({message: 'out of memory'}); await settled(); };
+"""
+
+
+def test_a_frame_or_a_worker_that_fails_is_passed_over_while_another_worker_is_there(node):
+    text = f"""{WORKERS}
+    await read({{number: 1}});
+    await read({{broken: true}});
+    await read({{number: 3}});
+    hired[1].answer();
+    await settled();
+    told.push('and then');
+    hired[0].answer();
+    await settled();
+    await read({{number: 4}});
+    await end(hired[0]);  // which has it
+    for (const number of [5, 6]) {{ await read({{number}}); hired[1].answer(); await settled(); }}
+    await read({{number: 7}});
+    await end(hired[1]);
+    await read({{number: 8}});
+    console.log(JSON.stringify(told));
+    process.exit();
+    """
+    ends = ["failed", 5, 6, "thrown: out of memory", "thrown: the workers ended"]
+    assert node(text) == ["and then", 1, "failed", 3, *ends]
+
+
+def test_frames_that_fail_one_after_the_other_end_the_reading(node):
+    text = f"""{WORKERS}
+    for (let i = 0; i < 4; i++) await read({{broken: true}});
+    await read({{number: 1}});
+    for (const worker of hired) if (worker.frames.length) worker.answer();
+    await settled();
+    for (let i = 0; i < 5; i++) await read({{broken: true}});
+    console.log(JSON.stringify(told));
+    process.exit();
+    """
+    assert node(text) == [*["failed"] * 4, 1, *["failed"] * 4, "thrown: no picture"]
+
+
 def test_of_two_faces_that_are_about_as_large_the_main_one_stays(node):
     text = """
     const {Reading} = await import('./live/reading.js');

@@ -128,16 +128,26 @@ const wait = setTimeout;
 window.setTimeout = (then, time, ...more) => wait(then, time === 20000 ? 2000 : time, ...more);
 const Real = Worker;
 window.hired = [];
-window.Worker = class extends Real { constructor(...all) { super(...all); hired.push(this); } };
+window.Worker = class extends Real {
+  constructor(...all) {
+    super(...all);
+    this.addEventListener('message', ({data}) => { if (data.ready) hired.push(this); });
+  }
+};
 """
 
 
 @pytest.mark.parametrize("end", ["onerror(new ErrorEvent('error', {message: 'out of memory'}))", "terminate()"])
-def test_the_server_stands_in_where_a_worker_ends(live_page, films, end):
-    with live_page(films["smile"], script=WATCHED, reader=None, interval=None) as page:
+def test_one_worker_goes_on_without_the_other_and_the_server_stands_in_where_both_end(live_page, films, end):
+    script = WATCHED + "Object.defineProperty(navigator, 'hardwareConcurrency', {value: 2});"
+    with live_page(films["smile"], script=script, reader=None, interval=None) as page:
         start(page)
-        wait_for_rows(page, 5)
-        page.evaluate(f"hired[0].{end}")
+        page.wait_for_function("hired.length === 2")
+        for _ in range(2):
+            rows = int(page.locator(".timeline canvas").get_attribute("data-rows") or 0)
+            wait_for_rows(page, rows + 5)
+            expect(page.locator(".privacy")).to_contain_text(HERE)
+            page.evaluate(f"hired.shift().{end}")
         expect(page.locator(".privacy")).to_contain_text(THERE, timeout=WAIT)
         rows = int(page.locator(".timeline canvas").get_attribute("data-rows"))
         wait_for_rows(page, rows + 5)

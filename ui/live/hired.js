@@ -65,6 +65,7 @@ export class Hired {
 
   end(reason = 'closed') {
     clearTimeout(this.silence);
+    this.ready = false;
     this.worker.terminate();
     for (const {reject} of this.waiting.splice(0)) reject(new Error(reason));
   }

@@ -10,6 +10,7 @@ const KINDS = {
 };
 const AGAIN = 5000;     // ms from one worker's relief to the next
 const IN_VAIN = 300000;  // ms likewise, after one that did not help
+const TOO_MANY = 5;      // frames that fail one after the other: then reading does
 
 export class PrivateReader {
   // `kind`: one of `KINDS`; `how`: what ui/browser/networks.py says; `script`: the worker's.
@@ -35,7 +36,7 @@ export class PrivateReader {
   }
 
   // Loads the networks if they are not there yet; `onprogress` is called with 0..1 and with how many bytes they have.
-  // What fails is thrown, here or by `read`.
+  // What fails for good is thrown, here or by `read`.
   load(onprogress) {
     this.onprogress = onprogress;  // whoever asked last is told
     return this.loading ??= this.begin().catch(error => { this.close(); throw error; });
@@ -50,18 +51,14 @@ export class PrivateReader {
     const kept = [...Object.values(runtimes).flatMap(Object.values).map(whole), ...Object.values(files)].map(file => file.address);
     const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
     this.order = {...this.how, files, kept, provider: this.provider};
+    this.failures = 0;  // frames that failed, one after the other
     // One after the other: what the first has fetched, the next finds in the browser's cache.
     for (let i = 0; i < this.count; i++) {
       const hired = new Hired(this.address, loaded => { if (i === 0) this.onprogress(loaded / bytes, bytes); });
       this.workers.push(hired);
       const ready = hired.ask({load: this.order});
-      if (i === 0) await ready; else ready.catch(() => this.dismiss(hired));
+      if (i === 0) await ready; else ready.catch(() => hired.end());
     }
-  }
-
-  dismiss(hired) {
-    hired.end();
-    this.workers = this.workers.filter(one => one !== hired);
   }
 
   close() {
@@ -109,14 +106,28 @@ export class PrivateReader {
     const {rows, started, before} = this;
     let ready, hired;
     const reading = createImageBitmap(video).then(frame => {
-      ready = this.workers.filter(one => one.ready);  // now: one that was ready before may have been relieved
+      ready = this.team;  // now: one that was ready before may have been relieved
+      if (!ready.length) throw new Error('the workers ended');
       hired = ready[this.next++ % ready.length];
       return hired.ask({frame}, [frame]);
     });
-    const done = Promise.all([reading, before]);
-    this.before = done.then(() => {}, () => {});
-    const [{faces, width, height, milliseconds}] = await done;
+    const done = Promise.allSettled([reading, before]);
+    this.before = done.then(() => {});  // those after it wait for both, also where it fails at once
+    const [{value, reason}] = await done;
+    if (!value) return this.passOver(reason);
+    const {faces, width, height, milliseconds} = value;
+    this.failures = 0;
     this.took(hired, faces.length, milliseconds);
     return {rows: rows.of(faces, wishes), started, width, height, milliseconds: milliseconds / ready.length};
   }
+
+  // A frame failed, and with it maybe its worker: while another worker is there, the next frames may do better.
+  passOver(error) {
+    if (!this.team.length || ++this.failures >= TOO_MANY) throw error;
+    console.warn(error);
+    return {error: 'failed', message: 'Trying again.'};
+  }
+
+  // The workers that can be asked.
+  get team() { return this.workers.filter(one => one.ready); }
 }
