@@ -180,6 +180,13 @@ def test_the_session_is_saved_as_csv_json_and_picture(live_page, films):
         assert sum(last[f"raw_{name}"] for name in ("angry", "happy", "neutral")) > 0.5
         assert Image.open(saved["Picture"]).size == (1600, 640)
         assert Image.open(saved["Snapshot"]).size == SIZE
+        page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = done => done(null); }")  # as where memory is short
+        for name in ("Picture", "Snapshot", "Share"):
+            page.get_by_role("button", name=name).click()
+            expect(page.locator(".live-status")).to_contain_text("Nothing was saved. The browser could not")
+            for other in ("Clear", "Undo"):
+                page.get_by_role("button", name=other).click()
+            expect(page.locator(".live-status")).to_contain_text("The timeline is back.")
 
 
 def test_a_picture_to_share_has_the_still_and_the_timeline_and_hides_faces_if_wished(live_page, films):
@@ -294,10 +301,12 @@ def test_frames_are_copied_only_while_faces_are_to_be_hidden_in_pictures(live_pa
 SLOW_CAMERA = """
   const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   window.wait = 0;
+  window.allowed = null;
   window.opened = [];
   navigator.mediaDevices.getUserMedia = async asked => {
-    const stream = await original(asked);
-    await new Promise(done => setTimeout(done, window.wait));
+    const {wait, allowed} = window, stream = await original(asked);
+    await new Promise(done => setTimeout(done, wait));
+    await allowed;
     window.opened.push(stream);
     return stream;
   };
@@ -458,6 +467,18 @@ def test_the_camera_gives_way_where_another_tab_opens_one(live_page, films):
         page.wait_for_function("window.opened.length === 4")
         page.wait_for_function("window.opened[2].getTracks()[0].readyState === 'ended'")
         expect(page.locator(".live-status")).to_contain_text(given_way)
+        page.get_by_role("tab", name="Live").first.click()
+        page.evaluate("() => { window.allowed = new Promise(done => { window.allow = done; }); }")
+        start(page)
+        page.evaluate("window.allowed = null")
+        page.get_by_role("tab", name="Photo").click()
+        expect(page.locator(".live-status")).to_contain_text(given_way)
+        page.get_by_role("tab", name="Live").first.click()
+        start(page)  # while the browser still asks whether it may be opened for the first time
+        page.wait_for_selector(".face-box")
+        page.evaluate("allow()")
+        page.wait_for_function("window.opened[6]?.getTracks()[0].readyState === 'ended'")
+        wait_for_rows(page, rows_shown(page) + 2)
 
 
 def test_what_is_no_longer_so_goes_from_the_card_and_the_list(live_page, films):
@@ -542,17 +563,33 @@ def test_an_insecure_page_says_so(live_page, app):
         expect(page.locator(".live-status")).to_contain_text("https")
 
 
-def test_an_unplugged_camera_is_said_and_can_be_started_again(live_page, films):
+def test_a_camera_that_shows_nothing_for_a_while_or_is_unplugged_is_said_and_goes_on_again(live_page, films):
     with live_page(films["smile"]) as page:
         start(page)
         page.wait_for_selector(".face-box")
         page.evaluate(
             """() => {
-              const track = document.querySelector('.stage video').srcObject.getVideoTracks()[0];
-              track.stop();
-              track.dispatchEvent(new Event('ended'));  // as the browser does when the device goes
+              const video = document.querySelector('.stage video'), track = video.srcObject.getVideoTracks()[0];
+              const tell = name => track.dispatchEvent(new Event(name));  // as the browser does of a real device
+              Object.defineProperty(track, 'muted', {value: false, writable: true});
+              window.device = {
+                call() { video.pause(); track.muted = true; tell('mute'); },
+                hangUp() { track.muted = false; tell('unmute'); },
+                unplug() { track.stop(); tell('ended'); },
+              };
             }"""
         )
+        page.evaluate("device.call()")
+        page.wait_for_timeout(500)  # for what is still being read
+        rows = rows_shown(page)
+        page.wait_for_timeout(700)
+        assert rows_shown(page) == rows
+        expect(page.locator(".live-status")).to_contain_text("The camera shows nothing at the moment.")
+        page.evaluate("device.hangUp()")
+        wait_for_rows(page, rows + 2)
+        expect(page.locator(".live-status")).to_contain_text("1 face followed")
+        assert not page.evaluate("document.querySelector('.stage video').paused")
+        page.evaluate("device.unplug()")
         expect(page.locator(".live-status")).to_contain_text("The camera is gone")
         start(page)
         page.wait_for_selector(".face-box")

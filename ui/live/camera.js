@@ -4,10 +4,10 @@ export const SUPERSEDED = 'Superseded';  // the name of the error where a camera
 const WANTED = {width: {ideal: 640}, height: {ideal: 480}, frameRate: {ideal: 30}};
 
 export class Camera {
-  // `onlost` is called when an open camera goes away; `onfound` when one that was missing, or blocked, can be had.
-  constructor(video, onlost, onfound) {
-    this.video = video;
-    this.onlost = onlost;
+  // `onlost` is called when an open camera goes away; `onmuted` when it gives no pictures for a while, and when it does
+  // again; `onfound` when one that was missing, or blocked, can be had.
+  constructor(video, onlost, onmuted, onfound) {
+    Object.assign(this, {video, onlost, onmuted});
     this.stream = null;
     this.waitingFor = null;  // name of the error of the last attempt
     this.turn = 0;           // counts up with each opening and closing
@@ -26,7 +26,11 @@ export class Camera {
       opened = await navigator.mediaDevices.getUserMedia({video: {...WANTED, ...which}, audio: false});
       if (turn === this.turn) {
         this.stream = opened;
-        opened.getVideoTracks()[0].addEventListener('ended', () => { if (this.stream === opened) this.onlost(); });
+        const {track} = this, hear = (event, call) => {
+          track.addEventListener(event, () => { if (this.stream === opened) call(); });
+        };
+        hear('ended', this.onlost);
+        for (const event of ['mute', 'unmute']) hear(event, this.onmuted);
         this.video.srcObject = opened;
         await this.video.play();
       }
@@ -47,6 +51,9 @@ export class Camera {
   get playing() { return Boolean(this.stream && this.opened === this.turn); }
 
   get track() { return this.stream && this.stream.getVideoTracks()[0]; }
+
+  // Whether it shows nothing for a while, as a call, another app or a switch has turned it off.
+  get muted() { return Boolean(this.track?.muted); }
 
   close() {
     this.turn++;

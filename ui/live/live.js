@@ -79,7 +79,7 @@ class Live {
     this.chart = new Chart(tab, this.record);
     this.reading = new Reading(tab);
     this.overlay = new Overlay(tab, id => this.reading.offer(id, this.overlay.shown), id => this.choose(id));
-    this.camera = new Camera(this.video, () => this.lostCamera(), () => this.start());
+    this.camera = new Camera(this.video, () => this.lostCamera(), () => this.mutedCamera(), () => this.start());
     this.cameras = new Cameras($('.camera'), () => this.change(), () => this.camera.playing);
     this.listen();
     this.goOn();
@@ -94,11 +94,11 @@ class Live {
       stop: () => this.stop(),
       pause: () => this.pause(),
       mirror: () => this.overlay.turn(),
-      snapshot: () => this.withPicture(picture => saveCanvas(picture, 'snapshot')),
+      snapshot: () => this.withPicture(picture => this.tellUnless(saveCanvas(picture, 'snapshot'))),
       share: () => this.withPicture(picture => this.share(picture)),
       csv: () => this.save(this.record.toCsv(), 'text/csv', 'csv'),
       json: () => this.save(this.record.toJson(), 'application/json', 'json'),
-      picture: () => saveCanvas(this.chart.pictureOf(this.lineOptions), 'emotions'),
+      picture: () => this.tellUnless(saveCanvas(this.chart.pictureOf(this.lineOptions), 'emotions')),
       clear: () => this.clear(),
     };
     for (const [name, action] of Object.entries(pressed)) button[name].addEventListener('click', action);
@@ -157,13 +157,13 @@ class Live {
     try {
       await this.open();
     } catch (error) {
-      this.panel.setState('off');
-      if (error.name !== SUPERSEDED) this.panel.say(...hintFor(error), 'problem');  // else whoever closed it said why
-      return;
-    } finally {
+      if (error.name === SUPERSEDED) return;  // by whoever closed it, which has been said, or by a start after that
       this.starting = false;
-      this.tab.button.start.disabled = false;
+      this.panel.setState('off');
+      this.panel.say(...hintFor(error), 'problem');
+      return;
     }
+    this.starting = false;
     if (!this.tab.root.isConnected) { this.camera.close(); return; }
     this.paused = false;
     if (this.origin === null) this.origin = performance.now();
@@ -191,10 +191,16 @@ class Live {
     this.tick();
   }
 
-  // That frames are about to be read, or what to do where nobody reads them.
+  // That frames are about to be read, or what to do where nobody reads them or none come.
   sayLooking() {
     const {advice} = this.readers;
-    this.panel.say(advice ? 'Nothing is read.' : 'Looking for faces.', advice, advice && 'problem');
+    if (advice) this.panel.say('Nothing is read.', advice, 'problem');
+    else if (!this.camera.muted) this.panel.say('Looking for faces.', '');
+    else {
+      const why = 'A call, another app or a switch has turned it off: when that ends, reading goes on.';
+      // What is still being read says nothing over it.
+      this.panel.say('The camera shows nothing at the moment.', why, 'notice', {hold: Infinity});
+    }
   }
 
   // Opens the chosen camera; one that is no longer there gives way to the front one.
@@ -254,6 +260,7 @@ class Live {
 
   stop() {
     this.forgetFrames();
+    this.starting = false;  // a camera that is still being opened is closed as soon as it is there
     this.camera.close();
     this.readers.leave();
     this.meter.clear();
@@ -272,6 +279,13 @@ class Live {
   lostCamera() {
     this.stop();
     this.panel.say('The camera is gone.', 'It was unplugged, or its permission was taken back. Plug it in and press “Start camera”.', 'problem');
+  }
+
+  // The camera shows nothing for a while, or does again: some browsers have paused the video meanwhile.
+  mutedCamera() {
+    if (this.paused) return;
+    if (!this.camera.muted && this.camera.playing) this.video.play();
+    this.sayLooking();
   }
 
   pause() {
@@ -293,13 +307,19 @@ class Live {
     else if (!hide.value && this.seesAny) use(this.overlay.snapshot(this.video));
     else {
       const why = hide.value ? 'Faces can be hidden as soon as a frame has been read' : 'The camera is being changed';
-      this.panel.say('Nothing was saved.', `${why}: try again in a moment.`, 'notice', {hold: READ});
+      this.sayNotSaved(`${why}: try again in a moment.`);
     }
   }
 
+  async tellUnless(saved) {
+    if (!await saved) this.sayNotSaved('The browser could not make the picture: close other tabs and try again.');
+  }
+
+  sayNotSaved(why) { this.panel.say('Nothing was saved.', why, 'notice', {hold: READ}); }
+
   share(picture) {
     if (!this.record.rows.length) return;  // cleared while a frame was read for it, which has been said
-    shareCanvas(cardOf(this.tab, picture, this.chart.pictureOf(this.lineOptions)), 'emotions');
+    this.tellUnless(shareCanvas(cardOf(this.tab, picture, this.chart.pictureOf(this.lineOptions)), 'emotions'));
   }
 
   // Frames are kept only while faces are to be hidden: the first picture of that kind, also in a pause, has one read for it.
@@ -340,7 +360,7 @@ class Live {
 
   get asleep() {
     return this.paused || document.hidden || this.tab.root.offsetParent === null || !this.readers.current
-      || !this.seesAny;
+      || !this.seesAny || this.camera.muted;
   }
 
   // Whether the video has a picture: that of a camera that was just opened is still to come.

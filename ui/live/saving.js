@@ -7,9 +7,20 @@ const HEAD = 64;  // pixels above the timeline of a saved picture
 
 export function saveText(text, type, ending) { save(new Blob([text], {type}), 'emotions', ending); }
 
-export function saveCanvas(canvas, kind) { canvas.toBlob(blob => save(blob, kind, 'png'), 'image/png'); }
+// Tells whether there is a file to keep: a browser that is short of memory makes none.
+export async function saveCanvas(canvas, kind) {
+  const blob = await blobOf(canvas, 'image/png');
+  if (blob) save(blob, kind, 'png');
+  return Boolean(blob);
+}
 
-export function shareCanvas(canvas, kind) { canvas.toBlob(blob => share(blob, kind, 'jpg'), 'image/jpeg', 0.9); }
+export async function shareCanvas(canvas, kind) {
+  const blob = await blobOf(canvas, 'image/jpeg', 0.9);
+  if (blob) share(blob, kind, 'jpg');
+  return Boolean(blob);
+}
+
+function blobOf(canvas, ...how) { return new Promise(done => canvas.toBlob(done, ...how)); }
 
 // The whole timeline with a legend, in a canvas. `options`: as for `Timeline.draw`.
 export function pictureOfAll(tab, timeline, options) {
