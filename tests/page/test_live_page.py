@@ -135,7 +135,9 @@ def test_two_faces_have_two_ids_two_colours_two_lines_and_one_card(live_page, fi
         boxes = page.locator(".face-box")
         expect(boxes).to_have_count(2, timeout=WAIT)
         assert {box.get_attribute("data-face-id") for box in boxes.all()} == {"1", "2"}
-        assert len({box.evaluate("box => getComputedStyle(box).borderColor") for box in boxes.all()}) == 2
+        for forced in ("active", "none"):  # "active": the system replaces colours
+            page.emulate_media(forced_colors=forced)
+            assert len({box.evaluate("box => getComputedStyle(box).borderColor") for box in boxes.all()}) == 2
         page.locator("select.view").select_option("faces")
         expect(page.locator("select.chosen option")).to_have_text(["main", "face 1", "face 2"])
         page.locator("select.largest").select_option("1")

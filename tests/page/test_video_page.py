@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from emotion_model import Face
 from emotion_model.drawing.page import save_page
-from emotion_model.labels import label_of
+from emotion_model.labels import LABELS, label_of, person_colour, rgb
 from emotion_model.timelines.summary import ClipSummary
 from support import clips
 from support.pages import DESKTOP, PHONE, WAIT, opened
@@ -139,6 +139,13 @@ def open_settings(page):
         page.get_by_role("button", name="Settings").click()
 
 
+# Colours of the border of a person's card and of a bar.
+COLOURS = """() => {
+  const $ = selector => getComputedStyle(document.querySelector(`#video-summary .person${selector}`));
+  return [$('').borderTopColor, $(' .fill').backgroundColor];
+}"""
+
+
 @DESKTOP
 def test_whoever_has_no_clip_tries_a_portrait_that_smiles(page):
     page.locator("#video-example").click()
@@ -150,6 +157,10 @@ def test_whoever_has_no_clip_tries_a_portrait_that_smiles(page):
     assert clip["y"] >= around["y"] and ways["y"] + ways["height"] <= around["y"] + around["height"], "it is cut off"
     shares = page.locator("#video-summary .bars li").all_inner_texts()
     assert {text.split()[0] for text in shares if int(text.split()[-1].rstrip("%")) > 20} == {"Happy", "Neutral"}
+    for forced in ("active", "none"):  # "active": the system replaces colours
+        page.emulate_media(forced_colors=forced)
+        shown = [person_colour(1), label_of("angry", LABELS).colour]
+        assert page.evaluate(COLOURS) == [f"rgb{rgb(colour)}" for colour in shown]
 
 
 def test_a_clip_gives_video_timeline_moments_and_files(page, clip):
