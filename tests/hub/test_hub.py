@@ -457,6 +457,7 @@ def test_every_package_the_page_needs_is_in_its_requirements():
         "fastapi": "gradio",
         "gradio_client": "gradio",
         "httpx": "gradio",
+        "jinja2": "gradio",
         "safehttpx": "gradio",
         "starlette": "gradio",
     }
