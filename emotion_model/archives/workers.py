@@ -118,6 +118,18 @@ def take_core() -> IO[str] | None:
     return None
 
 
+@contextlib.contextmanager
+def _told_if_gone() -> Iterator[None]:
+    """For whatever asks something of the cluster, which may have gone since it answered last."""
+    try:
+        yield
+    except ConnectionError as error:
+        why = _cause(error).rstrip(".")
+        raise WorkersError(
+            f"The cluster has gone ({why}). What is done is kept: the same command goes on from there."
+        ) from error
+
+
 class Workers:
     """So many processes that read recordings.
 
@@ -167,6 +179,7 @@ class Workers:
         """How many workers wait for a job."""
         return len(self._idle)
 
+    @_told_if_gone()
     def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
         """Hand a job to an idle worker: a method of its object, and what to call it with.
 
@@ -174,9 +187,9 @@ class Workers:
             WorkersError: the cluster has gone.
         """
         actor = self._idle.pop()
-        with _told_if_gone():
-            self._working[actor.run.remote(method, arguments)] = job, actor
+        self._working[actor.run.remote(method, arguments)] = job, actor
 
+    @_told_if_gone()
     def end(self, job: Any) -> None:
         """End the worker that has this job, at once.
 
@@ -186,8 +199,7 @@ class Workers:
         for answer, (its_job, actor) in list(self._working.items()):
             if its_job is job:
                 del self._working[answer]
-                with _told_if_gone():
-                    self._ray.kill(actor)
+                self._ray.kill(actor)
 
     def messages(self, timeout: float) -> Iterator[tuple[Any, Any]]:
         """What the workers have to say, with the job that it belongs to; waits so many seconds for something.
@@ -195,17 +207,14 @@ class Workers:
         Raises:
             WorkersError: workers do not start, or the cluster has gone.
         """
-        with _told_if_gone():
-            heard = self._heard(timeout)
-        for one in heard:
+        for one in self._heard(timeout):
             if one in self._starting:
-                with _told_if_gone():
-                    self._started(one)
+                self._started(one)
             elif one in self._working:
-                with _told_if_gone():
-                    job, messages = self._answered(one)
+                job, messages = self._answered(one)
                 yield from ((job, message) for message in messages)
 
+    @_told_if_gone()
     def _heard(self, timeout: float) -> list[Any]:
         """What has an answer by now; workers that are missing begin to start."""
         if self._grows and time.monotonic() - self._asked > GROWTH_SECONDS:
@@ -219,6 +228,7 @@ class Workers:
             heard, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
         return list(heard)
 
+    @_told_if_gone()
     def _started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)
         try:
@@ -231,6 +241,7 @@ class Workers:
             self._failures = 0
             self._idle.append(actor)
 
+    @_told_if_gone()
     def _answered(self, answer: Any) -> tuple[Any, list[Any]]:
         job, actor = self._working.pop(answer)
         try:
@@ -244,18 +255,6 @@ class Workers:
         else:
             self._working[actor.more.remote()] = job, actor
         return job, messages
-
-
-@contextlib.contextmanager
-def _told_if_gone() -> Iterator[None]:
-    """Around whatever asks something of the cluster, which may have gone since it answered last."""
-    try:
-        yield
-    except ConnectionError as error:
-        why = _cause(error).rstrip(".")
-        raise WorkersError(
-            f"The cluster has gone ({why}). What is done is kept: the same command goes on from there."
-        ) from error
 
 
 def _cores(ray: Any) -> int:
