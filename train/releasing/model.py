@@ -115,9 +115,7 @@ def _record(stages: Stages) -> dict[str, Any]:
     for stage in stages.plan.stages:
         for seed in stage.seeds:
             folder = stages.folder(stage, seed)
-            read = {
-                name: read_json(folder / f"{name}.json") for name in ("config", "metrics", "environment", "history")
-            }
+            read = {name: read_json(folder / f"{name}.json") for name in ("metrics", "environment", "history")}
             records.append(read)
             runs.append(_told(stage, seed, folder.name, read))
     last = [run for run in runs if run["stage"] == stages.plan.stages[-1].name]
@@ -133,7 +131,7 @@ def _record(stages: Stages) -> dict[str, Any]:
 
 def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[str, Any]:
     """What is told of a run; `read`: its records."""
-    metrics, environment, learned = read["metrics"], read["environment"], read["config"]["training"]
+    metrics, environment = read["metrics"], read["environment"]
     places = (environment, *environment.get("resumed", ()))
     return {
         "run": name,
@@ -142,8 +140,6 @@ def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[s
         "start": stage.start,
         "frozen_blocks": stage.frozen_blocks,
         "teachers": list(stage.teachers),
-        "ferplus_weight": learned["ferplus_weight"],
-        "distillation": learned["distillation"],
         "epochs": metrics["epochs"],
         "best_epoch": metrics["best_epoch"],
         "minutes": metrics["minutes"],
