@@ -45,10 +45,10 @@ def portrait() -> np.ndarray:
 
 def photo_paths() -> list[Path]:
     """Three photos: the portrait, smiling, and both side by side."""
-    image = portrait()
-    smile = smiling(image, 1.0)
     with _lock:
         if not _photos or not _photos[0].exists():
+            image = portrait()
+            smile = smiling(image, 1.0)
             pictures = {"portrait": image, "smile": smile, "both": np.hstack([image, smile[:, ::-1]])}
             with _folder() as folder:
                 for name, picture in pictures.items():
