@@ -762,6 +762,21 @@ def test_on_jax_an_older_gpu_is_spared_bfloat16(monkeypatch, device, expected):
     assert fastest_precision() == expected
 
 
+@pytest.mark.parametrize(
+    ("device", "name", "precision"),
+    [("cpu", None, "float32"), ("cuda", "Titan", "mixed_bfloat16"), ("mps", "mps", "float32")],
+)
+def test_on_pytorch_the_device_is_the_one_that_keras_trains_on(monkeypatch, device, name, precision):
+    tensor = SimpleNamespace(device=SimpleNamespace(type=device))
+    ops = SimpleNamespace(zeros=lambda _: tensor)
+    keras_on_torch = SimpleNamespace(backend=SimpleNamespace(backend=lambda: "torch"), ops=ops)
+    monkeypatch.setattr(hardware, "import_keras", lambda _: keras_on_torch)
+    monkeypatch.setattr(hardware, "_bfloat16_is_faster", lambda: False)
+    cuda = SimpleNamespace(get_device_name=lambda _: "Titan", is_bf16_supported=lambda **_: True)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert (hardware.device_name(), fastest_precision()) == (name, precision)
+
+
 @pytest.mark.usefixtures("without_onnx")
 def test_an_unfinished_or_oversized_run_is_not_exported(finished, parquet, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="finished is the folder of a run, whose config would be lost"):

@@ -80,13 +80,15 @@ def _bfloat16_is_faster() -> bool:
 
 def _gpu() -> tuple[str | None, bool] | None:
     """The GPU that Keras would use, by its maker's name, and whether it computes bfloat16; None without one."""
-    backend = import_keras(TRAINING).backend.backend()
+    keras = import_keras(TRAINING)
+    backend = keras.backend.backend()
     if backend == "torch":
+        device = keras.ops.zeros(1).device  # where Keras puts its tensors, by KERAS_TORCH_DEVICE or what is there
+        if device.type != "cuda":
+            return None if device.type == "cpu" else (device.type, False)
         import torch
 
-        if not torch.cuda.is_available():
-            return None
-        return torch.cuda.get_device_name(), torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.get_device_name(device), torch.cuda.is_bf16_supported(including_emulation=False)
     if backend == "jax":
         import jax
 
