@@ -87,7 +87,7 @@ def test_the_original_csv(tmp_path, header, encoding):
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_folders_without_validation_take_it_from_test_and_never_from_train(tmp_path, named):
+def test_folders_without_validation_take_it_from_test_and_never_from_train(tmp_path, named, capsys):
     write_folders(tmp_path, "train", faces(140, 2), names(140))
     write_folders(tmp_path, "test", faces(28, 3), names(28))
     if named:  # one of four is public
@@ -98,13 +98,23 @@ def test_folders_without_validation_take_it_from_test_and_never_from_train(tmp_p
     assert (len(train), len(validation), len(test)) == (140, 7, 21) if named else (140, 14, 14)
     assert np.bincount(validation.labels).tolist() == [1 if named else 2] * 7
     assert without_images_of(train, [validation, test])[1] == without_images_of(test, [validation])[1] == 0
+    assert capsys.readouterr().err.count("part of test/ is validation, the rest test") == 1
 
 
-def test_folders_with_validation_use_it_and_resize(tmp_path):
-    write_folders(tmp_path, "train", faces(70, 2), names(70))
-    write_folders(tmp_path, "validation", [np.full((96, 60), 5, np.uint8)] * 7, names(7))
-    assert len(load_split(tmp_path, "train")) == 70
-    assert (load_split(tmp_path, "validation").images == 5).all()
+@pytest.mark.parametrize("name", ["validation", "val", "valid"])
+def test_folders_with_validation_use_it_and_resize(tmp_path, name, capsys):
+    for split in ("train", "test"):
+        write_folders(tmp_path, split, faces(70, 2), names(70))
+    write_folders(tmp_path, name, [np.full((96, 60), 5, np.uint8)] * 7, names(7))
+    assert len(load_split(tmp_path, "train")) == len(load_split(tmp_path, "test")) == 70
+    assert (load_split(tmp_path, "validation").images == 5).all() and not capsys.readouterr().err
+
+
+def test_of_two_validation_folders_none_is_chosen(tmp_path):
+    for split in ("train", "val", "validation"):
+        write_folders(tmp_path, split, faces(7, 2), names(7))
+    with pytest.raises(DataError, match="validation and val are both validation: remove one"):
+        load_split(tmp_path, "validation")
 
 
 def test_a_sample_is_spread_over_classes_that_stand_one_after_another():
@@ -134,9 +144,16 @@ def test_training_faces_of_other_splits_are_dropped_and_counted():
 def broken_csv(folder):
     good = " ".join(["7"] * 2304)
     rows = [(i, good, "Training") for i in range(7)]
-    rows += [(0, "1 2 3", "Training"), (9, good, "Training"), (1, good.replace("7", "999", 1), "Training")]
-    rows += [(-1, good, "Training"), (1, good, "Trainning")]
+    rows += [(0, "1 2 3", "Training"), (1, good.replace("7", "999", 1), "Training")]
     write_csv(folder, rows)
+
+
+def stray_quote(folder):
+    write_csv(folder, [(0, " ".join(["7"] * 2304), "Training")] * 40)
+    path = folder / "fer2013.csv"
+    lines = path.read_text().splitlines()
+    lines[2] = lines[2].replace(",", ',"', 1)
+    path.write_text("\n".join(lines))
 
 
 def unknown_class_folder(folder):
@@ -183,7 +200,20 @@ def cut_parquet(folder):
         (cut_parquet, "not a readable Parquet"),
         (lambda folder: write_csv(folder, [], ("emotion", "pixels")), "column Usage missing"),
         (lambda folder: write_csv(folder, []), "no row with Usage='Training'"),
-        (broken_csv, "5 broken images: line 9, line 10, line 11, line 12, line 13"),
+        (broken_csv, "2 broken images: line 9, line 10"),
+        (
+            lambda folder: write_csv(folder, [(9, "1 2", "Training")]),
+            r"fer2013\.csv: line 2: unknown emotion '9'; expected 0, 1, 2, 3, 4, 5, 6",
+        ),
+        (
+            lambda folder: write_csv(folder, [(1, "1 2", "Trainning")]),
+            r"line 2: unknown Usage 'Trainning'; expected Training, PublicTest, PrivateTest",
+        ),
+        (
+            lambda folder: write_csv(folder, [(0, "Training")], ("emotion", "Usage", "pixels")),
+            "1 broken image: line 2;",
+        ),
+        (stray_quote, r"fer2013\.csv: line 3 cannot be read \(field larger"),
         (unknown_class_folder, "unknown class joy"),
         (broken_folder, r"2 broken images: train/fear/zz\.png, train/sad/zz\.jpg"),
         (no_folder_for_a_class, "surprise: missing"),

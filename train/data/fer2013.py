@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 import cv2
 import numpy as np
@@ -18,6 +21,7 @@ import numpy as np
 from emotion_model.labels import EMOTIONS
 
 SPLITS = ("train", "validation", "test")
+VALIDATION_FOLDERS = ("validation", "val", "valid")  # what people call that one
 IMAGE_SIZE = 48  # pixels, as FER2013 has it
 
 _CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
@@ -78,12 +82,13 @@ def load_split(data_dir: str | Path, split: str) -> FaceDataset:
     """Load one split of FER2013, whichever of its three forms lies in `data_dir`.
 
     Parquet: `train.parquet`, `validation.parquet`, `test.parquet`. CSV: `fer2013.csv` or `icml_face_data.csv`.
-    Folders: `train/<emotion>/*.jpg`, `test/<emotion>/*.jpg` and, if there is one, `validation/<emotion>/*.jpg`;
-    without it the public half of test is validation, as in FER2013's own division: by the images' names where those say
-    `PublicTest_`, else every second one of each class. Never training images: the bundled model has learned from those.
+    Folders: `train/<emotion>/*.jpg`, `test/<emotion>/*.jpg` and, if there is one, `validation/<emotion>/*.jpg`, which
+    may also be called `val` or `valid`; without it the public half of test is validation, as in FER2013's own division:
+    by the images' names where those say `PublicTest_`, else every second one of each class, which is told once. Never
+    training images: the bundled model has learned from those.
 
     Raises:
-        DataError: nothing usable there, or a missing column, class or file, or a broken image.
+        DataError: nothing usable there, or a missing column, class or file, a broken image, or two validation folders.
         ValueError: unknown split.
     """
     if split not in SPLITS:
@@ -197,24 +202,19 @@ def _stack_columns(table: object, columns: Sequence[str]) -> np.ndarray:
 def _load_csv(path: Path, split: str) -> FaceDataset:
     images, labels, broken = [], [], []
     with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a mark
-        reader = csv.DictReader(file, skipinitialspace=True)
-        header = tuple(name.strip() for name in reader.fieldnames or ())
-        reader.fieldnames = header
-        _require_columns(path, ("emotion", "pixels", "Usage"), header)
-        for line, row in enumerate(reader, start=2):
-            if row["Usage"] not in _CSV_USAGE.values():
-                broken.append(f"line {line}")
-                continue
+        for line, row in _csv_rows(path, file):
+            _require_known(path, line, "Usage", row["Usage"], _CSV_USAGE.values())
             if row["Usage"] != _CSV_USAGE[split]:
                 continue
+            emotion = row["emotion"].strip()
+            _require_known(path, line, "emotion", emotion, _CSV_LABELS)
             try:
                 image = np.array(row["pixels"].split(), dtype=np.uint8).reshape(IMAGE_SIZE, IMAGE_SIZE)
-                label = _CSV_LABELS[row["emotion"].strip()]
-            except (ValueError, KeyError, OverflowError, AttributeError):
+            except (ValueError, OverflowError):
                 broken.append(f"line {line}")
                 continue
             images.append(image)
-            labels.append(label)
+            labels.append(_CSV_LABELS[emotion])
     _refuse_broken(path, broken)
     if not images:
         raise DataError(f"{path}: no row with Usage={_CSV_USAGE[split]!r}")
@@ -223,9 +223,35 @@ def _load_csv(path: Path, split: str) -> FaceDataset:
     return FaceDataset(np.stack(images), labels_array)
 
 
+def _csv_rows(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row by its columns, and the line that it is in."""
+    reader = csv.DictReader(file, restval="", skipinitialspace=True)
+    header = tuple(name.strip() for name in reader.fieldnames or ())
+    reader.fieldnames = header
+    _require_columns(path, ("emotion", "pixels", "Usage"), header)
+    line = reader.line_num
+    try:
+        for row in reader:
+            line = reader.line_num
+            yield line, row
+    except csv.Error as error:  # after a quote that nothing closes all that follows is one value
+        raise DataError(f"{path}: line {line + 1} cannot be read ({error}); a stray quote?") from error
+
+
+def _require_known(path: Path, line: int, column: str, value: str, known: Iterable[str]) -> None:
+    if value not in known:
+        raise DataError(f"{path}: line {line}: unknown {column} {value!r}; expected {', '.join(known)}")
+
+
 def _load_folders(data_dir: Path, split: str) -> FaceDataset:
-    whole = split == "train" or (data_dir / "validation").is_dir()
-    root = data_dir / (split if whole else "test")
+    found = [name for name in VALIDATION_FOLDERS if (data_dir / name).is_dir()]
+    if len(found) > 1:
+        raise DataError(f"{data_dir}: {' and '.join(found)} are both validation: remove one, or put it elsewhere")
+    validation = found[0] if found else "test"
+    root = data_dir / {"train": "train", "validation": validation, "test": "test"}[split]
+    whole = split == "train" or bool(found)
+    if not whole:
+        _tell_halves(data_dir)
     if not root.is_dir():
         raise DataError(f"{root}: missing; the folder form has one folder per split with a folder per emotion")
     unknown = sorted(f.name for f in root.iterdir() if f.is_dir() and f.name not in EMOTIONS)
@@ -237,16 +263,22 @@ def _load_folders(data_dir: Path, split: str) -> FaceDataset:
         folder = root / emotion
         if not folder.is_dir():
             raise DataError(f"{folder}: missing; each of {', '.join(EMOTIONS)} needs a folder")
-        found = sorted(f for f in folder.iterdir() if not f.name.startswith("."))
+        pictures = sorted(f for f in folder.iterdir() if not f.name.startswith("."))
         if not whole:
-            found = _half_of_test(found, split)
-        if not found:
+            pictures = _half_of_test(pictures, split)
+        if not pictures:
             raise DataError(f"{folder}: holds no image")
-        files += found
-        labels += [index] * len(found)
+        files += pictures
+        labels += [index] * len(pictures)
     encoded = ((str(f.relative_to(data_dir)), f.read_bytes() if f.is_file() else None) for f in files)
     images = _decode_all(encoded, len(files))
     return FaceDataset(images, np.array(labels, dtype=np.int64))
+
+
+@cache  # a program reads its splits more than once
+def _tell_halves(data_dir: Path) -> None:
+    names = ", ".join(f"{name}/" for name in VALIDATION_FOLDERS)
+    print(f"{data_dir}: none of {names} there: part of test/ is validation, the rest test", file=sys.stderr)
 
 
 def _half_of_test(files: list[Path], split: str) -> list[Path]:

@@ -20,12 +20,12 @@ from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import ImageError, read_image, to_grey
 from emotion_model.files import spelled_out, whole_file
 from emotion_model.network.config import ModelConfig
-from train.data.fer2013 import DataError, FaceDataset
+from train.data.fer2013 import VALIDATION_FOLDERS, DataError, FaceDataset
 
 READY_CROP_SIDE = 100  # pixels; a picture up to this size without a detectable face is taken as a cropped face itself
 FEWEST_PICTURES = 5  # of a class: one each to choose the epoch and to report on, the rest to learn from
 NAMED_PICTURES = 10  # unusable ones that the terminal names; `pictures.csv` has them all
-_SPLIT_NAMES = {"train", "training", "validation", "val", "test"}  # folders of a data set, not of a class
+_SPLIT_NAMES = {"train", "training", "test", *VALIDATION_FOLDERS}  # folders of a data set, not of a class
 _ALIKE = 0.75  # similarity of two names above which one is taken for a slip of the other
 
 Faces = dict[str, tuple[np.ndarray | None, str]]  # sha256 of a file -> `crop` and `note` of a `Picture`, twin or not
