@@ -215,6 +215,15 @@ def _require_effect(changes: Mapping[str, Any], training: TrainingConfig) -> Non
                 f"{name}={changes[name]!r} does nothing with {other}={value!r}: choose another {other}, or "
                 f"{name}={defaults[name]!r}"
             )
+    if changes.get("optimizer") == "adamw" and not training.weight_decay and "weight_decay" not in changes:
+        raise ValueError(
+            "optimizer='adamw': with weight_decay=0.0 it does nothing that adam does not; set weight_decay, or use adam"
+        )
+    minimum, rate = changes.get("minimum_learning_rate", defaults["minimum_learning_rate"]), training.learning_rate
+    if minimum != defaults["minimum_learning_rate"] and training.schedule == "plateau" and minimum >= rate:
+        raise ValueError(
+            f"minimum_learning_rate={minimum!r}: no plateau could lower learning_rate={rate!r}; use a value below it"
+        )
     patience = training.early_stopping_patience
     may_stop = 0 < patience < training.epochs - 1  # the first epoch is always the best so far
     for name, without in (("gentle_epochs", 0), ("schedule", "plateau")):

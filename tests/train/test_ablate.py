@@ -224,7 +224,7 @@ def test_chosen_runs_of_a_plan_are_made_alone(tmp_path, made, out, capsys):
 
 def test_a_failed_run_does_not_stop_the_rest(tmp_path, made, out, capsys):
     text = PLAN.replace("seeds = [0, 1]", "seeds = [0]").replace("[runs.skips]", "[runs.last]")
-    text = text.replace("[runs.reference]", '[runs.reference]\n[runs.broken]\noptimizer = "adamw"\nimage_size = 8')
+    text = text.replace("[runs.reference]", '[runs.reference]\n[runs.broken]\nloss = "cross_entropy"\nimage_size = 8')
     plan = write_plan(tmp_path, text)
     (out / "broken-seed0").mkdir()
     (out / "broken-seed0" / "config.json").write_text("{}")  # as if of another configuration

@@ -113,6 +113,8 @@ def test_scaled_variations_are_no_stronger_and_mirror_as_before(config, strength
 @given(st.sampled_from(sorted(PRESETS)), trainings)
 def test_changed_settings_are_the_presets_but_for_what_was_changed(name, config):
     config = replace(config, batch_size=max(2, config.batch_size), early_stopping_patience=0)
+    if config.minimum_learning_rate >= config.learning_rate:
+        config = replace(config, minimum_learning_rate=settings()["minimum_learning_rate"])
     config = replace(config, **{one: settings()[one] for one in IDLE_WITH if idle(config, one)})
     changes = {key: value for key, value in config.to_dict().items() if key in settings()}
     changes |= config.to_dict()["augmentation"]
@@ -139,6 +141,12 @@ def idle(config, name):
             {"schedule": "plateau"},
             "minimum_learning_rate=1e-05 does nothing",
         ),
+        ({"optimizer": "adamw"}, {"weight_decay": 0.05}, "optimizer='adamw': with weight_decay=0.0 it"),
+        (
+            {"minimum_learning_rate": 1e-3, "learning_rate": 1e-3},
+            {"minimum_learning_rate": 1e-4},
+            "minimum_learning_rate=0.001: no plateau could lower learning_rate=0.001",
+        ),
         ({"mixing": "cutmix"}, {"mixup": 0.2}, "mixing='cutmix' does nothing with mixup=0.0: choose another mixup, or"),
         (
             {"early_stopping_patience": 20, "gentle_epochs": 10},
@@ -164,7 +172,9 @@ def test_what_would_do_nothing_is_refused_where_it_is_asked_for(asked, works, sa
 
 def test_what_a_preset_or_a_whole_plan_brings_may_lie_idle():
     assert with_settings(PRESETS["compact"], {"optimizer": "adam"}).training.weight_decay == 0.05
-    common, own = {"optimizer": "adamw", "weight_decay": 0.1}, {"optimizer": "adam", "weight_decay": 0.0}
+    common = {"optimizer": "adamw", "weight_decay": 0.1}
+    assert with_settings(PRESETS["seed"], common | {"weight_decay": 0.0}).training.optimizer == "adamw"
+    own = {"optimizer": "adam", "weight_decay": 0.0}
     assert with_settings(PRESETS["seed"], common | own) == PRESETS["seed"]
 
 
