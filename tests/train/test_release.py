@@ -9,6 +9,7 @@ import pytest
 
 from emotion_model import EMOTIONS, EmotionClassifier
 from emotion_model.network.building import build_model
+from emotion_model.network.cost import origin, spent
 from support.training import faces, names, write_parquet
 from train.experiments.blending import greedy_soup
 from train.experiments.plans import PlanError
@@ -17,6 +18,7 @@ from train.release import main
 from train.releasing.model import _average, _record
 from train.releasing.plan import PLANS, read_plan
 from train.releasing.stages import Stages
+from train.runs import load_model
 
 PLAN = """
 together = 2
@@ -76,6 +78,30 @@ def test_one_command_goes_from_faces_to_a_model_with_figures_card_and_record(rel
     card = " ".join((out / "model" / "README.md").read_text().split())
     assert "The plan `plan`: wide-seed0 (1 epochs), student-seed0 (1 epochs, taught by wide)," in card
     assert "final-seed1 (1 epochs from student, the first block unchanged)" in card
+
+
+def test_what_a_released_model_took_counts_once_where_it_meets_one_of_its_runs(released, tmp_path):
+    data, plan, made = released
+    out = shutil.copytree(made, tmp_path / "out")
+    for minute, history in enumerate(sorted(out.glob("*-seed*/history.json"))):
+        history.write_text(json.dumps([{"seconds": 60.0, "ended": 60.0 * minute, "on_gpu": False}]))
+    release = {"environment": {}, "release": _record(Stages(read_plan(plan).smoke(), data, out))}
+    teacher = load_model(out / "wide-seed0").config
+    learned = {"minutes": 5.0, "environment": {}, "start": origin("released", release)}
+    taught = learned | {"teacher": [origin(teacher.weights["sha256"], teacher.training)]}
+    assert spent(release)["minutes"] == 4.0 and spent(taught)["minutes"] == spent(learned)["minutes"] == 9.0
+
+
+def test_where_a_run_went_on_is_told_in_order_and_no_place_twice(released, tmp_path):
+    data, plan, made = released
+    out = shutil.copytree(made, tmp_path / "out")
+    path = out / "wide-seed0" / "environment.json"
+    began = json.loads(path.read_text()) | {"gpu": None, "cpu_count": 1, "backend": "torch", "precision": "float32"}
+    chip = began | {"gpu": "Titan", "backend": "jax", "precision": "mixed_bfloat16"}
+    path.write_text(json.dumps(began | {"resumed": [began | {"commit": "another"}, chip, began]}))
+    told = _record(Stages(read_plan(plan).smoke(), data, out))["runs"][0]
+    assert told["hardware"] == "1 CPU core, then Titan" and told["backend"] == "torch, then jax"
+    assert told["precision"] == "float32, then mixed_bfloat16"
 
 
 def test_the_model_is_the_mean_of_the_runs_taken_with_its_logits_corrected(released):
@@ -150,8 +176,6 @@ def test_a_greedy_soup_is_no_worse_than_its_best_member(accuracy, mean, taken):
 
 
 def _weights(folder):
-    from train.runs import load_model
-
     return load_model(folder).model.get_weights()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from emotion_model.faces.cropping import network_input
 from emotion_model.files import read_json, whole_file, write_json
 from emotion_model.hub.card import CARD_FILE, model_card
 from emotion_model.network.config import ModelConfig
-from emotion_model.network.cost import spent_side_by_side
+from emotion_model.network.cost import origin, spent_side_by_side
 from emotion_model.network.ensemble import EmotionEnsemble
 from train.data.fer2013 import FaceDataset, load_split
 from train.evaluation.report import make_report
@@ -110,13 +111,19 @@ def _history(stages: Stages, stage: Stage, seed: int) -> list[dict[str, float]]:
 
 
 def _record(stages: Stages) -> dict[str, Any]:
-    """Every run of the plan in one flat list, how far the last stage's lie apart, and what all of them took."""
-    runs, records = [], []
+    """Every run of the plan in one flat list, how far the last stage's lie apart, and what all of them took.
+
+    That tells each run's share too, so that it counts once where the model meets one of them again.
+    """
+    runs, records, holds = [], [], dict[str, Any]()
     for stage in stages.plan.stages:
         for seed in stage.seeds:
             folder = stages.folder(stage, seed)
             read = {name: read_json(folder / f"{name}.json") for name in ("metrics", "environment", "history")}
             records.append(read)
+            weights = folder / "model.keras"
+            if weights.exists():  # runs may have been brought along without
+                holds |= origin(hashlib.sha256(weights.read_bytes()).hexdigest(), read)["holds"]
             runs.append(_told(stage, seed, folder.name, read))
     last = [run for run in runs if run["stage"] == stages.plan.stages[-1].name]
     spread: dict[str, float | None] = {}
@@ -126,7 +133,7 @@ def _record(stages: Stages) -> dict[str, Any]:
         spread[f"{name}_deviation"] = round(statistics.stdev(scores), 4) if len(scores) > 1 else None
     took = spent_side_by_side(records)
     took |= {name: round(took[name], 1) for name in ("minutes", "gpu_minutes") if name in took}
-    return {"plan": stages.plan.name, "runs": runs, "last_stage": spread, "spent": took}
+    return {"plan": stages.plan.name, "runs": runs, "last_stage": spread, "spent": took | {"holds": holds}}
 
 
 def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,12 +152,19 @@ def _told(stage: Stage, seed: int, name: str, read: Mapping[str, Any]) -> dict[s
         "minutes": metrics["minutes"],
         "parameters": metrics["parameters"],
         "multiply_adds": metrics["multiply_adds"],
-        "hardware": ", then ".join(place["gpu"] or f"{place['cpu_count']} CPU cores" for place in places),
-        "backend": environment["backend"],
-        "precision": environment["precision"],
+        "hardware": _one_after_another(
+            place["gpu"] or f"{(cores := place['cpu_count'])} CPU core{'s' * (cores > 1)}" for place in places
+        ),
+        "backend": _one_after_another(place["backend"] for place in places),
+        "precision": _one_after_another(place["precision"] for place in places),
         "accuracy": metrics["validation"]["accuracy"],
         "macro_f1": metrics["validation"]["macro_f1"],
     }
+
+
+def _one_after_another(names: Iterable[str]) -> str:
+    """What a run had where it began and where it went on, each once."""
+    return ", then ".join(dict.fromkeys(names))
 
 
 def _measure_ensemble(stages: Stages, splits: Iterable[str]) -> dict[str, Any]:
