@@ -133,6 +133,19 @@ def require_finished(run_dir: Path) -> None:
         raise ValueError(f"{run_dir} holds no finished run: train it to its end first")
 
 
+def require_writable(out: Path) -> None:
+    """Refuse a folder, made already or not, in which nothing can be made; what lies there stays as it is.
+
+    Raises:
+        ValueError: it is one.
+    """
+    try:
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+        tempfile.TemporaryDirectory(dir=there).cleanup()
+    except OSError as error:
+        raise ValueError(f"{out} cannot be written ({error.strerror}): choose another --out") from error
+
+
 def load_served(name: str | Path) -> EmotionClassifier:
     """A model as it serves: on its fast form where it has one, whatever backend trains here.
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -593,6 +594,18 @@ def test_an_interruption_while_teachers_are_asked_is_said(parquet, tmp_path, cap
     assert command.main(["--data", str(parquet), "--out", str(tmp_path / "a"), "--teacher", str(tiny_model)]) == 130
     assert "nothing is lost" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+def test_where_nothing_can_be_written_is_said_before_minutes_of_work(parquet, data, trained, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    teacher = Teacher([], ask=lambda: pytest.fail("the teacher was asked"))
+    for out in (taken, taken / "run", Path("/proc/run")):
+        with pytest.raises(ValueError, match=f"{out} cannot be written .*: choose another --out"):
+            export(trained, tmp_path / "no data", out)
+        with pytest.raises(ValueError, match=f"{out} cannot be written .*: choose another --out"):
+            fit(preset(distillation=0.5), *data, out, 0, teacher=teacher)
+    assert taken.read_text() == "a file" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_frozen_blocks_keep_their_weights(parquet, commanded, tmp_path, capsys, monkeypatch):

@@ -26,6 +26,7 @@ from train.runs import (
     load_served,
     origin_of_run,
     require_finished,
+    require_writable,
     write_model,
     write_run,
 )
@@ -38,7 +39,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
 
     Raises:
         DataError: the data cannot be used.
-        ValueError: the run is not finished, or its weights are too large.
+        ValueError: the run is not finished, its weights are too large, or `out_dir` cannot be written.
     """
     weights = run_dir / "model.keras"
     require_finished(run_dir)
@@ -50,6 +51,7 @@ def export(run_dir: Path, data_dir: Path, out_dir: Path, measure_test: bool = Tr
             f"{weights} has {size:,} bytes, and the bundled model may have {MAX_BYTES:,}: give it a folder of its own "
             "with --out"
         )
+    require_writable(out_dir)  # what cannot be written says so now, not after minutes
     train, validation, _ = learning_faces(data_dir)
     names = [label.name for label in labels_of_run(run_dir)]
     labels = class_order(validation, names)[validation.labels]

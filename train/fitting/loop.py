@@ -28,7 +28,7 @@ from train.fitting.signals import stop_on_signal
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher, require_teacher
 from train.fitting.tracker import tracker
-from train.runs import is_complete, recorded_config
+from train.runs import is_complete, recorded_config, require_writable
 
 
 def fit(
@@ -59,7 +59,7 @@ def fit(
         StoppedError: on SIGINT or SIGTERM, after the checkpoint is written; with `device_augmentation` on JAX after the
             epoch.
         ValueError: another program trains in `run_dir`, or it holds a run of another configuration; a teacher is
-            missing or not asked for, or `start` has other classes than the faces.
+            missing or not asked for, `start` has other classes than the faces, or `run_dir` cannot be written.
     """
     require_teacher(preset, teacher is not None)
     if start and start.emotions not in (None, train.emotions):
@@ -69,6 +69,7 @@ def fit(
         )
     config = _record(preset, train, validation, dropped_duplicates, start, teacher)
     if teacher and not _is_done(run_dir, config):
+        require_writable(run_dir)  # before teachers are asked for minutes
         teacher = teacher.asked()  # before anything is written
     run_dir.mkdir(parents=True, exist_ok=True)
     with alone_in(run_dir):
