@@ -40,8 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.smoke:
             plan = plan.smoke()
         options.out.mkdir(parents=True, exist_ok=True)
-        _keep(plan_file, options.out)
         stages = Stages(plan, options.data, options.out)
+        stages.require_same()
+        _keep(plan_file, options.out)
         stages.train()
         if options.train_only:
             return 0
@@ -61,12 +62,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _plan_file(name: str, out: Path) -> Path:
-    """The plan that was begun in `out`, on whatever machine; else the one for this machine, or the one asked for."""
+    """The plan that was begun in `out`, on whatever machine; else the one for this machine, or the one asked for.
+
+    Raises:
+        ValueError: another one is asked for than was begun there, with whose runs its own would mix.
+    """
     begun = [path for one in ("cpu", "gpu") if (path := out / f"{one}.toml").is_file()]
-    if name == "auto" and begun:
+    if begun:
         last = max(begun, key=lambda path: path.stat().st_mtime)
-        print(f"plan: {last.stem}, as begun", flush=True)
-        return last
+        if name not in ("auto", last.stem) and Path(name).resolve() != last.resolve():
+            raise ValueError(f"{out} holds the plan {last.stem}, begun there: choose another --out for --plan {name}")
+        if name == "auto":
+            print(f"plan: {last.stem}, as begun", flush=True)
+        return PLANS / last.name if name == last.stem else last
     if name == "auto":
         name = "gpu" if device_name() else "cpu"
         print(f"plan: {name}", flush=True)

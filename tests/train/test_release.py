@@ -245,6 +245,24 @@ def test_a_plan_that_cannot_be_laid_down_whole_leaves_the_one_that_was_begun(rel
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"cpu.toml": "begun"}
 
 
+def test_another_plan_than_the_one_begun_is_refused_and_takes_no_place(released, tmp_path, monkeypatch, capsys):
+    data, _, made = released
+    monkeypatch.setattr(Stages, "train", lambda _: None)
+    line = ["--data", str(data), "--out", str(tmp_path / "out"), "--smoke", "--train-only", "--plan"]
+    assert main([*line, "cpu"]) == 0
+    for other in ("gpu", str(tmp_path / "plan.toml")):
+        assert main([*line, other]) == 2
+        assert f"holds the plan cpu, begun there: choose another --out for --plan {other}" in capsys.readouterr().err
+    for same in ("cpu", "auto", str(tmp_path / "out" / "cpu.toml")):
+        assert main([*line, same]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"cpu.toml"}
+
+    out = shutil.copytree(made, tmp_path / "made")
+    (out / "wide-seed0").rename(out / "base-seed0")  # a run of that name in the plan for a processor
+    assert main(["--data", str(data), "--out", str(out), "--smoke", "--train-only", "--plan", "cpu"]) == 2
+    assert "base-seed0 is a run with other settings" in capsys.readouterr().err and not (out / "cpu.toml").exists()
+
+
 def test_a_run_that_fails_is_told_with_its_last_words(released, tmp_path, capsys):
     _, plan, _ = released
     assert main(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--plan", str(plan), "--smoke"]) == 2

@@ -49,21 +49,26 @@ class Stages:
         stage = self.plan.of(name)
         return [self.folder(stage, seed) for seed in stage.seeds]
 
+    def require_same(self) -> None:
+        """Refuse complete runs that the plan would make otherwise.
+
+        Raises:
+            DataError: there are complete runs, and the data cannot be used.
+            PlanError: one was made with other settings, or from other data or weights.
+        """
+        complete = [one for one in self._runs() if self._is_complete(*one)]
+        held = data_digest(self.data, self.plan.faces) if complete else ""
+        for stage, seed in complete:
+            self._require_same(stage, seed, held)
+
     def train(self) -> None:
         """Make every run that is not complete; returns when all are.
 
         Raises:
             KeyboardInterrupt: it was asked to stop; each run has saved itself.
-            DataError: there are complete runs, and the data cannot be used.
-            PlanError: a complete run was made with other settings, or from other data or weights.
             RunFailedError: a run failed; those beside it have been stopped.
         """
-        waiting = [(stage, seed) for stage in self.plan.stages for seed in stage.seeds]
-        complete = [(stage, seed) for stage, seed in waiting if is_complete(self.folder(stage, seed))]
-        held = data_digest(self.data, self.plan.faces) if complete else ""
-        for stage, seed in complete:
-            self._require_same(stage, seed, held)
-        waiting = [one for one in waiting if one not in complete]
+        waiting = [one for one in self._runs() if not self._is_complete(*one)]
         with self._ended():
             while waiting or self._training:
                 self._reap()
@@ -74,6 +79,12 @@ class Stages:
                         break
                 else:
                     time.sleep(LOOK_SECONDS)
+
+    def _runs(self) -> list[tuple[Stage, int]]:
+        return [(stage, seed) for stage in self.plan.stages for seed in stage.seeds]
+
+    def _is_complete(self, stage: Stage, seed: int) -> bool:
+        return is_complete(self.folder(stage, seed))
 
     def _ready(self, stage: Stage) -> bool:
         return all(is_complete(folder) for name in stage.needs for folder in self.folders(name))
