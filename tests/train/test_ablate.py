@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import shlex
 import shutil
@@ -96,6 +97,20 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, made
         command = [str(write_plan(tmp_path, text)), "--data", str(data), "--out", str(out), *more]
         assert main(command) == 2, "old figures under new settings"
         assert "reference-seed0 is a run with other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("device", "name"), [(None, r"\d+-cores?"), ("NVIDIA H200 (80GB)", "nvidia-h200-80gb")])
+def test_results_are_kept_under_the_name_of_what_made_them(device, name, monkeypatch, tmp_path):
+    monkeypatch.setattr("train.experiments.ablation.device_name", lambda: device)
+    monkeypatch.setattr("train.ablate.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("train.ablate.ablate", lambda *_: [])
+    (tmp_path / "results").mkdir()
+    for suffix in ("csv", "png"):
+        (tmp_path / f"results.{suffix}").write_text("made")
+    assert main([str(write_plan(tmp_path, PLAN)), "--data", "data", "--out", str(tmp_path), "--keep"]) == 0
+    kept = sorted(path.name for path in (tmp_path / "results").iterdir())
+    backend = os.environ["KERAS_BACKEND"]
+    assert all(re.fullmatch(rf"plan-{name}-{backend}\.(csv|png)", one) for one in kept) and len(kept) == 2
 
 
 def test_complete_runs_that_learned_from_other_data_are_refused(tmp_path, made, out, capsys):

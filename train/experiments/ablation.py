@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from train.data.fer2013 import learning_faces
 from train.experiments.plans import Plan, PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, command_of, data_digest, folder_of, last_line
 from train.experiments.table import collect, write_table
+from train.fitting.hardware import device_name
 from train.runs import is_complete, load_model, told
 
 DAMAGED_FACES = 500  # of validation, each with 44 damages
@@ -137,7 +139,8 @@ def _time_left(took: Sequence[float], left: int) -> str:
 
 
 def hardware() -> str:
-    """A short name of this machine for the name of a results file, such as `2-cores-torch`."""
-    backend = os.environ["KERAS_BACKEND"]  # `train` has chosen it
+    """A short name of what trains here for the name of a results file, such as `2-cores-torch` or `nvidia-h200-jax`."""
     cores = usable_cores()
-    return f"{cores}-core{'s' if cores > 1 else ''}-{backend}"
+    device = device_name() or f"{cores} core{'s' if cores > 1 else ''}"
+    backend = os.environ["KERAS_BACKEND"]  # `train` has chosen it
+    return re.sub("[^a-z0-9]+", "-", f"{device} {backend}".lower())
