@@ -17,6 +17,7 @@ The new model, `report.json`, `figures/` and `pictures.csv` (what became of ever
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         flag, default, meaning = "--" + field.name.replace("_", "-"), field.default, field.metadata["meaning"]
         parser.add_argument(flag, type=type(default), default=default, help=f"{meaning} (default: {default})")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: faces that were found are kept
     try:
         settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
         base, detector = EmotionClassifier.load(options.model), FaceDetector()

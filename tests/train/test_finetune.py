@@ -562,12 +562,20 @@ def test_only_unusable_pictures_are_still_listed(base, tmp_path, capsys):
     assert {row["status"] for row in rows_of(tmp_path / "out").values()} == {"unusable"}
 
 
-def test_faces_that_were_found_are_kept_however_the_reading_ends(base, tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def terminated():
+    """Has this program terminated, as a cluster or a system that shuts down does; pytest itself lives on."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield lambda: signal.raise_signal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_faces_that_were_found_are_kept_however_the_reading_ends(base, tmp_path, capsys, monkeypatch, terminated):
     read, limit = [], 4
 
     def reading(file):
         if len(read) == limit:
-            raise KeyboardInterrupt
+            terminated()
         read.append(file.name)
         return read_image(file)
 
