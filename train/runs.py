@@ -108,8 +108,8 @@ def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def is_run(folder: str | Path) -> bool:
-    """Whether a folder is that of a run, finished or not, and no exported model."""
-    return (Path(folder) / RUN_FILE).exists()
+    """Whether a folder is that of a run, finished or not, and no exported model; `bundled` is the shipped model."""
+    return folder != "bundled" and (Path(folder) / RUN_FILE).exists()
 
 
 def is_complete(run_dir: Path) -> bool:

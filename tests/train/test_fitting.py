@@ -18,6 +18,7 @@ import pytest
 from emotion_model import EMOTIONS, LABELS, EmotionClassifier, EmotionEnsemble, Label
 from emotion_model.faces.cropping import network_input
 from emotion_model.network.calibration import scale_confidence
+from emotion_model.network.config import RUN_FILE
 from support import warm
 from support.models import TINY
 from support.paths import ROOT
@@ -425,8 +426,11 @@ def test_a_start_says_which_minutes_were_on_a_gpu(data, finished, tmp_path):
     assert (record["gpu"], record["gpu_minutes"]) == ("Titan", 4.0) and record["minutes"] >= 4.0
 
 
-def test_a_start_from_the_bundled_model():
+def test_a_start_from_the_bundled_model(tmp_path, monkeypatch):
     model = EmotionClassifier()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bundled").mkdir()
+    (tmp_path / "bundled" / RUN_FILE).write_text("{}")  # a run of that name, which is not meant
     start = Start.of("bundled", PRESETS["compact"])
     assert same(start.weights, model.model.get_weights())
     assert start.record["sha256"] == model.config.weights["sha256"]
