@@ -120,7 +120,7 @@ def build_tab(detector: EmotionDetector) -> None:
     # That it is on its way shows on the annotated copy: neither a hidden text nor a button has room for that.
     shows: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [annotated]}
     # That it did not work stands behind what was found, until the next press.
-    failed = json.dumps(cards.problem(NOT_TAKEN + "share the picture again in a minute."))
+    failed = json.dumps(cards.problem(NOT_TAKEN + "share the picture again in a minute, or add the photo once more."))
     share.click(None, status, status, js=f"said => said.replace({failed}, '')", api_visibility="private")
     made = share.click(
         partial(shared, detector), [photo, hide, today], picture, js=WITH_TODAY, api_visibility="private", **shows

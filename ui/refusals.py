@@ -33,8 +33,8 @@ from ui.inputs import MOST_BYTES
 from ui.turns import Numbered
 
 NOT_UPLOADED = (
-    "The file is not on this server: send it to /gradio_api/upload first, then the path that this answers (agents: the "
-    "page's address with /gradio_api/file= and that path behind it)."
+    "The file is not on this server, or no longer: choose it once more. Programs send it to /gradio_api/upload first, "
+    "then the path that this answers (agents: the page's address with /gradio_api/file= and that path behind it)."
 )
 BAD_BASE64 = "The text of the data URL is not valid base64: send it whole, or the address of the file."
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'

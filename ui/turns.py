@@ -15,7 +15,8 @@ _NUMBER = "emotion_lens.number"
 _numbers = itertools.count(1)
 _VISITORS = 1000  # whose latest question is remembered
 
-# What is said where there was no answer: the queue was full, or something unforeseen went wrong.
+# What is said where there was no answer: the queue was full, or something unforeseen went wrong. What was sent before
+# the server was started anew is not there any more, and has to be sent again.
 NOT_TAKEN = "Too many are waiting, or the fault is ours: "
 
 

@@ -188,7 +188,7 @@ def _wire(parts: dict[str, Any], analysis: Analysis) -> None:
     reading, room = _reading(parts, do, analysis.limits.at_once), EMPTIED | NO_STOP
     shown = [parts[name] for name in (*room, "status")]
     nothing, waiting = ([*room.values(), said] for said in (INVITATION, waiting_line(analysis.limits.at_once)))
-    missed = [cards.problem(NOT_TAKEN + "press Analyse in a minute to try once more."), *NO_STOP.values()]
+    missed = [cards.problem(NOT_TAKEN + "press Analyse in a minute, or add the clip once more."), *NO_STOP.values()]
     failed = by_what_is_given([clip, pictures], told, [INVITATION, *NO_STOP.values()], missed)
     emptied = without_what_is_gone([clip, pictures], shown, nothing, parts["annotated"])
 
