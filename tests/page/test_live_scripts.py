@@ -226,6 +226,64 @@ def test_the_valence_lines_of_several_faces_are_told_apart_without_their_colours
     assert "4" not in places, "it has left the timeline"
 
 
+# `draw` gives what a timeline 500 wide writes, and when each stretch of its valence begins and ends.
+DRAWN = """
+    globalThis.getComputedStyle = () => ({getPropertyValue: () => '', fontFamily: 'sans'});
+    const {Record} = await import('./live/record.js');
+    const {Timeline} = await import('./live/timeline.js');
+    const columns = ['time', 'frame', 'face_id', 'emotion', 'clear', 'valence'], record = new Record(columns);
+    const add = (time, ...ids) => record.add(ids.map(id => [time, 0, id, 'happy', true, 0.5]), 1);
+    function draw(view, chosen, from, to, {gone = 1.5, height = 200} = {}) {
+      const tab = {at: record.at, root: {querySelectorAll: () => []},
+        control: {view: {value: view}, chosen: {value: chosen}}, labels: {happy: {colour: '#b78300'}},
+        pictures: {}, wordOf: row => row[3], faceColour: () => '#222'};
+      const texts = [], stretches = [], time = x => Math.round(from + (to - from) * (x - 62) / 420);
+      let path = [];
+      const context = new Proxy({
+        measureText: text => ({width: 6 * text.length}), fillText(text) { texts.push(String(text)); },
+        beginPath() { path = []; }, moveTo(x) { path.push([time(x)]); }, lineTo(x) { path.at(-1)[1] = time(x); },
+        stroke() { if (this.strokeStyle === '#222') stretches.push(...path); },
+      }, {get: (one, name) => one[name] ?? (() => {})});
+      const timeline = new Timeline(tab, record);
+      timeline.draw(context, 500, height || timeline.heightOfAll, {from, to, gone});
+      return {texts, stretches, faces: texts.filter(text => /face|more/i.test(text))};
+    }
+"""
+
+
+def test_where_nobody_is_chosen_the_curves_are_those_of_each_frames_main_face(node):
+    text = f"""{DRAWN}
+    for (let time = 0; time < 10; time++) add(time, ...time < 5 ? [1, 2] : [2, 1]);
+    console.log(JSON.stringify([draw('face', '', 0, 10), draw('face', '1', 0, 10)]));
+    """
+    main, chosen = node(text)
+    assert (main["faces"], main["stretches"]) == (["Main face"], [[0, 4], [5, 9]])
+    assert (chosen["faces"], chosen["stretches"]) == (["Face 1"], [[0, 9]])
+
+
+def test_of_more_faces_than_there_are_lanes_those_seen_most_are_drawn_and_a_saved_picture_is_as_tall_as_it_needs(node):
+    text = f"""{DRAWN}
+    for (let time = 0; time < 9; time++) add(time, 1, 2, 3);
+    for (let id = 4; id < 30; id++) add(5 + id, id);
+    console.log(JSON.stringify([draw('faces', '', 0, 40), draw('faces', '', 0, 40, {{height: 0}})]));
+    """
+    shown, saved = node(text)
+    assert shown["faces"] == [*(f"Face {number}" for number in (1, 2, 3, 4, 5)), "and 24 more"]
+    assert saved["faces"] == [f"Face {number}" for number in range(1, 30)]
+
+
+def test_a_line_goes_on_as_it_was_read_whatever_comes_after(node):
+    """`gone`: that of frames which were once read every three seconds."""
+    text = f"""{DRAWN}
+    for (let time = 0; time <= 12; time += 3) add(time, 1);
+    for (let time = 13; time <= 20; time++) add(time, ...time < 15 || time > 18 ? [1, 2] : [2]);
+    console.log(JSON.stringify([draw('face', '1', 0, 20, {{gone: 7.5}}), draw('face', '1', 0, 20)]));
+    """
+    seldom, never = node(text)
+    assert seldom["stretches"] == [[0, 14], [19, 20]], "who is in none of many frames was not there"
+    assert never["stretches"][:2] == [[0, 0], [3, 3]]
+
+
 def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choice(node):
     """`kept`: what was chosen on an earlier visit; `able`: whether the browser has what reading takes."""
     text = """

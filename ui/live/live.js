@@ -66,6 +66,7 @@ class Live {
     this.origin = null;           // performance.now() at time 0 of the session
     this.lastResult = -1;         // its time in the session, in seconds
     this.period = 0.1;            // seconds between results
+    this.longest = 0;             // seconds, the most that was asked for between two frames
     this.current = [];            // rows of the newest frame with faces
     this.seenAt = 0;
     this.lastFaceTime = 0;
@@ -425,6 +426,7 @@ class Live {
     this.pace.received(now, began, reply.milliseconds);
     if (time <= this.lastResult) return;
     if (this.lastResult >= 0) this.period = 0.8 * this.period + 0.2 * Math.min(time - this.lastResult, 10);
+    this.longest = Math.max(this.longest, this.interval);
     this.lastResult = time;
     if (!this.record.rows.length) this.panel.enableSaving(true);
     this.still.take(picture, reply);
@@ -453,9 +455,7 @@ class Live {
     return this.record.last + (running ? Math.min((performance.now() - this.seenAt) / 1000, 0.5 + this.interval) : 0);
   }
 
-  get lineOptions() {
-    return {gone: Math.max(1.5, 2.5 * Math.max(this.interval, this.period)), main: this.reading.main};
-  }
+  get lineOptions() { return {gone: Math.max(1.5, 2.5 * Math.max(this.longest, this.period))}; }
 
   // Where nothing comes any more, nobody knows what the faces show by now.
   forgetStale(now) {

@@ -15,7 +15,6 @@ export class Reading {
     this.announcer = tab.$('.announcer');
     const bars = tab.root.querySelectorAll('.live-bars li');
     this.bars = Object.fromEntries(tab.emotions.map((name, i) => [name, bars[i]]));
-    this.main = null;         // id of the face shown
     this.first = null;        // that of the main face, as whoever reads the frames counts
     this.announced = '';
     this.announcedAt = -Infinity;
@@ -37,16 +36,15 @@ export class Reading {
     const row = chosen ? current.find(one => one[at.face_id] === chosen) : current[0];
     if (!row) { this.showNobody(); return; }
     const emotion = wordOf(row);
-    this.main = row[at.face_id];
     if (this.emoji.dataset.state !== emotion) this.change(emotion);
     put(this.title, word(emotion));
-    put($('.reading .number'), `Face ${this.main}`);
+    put($('.reading .number'), `Face ${row[at.face_id]}`);
     put($('.live-confidence'), row[at.clear] ? percent(row[at.confidence]) : '');
     put($('.reading .doubt'), row[at.clear] ? '' : this.likeliest(row));
     for (const name of emotions) this.setBar(name, row[at[name]], name === row[at.emotion]);
     put($('.measures .intensity'), percent(row[at.intensity]));
     for (const name of ['valence', 'arousal']) put($('.measures .' + name), signed(row[at[name]]));
-    this.announce(`Face ${this.main}: ${emotion}`, now);
+    this.announce(`Face ${row[at.face_id]}: ${emotion}`, now);
   }
 
   likeliest(row) {

@@ -26,7 +26,7 @@ function blobOf(canvas, ...how) { return new Promise(done => canvas.toBlob(done,
 export function pictureOfAll(tab, timeline, options) {
   const sheet = document.createElement('canvas');
   sheet.width = 1600;
-  sheet.height = 640;
+  sheet.height = Math.max(640, HEAD + timeline.heightOfAll);
   const context = sheet.getContext('2d'), style = getComputedStyle(tab.root);
   const ink = style.getPropertyValue('--body-text-color').trim();
   context.fillStyle = getComputedStyle(tab.$('.timeline')).backgroundColor;

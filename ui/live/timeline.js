@@ -3,6 +3,11 @@
 import {axisStep, clockTime, percent} from './numbers.js';
 
 const MARGIN = {left: 62, right: 18, top: 20, bottom: 22, gap: 18};
+const LOWER = 0.28;     // of the height: valence
+const LANE = 18;        // pixels that a face's lane takes at least
+const MOST_LANES = 60;  // of a saved picture
+const NEAR = 1.5;       // s without a value that break no line
+const MISSED = 2;       // so many frames on, neither
 
 export class Timeline {
   constructor(tab, record) {
@@ -14,9 +19,18 @@ export class Timeline {
     return [...this.tab.root.querySelectorAll('.chips input')].filter(box => box.checked).map(box => box.value);
   }
 
-  // Draws the rows from one time to another, in seconds. `gone`: seconds without a value that break a line; `main`: the
-  // face to show where none is chosen; `all`: whatever lies before too, as in a saved picture.
-  draw(context, width, height, {from, to, gone, main, all = false}) {
+  get ofOneFace() { return this.tab.control.view.value === 'face'; }
+
+  // The height in which everybody has a lane, as far as a picture may be tall.
+  get heightOfAll() {
+    if (this.ofOneFace) return 0;
+    const lanes = Math.min(this.record.faces.size, MOST_LANES) * LANE, {top, bottom, gap} = MARGIN;
+    return Math.ceil(lanes / (1 - LOWER)) + 1 + top + bottom + gap;
+  }
+
+  // Draws the rows from one time to another, in seconds. `gone`: seconds without a value that break every line; `all`:
+  // whatever lies before too, as in a saved picture.
+  draw(context, width, height, {from, to, gone, all = false}) {
     const {record, tab} = this, {at} = tab;
     const visible = record.withFace(record.rows.slice(all ? 0 : record.indexOf(from - gone)));
     const byFace = new Map();
@@ -27,12 +41,18 @@ export class Timeline {
     const sheet = new Sheet(context, width, height, {from, to, gone}, tab);
     sheet.drawAxes();
     context.save();
-    if (tab.control.view.value === 'face') {
-      const face = Number(tab.control.chosen.value) || main || (byFace.size ? [...byFace.keys()].pop() : null);
-      sheet.drawFace(face, byFace.get(face) || [], this.shownEmotions());
-    } else sheet.drawLanes(byFace, new Set(this.shownEmotions()));
+    const chosen = Number(tab.control.chosen.value);
+    if (this.ofOneFace && chosen) sheet.drawFace(`Face ${chosen}`, byFace.get(chosen) || [], this.shownEmotions());
+    else if (this.ofOneFace) sheet.drawFace('Main face', this.mainOf(visible), this.shownEmotions());
+    else sheet.drawLanes(byFace, new Set(this.shownEmotions()));
     context.restore();
     if (!visible.length) sheet.drawNothing();
+  }
+
+  // The row of the main face of each frame, which stands before all others.
+  mainOf(rows) {
+    const {frame} = this.tab.at;
+    return rows.filter((row, i) => !i || row[frame] !== rows[i - 1][frame]);
   }
 }
 
@@ -45,7 +65,7 @@ class Sheet {
     this.soft = colour('--body-text-color-subdued', '#777');
     this.line = colour('--block-border-color', '#ddd');
     this.plotWidth = width - left - right;
-    this.lower = Math.max(48, (height - top - bottom - gap) * 0.28);
+    this.lower = Math.max(48, (height - top - bottom - gap) * LOWER);
     this.upper = height - top - bottom - gap - this.lower;
     context.font = '11px ' + style.fontFamily;
     context.textBaseline = 'middle';
@@ -87,34 +107,42 @@ class Sheet {
     this.text('valence', left - 8, this.valenceY(0), 'right');
   }
 
-  // A line through a value of the rows, broken where nothing was seen.
+  // Whether one row goes on where the other ends. `gone` is that of frames that were read as seldom as any of the
+  // session; where more were read, whoever is in none of them was not there.
+  follows(before, row) {
+    const {at} = this.tab, seconds = row[at.time] - before[at.time], frames = row[at.frame] - before[at.frame];
+    return row[at.face_id] === before[at.face_id] && (seconds <= NEAR || frames <= MISSED && seconds <= this.gone);
+  }
+
+  // A line through a value of the rows, broken where nothing was seen, or somebody else.
   path(points, value, y, colour, wide) {
-    const {context, gone} = this, {at} = this.tab;
+    const {context} = this, {at} = this.tab;
     context.strokeStyle = colour; context.lineWidth = wide;
     context.beginPath();
     let last = null;
     for (const row of points) {
-      if (last === null || row[at.time] - last > gone) context.moveTo(this.x(row[at.time]), y(row[value]));
+      if (last === null || !this.follows(last, row)) context.moveTo(this.x(row[at.time]), y(row[value]));
       context.lineTo(this.x(row[at.time]), y(row[value]));  // a value on its own becomes a dot
-      last = row[at.time];
+      last = row;
     }
     context.stroke();
   }
 
   // One face: a curve per emotion.
-  drawFace(face, points, emotions) {
+  drawFace(name, points, emotions) {
     const {at, labels} = this.tab, {left, top} = MARGIN, y = value => top + this.upper * (1 - value);
     for (const v of [0, 0.5, 1]) { this.rule(y(v)); this.text(percent(v), left - 8, y(v), 'right'); }
     this.clip();
-    for (const name of emotions) this.path(points, at[name], y, labels[name].colour, 2);
+    for (const emotion of emotions) this.path(points, at[emotion], y, labels[emotion].colour, 2);
     this.path(points, at.valence, value => this.valenceY(value), this.ink, 1.6);
-    if (face) this.text(`Face ${face}`, left, top - 11, 'left', this.ink);
+    this.text(name, left, top - 11, 'left', this.ink);
   }
 
-  // All faces: a lane each, in the colours of what they show.
+  // All faces: a lane each, in the colours of what they show; where they are too many, those seen most.
   drawLanes(byFace, emotions) {
     const {context, upper} = this, {at} = this.tab;
-    const present = [...byFace.keys()].slice(-Math.max(1, Math.floor(upper / 18)));
+    const most = Math.max(1, Math.floor(upper / LANE)), rows = id => byFace.get(id).length;
+    const present = [...byFace.keys()].sort((a, b) => rows(b) - rows(a)).slice(0, most).sort((a, b) => a - b);
     const lane = Math.min(34, upper / Math.max(present.length, 1)), half = Math.min(9, lane / 2 - 2);
     const middle = i => MARGIN.top + lane * (i + 0.5);
     present.forEach((id, i) => {
@@ -122,6 +150,8 @@ class Sheet {
       context.beginPath(); context.arc(6, middle(i), 4, 0, 7); context.fill();
       this.text(`Face ${id}`, 14, middle(i), 'left', this.ink);
     });
+    const more = byFace.size - present.length;
+    if (more) this.text(`and ${more} more`, MARGIN.left, MARGIN.top - 11, 'left', this.ink);
     this.drawNumbers(present.map(id => byFace.get(id).slice(-1)[0]));
     this.clip();
     present.forEach((id, i) => {
@@ -143,8 +173,8 @@ class Sheet {
   }
 
   drawLane(points, middle, half, emotions) {
-    const {context, gone} = this, {at, labels, pictures, wordOf} = this.tab;
-    const follows = i => i < points.length && points[i][at.time] - points[i - 1][at.time] <= gone;
+    const {context} = this, {at, labels, pictures, wordOf} = this.tab;
+    const follows = i => i < points.length && this.follows(points[i - 1], points[i]);
     for (let start = 0, end; start < points.length; start = end) {
       const emotion = wordOf(points[start]);
       end = start + 1;
