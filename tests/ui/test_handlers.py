@@ -23,8 +23,9 @@ from gradio.data_classes import FileData, ListFiles
 from gradio.state_holder import SessionState
 from PIL import Image
 
-from emotion_model import EmotionClassifier, EmotionDetector, MediaError, VideoConfig, VideoReader
+from emotion_model import EmotionClassifier, EmotionDetector, Face, MediaError, VideoConfig, VideoReader
 from emotion_model.clips.run import VideoRun
+from emotion_model.timelines.summary import ClipSummary
 from support import clips
 from ui import album, examples, inputs
 from ui.agents import Tools
@@ -39,6 +40,8 @@ from ui.photo import read_photo
 from ui.pictures import data_url
 from ui.turns import Turns
 from ui.video import handlers, runs
+from ui.video.figure import timeline_figure
+from ui.video.people import summary_html
 from ui.video.runs import FILES, Analysis, VideoLimits
 
 
@@ -271,6 +274,23 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
     assert re.search(r'data-time="\d\.\d{6}"', last["summary"]), "of a frame that does not begin at a millisecond"
     assert [peak.thumbnail for one in last["state"].people for peak in one.moments] == [None]
     assert list(steps) == []
+
+
+def test_of_many_people_the_cards_and_bands_are_those_of_the_ones_seen_longest():
+    summary = ClipSummary(0.0)
+    for time_ in range(20):  # number 0 is never seen, 1 for a second, 2 for two
+        faces = [Face((1, 1, 9, 9), np.eye(7, dtype=np.float32)[3], track_id=number) for number in range(time_ + 1, 20)]
+        summary.add(float(time_), faces[::-1])
+    summary.finish(20.0)
+    longest, chosen = list(range(8, 20)), summary.people[0]
+    numbers = [int(number) for number in re.findall(r"Person (\d+),", summary_html(summary))]
+    assert numbers == longest and "7 more were seen for a shorter time." in summary_html(summary)
+    assert len(re.findall("Person", summary_html(summary, brief=True))) == 4
+
+    crowded = json.loads(timeline_figure(summary, chosen).plot)
+    bands = {name for trace in crowded["data"] if trace["type"] == "bar" for name in trace["y"]}
+    assert bands == {f"Person {number}" for number in [1, *longest]}, "and whoever is chosen"
+    assert crowded["layout"]["annotations"][0]["text"].startswith("6 more")
 
 
 def test_of_a_clip_that_breaks_off_page_and_programs_are_told(analysis, film, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from gradio.components.plot import PlotData
@@ -10,18 +11,25 @@ from gradio.components.plot import PlotData
 from emotion_model.labels import UNCLEAR, person_colour
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person
+from ui.video.people import seen_longest, shorter
 
 MAX_SEGMENTS = 3000  # drawn in the timeline; the longest ones
+# Pixels of its parts, from the top: a band, what is left free below them, areas, free, valence; and around them all.
+BAND, BELOW_BANDS, AREAS, BELOW_AREAS, VALENCE = 19, 15, 213, 23, 91
+TOP, BOTTOM, TO_LEGEND = 28, 40, 50
 
 
 def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
-    """The timeline for Plotly, which Gradio brings along: a band per person, stacked areas of one of them."""
-    people = summary.people
+    """The timeline for Plotly, which Gradio brings along: bands of those seen longest, stacked areas of one person."""
+    people = seen_longest(summary.people)
+    if person and person.number not in [one.number for one in people]:
+        people = sorted([*people, person], key=lambda one: one.number)
     axis = {"range": [summary.start, summary.end], "gridcolor": "rgba(128,128,128,.25)", "zeroline": False}
-    bands = min(0.05 * max(len(people), 2), 0.5)
+    bands = BAND * max(len(people), 2)
+    high = bands + BELOW_BANDS + AREAS + BELOW_AREAS + VALENCE
     layout: dict[str, Any] = {
-        "height": 430 + 18 * len(people),
-        "margin": {"l": 84, "r": 16, "t": 28, "b": 40},
+        "height": TOP + high + BOTTOM,
+        "margin": {"l": 84, "r": 16, "t": TOP, "b": BOTTOM},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "barmode": "overlay",
@@ -30,17 +38,17 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
         "meta": _in_words(summary, person),  # for those who do not see it, by video.js
         "dragmode": "zoom",
         "xaxis": axis | {"title": {"text": "seconds", "standoff": 4}, "anchor": "y3", "hoverformat": ".2f"},
-        "yaxis": {"domain": [1 - bands, 1], "fixedrange": True, "type": "category",
+        "yaxis": {"domain": [1 - bands / high, 1], "fixedrange": True, "type": "category",
             "categoryorder": "array", "categoryarray": [f"Person {one.number}" for one in reversed(people)]},
         "yaxis2": {
-            "domain": [0.3, 1 - bands - 0.04],
+            "domain": [(VALENCE + BELOW_AREAS) / high, 1 - (bands + BELOW_BANDS) / high],
             "range": [0, 1],
             "tickformat": ".0%",
             "fixedrange": True,
             "tickvals": [0, 0.5, 1],
         },
         "yaxis3": {
-            "domain": [0, 0.24],
+            "domain": [0, VALENCE / high],
             "range": [-1, 1],
             "fixedrange": True,
             "tickvals": [-1, 0, 1],
@@ -48,17 +56,18 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
             "gridcolor": axis["gridcolor"],
             "zeroline": False,
         },
-        "legend": {"orientation": "h", "y": -0.13, "yanchor": "top", "traceorder": "normal"},
+        "legend": {"orientation": "h", "y": -TO_LEGEND / high, "yanchor": "top", "traceorder": "normal"},
         "shapes": [
             {"type": "line", "x0": summary.start, "x1": summary.start, "y0": 0, "y1": 1, "yref": "paper",
              "line": {"color": "#6f54e4", "width": 2}}
         ],
     }  # fmt: skip
-    data = _bands(summary) + (_areas(summary, person) if person else [])
+    data = _bands(summary, people) + (_areas(summary, person) if person else [])
+    note = {"showarrow": False, "xref": "paper", "yref": "paper"}
     if not people:
-        layout["annotations"] = [
-            {"text": "No face was seen.", "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
-        ]
+        layout["annotations"] = [note | {"text": "No face was seen.", "x": 0.5, "y": 0.5}]
+    elif more := len(summary.people) - len(people):
+        layout["annotations"] = [note | {"text": shorter(more), "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"}]
     config = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
     return PlotData(type="plotly", plot=json.dumps({"data": data, "layout": layout, "config": config}))
 
@@ -75,13 +84,11 @@ def _in_words(summary: ClipSummary, person: Person | None) -> str:
     most = sorted(person.shares.items(), key=lambda share: -share[1])[:3]
     shares = ", ".join(f"{name} {seconds / person.seconds:.0%}" for name, seconds in most if seconds)
     changes = f"{person.changes} change{'' if person.changes == 1 else 's'}"
-    return (
-        f"{said} Person {person.number}: {shares}; {changes}; valence {person.valence:+.2f}. Cards of everybody follow."
-    )
+    return f"{said} Person {person.number}: {shares}; {changes}; valence {person.valence:+.2f}. Cards follow."
 
 
-def _bands(summary: ClipSummary) -> list[dict[str, Any]]:
-    parts = [(one.end - one.start, person.number, one) for person in summary.people for one in person.segments]
+def _bands(summary: ClipSummary, people: Sequence[Person]) -> list[dict[str, Any]]:
+    parts = [(one.end - one.start, person.number, one) for person in people for one in person.segments]
     parts = sorted(parts, key=lambda part: -part[0])[:MAX_SEGMENTS]
     traces = []
     for label in (*summary.labels, UNCLEAR):

@@ -1,4 +1,4 @@
-"""A card per person of a clip."""
+"""Cards of the people of a clip."""
 
 from __future__ import annotations
 
@@ -6,25 +6,42 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from emotion_model.drawing.page import LISTED
 from emotion_model.labels import UNCLEAR, Label, person_colour
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person
 from ui.cards import bars
 from ui.pictures import emoji_url, picture_url
 
+LISTED_BRIEFLY = 4  # people, while a clip is read: their cards are sent twice a second
+
+
+def seen_longest(people: Sequence[Person], most: int = LISTED) -> list[Person]:
+    """So many of the people of a clip, in the order in which they first came."""
+    longest = sorted(people, key=lambda one: -one.seconds)[:most]
+    return sorted(longest, key=lambda one: one.number)
+
+
+def shorter(more: int) -> str:
+    """How many others there are."""
+    return f"{more} more {'was' if more == 1 else 'were'} seen for a shorter time."
+
 
 def summary_html(summary: ClipSummary, brief: bool = False) -> str:
-    """A card per person: how long they show which emotion, means, changes, and buttons to the strongest moments.
+    """A card for each of those seen longest: how long they show which emotion, means, changes, the strongest moments.
 
     Args:
         summary: of a clip, also while it grows.
-        brief: without the moments, whose pictures would be sent again and again.
+        brief: of few people, and without the moments, whose pictures would be sent again and again.
     """
     people = summary.people
     if not people:
         return f'<div data-start="{summary.start}" hidden></div>'
-    cards = "".join(_person_card(one, summary, brief) for one in people)
-    return f'<ul class="cards" data-start="{summary.start}" aria-label="People in the clip">{cards}</ul>'
+    listed = seen_longest(people, LISTED_BRIEFLY if brief else LISTED)
+    cards = "".join(_person_card(one, summary, brief) for one in listed)
+    more = len(people) - len(listed)
+    said = f"<p>{shorter(more)}</p>" if more else ""
+    return f'<ul class="cards" data-start="{summary.start}" aria-label="People in the clip">{cards}</ul>{said}'
 
 
 def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
