@@ -94,7 +94,7 @@ def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[
     chosen = photos[:MAX_PHOTOS]
     if len(chosen) > 1:  # what is there belongs to other photos
         yield (
-            cards.status(f"0 of {len(chosen)} photos", ""),
+            cards.status(f"0 of {len(chosen)} photos", "", "busy"),
             gr.update(visible=False),
             gr.update(value=None, visible=False),
         )

@@ -39,20 +39,20 @@ def face_cards(image_rgb: np.ndarray, faces: Sequence[Face], labels: Sequence[La
 
 
 def status(headline: str, detail: str, kind: str = "") -> str:
-    """One line on how things stand."""
+    """One line on how things stand; of the kind "busy" while something is being read, for awake.js."""
     return f'<div class="status {kind}"><strong>{escape(headline)}</strong><span>{escape(detail)}</span></div>'
 
 
 def waiting() -> str:
     """Something is to be read, and waits for its turn."""
-    return status("Waiting to begin.", "As soon as a place is free.")
+    return status("Waiting to begin.", "As soon as a place is free.", "busy")
 
 
 def under_way(headline: str, detail: str, share: float | None) -> str:
     """The same of work that goes on, with a bar, 0..1 or None; it is not read out, as it moves on all the time."""
     value = "" if share is None else f' value="{share:.3f}"'
     return (
-        f'<div class="status" aria-live="off"><strong>{escape(headline)}</strong><span>{escape(detail)}</span>'
+        f'<div class="status busy" aria-live="off"><strong>{escape(headline)}</strong><span>{escape(detail)}</span>'
         f'<progress max="1"{value} aria-label="Progress"></progress></div>'
     )
 

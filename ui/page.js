@@ -1,5 +1,6 @@
 // What the page does as a whole, once it is there.
 
+import {keepAwake} from './awake.js';
 import {keepChoice} from './chooser.js';
 import {linkTabs} from './links.js';
 import {share} from './sharing.js';
@@ -11,12 +12,14 @@ window.shareEmotions = async url => share(await (await fetch(url)).blob(), 'emot
 // Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
 document.documentElement.lang = 'en';
 const silent = new Set(['status', 'video-status', 'album-status', 'looks']);
+const long = {'video-status': 'clip', 'album-status': 'photos'};
 const announce = () => {
   for (const id of silent) {
     const place = document.getElementById(id);
     if (!place) continue;
     place.setAttribute('role', 'status');
     place.setAttribute('aria-live', 'polite');
+    if (long[id]) keepAwake(place, long[id]);
     silent.delete(id);
   }
   if (!silent.size) watcher.disconnect();

@@ -18,7 +18,7 @@ from emotion_model.drawing.page import save_page
 from emotion_model.labels import LABELS, label_of, person_colour, rgb
 from emotion_model.timelines.summary import ClipSummary
 from support import clips
-from support.pages import DESKTOP, PHONE, WAIT, opened
+from support.pages import DESKTOP, PHONE, WAIT, opened, run_before
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +264,41 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     expect(page.locator("#video-files")).to_contain_text("long_emotions")
     page.wait_for_function("document.querySelector('#video-annotated video')?.duration > 0", timeout=WAIT)
     assert page.evaluate("document.querySelector('#video-annotated video').duration") < 350
+
+
+# Whether the page keeps the screen on, by a lock such as browsers give.
+AWAKE = """
+window.locks = [];
+Object.defineProperty(navigator, 'wakeLock', {value: {async request() {
+  const lock = {released: false, async release() { this.released = true; }};
+  locks.push(lock);
+  return lock;
+}}});
+window.lit = () => locks.filter(lock => !lock.released).length;
+"""
+
+
+@PHONE
+def test_the_screen_stays_on_while_a_clip_is_read_and_a_page_that_was_loaded_anew_says_what_is_lost(
+    window, app, long_clip
+):
+    page = at_video_tab(window, app)
+    with run_before(page, AWAKE):
+        page.reload()
+        for leave in (False, True):
+            page.set_input_files("#video-clip input[type=file]", long_clip)
+            expect(page.locator("#video-status progress[value]")).to_be_visible(timeout=WAIT)
+            page.wait_for_function("lit() === 1")
+            if not leave:
+                page.evaluate("locks[0].release(); document.dispatchEvent(new Event('visibilitychange'))")
+                page.wait_for_function("lit() === 1")  # the visitor has come back to the page
+                page.reload()
+                expect(page.locator("#video-status")).to_contain_text("loaded anew.Add the clip once more")
+        page.locator("#video-clip").get_by_label("Clear").first.click()
+        page.wait_for_function("lit() === 0", timeout=WAIT)
+        page.reload()
+        expect(page.locator("#video-status")).to_contain_text("Add a clip to begin.")
+    page.close()
 
 
 @DESKTOP

@@ -12,7 +12,7 @@ from ui.video.runs import Step
 
 def waiting_line(at_once: int) -> str:
     """A clip or pictures came, and wait for their turn; so many are read at a time."""
-    return status("Waiting to begin.", f"{at_once} clips are read at a time; yours as soon as a place is free.")
+    return status("Waiting to begin.", f"{at_once} clips are read at a time; yours as soon as a place is free.", "busy")
 
 
 def progress_line(progress: VideoProgress | None) -> str:
@@ -26,7 +26,7 @@ def progress_line(progress: VideoProgress | None) -> str:
 
 def stopping_line() -> str:
     """Stop was pressed."""
-    return status("Stopping.", "What is done is being put together.")
+    return status("Stopping.", "What is done is being put together.", "busy")
 
 
 def writing_line() -> str:
