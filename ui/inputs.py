@@ -150,6 +150,8 @@ def on_photo(
         return [said if part is status else empty for part, empty in zip(shown, nothing, strict=True)]
 
     # What an event is wired to runs one after the other: what was asked for counts before it has waited for its turn.
+    # That it waits stands there in between: of two that end in the same words the second would not be read out.
+    photo.upload(**by_what_is_given([photo], shown, nothing, only(waiting())))
     photo.upload(arrived, None, None, **at_once)
     answered = photo.upload(answer, photo, shown, **in_turn)
     answered.failure(**by_what_is_given([photo], shown, nothing, only(problem(NOT_TAKEN + "add it once more."))))

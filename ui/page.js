@@ -9,6 +9,15 @@ keepChoice(navigator.mediaDevices);
 linkTabs();
 window.shareEmotions = async url => share(await (await fetch(url)).blob(), 'emotions', 'jpg');  // for the tabs' events
 
+// Browsers show no TIFF, and most no HEIC or JPEG 2000, which are read all the same: words stand in such a picture's place.
+for (const event of ['error', 'load']) {
+  document.addEventListener(event, ({target: picture}) => {
+    if (!picture.matches?.(':is(#photo, #own-photo) .image-frame img')) return;
+    const name = decodeURIComponent(picture.src.split('/').pop());
+    picture.alt = event === 'error' ? `${name}: this browser shows no pictures of this kind.` : '';
+  }, true);
+}
+
 // Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
 document.documentElement.lang = 'en';
 const silent = new Set(['status', 'video-status', 'album-status', 'looks']);

@@ -176,9 +176,15 @@ def test_where_a_picture_to_share_cannot_be_made_the_visitor_is_told_and_gets_no
     expect(told).to_contain_text("1 face found")
 
 
-def test_an_album_says_that_it_waits(tab_of, photo):
-    page, given, told, _ = tab_of("album", HELD)
-    page.set_input_files(f"{given} input[type=file]", photo)
-    expect(told).to_contain_text("Waiting to begin.", timeout=WAIT)
-    page.evaluate("letGo()")
-    expect(told).to_contain_text("1 face.", timeout=WAIT)
+@pytest.mark.parametrize("name", ["photo", "model", "album"])
+def test_what_waits_says_so_and_no_words_about_what_came_before_stay(tab_of, photo, name):
+    page, given, told, shown = tab_of(name)
+    held = []
+    for _ in range(2):  # two with the same outcome are told of as two
+        page.route("**/queue/join*", lambda route: held.append(route), times=1)
+        with page.expect_request("**/queue/join*"):
+            page.set_input_files(f"{given} input[type=file]", photo)
+        expect(told).to_contain_text("Waiting to begin.", timeout=WAIT)
+        expect(shown.filter(visible=True)).to_have_count(0)
+        held.pop().continue_()
+        expect(shown.first).to_be_visible(timeout=WAIT)

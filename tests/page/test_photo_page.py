@@ -99,6 +99,18 @@ def test_a_photo_is_shared_with_its_faces_shown_or_hidden(page, photo):
     assert changed.any() and not changed[: len(cv2.imread(str(photo)))].any()  # the date by the visitor's clock
 
 
+@PHONE
+def test_of_a_photo_that_the_browser_cannot_show_the_name_stands_in_its_place(page, photo, tmp_path):
+    cv2.imwrite(str(tmp_path / "holiday 1.tiff"), cv2.imread(str(photo)))
+    upload(page, tmp_path / "holiday 1.tiff")
+    picture = page.locator("#photo .image-frame img")
+    expect(picture).to_have_accessible_name("holiday 1.tiff: this browser shows no pictures of this kind.")
+    expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+    upload(page, photo)
+    expect(picture).to_have_accessible_name("", timeout=WAIT)
+    expect(status(page)).to_contain_text("1 face found", timeout=WAIT)
+
+
 def test_the_bars_are_as_long_as_their_numbers(page, photo):
     upload(page, photo)
     page.wait_for_selector(".card")
