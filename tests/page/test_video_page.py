@@ -253,6 +253,7 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     page.route("**/run/predict*", lambda route: slow.append((route, route.fetch())))
     page.locator("#video-stop").click()
     expect(page.locator("#video-stop")).to_be_disabled()
+    expect(page.locator("#video-go")).to_be_focused()
     expect(page.locator("#video-status")).to_contain_text("Stopped", timeout=WAIT)
     assert "Stopping." in page.evaluate("told")
     for route, answer in slow:

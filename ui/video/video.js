@@ -52,4 +52,9 @@ document.addEventListener('loadedmetadata', ({target: video}) => {
   video.addEventListener('durationchange', () => { video.currentTime = 0; }, {once: true});
   video.currentTime = Number.MAX_SAFE_INTEGER;
 }, true);
+// The focus does not stay on a button that can no longer be pressed.
+new MutationObserver(() => {
+  const stop = find('#video-stop');
+  if (stop?.disabled && document.activeElement === stop) find('#video-go').focus({preventScroll: true});
+}).observe(element.closest('[role=tabpanel]'), {attributeFilter: ['disabled'], subtree: true});
 document.addEventListener('timeupdate', (event) => { if (event.target === player()) follow(); }, true);
