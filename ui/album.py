@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -23,9 +23,17 @@ NO_ROOM = "The table is here, but the server has no room for its file at the mom
 SHOWN = SCORES[:-1]  # the note says what is unclear
 
 
+class Photo(NamedTuple):
+    """One that was handed in: where it lies, and what the visitor calls it; the path lacks some letters of that."""
+
+    path: str
+    name: str
+
+
 def build_tab(detector: EmotionDetector) -> None:
     """The content of the Album tab; to be called inside `gr.Blocks`."""
-    photos = files_input(label=f"Photos, up to {MAX_PHOTOS}", height=220, elem_id="album-photos")
+    photos: Any = files_input(label=f"Photos, up to {MAX_PHOTOS}", height=220, elem_id="album-photos")
+    photos.preprocess = given
     example = gr.Button("No photos at hand? Try three portraits", size="sm", elem_id="album-example")
     status = gr.HTML(_invitation(), elem_id="album-status")
     table = gr.Dataframe(
@@ -39,7 +47,7 @@ def build_tab(detector: EmotionDetector) -> None:
     file = gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file")
     turns = Turns()
 
-    def answer(photos: list[str] | None, request: gr.Request) -> Iterator[tuple[str, Any, Any]]:
+    def answer(photos: list[Photo] | None, request: gr.Request) -> Iterator[tuple[str, Any, Any]]:
         yield from turns.newest(request.session_hash, asked(request), read_album(detector, photos))
 
     def arrived(request: gr.Request) -> None:
@@ -54,9 +62,9 @@ def build_tab(detector: EmotionDetector) -> None:
         made = three_portraits()
         return made if turns.note(visitor, number) else gr.skip()
 
-    def answer_tried(given: list[str] | None, request: gr.Request) -> Iterator[Any]:
-        if given == three_portraits():
-            yield from answer(given, request)
+    def answer_tried(photos: list[Photo] | None, request: gr.Request) -> Iterator[Any]:
+        if [photo.path for photo in photos or []] == three_portraits():
+            yield from answer(photos, request)
         else:
             yield gr.skip()  # what came meanwhile is not read a second time
 
@@ -84,7 +92,12 @@ def build_tab(detector: EmotionDetector) -> None:
     read(placed.success, answer_tried)
 
 
-def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[tuple[str, Any, Any]]:
+def given(payload: Any) -> list[Photo] | None:
+    """The photos of an upload."""
+    return [Photo(one.path, one.orig_name or Path(one.path).name) for one in payload] if payload else None
+
+
+def read_album(detector: EmotionDetector, photos: list[Photo] | None) -> Iterator[tuple[str, Any, Any]]:
     """What the status, the table and the file show: the status after each photo, all three at the end."""
     if not photos:
         yield _invitation(), gr.update(value=None, visible=False), gr.update(visible=False)
@@ -98,8 +111,8 @@ def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[
             gr.update(visible=False),
             gr.update(value=None, visible=False),
         )
-    for number, path in enumerate(chosen, start=1):
-        found, problem = album_rows(detector, Path(path))
+    for number, photo in enumerate(chosen, start=1):
+        found, problem = album_rows(detector, photo)
         rows += found
         faces += sum(row[1] is not None for row in found)
         problems += problem
@@ -118,10 +131,10 @@ def read_album(detector: EmotionDetector, photos: list[str] | None) -> Iterator[
 
 @contextmanager
 def _written(rows: Sequence[Sequence[Any]]) -> Iterator[Path]:
-    """A file with the rows as CSV, removed at the end."""
+    """A file with the rows as CSV, removed at the end; Excel takes it for UTF-8 by the mark with which it begins."""
     with tempfile.TemporaryDirectory(prefix="album-") as folder:
         file = Path(folder) / "album_emotions.csv"
-        with file.open("w", encoding="utf-8", newline="") as text:
+        with file.open("w", encoding="utf-8-sig", newline="") as text:
             csv.writer(text, lineterminator="\n").writerows(rows)
         yield file
 
@@ -136,23 +149,23 @@ def _summary(read: int, problems: int, given: int) -> str:
     return said + (f"; {given - read} over the limit of {MAX_PHOTOS} were left out." if given > read else ".")
 
 
-def album_rows(detector: EmotionDetector, path: Path) -> tuple[list[list[Any]], bool]:
+def album_rows(detector: EmotionDetector, photo: Photo) -> tuple[list[list[Any]], bool]:
     """The rows of one photo, one for each face, else one that says why there is none; and whether it was unreadable."""
     emotions = detector.classifier.emotions
     blank: list[Any] = [None] * (len(SHOWN) + len(emotions) + 4)
     try:
-        _, faces = read_faces(detector, path, ours=True)
+        _, faces = read_faces(detector, photo.path, ours=True)
     except ImageError as error:
-        return [[path.name, None, *blank, for_visitors(error)]], True
+        return [[photo.name, None, *blank, for_visitors(error)]], True
     if not faces:
-        return [[path.name, None, *blank, "no face found"]], False
+        return [[photo.name, None, *blank, "no face found"]], False
     rows = []
     for number, face in enumerate(faces, start=1):
         values = face.to_dict()
         scores = [values[name] for name in SHOWN]
         rows.append(
             [
-                path.name,
+                photo.name,
                 number,
                 *scores,
                 *values["probabilities"].values(),

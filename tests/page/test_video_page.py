@@ -418,18 +418,18 @@ def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):
 
     Image.fromarray(crowd).save(tmp_path / "crowd.png")
     Image.fromarray(landscape).save(tmp_path / "landscape.png")
-    (tmp_path / "bad.jpg").write_text("this is no picture")
+    (tmp_path / "bad!.jpg").write_text("this is no picture")
     page.get_by_role("tab", name="Album").click()
-    files = [photo, tmp_path / "crowd.png", tmp_path / "landscape.png", tmp_path / "bad.jpg"]
+    files = [photo, tmp_path / "crowd.png", tmp_path / "landscape.png", tmp_path / "bad!.jpg"]
     page.set_input_files("#album-photos input[type=file]", files)
     status = page.locator("#album-status")
     expect(status).to_contain_text("In 4 photos, 1 of them not readable", timeout=WAIT)
     expect(page.locator("#album-table")).to_contain_text("photo.jpg")
     with page.expect_download() as download:
         page.locator("#album-file a").first.click()
-    rows = list(csv.DictReader(Path(download.value.path()).read_text(encoding="utf-8").splitlines()))
-    counts = {name: sum(row["photo"] == name for row in rows) for name in ("photo.jpg", "landscape.png", "bad.jpg")}
-    assert counts == {"photo.jpg": 1, "landscape.png": 1, "bad.jpg": 1} and len(rows) >= 10
+    rows = list(csv.DictReader(Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()))
+    counts = {name: sum(row["photo"] == name for row in rows) for name in ("photo.jpg", "landscape.png", "bad!.jpg")}
+    assert counts == {"photo.jpg": 1, "landscape.png": 1, "bad!.jpg": 1} and len(rows) >= 10
     assert rows[0]["emotion"] == "happy"
     assert {row["note"] for row in rows if row["photo"] == "landscape.png"} == {"no face found"}
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -29,7 +29,7 @@ from emotion_model.timelines.summary import ClipSummary
 from support import clips
 from ui import album, examples, inputs
 from ui.agents import Tools
-from ui.album import read_album
+from ui.album import Photo, read_album
 from ui.api import Api
 from ui.inputs import READING, files_input
 from ui.live.sessions import Live
@@ -82,7 +82,7 @@ def test_the_page_takes_smaller_pictures_than_python_at_every_door(detector, ana
     answers = {
         "photo": lambda: read_photo(detector, bomb),
         "model": lambda: [look(detector, bomb)],
-        "album": lambda: read_album(detector, [bomb]),
+        "album": lambda: read_album(detector, [Photo(bomb, "bomb.png")]),
         "sequence": lambda: handlers.show(analysis, None, [str(photo), bomb], "every frame", 0, 0, False, "me", 1),
     }
     assert "54.0 megapixels, and the limit is 50" in str(list(answers[door]())[-1])
@@ -189,16 +189,18 @@ def test_of_a_fine_tuned_model_the_scores_of_the_pictures_held_out_of_it_are_tol
 
 
 def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, photo, broken):
-    steps = read_album(detector, [str(photo), broken])
+    steps = read_album(detector, [Photo(str(photo), "Größe?.jpg"), Photo(broken, "broken.jpg")])
     status, table, file = next(steps)
     assert "0 of 2 photos" in status and not table["visible"] and not file["visible"]  # those of other photos
     assert "1 of 2 photos" in next(steps)[0]
     status, table, file = next(steps)
     assert "1 face." in status
     assert "1 of them not readable" in status
-    head, *rows = csv.reader(Path(file["value"]).read_text(encoding="utf-8").splitlines())
+    text = Path(file["value"]).read_text(encoding="utf-8")
+    assert text.startswith("\ufeff"), "by which Excel knows what it is"
+    head, *rows = csv.reader(text[1:].splitlines())
     assert head == table["value"]["headers"]
-    assert [row[:3] for row in rows] == [["photo.jpg", "1", "happy"], ["broken.jpg", "", ""]]
+    assert [row[:3] for row in rows] == [["Größe?.jpg", "1", "happy"], ["broken.jpg", "", ""]]
     assert rows[1][-1]  # says why
     assert list(steps) == []
 
@@ -208,16 +210,18 @@ def test_photos_are_judged_by_what_they_hold_whatever_they_are_called(detector, 
     for path in odd[:2]:
         path.write_bytes(photo.read_bytes())
     odd[2].write_text("no picture")
-    handed = files_input().preprocess(ListFiles(root=[FileData(path=str(path)) for path in odd]))
-    assert files_input().preprocess(None) is None
-    _, table, _ = list(read_album(detector, handed))[-1]
+    uploaded = ListFiles(root=[FileData(path=str(path), orig_name=f"{path.name}?") for path in odd])
+    assert files_input().preprocess(uploaded) == [str(path) for path in odd]
+    assert files_input().preprocess(None) is album.given(None) is None
+    _, table, _ = list(read_album(detector, album.given(uploaded)))[-1]
     rows = table["value"]["data"]
     assert [row[2] is None for row in rows] == [False, False, True] and rows[2][-1]
+    assert [row[0] for row in rows] == ["IMG_2034?", "a.JPG.1?", "notes.txt?"], "as the visitor calls them"
 
 
 def test_an_album_over_the_limit_says_what_was_left_out(detector, photo, monkeypatch):
     monkeypatch.setattr(album, "MAX_PHOTOS", 1)
-    [(status, table, _)] = read_album(detector, [str(photo)] * 3)
+    [(status, table, _)] = read_album(detector, [Photo(str(photo), photo.name)] * 3)
     assert "In 1 photo; 2 over the limit of 1 were left out." in status
     assert len(table["value"]["data"]) == 1
 
@@ -230,7 +234,7 @@ def no_room(monkeypatch, tmp_path) -> None:
 
 @pytest.mark.usefixtures("no_room")
 def test_where_the_server_has_no_room_an_album_is_a_table_without_a_file(detector, photo):
-    [(status, table, file)] = read_album(detector, [str(photo)])
+    [(status, table, file)] = read_album(detector, [Photo(str(photo), photo.name)])
     assert "problem" in status and "no room" in status
     assert len(table["value"]["data"]) == 1 and not file["visible"]
 
