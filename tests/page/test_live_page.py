@@ -411,7 +411,15 @@ def test_a_long_timeline_is_not_lost_unasked_and_what_is_said_stays_for_a_while(
         assert not page.evaluate("asks()"), "whoever tries it for a moment is not asked"
         page.evaluate("later(61)")
         page.wait_for_function("asks()", timeout=WAIT)  # as soon as a frame of now is read
+        page.wait_for_timeout(1500)
+        expect(page.locator(".live-status")).not_to_contain_text("stayed")  # by a visitor for whom all is as it was
+        page.route("**/queue/data*", lambda route: route.abort())
+        page.get_by_role("tab", name="Photo").click()
+        page.once("dialog", lambda dialog: dialog.dismiss())
+        page.locator("#photo-example").click()  # Gradio finds out, and loads the page anew
         expect(page.locator(".live-status")).to_contain_text("then load the page anew")  # it was not left
+        page.unroute("**/queue/data*")
+        page.get_by_role("tab", name="Live").click()
         with page.expect_download():
             page.get_by_role("button", name="CSV").click()
         assert not page.evaluate("asks()")

@@ -139,10 +139,11 @@ class Live {
     panel.say('The page was loaded anew.', `The timeline goes on where it was.${lost}`);
   }
 
-  // Whoever stays where Gradio wanted to load the page anew has one whose other tabs do nothing.
+  // Whoever stays where Gradio wanted to load the page anew, as the connection was lost, has one whose other tabs do
+  // nothing. It has said so by then, in words that stay.
   sayStayed() {
-    if (!this.unsaved) return;
-    const advice = 'Save the timeline, then load the page anew: its other tabs may no longer work.';
+    if (!this.unsaved || !document.querySelector('.toast-body.error')) return;
+    const advice = 'Save the timeline, then load the page anew: its other tabs no longer work.';
     this.panel.say('The page has stayed.', advice, 'notice', {hold: READ});
   }
 
