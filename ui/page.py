@@ -78,7 +78,9 @@ def fine_print(config: ModelConfig, host: str) -> str:
     return (
         '<div class="fineprint"><p><strong>Privacy.</strong> Live says under its picture who reads it: your browser or '
         f"the server. {asked}Photos and clips are processed in memory and not kept: the temporary copy that your page "
-        f"shows is deleted from the server within {minutes} minutes, and nothing of it is logged.</p>"
+        f"shows is deleted from the server within {minutes} minutes, and nothing of it is logged. "
+        "Your browser keeps which camera you chose last, who was to read Live, and the networks that it has fetched, "
+        "until you clear this site’s data.</p>"
         "<p><strong>Limits.</strong> The network names the expression a face shows, not what somebody feels; "
         f"{measured} and how well it does for different groups of people has not been measured. Not for decisions "
         "about people, nor for use at work or in education (EU AI Act, Article 5).</p></div>"
