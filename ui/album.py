@@ -16,6 +16,7 @@ from emotion_model import EmotionDetector, ImageError
 from emotion_model.labels import SCORES, UNCLEAR
 from ui import cards, examples
 from ui.inputs import files_input, for_visitors, read_faces
+from ui.sweeping import KEEP_SECONDS
 from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
 
 MAX_PHOTOS = 200
@@ -28,6 +29,9 @@ class Photo(NamedTuple):
 
     path: str
     name: str
+
+
+Rows = dict[Photo, list[list[Any]]]  # of the table
 
 
 def build_tab(detector: EmotionDetector) -> None:
@@ -45,10 +49,13 @@ def build_tab(detector: EmotionDetector) -> None:
         elem_id="album-table",
     )
     file = gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file")
+    rows = gr.State(None, time_to_live=KEEP_SECONDS)  # of the photos that were read, for when others come or go
     turns = Turns()
 
-    def answer(photos: list[Photo] | None, request: gr.Request) -> Iterator[tuple[str, Any, Any]]:
-        yield from turns.newest(request.session_hash, asked(request), read_album(detector, photos))
+    def answer(photos: list[Photo] | None, read: Rows | None, request: gr.Request) -> Iterator[Any]:
+        read = {} if read is None else read
+        steps = ((*step, read) for step in read_album(detector, photos, read))
+        yield from turns.newest(request.session_hash, asked(request), steps)
 
     def arrived(request: gr.Request) -> None:
         turns.note(request.session_hash, asked(request))
@@ -62,9 +69,9 @@ def build_tab(detector: EmotionDetector) -> None:
         made = three_portraits()
         return made if turns.note(visitor, number) else gr.skip()
 
-    def answer_tried(photos: list[Photo] | None, request: gr.Request) -> Iterator[Any]:
+    def answer_tried(photos: list[Photo] | None, read: Rows | None, request: gr.Request) -> Iterator[Any]:
         if [photo.path for photo in photos or []] == three_portraits():
-            yield from answer(photos, request)
+            yield from answer(photos, read, request)
         else:
             yield gr.skip()  # what came meanwhile is not read a second time
 
@@ -75,7 +82,7 @@ def build_tab(detector: EmotionDetector) -> None:
     missed = [cards.problem(NOT_TAKEN + "add the photos once more."), *hidden]
 
     def read(listen: Callable[..., Any], answering: Callable[..., Any]) -> None:
-        answered = listen(answering, photos, outputs, **common)
+        answered = listen(answering, [photos, rows], [*outputs, rows], **common)
         answered.failure(**by_what_is_given([photos], outputs, nothing, missed))
         answered.then(**without_what_is_gone([photos], outputs, nothing, table))
 
@@ -97,14 +104,25 @@ def given(payload: Any) -> list[Photo] | None:
     return [Photo(one.path, one.orig_name or Path(one.path).name) for one in payload] if payload else None
 
 
-def read_album(detector: EmotionDetector, photos: list[Photo] | None) -> Iterator[tuple[str, Any, Any]]:
-    """What the status, the table and the file show: the status after each photo, all three at the end."""
+def read_album(
+    detector: EmotionDetector, photos: list[Photo] | None, read: Rows | None = None
+) -> Iterator[tuple[str, Any, Any]]:
+    """What the status, the table and the file show: the status after each photo, all three at the end.
+
+    Args:
+        detector: reads the photos.
+        photos: those that are handed in.
+        read: rows of photos that were read before, which are taken from there; those of others give way to theirs.
+    """
+    read = {} if read is None else read
+    chosen = (photos or [])[:MAX_PHOTOS]
+    for gone in read.keys() - set(chosen):
+        read.pop(gone, None)
     if not photos:
         yield _invitation(), gr.update(value=None, visible=False), gr.update(visible=False)
         return
     rows: list[list[Any]] = []
     faces = problems = 0
-    chosen = photos[:MAX_PHOTOS]
     if len(chosen) > 1:  # what is there belongs to other photos
         yield (
             cards.status(f"0 of {len(chosen)} photos", "", "busy"),
@@ -112,11 +130,14 @@ def read_album(detector: EmotionDetector, photos: list[Photo] | None) -> Iterato
             gr.update(value=None, visible=False),
         )
     for number, photo in enumerate(chosen, start=1):
-        found, problem = album_rows(detector, photo)
+        known = photo in read
+        found, problem = (read[photo], False) if known else album_rows(detector, photo)
+        if not problem:
+            read[photo] = found
         rows += found
         faces += sum(row[1] is not None for row in found)
         problems += problem
-        if number < len(chosen):
+        if number < len(chosen) and not known:
             said = f"{number} of {len(chosen)} photos"
             yield cards.under_way(said, "", number / len(chosen)), gr.skip(), gr.skip()
     head = _head(detector)

@@ -113,7 +113,7 @@ def test_photos_that_come_while_the_example_is_made_are_neither_overwritten_by_i
         visit.ask(noted, [], 2)
         return portraits
 
-    visit, given, portraits = Visit(page), [[uploaded["photo"]]], examples.photo_paths()
+    visit, given, portraits = Visit(page), [[uploaded["photo"]], None], examples.photo_paths()
     (tried,) = visit.wired("album-example", "click")
     (reading_it,) = visit.wired_after(tried)
     noted, reading = visit.wired("album-photos", "upload")
@@ -123,7 +123,17 @@ def test_photos_that_come_while_the_example_is_made_are_neither_overwritten_by_i
     assert shown(reading_it, visit.ask(reading_it, given, 4)) == {}
     assert "1 face" in shown(reading, visit.ask(reading, given, 3))["album-status"]
     example = shown(tried, visit.ask(tried, [], 5))["album-photos"]
-    assert "0 of 3" in shown(reading_it, visit.ask(reading_it, [example], 6))["album-status"]
+    assert "0 of 3" in shown(reading_it, visit.ask(reading_it, [example, None], 6))["album-status"]
+
+
+def test_a_photo_that_was_read_is_not_read_again_when_others_come_or_go(page, uploaded):
+    visit, photo = Visit(page), uploaded["photo"]
+    _, reading = visit.wired("album-photos", "upload")
+    assert "1 face." in shown(reading, visit.ask(reading, [[photo], None], 1))["album-status"]
+    Path(photo["path"]).unlink()
+    assert "1 face." in shown(reading, visit.ask(reading, [[photo], None], 2))["album-status"]
+    assert "Add photos" in shown(reading, visit.ask(reading, [None, None], 3))["album-status"]
+    assert "not readable" in shown(reading, visit.ask(reading, [[photo], None], 4))["album-status"], "it was taken out"
 
 
 def test_a_photo_that_comes_while_an_example_waits_is_not_overwritten_by_it(page, uploaded):
