@@ -60,7 +60,7 @@ from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import frame_rows
 from emotion_model.timelines.tracking import FaceTracker
 
-RUN_IN = 5.0  # s that a part is read early; a scene's usual change is then forgotten, a picture's turn decided
+RUN_IN = 5.0  # s that a part is read early; a scene's usual change is forgotten, a turn decided, a closer look taken
 FEW_BYTES = 10_000  # per second of a clip; what has fewer may be shorter than its header says
 LONGEST_STEM = 200  # bytes of an annotated copy's name; most disks take 255, what is added included
 ROWS_AT_ONCE = 4096  # as dictionaries, before they are packed

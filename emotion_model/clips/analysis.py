@@ -163,7 +163,7 @@ def _searched(
 ) -> Iterator[tuple[list[Sampled], list[list[Detection]]]]:
     """The batches, and where the faces of their frames are."""
     detect = HeldTurn(detector.detect).detect if detector.name == "yunet" else detector.detect
-    search = Search(detect)
+    search = Search(detect, detector.look_closer)
     for batch in batches:
         yield batch, search.faces(batch)
 

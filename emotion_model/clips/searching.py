@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from emotion_model.faces.boxes import Detection
 GLIDE_SECONDS = 0.1  # for so long faces are taken to move straight on, and are not looked for anew
 REST_SECONDS = 0.3  # for so long those that hardly moved, or move on as before, are taken to have done so in between
 REST_OVERLAP = 0.6  # of the boxes of two frames: a face that hardly moved
+CLOSER_SECONDS = 3.0  # of the clip: so often a frame is looked at as closely as a photo
 
 Sampled = tuple[VideoFrame, np.ndarray, float | None]  # with its pixels, and the time of a cut since the one before
 
@@ -23,11 +25,28 @@ class Search:
     Finding them costs more than reading them. So they are looked for in one frame of every `REST_SECONDS`, and between
     two such frames only where it is not plain that they glided: at rest or straight on as before for so long, or on
     their way for `GLIDE_SECONDS`, with no cut between, and no face that came or left.
+
+    A quick look misses small faces. So the first frame that is looked at in every `CLOSER_SECONDS` is looked at closely
+    too, and where that shows more faces, so are all until the next such frame. The clip's clock says which frames those
+    are: a part of it that is read by itself has the same ones.
     """
 
-    def __init__(self, detect: Callable[[np.ndarray], list[Detection]]) -> None:
-        """Begin before the first frame; `detect` finds the faces of uint8 RGB `(height, width, 3)`."""
-        self._detect = detect
+    def __init__(
+        self,
+        detect: Callable[[np.ndarray], list[Detection]],
+        closer: Callable[[np.ndarray, list[Detection]], list[Detection]],
+    ) -> None:
+        """Begin before the first frame.
+
+        Args:
+            detect: finds the faces of uint8 RGB `(height, width, 3)`.
+            closer: adds to these the ones that only a closer look shows.
+        """
+        self._detect, self._closer = detect, closer
+        self._tried: int | None = (
+            None  # number of the stretch of `CLOSER_SECONDS` in which a closer look was taken last
+        )
+        self._small = False  # did it show more faces?
         self._last: list[Sampled] = []  # the frame before the batch, none at first
         self._looks: list[tuple[float, list[Detection]]] = []  # time and faces of its look and of the one before that
 
@@ -35,17 +54,30 @@ class Search:
         """The faces of the next frames."""
         frames = [*self._last, *batch]
         if not self._looks:
-            self._looks = [(frames[0][0].time, self._detect(frames[0][1]))]
+            self._looks = [(frames[0][0].time, self._first_look(frames[0]))]
         found = [self._looks[-1][1]]
         while (key := len(found) - 1) < len(frames) - 1:
             end = _last_within(frames, key, REST_SECONDS)
-            stretch, before, after = frames[key : end + 1], found[key], self._detect(frames[end][1])
+            stretch, before, after = frames[key : end + 1], found[key], self._first_look(frames[end])
             pairs = self._on_their_way(stretch, after)
             inner = self._between(stretch, before, after) if pairs is None else _glided(stretch, before, pairs)
             found += [*inner, after]
             self._looks = [*([] if _cut(stretch) else self._looks[-1:]), (frames[end][0].time, after)]
         self._last = [frames[-1]]
         return found[-len(batch) :]
+
+    def _first_look(self, frame: Sampled) -> list[Detection]:
+        """Look at a frame that others depend on; where it is time for it, see whether closer looks are worth it."""
+        if (stretch := math.floor(frame[0].time / CLOSER_SECONDS)) == self._tried:
+            return self._look(frame)
+        quick = self._detect(frame[1])
+        close = self._closer(frame[1], quick)
+        self._tried, self._small = stretch, len(close) > len(quick)
+        return close if self._small else quick
+
+    def _look(self, frame: Sampled) -> list[Detection]:
+        found = self._detect(frame[1])
+        return self._closer(frame[1], found) if self._small else found
 
     def _on_their_way(self, frames: Sequence[Sampled], after: list[Detection]) -> list[Detection] | None:
         """The faces of the last frame, where they went on from the first one as they had come to it."""
@@ -65,7 +97,7 @@ class Search:
         if (pairs := _plain(frames, before, after)) is not None:
             return _glided(frames, before, pairs)
         middle = min(_last_within(frames, 0, GLIDE_SECONDS), len(frames) - 2)
-        found = self._detect(frames[middle][1])
+        found = self._look(frames[middle])
         return [
             *self._between(frames[: middle + 1], before, found),
             found,

@@ -103,8 +103,20 @@ class FaceDetector:
         if self.fine:
             found = self._with_small(turned(image_rgb, turn), found)
         found = [turned_back(one, turn, width, height) for one in found]
-        # Position breaks ties, so that the order does not depend on the detector's threads.
-        return sorted(found, key=lambda one: (-one.box[2] * one.box[3], one.box[1], one.box[0]))
+        return _in_order(found)
+
+    def look_closer(self, image_rgb: np.ndarray, found: list[Detection]) -> list[Detection]:
+        """What a quick look has found in a frame of a clip, and the faces that were too small for it.
+
+        In frames of up to `GLANCE_SIDE` those say too little; the cascade would take too long for its frames.
+        """
+        height, width = image_rgb.shape[:2]
+        if self.fine or self.name != "yunet" or max(height, width) <= GLANCE_SIDE:
+            return found
+        turn = found[0].turn if found else 0
+        scale = min(1.0, FINE_SIDE / max(height, width))
+        finer = [turned_back(one, turn, width, height) for one in self._detect_at(turned(image_rgb, turn), scale)]
+        return _in_order(_merge(found + finer))
 
     def _with_small(self, image_rgb: np.ndarray, found: list[Detection]) -> list[Detection]:
         """With the faces of a large still that are too small for the fine look."""
@@ -193,6 +205,11 @@ def _load_haar() -> cv2.CascadeClassifier:
     if cascade.empty():
         raise DetectorError("OpenCV's Haar cascade file is missing: install opencv-python-headless anew.")
     return cascade
+
+
+def _in_order(found: list[Detection]) -> list[Detection]:
+    """The largest first; position breaks ties, so that the order does not depend on the detector's threads."""
+    return sorted(found, key=lambda one: (-one.box[2] * one.box[3], one.box[1], one.box[0]))
 
 
 def _merge(found: list[Detection]) -> list[Detection]:

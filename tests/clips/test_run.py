@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emotion_model import EMOTIONS, EmotionDetector, Face
+from emotion_model import EMOTIONS, EmotionDetector, Face, read_image
 from emotion_model.__main__ import main
 from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze, video_detector
 from emotion_model.clips.annotating import faces_between
@@ -26,6 +26,7 @@ from emotion_model.timelines.subtitles import subtitles
 from emotion_model.timelines.summary import PICTURED, ClipSummary
 from support import clips, warm
 from support.paths import ROOT, media
+from support.pictures import scene_of
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,30 @@ def test_several_pictures_share_a_forward_pass_and_get_what_they_get_alone(detec
             assert a.box == b.box
             assert a.probabilities == pytest.approx(b.probabilities, abs=1e-4)
     assert detector.detect_many([]) == []
+
+
+def test_small_faces_are_found_in_clips_as_in_photos(quick, detector, tmp_path):
+    group = scene_of(read_image(media("group_seven_faces.jpg")), 1280, 720, 320)
+    assert len(quick.faces.detect(group)) < len(detector.faces.detect(group)) == 7
+    with VideoReader(clips.write_clip(tmp_path / "group.mp4", lambda time: group, seconds=1)) as reader:
+        frames = list(analyze(reader, quick))
+    assert [len(frame.faces) for frame in frames] == [7] * 10
+    assert {face.track_id for frame in frames for face in frame.faces} == set(range(1, 8))
+
+
+def test_frames_are_looked_at_closely_by_the_clock_of_the_clip_and_while_that_shows_more(quick):
+    photo = read_image(media("group_seven_faces.jpg"))
+    near, far = (scene_of(photo, 960, 540, width) for width in (640, 230))
+    scenes = [far, far, far, near, far, far, far]
+
+    def found(start):
+        search = Search(quick.faces.detect, quick.faces.look_closer)
+        frames = [VideoFrame(i, float(i), 0.0, scenes[i], (960, 540)) for i in range(start, len(scenes))]
+        return [len(faces) for frame in frames for faces in search.faces([(frame, frame.image, None)])]
+
+    few = len(quick.faces.detect(far))
+    assert few < 7 and found(0) == [7, 7, 7, 7, few, few, 7]
+    assert found(2) == found(0)[2:], "a part has the rows of the uncut clip"
 
 
 def test_a_face_is_followed_through_a_clip_with_its_times(clip, quick):
@@ -366,7 +391,7 @@ def test_recordings_put_one_behind_the_other_are_one_clip_with_all_of_its_sound(
 
 def test_frames_of_the_same_time_are_no_fault(film, quick):
     frames = [(VideoFrame(i, 1.0, 0.0, film(0), (320, 240)), film(0), None) for i in range(5)]
-    assert [len(faces) for faces in Search(quick.faces.detect).faces(frames)] == [1] * 5
+    assert [len(faces) for faces in Search(quick.faces.detect, quick.faces.look_closer).faces(frames)] == [1] * 5
 
 
 def test_of_a_clip_that_breaks_off_nobody_is_counted_beyond_the_last_frame_and_it_is_said(
