@@ -27,6 +27,8 @@ GLANCE_SIDE = 640  # pixels; longest side when it is only asked which way is up
 LARGE_SIDE = 1920  # pixels; pictures above are searched for faces that the fine look is too coarse for
 WIDE_SIDE = 4096  # pixels; longest side when they are
 PORTRAIT = 0.1  # of the longest side: with a face as large as that, nobody hands the picture in for tiny ones
+BRIGHT_PERCENTILE = 99.5  # of a picture's values: what is brighter may be a lamp
+DARK = 60  # 0..255; pictures whose brightest values lie below are brightened where no face is found
 PADDED_SIDE = 64  # pixels; below 33 in either direction YuNet reads memory that is not the picture's
 SCORE_THRESHOLD = 0.7  # 0..1; YuNet keeps faces it is at least this sure of
 OVERLAP = 0.3  # boxes that overlap by more (intersection over union) are one face
@@ -92,11 +94,10 @@ class FaceDetector:
         """
         height, width = image_rgb.shape[:2]
         if turn is None and self.fine and self.name == "yunet":
-            glance = min(1.0, GLANCE_SIDE / max(height, width))
-            turn, found = way_up(
-                lambda turn: self._looked(turned(image_rgb, turn)),
-                lambda turn: self._detect_at(turned(_resized(image_rgb, glance), turn), 1.0),
-            )
+            turn, found = self._way_up(image_rgb)
+            if not found and (brighter := _brightened(image_rgb)) is not None:
+                image_rgb = brighter
+                turn, found = self._way_up(image_rgb)
         else:
             turn = turn or 0
             found = self._looked(turned(image_rgb, turn))
@@ -126,6 +127,13 @@ class FaceDetector:
             return found
         return _merge(found + self._detect_at(image_rgb, min(1.0, WIDE_SIDE / longest)))
 
+    def _way_up(self, image_rgb: np.ndarray) -> tuple[int, list[Detection]]:
+        glance = min(1.0, GLANCE_SIDE / max(image_rgb.shape[:2]))
+        return way_up(
+            lambda turn: self._looked(turned(image_rgb, turn)),
+            lambda turn: self._detect_at(turned(_resized(image_rgb, glance), turn), 1.0),
+        )
+
     def _looked(self, image_rgb: np.ndarray) -> list[Detection]:
         longest = max(image_rgb.shape[:2])
         if longest <= COARSE_SIDE or (self.fine and longest <= NATIVE_SIDE):
@@ -133,6 +141,8 @@ class FaceDetector:
         else:
             sides = [COARSE_SIDE, min(longest, FINE_SIDE)] if self.fine else [COARSE_SIDE]
         found = [detection for side in sides for detection in self._detect_at(image_rgb, side / longest)]
+        if not found and self.fine and COARSE_SIDE < longest <= NATIVE_SIDE:  # made smaller, a picture has less grain
+            found = self._detect_at(image_rgb, COARSE_SIDE / longest)
         return _merge(found) if len(sides) > 1 else found
 
     def _detect_at(self, image_rgb: np.ndarray, scale: float) -> list[Detection]:
@@ -196,6 +206,13 @@ def _resized(image_rgb: np.ndarray, scale: float) -> np.ndarray:
         return cv2.resize(image_rgb, size, interpolation=cv2.INTER_CUBIC)
     # Down to half the size no pixel is passed over, and the mean over areas takes five times as long.
     return cv2.resize(image_rgb, size, interpolation=cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA)
+
+
+def _brightened(image_rgb: np.ndarray) -> np.ndarray | None:
+    """A dark picture as bright as others; None of one that is bright enough, or all black."""
+    small = _resized(image_rgb, min(1.0, COARSE_SIDE / max(image_rgb.shape[:2])))
+    brightest = float(np.percentile(small, BRIGHT_PERCENTILE))
+    return cv2.convertScaleAbs(image_rgb, alpha=255 / brightest) if 0 < brightest < DARK else None
 
 
 def _load_haar() -> cv2.CascadeClassifier:

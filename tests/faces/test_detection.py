@@ -68,6 +68,16 @@ def test_small_faces_in_ordinary_photos_are_found(detector, astronaut, width):
     assert overlap(box, (60 + 35, 50 + 14, 20, 25)) > 0.4
 
 
+@pytest.mark.parametrize(("brightness", "noise"), [(0.07, 6), (0.03, 1)], ids=["grainy", "dark"])
+def test_faces_in_dark_photos_are_found(detector, astronaut, brightness, noise):
+    if detector.name == "haar":
+        pytest.skip("the cascade needs more light")
+    grain = np.random.default_rng(0).normal(0, noise, astronaut.shape)
+    dark = np.clip(astronaut * brightness + grain, 0, 255).astype(np.uint8)
+    (one,) = detector.detect(dark)
+    assert overlap(one.box, ASTRONAUT_FACE) > 0.5
+
+
 def test_twenty_faces_are_found(detector, crowd):
     assert len(detector.detect(crowd)) == 20
 
