@@ -130,7 +130,7 @@ def followed(frames: Iterable[AnalyzedFrame], tracker: FaceTracker) -> Generator
     for frame in frames:
         if frame.cut is not None:
             tracker.cut()
-        yield replace(frame, faces=tracker.update(frame.faces, frame.time))
+        yield replace(frame, faces=tracker.update(frame.faces, frame.time, frame.duration))
 
 
 def batch_seconds(reader: VideoReader, config: VideoConfig) -> float:

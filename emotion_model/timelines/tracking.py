@@ -14,6 +14,7 @@ from emotion_model.face import Face
 VELOCITY_SECONDS = 0.2  # time constant of the velocity's running mean: long enough to even out a jittering box
 COASTING_SECONDS = 1.0  # a face out of sight is expected to keep moving for about this long
 LONGEST_GAP = 5.0  # seconds between two frames over which a face can still be followed
+MISSED_LOOKS = 2.5  # times the last two frames' distance: where frames are rare, one that missed a face ends nobody
 QUICK_SECONDS = 0.2  # time constant of the mean that watches for real changes
 EVIDENCE_STEP = 0.15  # seconds; one frame counts for no more, or at low frame rates a single odd one would decide
 RESTLESS_SECONDS = 5.0  # time constant with which a change of label is forgotten
@@ -31,7 +32,7 @@ class TrackingConfig:
     smoothing: float = 2.0  # s; time constant of the running mean of the probabilities; 0 gives the raw ones
     label_lead: float = 0.1  # 0..1; another emotion's momentary lead up to this says nothing against the label
     label_evidence: float = 0.03  # s; what the square of its lead beyond that adds up to before the label follows
-    patience: float = 1.0  # s; a face that frames have missed for this long has left
+    patience: float = 1.0  # s; a face that frames have missed for this long, and more than one of them, has left
     reach: float = 0.6  # widths; how far from the expected place a face is still the same one
     speed: float = 2.0  # widths per s; what is added to the reach for the time since the face was last seen
     size_ratio: float = 1.8  # how much larger or smaller the same face may be from frame to frame
@@ -129,6 +130,7 @@ class _Track:
         self.emotions = EmotionSmoother()
         self.clear = face.clear
         self.seen = time
+        self.shown_until = time
         self.missed = False  # by the last frame
         self.size = _size(face)
         self.centre = _centre(face)
@@ -149,13 +151,14 @@ class _Track:
             return math.inf
         return offset + math.log(growth)
 
-    def update(self, face: Face, time: float, config: TrackingConfig) -> Face:
+    def update(self, face: Face, time: float, duration: float, config: TrackingConfig) -> Face:
         """Take in the face of one frame; returns it with id, smoothed probabilities and steady label."""
         elapsed, centre = time - self.seen, _centre(face)
         if elapsed > 0:
             weight = 1 - math.exp(-elapsed / VELOCITY_SECONDS)
             self.velocity += weight * ((centre - self.centre) / elapsed - self.velocity)
         self.centre, self.size, self.seen, self.missed = centre, _size(face), time, False
+        self.shown_until = time + duration
         smoothed = self.emotions.update(face.probabilities, time, config)
         margin = -CLEAR_MARGIN if self.clear else CLEAR_MARGIN
         self.clear = bool(smoothed[self.emotions.label] >= face.clear_from + margin)
@@ -175,7 +178,7 @@ class FaceTracker:
     Faces are matched by place and size: each known face is expected a little further along its way, and the nearest
     pairs are joined first. That holds through a missed detection, a short occlusion and two faces crossing, at any
     frame rate from 1 in `LONGEST_GAP` seconds on, also an irregular one. Ids count from 1 and are never given twice.
-    Memory: the faces of the last `patience` seconds.
+    Memory: the faces of the last `patience` seconds, or of the last frames where those are rare.
 
         tracker = FaceTracker()
         for time, image in frames:
@@ -190,27 +193,34 @@ class FaceTracker:
         self.config = config or TrackingConfig()
         self._tracks: list[_Track] = []
         self._time = -math.inf
+        self._step = 0.0  # seconds between the last two frames
         self._count = 0
 
-    def update(self, faces: Sequence[Face], time: float) -> list[Face]:
+    def update(self, faces: Sequence[Face], time: float, duration: float = 0.0) -> list[Face]:
         """The faces of one frame, in the order given, with `track_id`, smoothed `probabilities` and a steady `emotion`.
 
         Args:
             faces: as the detector found them; an empty list counts as a frame without a face.
             time: of the frame, in seconds, on any clock that does not run backwards.
+            duration: seconds that the frame is shown, if that is known: for so long its faces are there.
 
         Raises:
             ValueError: the time is before that of the last frame, or not a number.
         """
         if not time >= self._time:
             raise ValueError(f"time={time}: must not be before the last frame's {self._time}; for another clip, cut()")
-        self._time = time
         # Where frames are rare, whoever was in the last one has not been missed yet.
+        patience = max(self.config.patience, LONGEST_GAP)
+        missed_patience = self.config.patience and max(
+            self.config.patience, min(MISSED_LOOKS * self._step, LONGEST_GAP)
+        )
         self._tracks = [
             track
             for track in self._tracks
-            if time - track.seen <= (self.config.patience if track.missed else max(self.config.patience, LONGEST_GAP))
+            if time - track.shown_until <= (missed_patience if track.missed else patience)
         ]
+        self._step = time - self._time if self._time > -math.inf else 0.0
+        self._time = time
         pairs = sorted(
             (distance, i, j)
             for i, track in enumerate(self._tracks)
@@ -219,6 +229,7 @@ class FaceTracker:
         )
         for track in self._tracks:
             track.missed = True
+            track.shown_until = min(track.shown_until, time)  # whatever the file said
         track_of: dict[int, _Track] = {}
         taken: set[int] = set()
         for _, i, j in pairs:
@@ -230,12 +241,13 @@ class FaceTracker:
                 self._count += 1
                 track_of[j] = _Track(self._count, face, time)
                 self._tracks.append(track_of[j])
-        return [track_of[j].update(face, time, self.config) for j, face in enumerate(faces)]
+        return [track_of[j].update(face, time, duration, self.config) for j, face in enumerate(faces)]
 
     def cut(self) -> None:
         """Forget the faces and the clock, as at a scene cut: whoever is seen next gets a new id."""
         self._tracks = []
         self._time = -math.inf
+        self._step = 0.0
 
 
 def _centre(face: Face) -> np.ndarray:

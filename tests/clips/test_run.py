@@ -129,6 +129,16 @@ def test_a_face_is_followed_through_a_clip_with_its_times(clip, quick):
     assert left[-1] - left[0] == pytest.approx(38, abs=8)  # 20 pixels per second
 
 
+def test_a_person_stays_one_over_a_frame_that_is_shown_for_long(film, quick, tmp_path):
+    pictures = [Image.fromarray(film(i / 10)) for i in range(4)]
+    path = tmp_path / "still.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 8000, 100, 100])
+    with VideoReader(path) as reader:
+        frames = list(analyze(reader, quick))
+    assert [round(frame.time, 1) for frame in frames] == [0.0, 0.1, 8.1, 8.2]
+    assert [{face.track_id for face in frame.faces} for frame in frames] == [{1}] * 4
+
+
 def test_strangers_before_and_after_a_cut_are_two_people(astronaut, quick, tmp_path):
     head = astronaut[20:260, 110:350]
     scenes = [np.full((240, 320, 3), tone, np.uint8) for tone in ((30, 30, 90), (230, 220, 150))]

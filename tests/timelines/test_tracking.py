@@ -112,6 +112,30 @@ def test_a_face_that_was_gone_for_longer_is_a_new_one():
     assert ids(tracker.update([face(100)], 2.5)) == [2]
 
 
+@pytest.mark.parametrize("rate", [0.5, 1, 1.5])
+def test_where_frames_are_rare_one_that_missed_a_face_ends_nobody(rate):
+    tracker = FaceTracker()
+    for i, seen in enumerate([True, True, False, True, False, True]):
+        assert ids(tracker.update([face(100)] * seen, i / rate)) == [1] * seen
+    for i in (6, 7, 8):
+        tracker.update([], i / rate)
+    assert ids(tracker.update([face(100)], 9 / rate)) == [2]
+
+
+def test_without_patience_a_missed_face_is_a_new_one():
+    tracker = FaceTracker(TrackingConfig(patience=0))
+    seen = [ids(tracker.update([face(100)] * found, float(i))) for i, found in enumerate([1, 1, 0, 1])]
+    assert seen == [[1], [1], [], [2]]
+
+
+def test_a_face_is_there_for_as_long_as_its_frame_is_shown():
+    tracker = FaceTracker()
+    tracker.update([face(100)], 0.0, duration=20.0)
+    assert ids(tracker.update([face(110)], 20.0, duration=1000.0)) == [1]
+    assert ids(tracker.update([], 20.1)) == [], "whatever the file says, the next frame shows that nobody is there"
+    assert ids(tracker.update([face(110)], 21.5)) == [2]
+
+
 def test_a_face_is_not_followed_over_a_very_long_gap():
     tracker = FaceTracker()
     assert ids(tracker.update([face(100)], 0.0)) == [1]

@@ -41,15 +41,19 @@ export class FaceTracker {
   constructor(rules) {
     this.rules = rules;
     this.tracks = [];
+    this.time = -Infinity;
+    this.step = 0;  // seconds between the last two frames
     this.count = 0;
   }
 
   // The faces of one frame, [{box, probabilities}], at a time in seconds; returns them with `id`, smoothed
   // `probabilities`, `raw` ones, the `label` that holds still, and whether it is `clear`.
   update(faces, time, smoothing = this.rules.smoothing) {
-    const {patience, LONGEST_GAP} = this.rules;
-    this.tracks = this.tracks.filter(track =>
-      time - track.seen <= (track.missed ? patience : Math.max(patience, LONGEST_GAP)));
+    const {LONGEST_GAP, MISSED_LOOKS} = this.rules, patience = Math.max(this.rules.patience, LONGEST_GAP);
+    const missedPatience = Math.max(this.rules.patience, Math.min(MISSED_LOOKS * this.step, LONGEST_GAP));
+    this.tracks = this.tracks.filter(track => time - track.seen <= (track.missed ? missedPatience : patience));
+    this.step = this.time > -Infinity ? time - this.time : 0;
+    this.time = time;
     const pairs = this.tracks.flatMap((track, i) => faces.map((face, j) => [track.distance(face, time), i, j]))
       .filter(([distance]) => distance < Infinity)
       .sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
