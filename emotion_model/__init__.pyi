@@ -27,5 +27,6 @@ from .network.ensemble import EmotionEnsemble as EmotionEnsemble
 from .network.transformers import TransformersClassifier as TransformersClassifier
 from .pipeline import EmotionDetector as EmotionDetector
 from .timelines.table import TimelineWriter as TimelineWriter
+from .timelines.table import frame_rows as frame_rows
 from .timelines.tracking import FaceTracker as FaceTracker
 from .timelines.tracking import TrackingConfig as TrackingConfig

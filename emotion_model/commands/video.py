@@ -27,7 +27,7 @@ VIDEO_FILES = {
     "annotated": (".mp4", "the clip with boxes, emoji and labels"),
     "csv": (".csv", "a row per face and analysed frame"),
     "json": (".json", "the same rows as JSON"),
-    "vtt": (".vtt", "subtitles with everybody's emotions, WebVTT"),
+    "vtt": (".vtt", "subtitles with everybody's emotions, WebVTT; in the time of --annotated, if that is written too"),
     "srt": (".srt", "the same as SubRip"),
     "plot": (".png", "a picture of the timeline"),
     "summary": ("_summary.json", "shares of time, means, changes and peaks per person, as JSON"),

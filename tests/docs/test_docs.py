@@ -104,17 +104,24 @@ def test_a_clip_with_curl(run):
     assert "event: complete" in printed and '"peaks"' in printed
 
 
-def test_the_webcam_client(run, tmp_path, astronaut):
+@pytest.fixture
+def camera(tmp_path, astronaut):
+    """Five frames that stand in for a camera's: film.avi, where snippets run."""
     film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (512, 512))
     for i in range(5):
         film.write(np.roll(astronaut, 8 * i, axis=1)[..., ::-1].copy())
     film.release()
+
+
+@pytest.mark.usefixtures("camera")
+def test_the_webcam_client(run):
     (text,) = snippets("api.md", "Frames of a camera", "python")
     assert len(text.splitlines()) <= 20
     printed = run([warm.python(), "-c"], text.replace("VideoCapture(0)", "VideoCapture('film.avi')"))
     assert printed.count("face 1 is happy") == printed.count(" s: ") == 5
 
 
+@pytest.mark.usefixtures("camera")
 def test_the_examples_in_python(run, tmp_path):
     """A model at a path, tracking and several models, in one process."""
     for name in ("mine", "other"):
@@ -122,8 +129,12 @@ def test_the_examples_in_python(run, tmp_path):
     (path,) = snippets("python.md", "A model at a path", "python")
     (tracking,) = snippets("python.md", "Frames of a camera", "python")
     (ensemble,) = snippets("python.md", "Several models as one", "python")
-    printed = run([warm.python(), "-c"], "\n".join([path, tracking, ensemble]))
-    assert printed.startswith("happy\n") and printed.count("1 happy") == 3
+    printed = run(
+        [warm.python(), "-c"],
+        "\n".join([path, tracking.replace("VideoCapture(0)", "VideoCapture('film.avi')"), ensemble]),
+    )
+    assert printed.startswith("happy\n") and printed.count("[(1, 'happy', ") == 5
+    assert len((tmp_path / "camera.csv").read_text().splitlines()) == 6 and (tmp_path / "camera.jpg").stat().st_size
     assert printed.endswith("happy\n")
 
 
@@ -140,6 +151,22 @@ def test_the_call_for_a_clip(run):
 def test_the_example_of_a_stream_of_faces(run):
     printed = run([warm.python(), "-c"], snippets("video.md", "In Python", "python")[0])
     assert printed.count("(1, 'happy')") == 10
+
+
+def test_the_rows_of_a_clip_in_pandas(run, tmp_path):
+    """Means over time, with the odd frame without a face."""
+    (text,) = snippets("video.md", "Rows", "python")
+    head = "time,frame,face_id,happy,valence,arousal,clear"
+    rows = [
+        "0.0,0,1,0.2,0,0,true",
+        "1.0,1,1,0.8,0,0,false",
+        "1.0,1,2,0.5,0,0,true",
+        "4.0,2,,,,,",
+        "5.0,3,1,0.1,0,0,true",
+    ]
+    (tmp_path / "clip.csv").write_text("\n".join([head, *rows]))
+    lines = [line.split() for line in run([warm.python(), "-c"], text).splitlines()[-2:]]
+    assert [(name, float(happy)) for name, happy, *_ in lines] == [("1", 0.65), ("2", 0.5)]
 
 
 @pytest.mark.parametrize("text", snippets("README.md", "Python", "python"))
