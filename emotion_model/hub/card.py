@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emotion_model.faces.cropping import LEAST_CONTRAST, MEAN_BRIGHTNESS
 from emotion_model.network.config import ModelConfig, ModelError
 from emotion_model.network.cost import cost
 
@@ -103,6 +104,8 @@ def _filled(
         ),
         **cost(config.training),
         framing=config.framing.get("yunet"),
+        least_contrast=LEAST_CONTRAST,
+        mean_brightness=MEAN_BRIGHTNESS,
         figures=dict(figures),
         license=license_id.upper() if license_id == LICENSE else license_id,
         code_license=LICENSE.upper(),

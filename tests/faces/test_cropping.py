@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion_model.faces.cropping import Framing, crop_face, network_input
+from emotion_model.faces.cropping import Framing, crop_face, level, network_input
 from emotion_model.faces.images import ImageError
 
 
@@ -91,6 +91,47 @@ def test_faces_of_any_kind_and_size_become_one_batch(astronaut):
     batch = network_input(faces, 48)
     assert batch.shape == (5, 48, 48, 1) and batch.dtype == np.float32
     assert batch.min() >= 0 and 200 < batch.max() <= 255
+
+
+def seen_in(face, light):
+    """A face, 0..255, as a camera gives it there."""
+    return np.clip(np.rint(light(face.astype(np.float32))), 0, 255).astype(np.uint8)
+
+
+def levelled(faces):
+    batch = network_input(faces, 48)
+    level(batch)
+    return batch
+
+
+@pytest.mark.parametrize(
+    "light",
+    [lambda x: x / 10, lambda x: 128 + x / 5, lambda x: 230 + x / 10, lambda x: x / 2, lambda x: 90 + x / 2],
+    ids=["dark", "flat", "haze", "dim", "pale"],
+)
+def test_faces_get_the_levels_that_they_lack(astronaut, light):
+    """The more alike, the nearer to what the face would be in good light; whole grey levels are all that is lost."""
+    face = network_input([astronaut[60:230, 140:310]], 48)[0, ..., 0]
+    wanted = levelled([np.rint(face).astype(np.uint8)])
+    [found] = levelled([seen_in(face, light)])
+    assert 89 < found.mean() < 171 and found.std() > 37 and found.min() >= 0 and found.max() <= 255
+    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.98
+
+
+def test_a_face_that_fades_does_not_flicker(astronaut):
+    face = network_input([astronaut[60:230, 140:310]], 48)[0, ..., 0]
+    fading = levelled([seen_in(face, lambda x, k=k: x * k) for k in np.linspace(1, 0.3, 200)])
+    assert np.abs(np.diff(fading, axis=0)).mean(axis=(1, 2, 3)).max() < 1.5
+
+
+@pytest.mark.parametrize("grey", [0, 7, 130, 255])
+def test_nothing_but_one_grey_stays_one_grey(grey):
+    assert np.unique(levelled([np.full((48, 48), grey, np.uint8)])) == min(max(grey, 90), 170)
+
+
+def test_a_face_in_good_light_keeps_its_pixels(astronaut):
+    face = network_input([astronaut[60:230, 140:310]], 48)
+    assert (levelled([astronaut[60:230, 140:310]]) == face).all()
 
 
 def test_no_faces_become_an_empty_batch():

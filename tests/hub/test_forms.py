@@ -15,7 +15,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from emotion_model import EmotionClassifier
-from emotion_model.faces.cropping import network_input
+from emotion_model.faces.cropping import level, network_input
 from emotion_model.faces.images import as_rgb, to_grey
 from emotion_model.hub.conversion import CODE_DIR, IMAGE_CODE, TOLERANCE, keras_answers, sample_faces, torch_module
 from emotion_model.hub.forms import prepare
@@ -50,12 +50,13 @@ def published(request, prepared):
 
 @pytest.fixture(scope="module")
 def pictures(astronaut):
-    """Faces of many sizes: uint8 RGB, and two grey ones."""
+    """Faces of many sizes, some of them dark or flat: uint8 RGB, and grey ones."""
     face = Image.fromarray(astronaut[60:200, 160:290])
     sizes = [(48, 48), (32, 32), (20, 31), (47, 60), (96, 96), (131, 140), (300, 211)]
     colour = [np.asarray(face.resize(size)) for size in sizes]
     noise = np.random.default_rng(3).integers(0, 256, (2, 48, 48), np.uint8)
-    return [*colour, *noise, np.asarray(face.convert("L"))]
+    faint = [colour[4] // 8, colour[5] // 6 + 200]
+    return [*colour, *faint, *noise, np.asarray(face.convert("L"))]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,10 @@ def modules(tmp_path_factory):
 
 
 def inputs(published, pictures):
-    return network_input(pictures, json.loads((published / "config.json").read_text())["preprocessing"]["image_size"])
+    size = json.loads((published / "config.json").read_text())["preprocessing"]["image_size"]
+    batch = network_input(pictures, size)
+    level(batch)
+    return batch
 
 
 def in_order(published, answers):

@@ -30,6 +30,12 @@ def test_a_broad_smile_is_happy(detector, astronaut):
     assert face.valence > 0.3 and face.intensity > 0.5
 
 
+@pytest.mark.parametrize("light", [lambda picture: picture // 10, lambda picture: picture // 6 + 190])
+def test_in_the_dark_and_in_haze_it_is_happy_too(detector, astronaut, light):
+    [face] = detector.detect(light(astronaut))
+    assert face.emotion == "happy" and face.confidence > 0.8
+
+
 def test_twenty_faces_at_once_equal_one_at_a_time(detector, crowd):
     faces = detector.detect(crowd)
     assert len(faces) == 20

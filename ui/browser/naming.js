@@ -1,7 +1,7 @@
 // A picture's pixels -> its faces and what the emotion network says of each, as EmotionDetector gives them for live
 // pictures. Every frame by itself: what is known of the frames before is `rows.js`.
 
-import {cropFace, fillGrey} from './pixels.js';
+import {cropFace, fillGrey, level} from './pixels.js';
 import {YuNet} from './yunet.js';
 
 export class Namer {
@@ -16,12 +16,14 @@ export class Namer {
   async read(picture) {
     const found = await this.yunet.find(picture);
     if (!found.length) return [];
-    const {imageSize: size, framing} = this.how, {width, height} = picture, pixels = size * size;
+    const {imageSize: size, framing, levels} = this.how, {width, height} = picture, pixels = size * size;
     if (this.grey.length !== width * height) this.grey = new Uint8Array(width * height);
     fillGrey(this.grey, picture);
     const input = new Float32Array(found.length * pixels), source = {grey: this.grey, width, height};
     found.forEach(({box, landmarks}, i) => {
-      cropFace(source, box, landmarks, framing, size, input.subarray(i * pixels, (i + 1) * pixels));
+      const face = input.subarray(i * pixels, (i + 1) * pixels);
+      cropFace(source, box, landmarks, framing, size, face);
+      level(face, levels);
     });
     const said = await this.ask(input, found.length);
     return found.map(({box}, i) => ({box: clipped(box, width, height), probabilities: said[i]}));

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from emotion_model import EmotionClassifier, EmotionDetector, TrackingConfig
 from emotion_model.face import VALENCE_AROUSAL
-from emotion_model.faces import detection, yunet
+from emotion_model.faces import cropping, detection, yunet
 from emotion_model.faces.any_size import for_any_size
 from emotion_model.faces.cropping import Framing
 from emotion_model.timelines import tracking
@@ -133,6 +133,12 @@ def _how(detector: EmotionDetector, networks: Networks) -> dict[str, Any]:
             "names": config.emotions,
             "imageSize": config.image_size,
             "framing": asdict(config.framing.get("yunet", Framing())),
+            "levels": {
+                "least": cropping.LEAST_CONTRAST,
+                "dimmest": cropping.MEAN_BRIGHTNESS[0],
+                "brightest": cropping.MEAN_BRIGHTNESS[1],
+                "most": cropping.MOST_GAIN,
+            },
             "affects": VALENCE_AROUSAL,
         },
         "tracking": asdict(TrackingConfig())

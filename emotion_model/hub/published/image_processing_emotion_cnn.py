@@ -12,6 +12,9 @@ from PIL import Image
 from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 
+LEAST_CONTRAST = 40.0  # standard deviation of a face's pixels, in grey levels
+MEAN_BRIGHTNESS = (90.0, 170.0)  # in grey levels
+MOST_GAIN = 30.0  # of contrast
 STRIP = 256  # rows that are made grey, or resized, at a time: the whole picture at once takes many times its memory
 
 
@@ -37,7 +40,7 @@ class EmotionCNNImageProcessor(BaseImageProcessor):
         if not isinstance(images, (list, tuple)):
             images = list(images) if isinstance(images, np.ndarray) and images.ndim == 4 else [images]
         size = (self.size["height"], self.size["width"])
-        pixels = [resize(to_grey(image), size)[np.newaxis] for image in images]
+        pixels = [level(resize(to_grey(image), size))[np.newaxis] for image in images]
         return BatchFeature({"pixel_values": np.stack(pixels)}, tensor_type=return_tensors)
 
 
@@ -79,6 +82,14 @@ def to_grey(image: Any) -> np.ndarray:
     red, green, blue = np.moveaxis(image.astype(np.int32), 2, 0)
     # Whole numbers, rounded as OpenCV does it.
     return ((9798 * red + 19235 * green + 3735 * blue + 2**14) >> 15).astype(np.uint8)
+
+
+def level(face: np.ndarray) -> np.ndarray:
+    """Give a face the contrast and brightness that it lacks: float32 `(h, w)` in 0..255; most faces have both."""
+    mean, deviation = float(face.mean(dtype=np.float64)), float(face.std(dtype=np.float64))
+    gain = min(max(LEAST_CONTRAST / max(deviation, 1e-6), 1.0), MOST_GAIN)
+    target = min(max(mean, MEAN_BRIGHTNESS[0]), MEAN_BRIGHTNESS[1])
+    return face if gain == 1 and target == mean else np.clip((face - mean) * gain + target, 0, 255).astype(np.float32)
 
 
 def _stretched(values: np.ndarray) -> np.ndarray:
