@@ -43,9 +43,7 @@ class Search:
             closer: adds to these the ones that only a closer look shows.
         """
         self._detect, self._closer = detect, closer
-        self._tried: int | None = (
-            None  # number of the stretch of `CLOSER_SECONDS` in which a closer look was taken last
-        )
+        self._tried: int | None = None  # number of the stretch of `CLOSER_SECONDS` that had its closer look
         self._small = False  # did it show more faces?
         self._last: list[Sampled] = []  # the frame before the batch, none at first
         self._looks: list[tuple[float, list[Detection]]] = []  # time and faces of its look and of the one before that

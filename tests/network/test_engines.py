@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from emotion_model import EmotionClassifier, ModelError
+from emotion_model.faces.cropping import level, network_input
 from emotion_model.network.classifier import LARGEST_BATCH
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from emotion_model.runtime import RuntimeUnavailableError
@@ -102,6 +103,18 @@ def test_every_engine_says_the_same_and_takes_only_what_it_needs(
     for name in ("probabilities", "attention"):
         assert found[name].dtype == np.float32
         np.testing.assert_allclose(found[name], expected[name][:count], atol=1e-4)
+
+
+def test_the_shipped_onnx_form_has_the_temperatures_of_its_config(astronaut):
+    """Browsers take its word for how sure it is; the package applies those of the config."""
+    runtime = pytest.importorskip("onnxruntime")
+    classifier = EmotionClassifier.load(BUNDLED_DIR)
+    views = [astronaut[60:200, 160 + x : 290 + x] for x in range(-40, 41, 10)]
+    batch = network_input(views, classifier.config.image_size)
+    level(batch)
+    session = runtime.InferenceSession(classifier.onnx())
+    [probabilities] = session.run(["probabilities"], {"grey_pixels": batch})
+    np.testing.assert_allclose(probabilities, classifier.predict(views), atol=1e-4)
 
 
 def test_a_damaged_onnx_form_is_refused(tmp_path, monkeypatch):
