@@ -59,7 +59,10 @@ class Teacher:
 
     @classmethod
     def of_models(cls, paths: Sequence[str | Path], faces: FaceDataset) -> Teacher:
-        """The mean of the models' uncalibrated probabilities over the faces as they are and mirrored, not `asked` yet.
+        """The mean of the models' uncalibrated probabilities over the faces and their mirror images, not `asked` yet.
+
+        They are asked as they serve, so that they see dark and flat faces with usual levels, where teachers beside the
+        student see each face as the student does.
 
         Raises:
             ModelError: a model cannot be loaded.
