@@ -37,7 +37,7 @@ def config_of_run(
         framing=framing,
         weights={
             "file": WEIGHTS_FILE,
-            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "sha256": digest_of(weights),
             "bytes": weights.stat().st_size,
             "parameters": run["metrics"]["parameters"],
             "multiply_adds": run["metrics"]["multiply_adds"],
@@ -105,6 +105,11 @@ def write_run(network: keras.Model, run_dir: Path, out: Path, **changes: Any) ->
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
     """The epoch with the best accuracy on validation; small sets have many equals, and their loss decides then."""
     return max(history, key=lambda epoch: (epoch["val_accuracy"], -epoch.get("val_loss", 0.0)))
+
+
+def digest_of(weights: Path) -> str:
+    """By which records name a file of weights: its sha256."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def is_run(folder: str | Path) -> bool:

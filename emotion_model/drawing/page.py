@@ -12,7 +12,7 @@ import cv2
 
 from emotion_model.labels import UNCLEAR, Label, label_of, person_colour
 from emotion_model.timelines.clock import clock
-from emotion_model.timelines.summary import ClipSummary, Peak, Person
+from emotion_model.timelines.summary import ClipSummary, Peak, Person, told_of_others
 
 LISTED = 12  # people; those seen longest
 # Of every page that is a file. On paper, browsers leave backgrounds out unless they are told: bars are nothing else.
@@ -55,7 +55,7 @@ def save_page(summary: ClipSummary, timeline: bytes, title: str, model: str, pat
     seen = "Nobody was seen" if not people else "1 person" if len(people) == 1 else f"{len(people)} people"
     length = f"{clock(seconds)} {'hours' if clock(seconds).count(':') > 1 else 'minutes'}"
     said = f"{seen} in {length}. Read on {date.today():%d %B %Y}; model: {model}."
-    more = f"<p>{len(people) - LISTED} more were seen for a shorter time.</p>" if len(people) > LISTED else ""
+    more = f"<p>{told_of_others(len(people) - LISTED)}</p>" if len(people) > LISTED else ""
     cards = "".join(_card(one, labels) for one in people[:LISTED])
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'

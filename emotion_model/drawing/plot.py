@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from emotion_model.labels import UNCLEAR, label_of
 from emotion_model.timelines.clock import clock
-from emotion_model.timelines.summary import ClipSummary, Person
+from emotion_model.timelines.summary import ClipSummary, Person, seen_longest, told_of_others
 
 MAX_PEOPLE = 40  # drawn, those seen longest; more would not fit a picture
 _WIDTH = 12.0  # inches
@@ -24,8 +24,7 @@ _DPI = 110
 
 def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
     """Write the timeline as a PNG file, or into one that is open; where nobody is seen, nothing is drawn."""
-    longest = sorted(summary.people, key=lambda one: -one.seconds)
-    people, others = sorted(longest[:MAX_PEOPLE], key=lambda one: one.number), len(longest[MAX_PEOPLE:])
+    people = seen_longest(summary.people, MAX_PEOPLE)
     figure = Figure(figsize=(_WIDTH, 1.3 + _PANEL * max(len(people), 1)), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     ratios = [4, 1] * max(len(people), 1)
@@ -53,9 +52,8 @@ def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
     shown = (*summary.labels, UNCLEAR) if unclear else summary.labels
     handles = [Patch(color=label.colour, label=label.name) for label in shown]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 8), frameon=False)
-    if others:
-        said = f"{others} more {'was' if others == 1 else 'were'} seen for a shorter time."
-        figure.supxlabel(said, fontsize="medium")
+    if others := len(summary.people) - len(people):
+        figure.supxlabel(told_of_others(others), fontsize="medium")
     figure.savefig(path, format="png")
 
 

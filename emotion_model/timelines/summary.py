@@ -97,6 +97,17 @@ class Person:
         return sorted(telling or self.peaks.values(), key=lambda peak: peak.time)
 
 
+def seen_longest(people: Sequence[Person], most: int) -> list[Person]:
+    """So many of the people of a clip, in the order in which they first came."""
+    longest = sorted(people, key=lambda one: -one.seconds)[:most]
+    return sorted(longest, key=lambda one: one.number)
+
+
+def told_of_others(count: int) -> str:
+    """A sentence about those who are not among them."""
+    return f"{count} more {'was' if count == 1 else 'were'} seen for a shorter time."
+
+
 class ClipSummary:
     """Gathers the frames of a clip; memory does not grow with their number, only with the people and their changes.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from train.experiments.blending import Weights, greedy_soup
 from train.exporting.model import export
 from train.releasing.plan import Stage
 from train.releasing.stages import Stages
-from train.runs import load_model, load_served, write_run
+from train.runs import digest_of, load_model, load_served, write_run
 
 MEAN = "mean"  # the run folder of the averaged weights
 MODEL = "model"  # the folder of the exported model
@@ -123,7 +122,7 @@ def _record(stages: Stages) -> dict[str, Any]:
             records.append(read)
             weights = folder / "model.keras"
             if weights.exists():  # runs may have been brought along without
-                holds |= origin(hashlib.sha256(weights.read_bytes()).hexdigest(), read)["holds"]
+                holds |= origin(digest_of(weights), read)["holds"]
             runs.append(_told(stage, seed, folder.name, read))
     last = [run for run in runs if run["stage"] == stages.plan.stages[-1].name]
     spread: dict[str, float | None] = {}

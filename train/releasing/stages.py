@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from train.config import differences
 from train.experiments.plans import PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, command_of, data_digest, folder_of, last_line
 from train.releasing.plan import ReleasePlan, Stage
-from train.runs import is_complete, told
+from train.runs import digest_of, is_complete, told
 
 LOOK_SECONDS = 0.5  # between looks at the runs that train
 
@@ -178,7 +177,7 @@ def _changed_weights(what: str, recorded: Sequence[Mapping[str, Any]], now: Sequ
             told.append(f"{what} {name}, now {folder.name}")
         elif not is_complete(folder):
             told.append(f"{what} {folder.name}, which would be trained anew")
-        elif weights.exists() and hashlib.sha256(weights.read_bytes()).hexdigest() != before["sha256"]:
+        elif weights.exists() and digest_of(weights) != before["sha256"]:
             told.append(f"{what} {folder.name}, which has other weights now")
     return told
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from gradio.components.plot import PlotData
 
+from emotion_model.drawing.page import LISTED
 from emotion_model.labels import UNCLEAR, person_colour
 from emotion_model.timelines.clock import clock
-from emotion_model.timelines.summary import ClipSummary, Person
-from ui.video.people import seen_longest, shorter
+from emotion_model.timelines.summary import ClipSummary, Person, seen_longest, told_of_others
 
 MAX_SEGMENTS = 3000  # drawn in the timeline; the longest ones
 # Pixels of its parts, from the top: a band, what is left free below them, areas, free, valence; and around them all.
@@ -21,7 +21,7 @@ TOP, BOTTOM, TO_LEGEND = 28, 40, 50
 
 def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
     """The timeline for Plotly, which Gradio brings along: bands of those seen longest, stacked areas of one person."""
-    people = seen_longest(summary.people)
+    people = seen_longest(summary.people, LISTED)
     if person and person.number not in [one.number for one in people]:
         people = sorted([*people, person], key=lambda one: one.number)
     axis = {"range": [summary.start, summary.end], "gridcolor": "rgba(128,128,128,.25)", "zeroline": False}
@@ -67,7 +67,8 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
     if not people:
         layout["annotations"] = [note | {"text": "No face was seen.", "x": 0.5, "y": 0.5}]
     elif more := len(summary.people) - len(people):
-        layout["annotations"] = [note | {"text": shorter(more), "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"}]
+        said = {"text": told_of_others(more), "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"}
+        layout["annotations"] = [note | said]
     config = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
     return PlotData(type="plotly", plot=json.dumps({"data": data, "layout": layout, "config": config}))
 

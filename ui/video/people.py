@@ -9,22 +9,11 @@ from typing import Any
 from emotion_model.drawing.page import LISTED
 from emotion_model.labels import UNCLEAR, Label, person_colour
 from emotion_model.timelines.clock import clock
-from emotion_model.timelines.summary import ClipSummary, Person
+from emotion_model.timelines.summary import ClipSummary, Person, seen_longest, told_of_others
 from ui.cards import bars
 from ui.pictures import emoji_url, picture_url
 
 LISTED_BRIEFLY = 4  # people, while a clip is read: their cards are sent twice a second
-
-
-def seen_longest(people: Sequence[Person], most: int = LISTED) -> list[Person]:
-    """So many of the people of a clip, in the order in which they first came."""
-    longest = sorted(people, key=lambda one: -one.seconds)[:most]
-    return sorted(longest, key=lambda one: one.number)
-
-
-def shorter(more: int) -> str:
-    """How many others there are."""
-    return f"{more} more {'was' if more == 1 else 'were'} seen for a shorter time."
 
 
 def summary_html(summary: ClipSummary, brief: bool = False) -> str:
@@ -40,7 +29,7 @@ def summary_html(summary: ClipSummary, brief: bool = False) -> str:
     listed = seen_longest(people, LISTED_BRIEFLY if brief else LISTED)
     cards = "".join(_person_card(one, summary, brief) for one in listed)
     more = len(people) - len(listed)
-    said = f"<p>{shorter(more)}</p>" if more else ""
+    said = f"<p>{told_of_others(more)}</p>" if more else ""
     return f'<ul class="cards" data-start="{summary.start}" aria-label="People in the clip">{cards}</ul>{said}'
 
 
