@@ -89,9 +89,9 @@ def test_a_cut_clip_has_the_rows_of_an_uncut_one(
 
 
 def test_a_clip_that_is_fetched_is_not_cut(clip: Path, tmp_path: Path):
-    with fsspec.open("memory://far/long.mp4", "wb") as file:
+    with fsspec.open("memory://recordings/long.mp4", "wb") as file:
         file.write(clip.read_bytes())
-    read = reader(tmp_path, part_seconds=2).read([Source("memory://far/long.mp4", "clip")])
+    read = reader(tmp_path, part_seconds=2).read([Source("memory://recordings/long.mp4", "clip")])
     assert isinstance(next(one for one in read if not isinstance(one, Fetched)), Sign)  # a cut one is not begun
 
 
