@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from emotion_model import EmotionDetector, ImageError
-from emotion_model.labels import SCORES, UNCLEAR
+from emotion_model.album import album_columns, album_note, album_rows, write_album
 from ui import cards, examples
 from ui.inputs import files_input, for_visitors, read_faces
 from ui.sweeping import KEEP_SECONDS
@@ -21,7 +20,6 @@ from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, wit
 
 MAX_PHOTOS = 200
 NO_ROOM = "The table is here, but the server has no room for its file at the moment: try again later."
-SHOWN = SCORES[:-1]  # the note says what is unclear
 
 
 class Photo(NamedTuple):
@@ -41,7 +39,7 @@ def build_tab(detector: EmotionDetector) -> None:
     example = gr.Button("No photos at hand? Try three portraits", size="sm", elem_id="album-example")
     status = gr.HTML(_invitation(), elem_id="album-status")
     table = gr.Dataframe(
-        headers=_head(detector),
+        headers=list(album_columns(detector.classifier.emotions)),
         interactive=False,
         visible=False,
         label="Faces",
@@ -121,6 +119,7 @@ def read_album(
     if not photos:
         yield _invitation(), gr.update(value=None, visible=False), gr.update(visible=False)
         return
+    emotions = detector.classifier.emotions
     rows: list[list[Any]] = []
     faces = problems = 0
     if len(chosen) > 1:  # what is there belongs to other photos
@@ -131,7 +130,7 @@ def read_album(
         )
     for number, photo in enumerate(chosen, start=1):
         known = photo in read
-        found, problem = (read[photo], False) if known else album_rows(detector, photo)
+        found, problem = (read[photo], False) if known else _read(detector, photo)
         if not problem:
             read[photo] = found
         rows += found
@@ -140,28 +139,22 @@ def read_album(
         if number < len(chosen) and not known:
             said = f"{number} of {len(chosen)} photos"
             yield cards.under_way(said, "", number / len(chosen)), gr.skip(), gr.skip()
-    head = _head(detector)
     said = cards.status(f"{faces} face{'' if faces == 1 else 's'}.", _summary(len(chosen), problems, len(photos)))
-    table = gr.update(value={"headers": head, "data": rows}, visible=True)
+    table = gr.update(value={"headers": list(album_columns(emotions)), "data": rows}, visible=True)
     try:
-        with _written([head, *rows]) as file:
+        with _written(rows, emotions) as file:
             yield said, table, gr.update(value=str(file), visible=True)
     except OSError:
         yield cards.problem(NO_ROOM), table, gr.update(value=None, visible=False)
 
 
 @contextmanager
-def _written(rows: Sequence[Sequence[Any]]) -> Iterator[Path]:
-    """A file with the rows as CSV, removed at the end; Excel takes it for UTF-8 by the mark with which it begins."""
+def _written(rows: Sequence[Sequence[Any]], emotions: Sequence[str]) -> Iterator[Path]:
+    """A file with the rows, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="album-") as folder:
         file = Path(folder) / "album_emotions.csv"
-        with file.open("w", encoding="utf-8-sig", newline="") as text:
-            csv.writer(text, lineterminator="\n").writerows(rows)
+        write_album(file, rows, emotions)
         yield file
-
-
-def _head(detector: EmotionDetector) -> list[str]:
-    return ["photo", "face", *SHOWN, *detector.classifier.emotions, "x", "y", "w", "h", "note"]
 
 
 def _summary(read: int, problems: int, given: int) -> str:
@@ -170,31 +163,14 @@ def _summary(read: int, problems: int, given: int) -> str:
     return said + (f"; {given - read} over the limit of {MAX_PHOTOS} were left out." if given > read else ".")
 
 
-def album_rows(detector: EmotionDetector, photo: Photo) -> tuple[list[list[Any]], bool]:
-    """The rows of one photo, one for each face, else one that says why there is none; and whether it was unreadable."""
+def _read(detector: EmotionDetector, photo: Photo) -> tuple[list[list[Any]], bool]:
+    """The rows of one photo, and whether it was unreadable: then the only one says why."""
     emotions = detector.classifier.emotions
-    blank: list[Any] = [None] * (len(SHOWN) + len(emotions) + 4)
     try:
         _, faces = read_faces(detector, photo.path, ours=True)
     except ImageError as error:
-        return [[photo.name, None, *blank, for_visitors(error)]], True
-    if not faces:
-        return [[photo.name, None, *blank, "no face found"]], False
-    rows = []
-    for number, face in enumerate(faces, start=1):
-        values = face.to_dict()
-        scores = [values[name] for name in SHOWN]
-        rows.append(
-            [
-                photo.name,
-                number,
-                *scores,
-                *values["probabilities"].values(),
-                *values["box"],
-                "" if face.clear else UNCLEAR.name,
-            ]
-        )
-    return rows, False
+        return [album_note(photo.name, for_visitors(error), emotions)], True
+    return album_rows(photo.name, faces, emotions), False
 
 
 def _invitation() -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_image
+from emotion_model.album import album_note, album_rows, write_album
 from emotion_model.commands.interrupts import Interruption, interruptible
 from emotion_model.commands.results import (
     EXIT_INTERRUPTED,
@@ -26,7 +27,7 @@ from emotion_model.commands.results import (
     tell_failure,
 )
 from emotion_model.faces.images import register_heif
-from emotion_model.files import whole_file
+from emotion_model.files import identity, spelled_out, whole_file
 
 HELP = "tell the emotion of every face in pictures"
 
@@ -38,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print JSON, a list with one entry per picture that can be read"
     )
     parser.add_argument("--save", type=Path, metavar="OUT", help="write the annotated picture; a folder for several")
+    parser.add_argument(
+        "--csv", type=Path, metavar="OUT", help="write a table of all pictures, with a row for each face"
+    )
 
 
 def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
@@ -48,9 +52,13 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         targets = targets_of(paths, outs, lambda path: [_ending(path)] if outs else [])
         for target in chain(*targets):
             _require_format(target)
+        if options.csv:
+            _require_table(options.csv, paths)
     except ValueError as error:
         return refused(error)
+    emotions = detector.classifier.emotions
     results: list[dict[str, Any]] = []
+    rows: list[list[Any]] = []
     done = unread = unsaved = 0
     interruption = Interruption()
     with interruptible(interruption):
@@ -64,12 +72,16 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
             except (ImageError, OSError) as error:
                 unread += 1
                 tell_failure(path, error, _hint(path, error))
+                rows.append(album_note(spelled_out(str(path)), str(error), emotions))
                 continue
+            rows += album_rows(spelled_out(str(path)), faces, emotions)
             results.append({"file": str(path)} | detector.to_dict(image, faces))
             if not options.json:
                 print(f"{path}: {_sentence(faces)}")
             for target in files:
                 unsaved += not _saved(draw_faces(image, faces, detector.classifier.config.labels), target)
+    if options.csv:
+        unsaved += not _table_saved(options.csv, rows, emotions)
     if options.json:
         print(json.dumps(results, indent=1))  # ASCII, whatever can be printed here
     if done < len(paths):
@@ -96,6 +108,24 @@ def _require_format(target: Path) -> None:
     register_heif()
     if Image.registered_extensions().get(target.suffix.lower()) not in Image.SAVE:
         raise ValueError(f"{target}: no picture can be saved in this format: use .png, .jpg or .webp.")
+
+
+def _require_table(out: Path, sources: Sequence[Path]) -> None:
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: give the table a name, such as {out / 'faces.csv'}.")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out}: there is no folder {out.parent}: make it, or save elsewhere.")
+    if identity(out) in {identity(path) for path in sources} - {None}:
+        raise ValueError(f"{out} is a source itself: save under another name, or in another folder.")
+
+
+def _table_saved(out: Path, rows: Sequence[Sequence[Any]], emotions: Sequence[str]) -> bool:
+    try:
+        write_album(out, rows, emotions)
+    except OSError as error:
+        tell_failure(out, OSError(f"cannot be saved ({error.strerror})."))
+        return False
+    return True
 
 
 def _saved(image: np.ndarray, target: Path) -> bool:
