@@ -27,7 +27,7 @@ from emotion_model.commands.results import (
     tell_failure,
 )
 from emotion_model.faces.images import register_heif
-from emotion_model.files import identity, spelled_out, whole_file
+from emotion_model.files import identity, place, spelled_out, whole_file
 
 HELP = "tell the emotion of every face in pictures"
 
@@ -53,7 +53,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
         for target in chain(*targets):
             _require_format(target)
         if options.csv:
-            _require_table(options.csv, paths)
+            _require_table(options.csv, paths, targets)
     except ValueError as error:
         return refused(error)
     emotions = detector.classifier.emotions
@@ -72,7 +72,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
             except (ImageError, OSError) as error:
                 unread += 1
                 tell_failure(path, error, _hint(path, error))
-                rows.append(album_note(spelled_out(str(path)), str(error), emotions))
+                rows.append(album_note(spelled_out(str(path)), spelled_out(str(error)), emotions))
                 continue
             rows += album_rows(spelled_out(str(path)), faces, emotions)
             results.append({"file": str(path)} | detector.to_dict(image, faces))
@@ -110,13 +110,15 @@ def _require_format(target: Path) -> None:
         raise ValueError(f"{target}: no picture can be saved in this format: use .png, .jpg or .webp.")
 
 
-def _require_table(out: Path, sources: Sequence[Path]) -> None:
+def _require_table(out: Path, sources: Sequence[Path], pictures: Sequence[Sequence[Path]]) -> None:
     if out.is_dir():
         raise ValueError(f"{out} is a folder: give the table a name, such as {out / 'faces.csv'}.")
     if not out.parent.is_dir():
         raise ValueError(f"{out}: there is no folder {out.parent}: make it, or save elsewhere.")
     if identity(out) in {identity(path) for path in sources} - {None}:
         raise ValueError(f"{out} is a source itself: save under another name, or in another folder.")
+    if place(out) in map(place, chain(*pictures)):
+        raise ValueError(f"{out}: two results cannot have one name: give each its own.")
 
 
 def _table_saved(out: Path, rows: Sequence[Sequence[Any]], emotions: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -63,13 +64,13 @@ def test_save_writes_the_annotated_picture(photo, astronaut, tmp_path, capsys):
 def test_a_table_of_all_pictures_has_a_row_for_each_face(photo, crowd, landscape, tmp_path, capsys):
     for name, picture in (("crowd é.png", crowd), ("none.png", landscape)):
         Image.fromarray(picture).save(tmp_path / name)
-    broken, out = tmp_path / "broken.jpg", tmp_path / "faces.csv"
+    broken, out = tmp_path / os.fsdecode(b"caf\xe9.jpg"), tmp_path / "faces.csv"
     broken.write_text("no picture")
     asked = [str(photo), str(tmp_path / "crowd é.png"), str(broken), str(tmp_path / "none.png")]
     assert main(["image", *asked, "--csv", str(out)]) == 1
     with out.open(encoding="utf-8-sig", newline="") as text:
         rows = list(csv.DictReader(text))
-    assert [row["photo"] for row in rows] == [asked[0], *[asked[1]] * 20, *asked[2:]]
+    assert [row["photo"] for row in rows] == [asked[0], *[asked[1]] * 20, str(tmp_path / "caf\\xe9.jpg"), asked[3]]
     assert (rows[0]["face"], rows[0]["emotion"], rows[0]["note"]) == ("1", "happy", "")
     assert sum(float(rows[0][name]) for name in EMOTIONS) == pytest.approx(1, abs=1e-3)
     assert [row["face"] for row in rows[1:21]] == [str(number) for number in range(1, 21)]
@@ -82,11 +83,13 @@ def test_a_table_of_all_pictures_has_a_row_for_each_face(photo, crowd, landscape
         (".", "is a folder: give the table a name"),
         ("nowhere/faces.csv", "there is no folder"),
         ("photo.jpg", "is a source itself"),
+        ("drawn.jpg", "two results cannot have one name"),
     ],
 )
 def test_where_no_table_can_go_is_told_before_any_work(photo, tmp_path, capsys, out, said):
     shutil.copy(photo, tmp_path / "photo.jpg")
-    assert main(["image", str(tmp_path / "photo.jpg"), "--csv", str(tmp_path / out)]) == 2
+    drawn = str(tmp_path / "drawn.jpg")
+    assert main(["image", str(tmp_path / "photo.jpg"), "--save", drawn, "--csv", str(tmp_path / out)]) == 2
     printed = capsys.readouterr()
     assert said in printed.err and not printed.out
     assert (tmp_path / "photo.jpg").read_bytes() == photo.read_bytes()
