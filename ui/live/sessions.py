@@ -20,6 +20,8 @@ from emotion_model.errors import CodedError
 
 MOST_SECONDS = 1e15  # milliseconds since 1970 by mistake are fewer
 LATE_SECONDS = 60  # no frame is on its way to the server for longer
+MOST_CHARACTERS = 2_000_000  # of a frame as base64 text; 640x480 pixels take about 60,000
+MOST_PIXELS = 4_000_000  # of a frame: a small text can unfold into gigabytes
 
 
 @dataclass(frozen=True)
@@ -28,18 +30,12 @@ class LiveConfig:
 
     seats: int = 16
     idle_seconds: float = 10.0  # a session without a frame for this long is over
-    max_characters: int = 2_000_000  # of a frame as base64 text; 640x480 pixels take about 60,000
-    max_pixels: int = 4_000_000  # of a frame: a small text can unfold into gigabytes
 
     def __post_init__(self) -> None:
         if self.seats < 1:
             raise ValueError(f"seats={self.seats}: at least one visitor must have a place")
         if not self.idle_seconds > 0:
             raise ValueError(f"idle_seconds={self.idle_seconds}: must be above 0")
-        if self.max_characters < 1000:
-            raise ValueError(f"max_characters={self.max_characters}: no picture is that small; use at least 1000")
-        if self.max_pixels < 1:
-            raise ValueError(f"max_pixels={self.max_pixels}: must be above 0")
 
 
 class SessionError(CodedError):
@@ -101,11 +97,11 @@ class Live:
         tracking = _tracking(smoothing)
         if seconds is not None and not (isinstance(seconds, int | float) and abs(seconds) <= MOST_SECONDS):
             raise SessionError("bad_time", "time: give seconds as a number.")
-        if isinstance(image, str) and len(image) > self.config.max_characters:
+        if isinstance(image, str) and len(image) > MOST_CHARACTERS:
             raise ImageError("too_large", "The frame is too large: send it at 640 pixels or so, as JPEG.")
         own = self._session(session)
         try:
-            pixels = read_base64_image(image, self.config.max_pixels)
+            pixels = read_base64_image(image, MOST_PIXELS)
         except ImageError:
             self._forget(session, own)
             raise
