@@ -20,7 +20,7 @@ def test_rows_are_numbered_kept_and_come_back(node):
     const record = new Record({json.dumps(COLUMNS)});
     record.add([[0.5, 0, 1, 'happy'], [0.5, 0, 2, 'sad']], 'first');
     record.add([[1.5, 0, null, null]], 'first');
-    record.add([[2.5, 0, 1, 'a "b", c']], 'second');  // the server began anew: its face 1 is another one
+    record.add([[2.5, 0, 1, 'a "b", c']], 'second');  // whoever reads began anew: its face 1 is another one
     const [from, csv, json] = [record.indexOf(1), record.toCsv(), JSON.parse(record.toJson())];
     const said = record.describe(0, 3), kept = record.clear(), empty = record.rows.length;
     record.restore(kept);

@@ -12,14 +12,14 @@ export class Record {
     this.frames = 0;
     this.highestId = 0;
     this.idOffset = 0;
-    this.server = null;     // which start of the server's session the ids are from
+    this.started = null;    // the ids are from when whoever reads began to count
   }
 
-  // Takes in the rows of one frame; returns those that have a face. The server counts faces anew when it began anew:
-  // no number is given twice here.
-  add(fresh, server) {
+  // Takes in the rows of one frame; returns those that have a face. Whoever reads counts faces anew each time that it
+  // begins, which `started` tells apart: no number is given twice here.
+  add(fresh, started) {
     const {at} = this;
-    if (server !== this.server) { this.server = server; this.idOffset = this.highestId; }
+    if (started !== this.started) { this.started = started; this.idOffset = this.highestId; }
     for (const row of fresh) {
       row[at.frame] = this.frames;
       if (row[at.face_id] === null) continue;
