@@ -7,7 +7,7 @@ import {share} from './sharing.js';
 
 keepChoice(navigator.mediaDevices);
 linkTabs();
-window.shareEmotions = async url => share(await (await fetch(url)).blob(), 'emotions', 'jpg');  // for the tabs' events
+window.shareEmotions = async url => share(await (await fetch(url)).blob());  // for the tabs' events
 
 // Browsers show no TIFF, and most no HEIC or JPEG 2000, which are read all the same: words stand in such a picture's place.
 for (const event of ['error', 'load']) {

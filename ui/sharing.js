@@ -1,24 +1,20 @@
 // Pictures to share: handed to the device's own menu where a finger would open it, else saved.
 
-// By the visitor's clock, as the page shows times: 2026-03-01-17-05-09.
-function stamp() {
-  const now = new Date(), two = number => String(number).padStart(2, '0');
-  const parts = [now.getMonth() + 1, now.getDate(), now.getHours(), now.getMinutes(), now.getSeconds()];
-  return [now.getFullYear(), ...parts.map(two)].join('-');
-}
+// By the visitor's clock, as the page shows times: 2026-03-01-17-05-09. Swedish times are almost that.
+function fileName(kind, ending) { return `${kind}-${new Date().toLocaleString('sv').replace(/\D/g, '-')}.${ending}`; }
 
 // Saves a file on the visitor's device; `kind` begins its name.
 export function save(blob, kind, ending) {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(blob);
-  link.download = `${kind}-${stamp()}.${ending}`;
+  link.download = fileName(kind, ending);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-// `asked`: whether the visitor has pressed a button just for that.
-export async function share(blob, kind, ending, asked = false) {
-  const file = new File([blob], `${kind}-${stamp()}.${ending}`, {type: blob.type});
+// `blob`: a JPEG; `asked`: whether the visitor has pressed a button just for that.
+export async function share(blob, asked = false) {
+  const file = new File([blob], fileName('emotions', 'jpg'), {type: blob.type});
   if (matchMedia('(pointer: coarse)').matches && navigator.canShare?.({files: [file]})) {
     try {
       await navigator.share({files: [file]});
@@ -26,12 +22,12 @@ export async function share(blob, kind, ending, asked = false) {
     } catch (error) {
       if (error.name === 'AbortError') return;  // closed by the visitor
       if (error.name === 'NotAllowedError' && !asked) {
-        offer(() => share(blob, kind, ending, true));
+        offer(() => share(blob, true));
         return;
       }
     }
   }
-  save(blob, kind, ending);
+  save(blob, 'emotions', 'jpg');
 }
 
 // Browsers open that menu only soon after a press; a picture that took longer to make waits for another one.

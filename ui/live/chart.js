@@ -1,9 +1,10 @@
 // The canvas of the timeline: drawn when something has changed, described in words for those who do not see it.
 
-import {pictureOfAll} from './saving.js';
+import {word} from './numbers.js';
 import {Timeline} from './timeline.js';
 
 const DESCRIBE_PERIOD = 5000; // ms between two descriptions
+const HEAD = 64;  // pixels above the timeline of a saved picture
 
 export class Chart {
   constructor(tab, record) {
@@ -47,10 +48,32 @@ export class Chart {
     return context;
   }
 
-  // A canvas with the whole session.
+  // A canvas with the whole session and a legend.
   pictureOf(options) {
-    const {first, last} = this.record;
-    return pictureOfAll(this.tab, this.timeline, {...options, from: first, to: Math.max(last, first + 1)});
+    const {tab, timeline, record: {first, last}} = this;
+    const sheet = document.createElement('canvas');
+    sheet.width = 1600;
+    sheet.height = Math.max(640, HEAD + timeline.heightOfAll);
+    const context = sheet.getContext('2d'), style = getComputedStyle(tab.root);
+    const ink = style.getPropertyValue('--body-text-color').trim();
+    context.fillStyle = getComputedStyle(tab.$('.timeline')).backgroundColor;
+    context.fillRect(0, 0, sheet.width, sheet.height);
+    context.fillStyle = ink;
+    context.font = '600 20px ' + style.fontFamily;
+    context.fillText(`Emotions, ${new Date().toLocaleString()}`, 62, 28);
+    context.font = '14px ' + style.fontFamily;
+    let x = 62;
+    for (const name of timeline.shownEmotions()) {
+      context.fillStyle = tab.labels[name].colour;
+      context.fillRect(x, 43, 12, 12);
+      context.fillStyle = ink;
+      context.fillText(word(name), x + 18, 54);
+      x += 44 + context.measureText(word(name)).width;
+    }
+    context.translate(0, HEAD);
+    const whole = {from: first, to: Math.max(last, first + 1), all: true};
+    timeline.draw(context, sheet.width, sheet.height - HEAD, {...options, ...whole});
+    return sheet;
   }
 
   choose(id) {

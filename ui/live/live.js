@@ -321,7 +321,7 @@ class Live {
 
   share(picture) {
     if (!this.record.rows.length) return;  // cleared while a frame was read for it, which has been said
-    this.tellUnless(shareCanvas(cardOf(this.tab, picture, this.chart.pictureOf(this.lineOptions)), 'emotions'));
+    this.tellUnless(shareCanvas(cardOf(this.tab, picture, this.chart.pictureOf(this.lineOptions))));
   }
 
   // Frames are kept only while faces are to be hidden: the first picture of that kind, also in a pause, has one read for it.
