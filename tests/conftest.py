@@ -92,7 +92,7 @@ def _turn(place: str) -> int:
 
 
 @pytest.fixture(autouse=True)
-def as_users_have_it(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def backend_of_users(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody trains, models and programs run on what users have, not on the backend that the tests train with."""
     if request.path.relative_to(ROOT / "tests").as_posix().startswith(USE):
         monkeypatch.delenv("KERAS_BACKEND", raising=False)
@@ -255,7 +255,7 @@ def browser(chromium: str, astronaut: np.ndarray, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="module", params=["desktop", "phone"])
 def window(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
     """A window of either size, whose pages share the browser's cache as those of one visitor do."""
-    viewport = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}[request.param]
+    viewport = {"desktop": cameras.DESKTOP, "phone": cameras.PHONE}[request.param]
     context = browser.new_context(viewport=viewport, permissions=["camera", "clipboard-read", "clipboard-write"])
     context.set_default_timeout(WAIT)
     yield context
