@@ -11,10 +11,10 @@ import gradio as gr
 from emotion_model import EmotionDetector, ModelConfig
 from ui import agents, album, api, model, photo, social
 from ui.browser.networks import Networks
+from ui.calls import Page
 from ui.live import tab as live
 from ui.live.sessions import Live
 from ui.pictures import emoji_url
-from ui.refusals import Page
 from ui.sweeping import KEEP_SECONDS, SWEEP_SECONDS
 from ui.video import tab as video
 from ui.video.runs import Analysis, VideoLimits

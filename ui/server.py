@@ -8,7 +8,7 @@ from emotion_model import EmotionClassifier, EmotionDetector
 from ui import drawings, social
 from ui.browser.networks import networks_for
 from ui.page import SCRIPT, build_page
-from ui.refusals import APP_OPTIONS
+from ui.requests import APP_OPTIONS, replace_parts
 from ui.scripts import bundle
 from ui.sweeping import KEEP_SECONDS, SWEEP_SECONDS, Sweeper
 from ui.theme import STYLE_SHEET, page_theme
@@ -32,6 +32,7 @@ def serve(files: Path) -> None:
     routes = [*networks.routes, *social.routes()]
     if isinstance(detector.classifier, EmotionClassifier):
         routes += drawings.routes(detector.classifier.folder)
+    replace_parts()
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=2)
     page.launch(
         theme=page_theme(),

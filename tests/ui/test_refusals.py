@@ -21,8 +21,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from starlette.exceptions import HTTPException
 
+from ui.calls import Page
 from ui.fetching import public_machine
-from ui.refusals import APP_OPTIONS, Page
+from ui.requests import APP_OPTIONS, replace_parts
 from ui.turns import asked
 
 
@@ -43,6 +44,7 @@ def test_a_refusal_says_what_to_do_and_keeps_its_status(status, detail, said):
 @contextmanager
 def serving(work: Callable[[str], str], **limits) -> Iterator[str]:
     """The address of a small page whose endpoint `/work` calls the function."""
+    replace_parts()
     with Page() as page:
         said = gr.Textbox()
         said.submit(work, said, gr.Textbox(), api_name="work", concurrency_limit=1)
@@ -115,7 +117,7 @@ def test_an_upload_that_is_refused_says_what_to_do():
 
 def test_all_files_of_an_upload_are_bounded_together(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    monkeypatch.setattr("ui.refusals.LARGEST_UPLOAD", 1_000_000)
+    monkeypatch.setattr("ui.requests.LARGEST_UPLOAD", 1_000_000)
     files = [("files", (f"{name}.jpg", bytes(400_000))) for name in "abc"]
     many = httpx.Request("POST", "http://any", files=files)
     kind = {"Content-Type": many.headers["Content-Type"]}
@@ -127,7 +129,7 @@ def test_all_files_of_an_upload_are_bounded_together(monkeypatch, tmp_path):
             assert (status, refusal["title"]) == (413, "too_large") and "fewer files" in refusal["error"]
         left = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
         assert left == ["a.jpg", "b.jpg"], "nothing of what was refused"
-        monkeypatch.setattr("ui.refusals.LARGEST_UPLOAD", 0)
+        monkeypatch.setattr("ui.requests.LARGEST_UPLOAD", 0)
         assert httpx.post(f"{url}/upload", files=files[:1]).status_code == 200, "one file as large as it may be"
 
 
@@ -248,7 +250,7 @@ def test_a_file_at_an_address_is_fetched_no_further_than_it_may_be_large(elsewhe
 
 def test_a_call_has_one_file_at_an_address_fetched_where_one_is_taken(elsewhere, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    monkeypatch.setattr("ui.refusals.MOST_BYTES", 1000)
+    monkeypatch.setattr("ui.calls.MOST_BYTES", 1000)
     file = {"path": f"{elsewhere}/10/a.txt", "meta": {"_type": "gradio.FileData"}}
     with Page() as page:
         files, picture, text = gr.File(file_count="multiple"), gr.Image(type="filepath"), gr.Textbox()

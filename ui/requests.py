@@ -1,0 +1,216 @@
+"""Requests that Gradio would answer without saying what to do, or read further than this server can afford."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from gradio import mcp, route_utils
+from gradio.queueing import Queue
+from gradio.route_utils import API_PREFIX, FnIndexInferError, GradioMultiPartParser
+from gradio.utils import get_upload_folder
+from gradio_client.utils import handle_file, is_http_url_like
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.fetching import unpack
+from ui.refusals import (
+    BAD_BASE64,
+    FAILED,
+    FULL,
+    LARGE_REQUEST,
+    NO_ADDRESS,
+    NO_FORM,
+    NOT_OURS,
+    NOT_UNDERSTOOD,
+    NOTHING_WAITS,
+    TOO_LARGE,
+    TOO_LARGE_UPLOAD,
+    UNKNOWN,
+)
+from ui.turns import Numbered
+
+UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE_UPLOAD, "too_large"), 422: (NO_FORM, "bad_request")}
+
+UPLOAD = f"{API_PREFIX}/upload"
+FILE_ELSEWHERE = re.compile(f"{API_PREFIX}/file[=/]https?://")
+RESULT = re.compile("/call/[^/]+/(?P<id>[^/]+)$")
+
+# Bytes; the largest picture as base64 text has 14 million, and of a somewhat larger one its endpoint says what to do.
+LARGEST_REQUEST = 24 * 2**20
+# Bytes; the page sends all photos of an album in one upload, 200 of 10 MB, which have a tenth to spare.
+LARGEST_UPLOAD = 2200 * 2**20
+LARGEST_FIELD = 1024  # bytes of one that is no file in an upload; Gradio has no use for any
+
+
+def _says(error: str, title: str, status: int) -> JSONResponse:
+    return JSONResponse({"error": error, "title": title}, status)
+
+
+def _refused(_: Request, error: Exception) -> JSONResponse:
+    """As FastAPI answers, but for the two that tell visitors nothing that they could do."""
+    status, detail = getattr(error, "status_code", 500), str(getattr(error, "detail", error))
+    if status == 413 and detail != LARGE_REQUEST:
+        detail = TOO_LARGE
+    elif "Queue is full" in detail:
+        detail = FULL
+    return JSONResponse({"detail": detail, "error": detail}, status, getattr(error, "headers", None))
+
+
+def _route(scope: Scope) -> str:
+    """The path of a request behind the one that the whole page may stand under."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+class SmallFields(GradioMultiPartParser):
+    """Gradio's reader of uploads; that would keep a field that is no file in memory, however long it is."""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a field has come."""
+        part = self._current_part
+        if part.file is None and len(part.data) + end - start > LARGEST_FIELD:
+            raise MultiPartException(NO_FORM)
+        super().on_part_data(data, start, end)
+
+
+class AgentsServer(mcp.GradioMCPServer):
+    """Gradio's server for agents; that would quote all of what is no address, and keep what a data URL holds."""
+
+    def convert_strings_to_filedata(self, value: Any, filedata_positions: list[list[str | int]]) -> Any:
+        """Files of the addresses and data URLs that an agent has sent; no tool takes them deeper inside."""
+        return {
+            name: _as_file(given) if [name] in filedata_positions and isinstance(given, str) else given
+            for name, given in value.items()
+        }
+
+
+def _as_file(given: str) -> dict[str, Any]:
+    """A file as Gradio takes it. One of a data URL has an address too: Gradio's client would upload another copy.
+
+    Raises:
+        ValueError: it is neither an address nor a data URL.
+    """
+    if given.startswith("data:"):
+        try:
+            path = unpack(given, get_upload_folder())
+        except ValueError:
+            raise ValueError(BAD_BASE64) from None
+        given = f"http://localhost{API_PREFIX}/file={quote(str(path))}"
+    if not is_http_url_like(given):
+        raise ValueError(NO_ADDRESS)
+    return handle_file(given)
+
+
+def replace_parts() -> None:
+    """Let Gradio read uploads and serve agents by the classes above: it makes its own by name, and takes no others."""
+    route_utils.GradioMultiPartParser = SmallFields  # type: ignore[misc]
+    mcp.GradioMCPServer = AgentsServer  # type: ignore[misc]
+
+
+class RefusedUploads:
+    """ASGI middleware: Gradio's upload route answers in words of its own, which no handler of exceptions sees."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, but for the answer to an upload that was refused."""
+        if scope["type"] != "http" or _route(scope) != UPLOAD:
+            await self.app(scope, receive, send)
+            return
+        refused = False
+
+        async def answer(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] in UPLOAD_REFUSALS:
+                refused = True
+                await _says(*UPLOAD_REFUSALS[message["status"]], message["status"])(scope, receive, send)
+            elif not refused:
+                await send(message)
+
+        await self.app(scope, receive, answer)
+
+
+class AnswerableRequests:
+    """ASGI middleware: what Gradio would wait for in vain, or fetch from elsewhere, is refused."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is not refused."""
+        refusal = _refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self.app)(scope, receive, send)
+
+
+def _refusal(scope: Scope) -> JSONResponse | None:
+    # For a result that was read before Gradio waits for ever, at an id that it never gave it breaks.
+    place = RESULT.search(scope["path"]) if scope["method"] == "GET" else None
+    if place and not _waits(scope["app"].get_blocks()._queue, place["id"]):
+        return _says(NOTHING_WAITS, "unknown_id", 404)
+    # It would hand on any file that anybody may open, however large, as if it lay here.
+    if FILE_ELSEWHERE.match(_route(scope)):
+        return _says(NOT_OURS, "not_uploaded", 403)
+    return None
+
+
+def _waits(queue: Queue, event: str) -> bool:
+    return event in queue.event_ids_to_events or any(event in ids for ids in queue.pending_event_ids_session.values())
+
+
+class BoundedRequests:
+    """ASGI middleware: of an upload Gradio bounds each file alone; all else it reads whole before it looks at it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is not too large."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        upload = _route(scope) == UPLOAD
+        limit = max(LARGEST_UPLOAD, scope["app"].get_blocks().max_file_size or 0) if upload else LARGEST_REQUEST
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdigit() and int(length) > limit:
+            refusal = {"error": LARGE_REQUEST, "detail": LARGE_REQUEST, "title": "too_large"}
+            await JSONResponse(refusal, 413)(scope, receive, send)  # to an upload `RefusedUploads` says something else
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit and upload:  # in the words of Gradio, which then removes what it has written of it
+                raise MultiPartException("maximum allowed size")
+            if taken > limit:
+                raise HTTPException(413, LARGE_REQUEST)
+            return message
+
+        await self.app(scope, counted, send)
+
+
+# For FastAPI, as `launch(app_kwargs=...)` takes them.
+APP_OPTIONS: dict[str, Any] = {
+    "exception_handlers": {
+        RequestValidationError: lambda *_: _says(NOT_UNDERSTOOD, "bad_request", 422),
+        FnIndexInferError: lambda *_: _says(UNKNOWN, "unknown_endpoint", 404),
+        HTTPException: _refused,
+        Exception: lambda *_: _says(FAILED, "failed", 500),
+    },
+    "middleware": [
+        Middleware(Numbered),
+        Middleware(RefusedUploads),
+        Middleware(AnswerableRequests),
+        Middleware(BoundedRequests),
+    ],
+}
