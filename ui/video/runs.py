@@ -73,56 +73,6 @@ class Replaced(Exception):  # noqa: N818 - no error, but the way out of a run
     """The visitor has gone on to another clip, or to none."""
 
 
-class Runs:
-    """The run that each visitor has under way, so that it can be stopped, or give way to another clip.
-
-    A run is known by its event, which tells it to stop, from before its clip is opened until its files are whole.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._runs: dict[str, threading.Event] = {}
-
-    def begin(self, session: str) -> threading.Event:
-        """Note a run; the one before of the same visitor ends."""
-        run = threading.Event()
-        with self._lock:
-            before, self._runs[session] = self._runs.get(session), run
-        if before:
-            before.set()
-        return run
-
-    def check(self, session: str, run: threading.Event) -> None:
-        """Go on only where the visitor still waits for this run.
-
-        Raises:
-            Replaced: for another one, or for none.
-        """
-        with self._lock:
-            if self._runs.get(session) is not run:
-                raise Replaced
-
-    def end(self, session: str, run: threading.Event) -> None:
-        """Forget a run that has ended."""
-        with self._lock:
-            if self._runs.get(session) is run:
-                del self._runs[session]
-
-    def stop(self, session: str) -> None:
-        """End the run of a visitor who still wants what is done of it."""
-        with self._lock:
-            run = self._runs.get(session)
-        if run:
-            run.set()
-
-    def drop(self, session: str) -> None:
-        """End the run of a visitor who wants nothing of it."""
-        with self._lock:
-            run = self._runs.pop(session, None)
-        if run:
-            run.set()
-
-
 @dataclass(frozen=True, eq=False)
 class Step:
     """What a run reports: its progress and new rows, and at the end its files, which go when the next step is taken.
@@ -149,7 +99,8 @@ class Analysis:
         self._places = threading.BoundedSemaphore(limits.at_once)
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._detector = video_detector(detector)
-        self._runs = Runs()
+        # session -> what tells its run to stop, from before the clip is opened until its files are whole
+        self._runs: dict[str, threading.Event] = {}
         # session -> what its visitor has handed in last, and the settings and the question's number of the reading of
         # it, once that has begun
         self._wanted: dict[str, tuple[Any, Any, int]] = {}
@@ -169,7 +120,10 @@ class Analysis:
             MediaError: the clip cannot be read, or is over the limits, or too many wait.
             Replaced: the visitor has gone on to another clip, or to none.
         """
-        return _closed_aside(self._steps(source, config, annotated, session, self._runs.begin(session)))
+        with self._lock:
+            self._drop(session)
+            halt = self._runs[session] = threading.Event()
+        return _closed_aside(self._steps(source, config, annotated, session, halt))
 
     def _steps(
         self, source: Any, config: VideoConfig, annotated: bool, session: str, halt: threading.Event
@@ -177,13 +131,15 @@ class Analysis:
         try:
             with _folder() as folder:
                 last = yield from self._read(source, config, _outputs(source, folder, annotated), session, halt)
-                self._runs.check(session, halt)  # to finish the files took a while
+                self._check(session, halt)  # to finish the files took a while
                 yield last
         except Exception:
-            self._runs.check(session, halt)  # what was wrong with a clip that is gone concerns nobody
+            self._check(session, halt)  # what was wrong with a clip that is gone concerns nobody
             raise
         finally:
-            self._runs.end(session, halt)
+            with self._lock:
+                if self._runs.get(session) is halt:
+                    del self._runs[session]
 
     def _read(
         self, source: Any, config: VideoConfig, outputs: VideoOutputs, session: str, halt: threading.Event
@@ -208,7 +164,7 @@ class Analysis:
                     elif time.monotonic() - told >= REPORT_SECONDS:
                         yield Step(progress, rows, run.summary)
                         rows, told = [], time.monotonic()
-                self._runs.check(session, halt)  # no file is finished for nobody
+                self._check(session, halt)  # no file is finished for nobody
                 yield Step(None, [], run.summary, writing=True)
         return Step(None, rows, run.summary, outputs, run.stopped, notice=reader.notice)
 
@@ -219,7 +175,7 @@ class Analysis:
             raise MediaError("busy", "Too many clips wait to be read: try again in a few minutes.")
         try:
             while not self._places.acquire(timeout=LOOK_SECONDS):
-                self._runs.check(session, halt)
+                self._check(session, halt)
         finally:
             self._waiting.release()
         try:
@@ -229,7 +185,9 @@ class Analysis:
 
     def stop(self, session: str) -> None:
         """End the run of a visitor who still wants what is done of it."""
-        self._runs.stop(session)
+        with self._lock:
+            if session in self._runs:
+                self._runs[session].set()
 
     def want(self, session: str, source: Any, number: int) -> bool:
         """Note what a visitor has handed in, None for nothing; the run before ends at once.
@@ -240,7 +198,7 @@ class Analysis:
             newest = self._turns.note(session, number)
             if newest:
                 self._wanted[session] = (source, None, 0)
-                self._runs.drop(session)
+                self._drop(session)
         return newest
 
     def begin(self, session: str, source: Any, settings: Any, number: int) -> bool:
@@ -254,7 +212,7 @@ class Analysis:
             begins = bool(wanted == source) and begun != settings and number > before
             if begins:
                 self._wanted[session] = (source, settings, number)
-                self._runs.drop(session)
+                self._drop(session)
         return begins
 
     def wants(self, session: str, number: int) -> bool:
@@ -265,7 +223,22 @@ class Analysis:
         """The visitor is gone."""
         with self._lock:
             self._wanted.pop(session, None)
-            self._runs.drop(session)
+            self._drop(session)
+
+    def _drop(self, session: str) -> None:
+        """End the run of a visitor who wants nothing of it; the lock is held."""
+        if session in self._runs:
+            self._runs.pop(session).set()
+
+    def _check(self, session: str, halt: threading.Event) -> None:
+        """Go on only where the visitor still waits for this run.
+
+        Raises:
+            Replaced: for another one, or for none.
+        """
+        with self._lock:
+            if self._runs.get(session) is not halt:
+                raise Replaced
 
 
 def _closed_aside(steps: Generator[Step, None, None]) -> Iterator[Step]:
