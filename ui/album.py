@@ -34,46 +34,70 @@ Rows = dict[Photo, list[list[Any]]]  # of the table
 
 def build_tab(detector: EmotionDetector) -> None:
     """The content of the Album tab; to be called inside `gr.Blocks`."""
+    _wire(_layout(detector), detector)
+
+
+def _layout(detector: EmotionDetector) -> dict[str, Any]:
+    """The components, by their names."""
     photos: Any = files_input(label=f"Photos, up to {MAX_PHOTOS}", height=220, elem_id="album-photos")
     photos.preprocess = given
-    example = gr.Button("No photos at hand? Try three portraits", size="sm", elem_id="album-example")
-    status = gr.HTML(_invitation(), elem_id="album-status")
-    table = gr.Dataframe(
-        headers=list(album_columns(detector.classifier.emotions)),
-        interactive=False,
-        visible=False,
-        label="Faces",
-        show_label=False,
-        elem_id="album-table",
-    )
-    file = gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file")
-    rows = gr.State(None, time_to_live=KEEP_SECONDS)  # of the photos that were read, for when others come or go
-    turns = Turns()
+    return {
+        "photos": photos,
+        "example": gr.Button("No photos at hand? Try three portraits", size="sm", elem_id="album-example"),
+        "status": gr.HTML(_invitation(), elem_id="album-status"),
+        "table": gr.Dataframe(
+            headers=list(album_columns(detector.classifier.emotions)),
+            interactive=False,
+            visible=False,
+            label="Faces",
+            show_label=False,
+            elem_id="album-table",
+        ),
+        "file": gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file"),
+        # Of the photos that were read, for when others come or go.
+        "rows": gr.State(None, time_to_live=KEEP_SECONDS),
+    }
 
-    def answer(photos: list[Photo] | None, read: Rows | None, request: gr.Request) -> Iterator[Any]:
+
+class _Handlers:
+    """What is done for the visitor who asks."""
+
+    def __init__(self, photos: gr.File, detector: EmotionDetector) -> None:
+        self._photos, self._detector, self._turns = photos, detector, Turns()
+
+    def arrived(self, request: gr.Request) -> None:
+        """Photos came, or went: that counts before it has waited for its turn."""
+        self._turns.note(request.session_hash, asked(request))
+
+    def answer(self, photos: list[Photo] | None, read: Rows | None, request: gr.Request) -> Iterator[Any]:
+        """What the status, the table, the file and the rows show, again and again."""
         read = {} if read is None else read
-        steps = ((*step, read) for step in read_album(detector, photos, read))
-        yield from turns.newest(request.session_hash, asked(request), steps)
+        steps = ((*step, read) for step in read_album(self._detector, photos, read))
+        yield from self._turns.newest(request.session_hash, asked(request), steps)
 
-    def arrived(request: gr.Request) -> None:
-        turns.note(request.session_hash, asked(request))
-
-    def three_portraits() -> list[str | None]:
-        return [photos.move_resource_to_block_cache(path) for path in examples.photo_paths()]  # as the page names them
-
-    def tried(request: gr.Request) -> Any:
+    def tried(self, request: gr.Request) -> Any:
+        """The example was asked for: its portraits, if nothing else came while they were made."""
         visitor, number = request.session_hash, asked(request)
-        turns.note(visitor, number)  # what is being read ends
-        made = three_portraits()
-        return made if turns.note(visitor, number) else gr.skip()
+        self._turns.note(visitor, number)  # what is being read ends
+        made = self._portraits()
+        return made if self._turns.note(visitor, number) else gr.skip()
 
-    def answer_tried(photos: list[Photo] | None, read: Rows | None, request: gr.Request) -> Iterator[Any]:
-        if [photo.path for photo in photos or []] == three_portraits():
-            yield from answer(photos, read, request)
+    def answer_tried(self, photos: list[Photo] | None, read: Rows | None, request: gr.Request) -> Iterator[Any]:
+        """As `answer`, where the example lies there."""
+        if [photo.path for photo in photos or []] == self._portraits():
+            yield from self.answer(photos, read, request)
         else:
             yield gr.skip()  # what came meanwhile is not read a second time
 
-    outputs = [status, table, file]
+    def _portraits(self) -> list[str | None]:
+        """Their paths, as the page names them."""
+        return [self._photos.move_resource_to_block_cache(path) for path in examples.photo_paths()]
+
+
+def _wire(parts: dict[str, Any], detector: EmotionDetector) -> None:
+    """What happens when a visitor does something."""
+    photos, example, table, rows = (parts[name] for name in ("photos", "example", "table", "rows"))
+    do, outputs = _Handlers(photos, detector), [parts["status"], table, parts["file"]]
     common: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
     hidden = [gr.update(visible=False)] * 2
     nothing, waiting = [_invitation(), *hidden], [cards.waiting(), *hidden]
@@ -87,14 +111,14 @@ def build_tab(detector: EmotionDetector) -> None:
     # What is said, and what was asked for, counts before it has waited for its turn.
     listen = partial(gr.on, [photos.upload, photos.delete, photos.clear])
     listen(**by_what_is_given([photos], outputs, nothing, waiting))
-    listen(arrived, None, None, queue=False, **common)
-    read(listen, answer)
+    listen(do.arrived, None, None, queue=False, **common)
+    read(listen, do.answer)
     # What lies there after this came while the example was on its way.
     example.click(**by_the_page([photos, *outputs], [None, *waiting]))
-    placed = example.click(tried, None, photos, queue=False, **common)
+    placed = example.click(do.tried, None, photos, queue=False, **common)
     untried = [cards.problem(NOT_TAKEN + "try the portraits again in a minute.")]
-    placed.failure(**by_what_is_given([photos], [status], untried, [gr.skip()]))
-    read(placed.success, answer_tried)
+    placed.failure(**by_what_is_given([photos], [parts["status"]], untried, [gr.skip()]))
+    read(placed.success, do.answer_tried)
 
 
 def given(payload: Any) -> list[Photo] | None:
