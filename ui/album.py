@@ -19,6 +19,7 @@ from ui.sweeping import KEEP_SECONDS
 from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
 
 MAX_PHOTOS = 200
+INVITATION = cards.status("Add photos to begin.", "Every face in them gets a row in the table.", "quiet")
 NO_ROOM = "The table is here, but the server has no room for its file at the moment: try again later."
 
 
@@ -44,7 +45,7 @@ def _layout(detector: EmotionDetector) -> dict[str, Any]:
     return {
         "photos": photos,
         "example": gr.Button("No photos at hand? Try three portraits", size="sm", elem_id="album-example"),
-        "status": gr.HTML(_invitation(), elem_id="album-status"),
+        "status": gr.HTML(INVITATION, elem_id="album-status"),
         "table": gr.Dataframe(
             headers=list(album_columns(detector.classifier.emotions)),
             interactive=False,
@@ -100,7 +101,7 @@ def _wire(parts: dict[str, Any], detector: EmotionDetector) -> None:
     do, outputs = _Handlers(photos, detector), [parts["status"], table, parts["file"]]
     common: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
     hidden = [gr.update(visible=False)] * 2
-    nothing, waiting = [_invitation(), *hidden], [cards.waiting(), *hidden]
+    nothing, waiting = [INVITATION, *hidden], [cards.waiting(), *hidden]
     missed = [cards.problem(NOT_TAKEN + "add the photos once more."), *hidden]
 
     def read(listen: Callable[..., Any], answering: Callable[..., Any]) -> None:
@@ -141,7 +142,7 @@ def read_album(
     for gone in read.keys() - set(chosen):
         read.pop(gone, None)
     if not photos:
-        yield _invitation(), gr.update(value=None, visible=False), gr.update(visible=False)
+        yield INVITATION, gr.update(value=None, visible=False), gr.update(visible=False)
         return
     emotions = detector.classifier.emotions
     rows: list[list[Any]] = []
@@ -195,7 +196,3 @@ def _read(detector: EmotionDetector, photo: Photo) -> tuple[list[list[Any]], boo
     except ImageError as error:
         return [album_note(photo.name, for_visitors(error), emotions)], True
     return album_rows(photo.name, faces, emotions), False
-
-
-def _invitation() -> str:
-    return cards.status("Add photos to begin.", "Every face in them gets a row in the table.", "quiet")

@@ -22,7 +22,7 @@ class TooLargeError(Exception):
     """The file is larger than it may be."""
 
 
-async def fetch(address: str, folder: str | Path, limit: float | None = None) -> Path:
+async def fetch(address: str, folder: str | Path, limit: float | None) -> Path:
     """Fetch a file, as Gradio would: from public machines alone, wherever they redirect to.
 
     Gradio would take it whole into memory, whatever its size.

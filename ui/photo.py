@@ -19,6 +19,7 @@ from ui.inputs import a_place, for_visitors, on_photo, photo_input, read_faces, 
 from ui.pictures import picture_url
 from ui.turns import NOT_TAKEN
 
+INVITATION = cards.status("Add a photo to begin.", "Upload, paste or take one: every face in it is read.", "quiet")
 LARGE = 6_000_000  # pixels; smaller ones are read before anybody could read this
 Shown = tuple[Any, Any, Any, Any, Any, Any]
 Made = TypeVar("Made")
@@ -32,7 +33,7 @@ def read_photo(detector: EmotionDetector, path: str | None) -> Iterator[Shown]:
     Of a large photo it is said at once that it is being looked at.
     """
     if path is None:
-        yield "", None, invitation(), "", None, gr.update(visible=False)
+        yield "", None, INVITATION, "", None, gr.update(visible=False)
         return
     try:
         image, reading = _timed(read_picture, path)
@@ -98,7 +99,7 @@ def build_tab(detector: EmotionDetector) -> None:
             elem_id="annotated",
         )
     example = gr.Button("No photo at hand? Try a portrait", size="sm", elem_id="photo-example")
-    status = gr.HTML(invitation(), elem_id="status")
+    status = gr.HTML(INVITATION, elem_id="status")
     with gr.Row(visible=False, elem_id="photo-sharing") as sharing:
         share = gr.Button("Share this picture", elem_id="photo-share")
         hide = gr.Checkbox(label="With hidden faces", elem_id="photo-hide")
@@ -128,8 +129,3 @@ def build_tab(detector: EmotionDetector) -> None:
     # On success alone: the text may still hold the picture before, with faces that are to be hidden now.
     made.success(None, picture, None, js=SHARE, api_visibility="private")
     made.failure(None, status, status, js=f"said => said + {failed}", api_visibility="private")
-
-
-def invitation() -> str:
-    """What stands in the place of results before there are any."""
-    return cards.status("Add a photo to begin.", "Upload, paste or take one: every face in it is read.", "quiet")

@@ -10,7 +10,7 @@ export class YuNet {
     this.scaled = '';
   }
 
-  // The faces of a picture, the largest first: [{box: [x, y, w, h], landmarks: [x, y, ...], score}] in its pixels.
+  // The faces of a picture, the largest first: [{box: [x, y, w, h], landmarks: [x, y, ...]}] in its pixels.
   async find(picture) {
     const {width, height} = picture, {side, enlarged, divisor, strides} = this.how, longest = Math.max(width, height);
     const scale = (longest <= side ? Math.max(longest, enlarged) : side) / longest;
@@ -24,7 +24,7 @@ export class YuNet {
     const across = width / wide, down = height / high, scaled = (value, i) => value * (i % 2 ? down : across);
     return this.sortedOut(strides.flatMap(stride => this.decoded(output, stride, columns / stride)))
       .filter(({box: [x, y, w, h]}) => w > 0 && h > 0 && x + w > 0 && y + h > 0 && x < wide && y < high)
-      .map(({box, landmarks, score}) => ({box: box.map(scaled), landmarks: landmarks.map(scaled), score}))
+      .map(({box, landmarks}) => ({box: box.map(scaled), landmarks: landmarks.map(scaled)}))
       .sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3] || a.box[1] - b.box[1] || a.box[0] - b.box[0]);
   }
 

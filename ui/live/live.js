@@ -33,17 +33,18 @@ function tabOf(element) {
   const root = element.querySelector('.live'), settings = JSON.parse(root.dataset.settings);
   const $ = selector => root.querySelector(selector);
   const at = Object.fromEntries(settings.columns.map((name, i) => [name, i]));
+  const shown = [...settings.labels, settings.unclear];
   const named = (names, prefix) => Object.fromEntries(names.map(name => [name, $(prefix + name)]));
   return {
     root, settings, $,
-    labels: Object.fromEntries([...settings.labels, settings.unclear].map(label => [label.name, label])),
+    labels: Object.fromEntries(shown.map(label => [label.name, label])),
     emotions: settings.labels.map(label => label.name),
     at,
     // What is shown of a face: its emotion, or `unclear` where the probabilities carry no word.
     wordOf: row => row[at.clear] ? row[at.emotion] : settings.unclear.name,
     button: named(['start', 'stop', 'pause', 'mirror', 'snapshot', 'share', 'csv', 'json', 'picture', 'clear'], '.button.'),
     control: named(['interval', 'reader', 'largest', 'hide', 'smoothing', 'view', 'chosen'], '.'),
-    pictures: Object.fromEntries([...settings.labels, settings.unclear].map(label => {
+    pictures: Object.fromEntries(shown.map(label => {
       const image = new Image();
       image.src = label.picture;
       return [label.name, image];
