@@ -19,7 +19,7 @@ from emotion_model.timelines.clock import clock
 
 PAGE_NAME = "summary.html"
 COLUMNS = 240  # of the chart over all clips; more clips share one
-LISTED = 200  # failed files; the table of files has them all
+LISTED = 200  # files that were not read, and such as were read in part; the table of files has them all
 SLOWEST = 10
 
 STYLE = """
@@ -111,18 +111,21 @@ def _page(
                 for row in slowest
             ),
         )
-    if failed:
-        yield f"<h2>Not read: {len(failed):,}</h2>"
-        yield _table(("file", "why"), ((row["source"], row["error"]) for row in failed[:LISTED]))
-        if len(failed) > LISTED:
-            yield f"<p>And {len(failed) - LISTED:,} more: the table of files names them all.</p>"
-    if cut := [row for row in done if row["error"]]:
-        yield f"<h2>Read as far as they go: {len(cut):,}</h2>"
-        yield _table(("file", "why"), ((row["source"], row["error"]) for row in cut[:LISTED]))
+    yield from _named("Not read", failed)
+    yield from _named("Read as far as they go", [row for row in done if row["error"]])
     rate = "every frame" if record["rate"] is None else f"{record['rate']:g} frames per second"
     yield f"<p>Model {html.escape(record['model'])} ({record['model_digest']}), "
     yield f"face detector {record['detector']}, {rate}. What a face shows is not what somebody feels.</p>"
     yield "</main></body></html>\n"
+
+
+def _named(title: str, rows: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """The files of which there is something to say, and what."""
+    if rows:
+        yield f"<h2>{title}: {len(rows):,}</h2>"
+        yield _table(("file", "why"), ((row["source"], row["error"]) for row in rows[:LISTED]))
+    if len(rows) > LISTED:
+        yield f"<p>And {len(rows) - LISTED:,} more: the table of files names them all.</p>"
 
 
 def _bars(shown: Sequence[Label], values: np.ndarray) -> str:

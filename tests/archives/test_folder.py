@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emotion_model.archives import folder as module
+from emotion_model.archives import report
 from emotion_model.archives.answers import UNLISTED, Result, failure
 from emotion_model.archives.folder import ArchiveFolder, FolderError
 from emotion_model.archives.report import write_page
@@ -237,6 +238,22 @@ def test_files_of_somebody_else_beside_the_tables_stay(tmp_path: Path):
     assert {path.name for path in (tmp_path / "faces").iterdir()} == {
         ".ipynb_checkpoints", "mine.parquet", "part-00001.parquet"
     }  # fmt: skip
+
+
+def test_of_too_many_files_the_page_names_the_first_and_says_how_many_more(tmp_path: Path):
+    fault, cut = "It is <damaged>.", "It breaks off."
+    with ArchiveFolder(tmp_path, RECORD) as folder:
+        for number in range(report.LISTED + 2):
+            folder.add(failure(Source(f"failed{number}", "photo"), "damaged", fault))
+            if number < report.LISTED + 1:
+                one = result(f"cut{number}", 1)
+                folder.add(Result(one.source, one.file | {"code": "cut_off", "error": cut}, one.faces))
+        folder.commit()
+        write_page(folder, [Label("calm"), Label("wild")])
+    page = (tmp_path / report.PAGE_NAME).read_text()
+    assert page.count("It is &lt;damaged&gt;.") == page.count(cut) == report.LISTED
+    assert "Not read: 202<" in page and "<p>And 2 more: the table of files names them all.</p>" in page
+    assert "Read as far as they go: 201<" in page and "<p>And 1 more: the table of files names them all.</p>" in page
 
 
 def test_a_name_that_is_no_text_is_spelled_out_and_known_again(tmp_path: Path):
