@@ -13,7 +13,7 @@ from emotion_model.archives.answers import Cut, Fetched, Joined, Looked, Result,
 from emotion_model.archives.folder import ArchiveFolder, LongTable
 from emotion_model.archives.long_clip import LongClip
 from emotion_model.archives.progress import Progress
-from emotion_model.archives.settings import ArchiveSettings
+from emotion_model.archives.settings import PATIENCE_RATE, ArchiveSettings
 from emotion_model.archives.sources import PHOTO, Source
 from emotion_model.archives.workers import Died, Ended, Workers
 from emotion_model.clips.analysis import BATCH_FRAMES
@@ -178,7 +178,7 @@ class ArchiveRun:
         patience = max(self._settings.patience, BATCH_FRAMES / (self._settings.rate or math.inf))
         for job in list(self._jobs):
             passed = job.arguments[0].start if job.method == "look" else 0.0  # what lies before a part is read too
-            limit = patience + self._settings.patience_rate * job.seconds + passed
+            limit = patience + PATIENCE_RATE * job.seconds + passed
             if job.elapsed > limit and job.sources:
                 self._workers.end(job)
                 self._jobs.discard(job)

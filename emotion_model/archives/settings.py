@@ -7,10 +7,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from emotion_model.clips.analysis import VideoConfig
 from emotion_model.files import spelled_out
 from emotion_model.network.protocol import Classifier
 from emotion_model.pipeline import EmotionDetector
+
+PATIENCE_RATE = 20.0  # s more for each second of the clip that was read
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,12 @@ class ArchiveSettings:
     annotated: bool = False  # write annotated copies too; clips are then not cut into parts
     part_seconds: float = 180.0  # into parts of this length clips are cut that are longer than one and a half
     patience: float = 60.0  # s that a file may take, and each megabyte of one that is fetched from elsewhere
-    patience_rate: float = 20.0  # s more for each second of the clip that was read
 
     def __post_init__(self) -> None:
+        from emotion_model.clips.analysis import VideoConfig  # the command line needs the defaults, and no PyAV
+
         VideoConfig(self.rate)  # refuses what is no rate
-        for name in ("part_seconds", "patience", "patience_rate"):
+        for name in ("part_seconds", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: use more than 0 seconds")
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from emotion_model import EmotionDetector
+from emotion_model.archives.settings import PATIENCE_RATE, ArchiveSettings
 from emotion_model.commands.results import refused
 
 HELP = "read whole archives of photos and clips, on one machine or a cluster"
@@ -21,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=_folder, required=True, metavar="DIR", help="folder for the tables")
     parser.add_argument(
-        "--rate", type=_rate, default=5.0, metavar="N", help="look at N frames per second of clips, or all (default: 5)"
+        "--rate",
+        type=_rate,
+        default=ArchiveSettings.rate,
+        metavar="N",
+        help="look at N frames per second of clips, or all (default: %(default)g)",
     )
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--photos-only", action="store_true", help="pass over clips")
@@ -34,16 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part",
         type=float,
-        default=180.0,
+        default=ArchiveSettings.part_seconds,
         metavar="SECONDS",
-        help="cut long clips into parts of about this length, which several workers share (default: 180)",
+        help="cut long clips into parts of about this length, which several workers share (default: %(default)g)",
     )
     parser.add_argument(
         "--patience",
         type=float,
-        default=60.0,
+        default=ArchiveSettings.patience,
         metavar="SECONDS",
-        help="give a file up after so long, and 20 s more for each second of clip that was read (default: 60)",
+        help=f"give a file up after so long, and {PATIENCE_RATE:g} s more for each second of clip that was read "
+        "(default: %(default)g)",
     )
     parser.add_argument("--json", action="store_true", help="tell the progress as lines of JSON")
 
