@@ -65,8 +65,9 @@ def run(clip: Path, rate: float | None, annotated: bool, times: int) -> dict[str
     """Analyse a clip in this process; times real time, and peak memory in MB."""
     from emotion_model import EmotionDetector
     from emotion_model.clips.analysis import VideoConfig, video_detector
+    from emotion_model.clips.outputs import VideoOutputs
     from emotion_model.clips.reading import VideoReader
-    from emotion_model.clips.run import VideoOutputs, VideoRun
+    from emotion_model.clips.run import VideoRun
 
     detector = video_detector(EmotionDetector())
     detector.classifier.warm_up()

@@ -4,8 +4,8 @@ from .clips.analysis import analyze as analyze
 from .clips.analysis import video_detector as video_detector
 from .clips.limits import MediaError as MediaError
 from .clips.limits import MediaLimits as MediaLimits
+from .clips.outputs import VideoOutputs as VideoOutputs
 from .clips.reading import VideoReader as VideoReader
-from .clips.run import VideoOutputs as VideoOutputs
 from .clips.run import VideoRun as VideoRun
 from .drawing.emoji import draw_emoji as draw_emoji
 from .drawing.faces import draw_faces as draw_faces

@@ -49,8 +49,9 @@ from emotion_model.clips.analysis import (
     video_detector,
 )
 from emotion_model.clips.limits import MediaError
+from emotion_model.clips.outputs import VideoOutputs
 from emotion_model.clips.reading import VideoReader
-from emotion_model.clips.run import VideoOutputs, VideoRun
+from emotion_model.clips.run import VideoRun
 from emotion_model.clips.writing import writing
 from emotion_model.drawing.faces import draw_faces
 from emotion_model.faces.images import ImageError, read_image

@@ -8,70 +8,25 @@ from __future__ import annotations
 
 import threading
 import time
-import zipfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
-from functools import partial
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze
 from emotion_model.clips.annotating import Drawing
 from emotion_model.clips.limits import MediaError
+from emotion_model.clips.outputs import VideoOutputs, write_results
 from emotion_model.clips.reading import VideoReader
-from emotion_model.clips.writing import require_mp4, writing
-from emotion_model.files import place, spelled_out, whole_file, write_json
+from emotion_model.clips.writing import writing
+from emotion_model.files import spelled_out, whole_file
 from emotion_model.network.config import short_name
 from emotion_model.pipeline import EmotionDetector
-from emotion_model.timelines.subtitles import subtitles
 from emotion_model.timelines.summary import ClipSummary
 from emotion_model.timelines.table import TimelineWriter, frame_rows
 
 _ONCE = "A VideoRun goes through its clip once: make another one to go through it again."
-
-
-@dataclass(frozen=True)
-class VideoOutputs:
-    """The files to write; None for those that are not wanted.
-
-    Raises:
-        ValueError: nothing but a zip is wanted, which would be empty; two are one file; or a name ends like that of
-            another kind of file.
-    """
-
-    annotated: str | Path | None = None  # .mp4
-    csv: str | Path | None = None
-    json: str | Path | None = None
-    vtt: str | Path | None = None
-    srt: str | Path | None = None
-    plot: str | Path | None = None  # .png
-    summary: str | Path | None = None  # .json
-    page: str | Path | None = None  # .html, to look at and to print
-    zip: str | Path | None = None  # with all the others in it
-
-    def __post_init__(self) -> None:
-        if self.zip is not None and len(self.written()) == 1:
-            raise ValueError(f"{self.zip}: a zip packs the other files: ask for at least one of them too.")
-        places: set[str] = set()
-        for path in self.written():
-            if place(path) in places:
-                raise ValueError(f"{path}: two results cannot have one name: give each its own.")
-            places.add(place(path))
-        if (annotated := self.path("annotated")) is not None:
-            require_mp4(annotated)
-        if (plot := self.path("plot")) is not None and plot.suffix.lower() != ".png":
-            raise MediaError("unwritable", f"{plot}: the timeline is a PNG picture; use a name ending in .png.")
-
-    def path(self, name: str) -> Path | None:
-        """Where one of them goes."""
-        path = getattr(self, name)
-        return None if path is None else Path(path)
-
-    def written(self) -> list[Path]:
-        """The paths of those that are wanted."""
-        return [path for one in fields(self) if (path := self.path(one.name)) is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,10 +169,10 @@ class VideoRun:
             try:
                 self._finish()
             except BaseException as problem:
-                error = problem
                 self._leave(problem)
                 raise
-        self._leave(error)
+        else:
+            self._leave(error)
 
     def _finish(self) -> None:
         stopped, ended = self.stopped, self._reader.ended
@@ -236,36 +191,12 @@ class VideoRun:
         self._tables = {}
         if self._drawing:
             self._drawing.finish(stopped)
+        title = spelled_out(self._reader.path.stem if self._reader.path else "A sequence of pictures")
         # An annotated clip begins with the part that was asked for, and its subtitles lie beside it.
         begin = self._start if self._drawing else 0.0
-        cues = partial(subtitles, self.summary.people, self._labels, begin=begin)
-        packed = self._outputs.path("zip")
-        others = [path for path in self._outputs.written() if path != packed]
-        for path, write in (
-            (self._outputs.path("vtt"), lambda p: p.write_text(cues("vtt"), encoding="utf-8")),
-            (self._outputs.path("srt"), lambda p: p.write_text(cues("srt"), encoding="utf-8")),
-            (self._outputs.path("plot"), lambda p: _save_plot(self.summary, p)),
-            (self._outputs.path("summary"), lambda p: write_json(p, self.summary.to_dict())),
-            (self._outputs.path("page"), self._save_page),
-            (packed, lambda p: _save_zip(others, p)),
-        ):
-            _write(path, write)
+        write_results(self._outputs, self.summary, title, short_name(self._detector.classifier.source), begin)
 
-    def _save_page(self, path: Path) -> None:
-        from emotion_model.drawing.page import save_page
-
-        timeline = BytesIO()
-        if (plot := self._outputs.path("plot")) is not None:
-            timeline.write(plot.read_bytes())
-        else:
-            _save_plot(self.summary, timeline)
-        stem = self._reader.path.stem if self._reader.path else "A sequence of pictures"
-        title = spelled_out(stem)
-        save_page(self.summary, timeline.getvalue(), title, short_name(self._detector.classifier.source), path)
-
-    def _leave(self, error: BaseException | None) -> None:
-        if error is None:
-            return
+    def _leave(self, error: BaseException) -> None:
         if self._drawing:
             self._drawing.abandon()
         try:
@@ -273,27 +204,3 @@ class VideoRun:
         except BaseException as other:
             if other is not error and other.__cause__ is not error:  # what files say of somebody else's error
                 raise
-
-
-def _write(path: Path | None, write: Callable[[Path], object]) -> None:
-    if path is not None:
-        with writing(path), whole_file(path) as partial:
-            write(partial)
-
-
-def _save_plot(summary: ClipSummary, path: Path | BytesIO) -> None:
-    from emotion_model.drawing.plot import save_timeline  # matplotlib takes a while to import
-
-    save_timeline(summary, path)
-
-
-def _save_zip(paths: list[Path], target: Path) -> None:
-    taken: set[str] = set()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in paths:
-            name, number = spelled_out(path.name), 2
-            while name.casefold() in taken:  # a/out.json and b/Out.json, which not every disk tells apart
-                name, number = spelled_out(f"{path.stem}_{number}{path.suffix}"), number + 1
-            taken.add(name.casefold())
-            packed = path.suffix in (".mp4", ".png")
-            archive.write(path, name, zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED)

@@ -17,8 +17,9 @@ from emotion_model.clips.analysis import AnalyzedFrame, VideoConfig, analyze, vi
 from emotion_model.clips.annotating import faces_between
 from emotion_model.clips.frame import VideoFrame
 from emotion_model.clips.limits import MediaError
+from emotion_model.clips.outputs import VideoOutputs
 from emotion_model.clips.reading import VideoReader
-from emotion_model.clips.run import VideoOutputs, VideoRun
+from emotion_model.clips.run import VideoRun
 from emotion_model.clips.searching import Search
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.turning import FRAMES, TURNS

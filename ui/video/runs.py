@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model import EmotionDetector, MediaError, MediaLimits, VideoConfig, VideoReader, video_detector
-from emotion_model.clips.run import VideoOutputs, VideoProgress, VideoRun
+from emotion_model.clips.outputs import VideoOutputs
+from emotion_model.clips.run import VideoProgress, VideoRun
 from emotion_model.clips.writing import writing
 from emotion_model.timelines.summary import ClipSummary
 from ui.inputs import MOST_BYTES, MOST_PIXELS
