@@ -22,7 +22,7 @@ from emotion_model.clips.frame import VideoFrame, fitted
 from emotion_model.clips.limits import MediaError, MediaLimits
 from emotion_model.clips.passing import passed_over
 from emotion_model.clips.times import Clock, seconds
-from emotion_model.faces.images import ENDINGS, ImageError, missing, read_image
+from emotion_model.faces.images import ENDINGS, ImageError, read_image, why_unreadable
 from emotion_model.files import identity
 from emotion_model.timelines.clock import clock
 
@@ -108,21 +108,17 @@ class VideoReader:
 
     def _open_file(self, path: Path) -> None:
         self.path = path
+        head = b""
         try:
             facts = path.stat()
-            if not stat.S_ISREG(facts.st_mode):
-                said = f"{path}: a pipe or a device cannot be wound back: save the clip to a file first."
-                raise MediaError("unreadable", said)
-            with path.open("rb") as file:
-                head = file.read(16)
-        except FileNotFoundError as error:
-            raise MediaError("unreadable", missing(path)) from error
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        except MediaError:
-            raise
-        except ValueError as error:  # before a file is looked for
-            raise MediaError("unreadable", f"{str(path)!r}: no file can have this name.") from error
+            if regular := stat.S_ISREG(facts.st_mode):  # to open a pipe would be to wait for who writes
+                with path.open("rb") as file:
+                    head = file.read(16)
+        except (OSError, ValueError) as error:
+            raise MediaError("unreadable", why_unreadable(path, error)) from error
+        if not regular:
+            said = f"{path}: a pipe or a device cannot be wound back: save the clip to a file first."
+            raise MediaError("unreadable", said)
         size = facts.st_size
         if not size:
             raise MediaError("empty", "The file is empty (0 bytes): choose another clip.")
@@ -373,11 +369,7 @@ def _pictures_in(path: Path) -> list[Path] | None:
     try:
         return sorted(filter(_is_picture, path.iterdir()), key=by_number) if path.is_dir() else None
     except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> MediaError:
-    return MediaError("unreadable", f"{path}: cannot be read ({error.strerror}).")
+        raise MediaError("unreadable", why_unreadable(path, error)) from error
 
 
 def _is_picture(path: Path) -> bool:

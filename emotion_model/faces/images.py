@@ -197,20 +197,20 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            _check_size(size, max_bytes)
-            return file.read((size or max_bytes) + 1)  # devices and pipes say nothing of their size
-    except FileNotFoundError as error:
-        raise ImageError("unreadable", missing(path)) from error
-    except ImageError:
-        raise
-    except ValueError as error:  # before a file is looked for
-        raise ImageError("unreadable", f"{str(path)!r}: no file can have this name.") from error
-    except OSError as error:
-        raise ImageError("unreadable", f"{path}: cannot be read ({error.strerror}).") from error
+            # Devices and pipes say nothing of their size.
+            data = b"" if size > max_bytes else file.read((size or max_bytes) + 1)
+    except (OSError, ValueError) as error:
+        raise ImageError("unreadable", why_unreadable(path, error)) from error
+    _check_size(size, max_bytes)
+    return data
 
 
-def missing(path: Path) -> str:
-    """What is said of a path at which there is no file."""
+def why_unreadable(path: Path, error: OSError | ValueError) -> str:
+    """What is said of a file that could not be opened or read."""
+    if isinstance(error, ValueError):  # before a file is looked for
+        return f"{str(path)!r}: no file can have this name."
+    if not isinstance(error, FileNotFoundError):
+        return f"{path}: cannot be read ({error.strerror})."
     if _ADDRESS.match(str(path)):
         return f"{path}: addresses are not fetched: save the file first, and give its path."
     return f"{path}: no such file."
