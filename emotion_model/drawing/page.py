@@ -12,7 +12,7 @@ import cv2
 
 from emotion_model.labels import UNCLEAR, Label, label_of, person_colour
 from emotion_model.timelines.clock import clock
-from emotion_model.timelines.summary import ClipSummary, Peak, Person, told_of_others
+from emotion_model.timelines.summary import ClipSummary, Peak, Person, seen_longest, told_of_others
 
 LISTED = 12  # people; those seen longest
 # Of every page that is a file. On paper, browsers leave backgrounds out unless they are told: bars are nothing else.
@@ -49,14 +49,14 @@ def save_page(summary: ClipSummary, timeline: bytes, title: str, model: str, pat
         model: the name of what read it.
         path: the HTML file.
     """
-    people = sorted(summary.people, key=lambda one: -one.seconds)
+    people = summary.people
     labels = (*summary.labels, UNCLEAR)
     seconds = summary.end - summary.start
     seen = "Nobody was seen" if not people else "1 person" if len(people) == 1 else f"{len(people)} people"
     length = f"{clock(seconds)} {'hours' if clock(seconds).count(':') > 1 else 'minutes'}"
     said = f"{seen} in {length}. Read on {date.today():%d %B %Y}; model: {model}."
     more = f"<p>{told_of_others(len(people) - LISTED)}</p>" if len(people) > LISTED else ""
-    cards = "".join(_card(one, labels) for one in people[:LISTED])
+    cards = "".join(_card(one, labels) for one in seen_longest(people, LISTED))
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}: emotions</title><style>{PLAIN_STYLE}{STYLE}</style>"

@@ -862,13 +862,14 @@ def test_pictures_are_read_in_the_order_of_their_numbers(tmp_path):
         assert [round(frame.image.mean() / 20) for frame in reader.frames()] == list(range(1, 13))
 
 
-def test_of_too_many_people_the_plot_shows_those_seen_longest_and_says_so(tmp_path, monkeypatch):
+def test_of_too_many_people_plot_and_page_show_those_seen_longest_as_they_came_and_say_so(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
-    from emotion_model.drawing import plot
+    from emotion_model.drawing import page, plot
 
     said, seen = [], []
     monkeypatch.setattr(plot, "MAX_PEOPLE", 2)
+    monkeypatch.setattr(page, "LISTED", 2)
     monkeypatch.setattr(Figure, "supxlabel", lambda _, text, **__: said.append(text))
     monkeypatch.setattr(plot, "_draw_areas", lambda _, __, person: seen.append(person.number))
     summary = ClipSummary(0.0)
@@ -878,6 +879,9 @@ def test_of_too_many_people_the_plot_shows_those_seen_longest_and_says_so(tmp_pa
     summary.finish(20.0)
     plot.save_timeline(summary, tmp_path / "plot.png")
     assert seen == [2, 3] and said == ["1 more was seen for a shorter time."]
+    page.save_page(summary, b"", "clip", "bundled", tmp_path / "page.html")
+    written = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r"Person (\d+)", written) == ["2", "3"] and f"<p>{said[0]}</p>" in written
 
 
 def test_stopped_while_the_drawing_catches_up_everything_is_kept(clip, quick, tmp_path):
