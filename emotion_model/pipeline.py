@@ -10,7 +10,7 @@ import numpy as np
 
 from emotion_model.face import Face
 from emotion_model.faces.boxes import Detection
-from emotion_model.faces.cropping import Framing, crop_face, require_several
+from emotion_model.faces.cropping import crop_face, require_several
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import Picture, as_rgb, to_grey
 from emotion_model.network.classifier import EmotionClassifier
@@ -147,7 +147,7 @@ class EmotionDetector:
         if not found:
             return []
         grey, config = to_grey(image), self.classifier.config
-        framing = config.framing.get(self.faces.name, Framing())
+        framing = config.framing_of(self.faces.name)
         return [crop_face(grey, one.box, one.landmarks, framing, config.image_size, one.turn) for one in found]
 
     def to_dict(self, image_rgb: np.ndarray, faces: Sequence[Face]) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def people_table(source: str, summary: ClipSummary) -> pa.Table:
     """Everybody whom a clip shows."""
     emotions = [label.name for label in summary.labels]
     rows = []
-    for person, told in zip(summary.people, summary.to_dict()["people"], strict=True):
+    for person in summary.people:
+        told = person.to_dict(summary.labels)
         shares = {f"share_{name}": share for name, share in told["shares"].items()}
         peaks = {f"peak_{name}": round(peak.probability, 4) for name, peak in person.peaks.items()}
         times = {f"peak_{name}_time": round(peak.time, 3) for name, peak in person.peaks.items()}

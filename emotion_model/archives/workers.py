@@ -60,9 +60,8 @@ class Worker:
         self._reader = kind(*arguments)
         self._messages: queue.Queue[Any] = queue.Queue()
 
-    def ready(self) -> int:
-        """The process's number, once it has started."""
-        return os.getpid()
+    def ready(self) -> None:
+        """Answers once the process has started."""
 
     def run(self, method: str, arguments: tuple[Any, ...]) -> list[Any]:
         """Begin a job, a method and what to call it with; its first messages."""

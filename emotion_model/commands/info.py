@@ -44,7 +44,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     values = {"source": classifier.source, "detector": detector.faces.name, "notice": notice}
     if options.json:
         # ASCII, whatever can be printed here
-        print(json.dumps(values | json.loads(classifier.config.to_json()), indent=1))
+        print(json.dumps(values | classifier.config.to_dict(), indent=1))
     else:
         print("\n".join(_lines(values, classifier.config)))
     return EXIT_OK

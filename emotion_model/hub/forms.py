@@ -6,7 +6,6 @@ figures and the model card. Each form is run beside the Keras network, and a fol
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -89,7 +88,7 @@ def prepare(
     config = write_onnx(classifier, out, module)
     published = [*found, figures / FIGURES_RECORD] if found else []  # with it who pulls them can publish them again
     drawn = {FIGURES_KEY: [path.name for path in published]}
-    write_json(out / CONFIG_FILE, json.loads(config.to_json()) | drawn | _transformers_keys(config))
+    write_json(out / CONFIG_FILE, config.to_dict() | drawn | _transformers_keys(config))
     write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))
     (out / CARD_FILE).write_text(card, encoding="utf-8")
     save_model(module, str(out / TORCH_FILE), {"format": "pt"})

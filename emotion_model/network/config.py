@@ -104,8 +104,16 @@ class ModelConfig:
         held_out = (self.training.get("report") or {}).get("held_out") or {}
         return self.metrics or ({HELD_OUT: held_out["after"]} if held_out.get("after") else {})
 
+    def framing_of(self, detector: str) -> Framing:
+        """How a face that this detector found is cropped."""
+        return self.framing.get(detector, Framing())
+
     def to_json(self) -> str:
         """The text of `config.json`."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `config.json` holds, JSON-ready."""
         values = asdict(self)
         preprocessing = {
             "image_size": values.pop("image_size"),
@@ -114,7 +122,7 @@ class ModelConfig:
             "framing": values.pop("framing"),
         }
         head = {"format": 2 if isinstance(self.temperature, tuple) else 1, "preprocessing": preprocessing}
-        return json.dumps(head | values, indent=1, ensure_ascii=False) + "\n"
+        return head | values
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:

@@ -96,6 +96,25 @@ class Person:
         telling = [peak for peak in self.peaks.values() if peak.emotion != "neutral"]
         return sorted(telling or self.peaks.values(), key=lambda peak: peak.time)
 
+    def to_dict(self, labels: Sequence[Label]) -> dict[str, Any]:
+        """JSON-ready, with the shares of these emotions, of the time that they are seen."""
+        return {
+            "face_id": self.number,
+            "first": round(self.first, 3),
+            "last": round(self.last, 3),
+            "seconds": round(self.seconds, 3),
+            "shares": {
+                label.name: round(self.shares.get(label.name, 0.0) / self.seconds, 4) for label in (*labels, UNCLEAR)
+            },
+            "valence": round(self.valence, 4),
+            "arousal": round(self.arousal, 4),
+            "changes": self.changes,
+            "peaks": [
+                {"time": round(peak.time, 3), "emotion": peak.emotion, "probability": round(peak.probability, 4)}
+                for peak in self.moments
+            ],
+        }
+
 
 def seen_longest(people: Sequence[Person], most: int) -> list[Person]:
     """So many of the people of a clip, in the order in which they first came."""
@@ -201,30 +220,7 @@ class ClipSummary:
             "end": round(self.end, 3),
             "frames": self.frames,
             "frames_without_face": self.empty_frames,
-            "people": [
-                {
-                    "face_id": person.number,
-                    "first": round(person.first, 3),
-                    "last": round(person.last, 3),
-                    "seconds": round(person.seconds, 3),
-                    "shares": {
-                        label.name: round(person.shares.get(label.name, 0.0) / person.seconds, 4)
-                        for label in (*self.labels, UNCLEAR)
-                    },
-                    "valence": round(person.valence, 4),
-                    "arousal": round(person.arousal, 4),
-                    "changes": person.changes,
-                    "peaks": [
-                        {
-                            "time": round(peak.time, 3),
-                            "emotion": peak.emotion,
-                            "probability": round(peak.probability, 4),
-                        }
-                        for peak in person.moments
-                    ],
-                }
-                for person in self.people
-            ],
+            "people": [person.to_dict(self.labels) for person in self.people],
         }
 
     def _settle(self, now: float) -> None:

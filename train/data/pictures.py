@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from emotion_model.faces.cropping import Framing, crop_face, network_input
+from emotion_model.faces.cropping import crop_face, network_input
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import ImageError, read_image, to_grey
 from emotion_model.files import spelled_out, whole_file
@@ -184,7 +184,7 @@ def _sha256(file: Path) -> str:
 
 def found_by(detector: FaceDetector, config: ModelConfig) -> str:
     """What the faces that are found in a picture depend on, as text."""
-    return f"{detector.name} {config.framing.get(detector.name, Framing())} {config.image_size}"
+    return f"{detector.name} {config.framing_of(detector.name)} {config.image_size}"
 
 
 def save_faces(path: Path, faces: Faces, how: str) -> None:
@@ -222,7 +222,7 @@ def _face(file: Path, detector: FaceDetector, config: ModelConfig) -> tuple[np.n
         return None, str(error)
     found, grey = detector.detect(image), to_grey(image)
     if found:
-        framing = config.framing.get(detector.name, Framing())
+        framing = config.framing_of(detector.name)
         crop = crop_face(grey, found[0].box, found[0].landmarks, framing, config.image_size, found[0].turn)
         return crop, "several faces: the largest is used" if len(found) > 1 else ""
     if max(grey.shape) <= READY_CROP_SIDE:

@@ -23,7 +23,6 @@ from emotion_model import EmotionClassifier, EmotionDetector, TrackingConfig
 from emotion_model.face import VALENCE_AROUSAL
 from emotion_model.faces import cropping, detection, yunet
 from emotion_model.faces.any_size import for_any_size
-from emotion_model.faces.cropping import Framing
 from emotion_model.timelines import tracking
 from emotion_model.timelines.table import columns
 
@@ -132,7 +131,7 @@ def _how(detector: EmotionDetector, networks: Networks) -> dict[str, Any]:
         "emotions": {
             "names": config.emotions,
             "imageSize": config.image_size,
-            "framing": asdict(config.framing.get("yunet", Framing())),
+            "framing": asdict(config.framing_of("yunet")),
             "levels": {
                 "least": cropping.LEAST_CONTRAST,
                 "dimmest": cropping.MEAN_BRIGHTNESS[0],
