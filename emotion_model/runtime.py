@@ -10,13 +10,11 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" or "max PERIOD", in microseconds
-_LIMITS: list[int] = []  # of cores, by `limit_cores`
+from emotion_model.processes import usable_cores
 
 
 class RuntimeUnavailableError(RuntimeError):
@@ -38,24 +36,6 @@ class ForkedError(RuntimeUnavailableError):
 @cache
 def _warn(message: str) -> None:
     logging.getLogger(__name__).warning(message)
-
-
-class Lock:
-    """For one thread at a time, and free in a process that is forked off: there nobody would ever release it."""
-
-    def __init__(self) -> None:
-        """A lock that nobody holds."""
-        self._renew()
-        _locks.add(self)
-
-    def _renew(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 class Network:
@@ -134,7 +114,6 @@ class Network:
             return list(self._request.infer({0: values}, share_inputs=True).values())
 
 
-_locks: weakref.WeakSet[Lock] = weakref.WeakSet()
 _networks: weakref.WeakSet[Network] = weakref.WeakSet()
 _compiling = threading.RLock()  # one network at a time, and none while this process forks
 _halted: list[Network] = []  # networks that wait for a fork to be over
@@ -155,8 +134,6 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    for lock in _locks:
-        lock._renew()
     for network in _networks:
         network._renew()
     _after_fork()
@@ -164,22 +141,6 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
-
-
-def limit_cores(count: int) -> None:
-    """Let networks that are loaded from here on use so many cores at most, for others that run beside this process."""
-    _LIMITS.append(count)
-
-
-def usable_cores() -> int:
-    """Processor cores that this process may use: fewer than the machine has where a container is limited."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _CGROUP_LIMIT.read_text().split()
-        limit = max(1, round(int(quota) / int(period)))
-    except (OSError, ValueError):  # no such limit
-        limit = cores
-    return min(cores, limit, *_LIMITS)
 
 
 def _shape(port: Any) -> tuple[int | None, ...]:

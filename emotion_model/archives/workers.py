@@ -26,7 +26,7 @@ from typing import IO, Any
 import cv2
 
 from emotion_model.files import lock
-from emotion_model.runtime import limit_cores, usable_cores
+from emotion_model.processes import limit_cores, usable_cores
 
 ANSWER_SECONDS = 10.0  # within which a cluster has to answer
 GROWTH_SECONDS = 10.0  # after which a cluster is asked again how many cores it has

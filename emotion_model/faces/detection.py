@@ -13,7 +13,7 @@ from emotion_model.download import HubError, download
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.turning import turned, turned_back, way_up
 from emotion_model.faces.yunet import load_yunet
-from emotion_model.runtime import Lock
+from emotion_model.processes import Lock
 
 DETECTORS = ("auto", "yunet", "haar")
 YUNET_REPO = "opencv/face_detection_yunet"

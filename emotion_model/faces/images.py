@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from emotion_model.errors import CodedError
-from emotion_model.runtime import Lock
+from emotion_model.processes import Lock
 
 STRIP = 32  # rows that are converted at a time: the whole picture at once takes several times its memory, and longer
 MAX_FILE_BYTES = 300 * 1024 * 1024  # a photo of the most pixels as PNG; a page sets closer limits

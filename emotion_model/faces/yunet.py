@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from emotion_model.runtime import Lock, Network, RuntimeUnavailableError
+from emotion_model.processes import Lock
+from emotion_model.runtime import Network, RuntimeUnavailableError
 
 STRIDES = (8, 16, 32)  # pixels between the places at which the network looks for faces of three sizes
 DIVISOR = 32  # pixels; the sides of the network's input are multiples of it

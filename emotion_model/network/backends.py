@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from emotion_model.runtime import Lock, RuntimeUnavailableError, import_openvino
+from emotion_model.processes import Lock
+from emotion_model.runtime import RuntimeUnavailableError, import_openvino
 
 TRAINING = ("tensorflow", "torch", "jax")
 SERVING = ("openvino", *TRAINING)  # OpenVINO starts fastest and needs the least memory

@@ -15,7 +15,8 @@ import numpy as np
 
 from emotion_model.network.backends import TRAINING, BackendError, alternatives, import_keras
 from emotion_model.network.config import ModelConfig, ModelError, require_digest
-from emotion_model.runtime import Lock, Network, RuntimeUnavailableError
+from emotion_model.processes import Lock
+from emotion_model.runtime import Network, RuntimeUnavailableError
 
 # Outputs of the ONNX file; the first, "probabilities", is calibrated, for whoever runs the file without this package.
 UNCALIBRATED, ATTENTION = "uncalibrated_probabilities", "attention"

@@ -29,7 +29,7 @@ from PIL import Image
 if not find_spec("ray"):  # imported by the programs alone, where it can be
     pytest.skip("needs requirements-archive.txt", allow_module_level=True)
 
-from emotion_model import VideoReader, read_image, runtime
+from emotion_model import VideoReader, read_image
 from emotion_model.__main__ import main
 from emotion_model.archives import run as run_module
 from emotion_model.archives import workers as workers_module
@@ -42,6 +42,7 @@ from emotion_model.archives.workers import Died, Ended, Worker, Workers, Workers
 from emotion_model.commands import archive_run
 from emotion_model.commands.archive import from_root
 from emotion_model.network.config import BUNDLED_DIR, WEIGHTS_FILE
+from emotion_model.processes import usable_cores
 from support import environment, warm
 from support.apps import free_port
 from support.clips import face_film, write_clip
@@ -386,13 +387,13 @@ def test_a_share_of_the_cores_binds_a_worker_to_none(tmp_path: Path, monkeypatch
     if len(allowed) < 2:
         pytest.skip("needs two cores")
     (tmp_path / "cpu.max").write_text("100000 100000")
-    monkeypatch.setattr(runtime, "_CGROUP_LIMIT", tmp_path / "cpu.max")
-    monkeypatch.setattr(runtime, "_LIMITS", [])
+    monkeypatch.setattr("emotion_model.processes._CGROUP_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr("emotion_model.processes._LIMITS", [])
     try:
         Worker(list, ())
         assert os.sched_getaffinity(0) == allowed
         (tmp_path / "cpu.max").unlink()
-        assert runtime.usable_cores() == cv2.getNumThreads() == 1
+        assert usable_cores() == cv2.getNumThreads() == 1
     finally:
         os.sched_setaffinity(0, allowed)
         cv2.setNumThreads(threads)

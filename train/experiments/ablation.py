@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_model.files import read_json
-from emotion_model.runtime import usable_cores
+from emotion_model.processes import usable_cores
 from emotion_model.timelines.clock import clock
 from train.config import PRESETS, Preset, differences, same_network, with_settings
 from train.data.fer2013 import learning_faces

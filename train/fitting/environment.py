@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from emotion_model.files import read_json, write_json
-from emotion_model.runtime import usable_cores
+from emotion_model.processes import usable_cores
 from train.fitting.hardware import device_name
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from emotion_model.network.backends import TRAINING, import_keras
-from emotion_model.runtime import usable_cores
+from emotion_model.processes import usable_cores
 
 JAX_DEVICES = ("jax_plugins", "libtpu")  # one of which JAX has for all but the processor; without, it is not imported
 TRIED_MAPS = (8, 24, 24, 96)  # a batch in the middle of the network, to try a precision with
