@@ -26,28 +26,7 @@ def _model(name: str) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 all well, 2 it could not be done."""
-    parser = argparse.ArgumentParser(prog="python -m emotion_model.hub", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    pushing = commands.add_parser("push", help="publish the model: weights in every form, figures and card")
-    deploying = commands.add_parser("deploy", help="create or update the Space that serves the page")
-    card = commands.add_parser("card", help="print the model card")
-    for command in (pushing, deploying):
-        command.add_argument("repo", metavar="USER/NAME", help="name on the Hub")
-        command.add_argument("--private", action="store_true", help="make a new repository private")
-        command.add_argument("--dry-run", action="store_true", help="list what would go, and send nothing")
-    for command in (pushing, card):
-        command.add_argument(
-            "--model", type=_model, default=BUNDLED_DIR, help="a .keras file or its folder (default: the bundled model)"
-        )
-    pushing.add_argument("--tag", help="name of the version (default: the next of v1, v2, ... if anything changed)")
-    pushing.add_argument("--figures", type=Path, help="folder that train.report filled (default: figures in --model)")
-    for command in (pushing, card):
-        command.add_argument("--license", help=f"of the weights, as the Hub abbreviates it (default: {LICENSE})")
-    deploying.add_argument("--model", metavar="USER/NAME", help="model on the Hub to pull (default: the bundled one)")
-    deploying.add_argument("--revision", help="branch, tag or commit of that model (default: its newest)")
-    card.add_argument("--repo", metavar="USER/NAME", default="USER/emotion-cnn", help="name in the card's examples")
-    card.add_argument("--out", type=Path, help="where the card goes (default: printed)")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         if options.command == "push":
             push(
@@ -75,3 +54,28 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m emotion_model.hub", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    pushing = commands.add_parser("push", help="publish the model: weights in every form, figures and card")
+    deploying = commands.add_parser("deploy", help="create or update the Space that serves the page")
+    card = commands.add_parser("card", help="print the model card")
+    for command in (pushing, deploying):
+        command.add_argument("repo", metavar="USER/NAME", help="name on the Hub")
+        command.add_argument("--private", action="store_true", help="make a new repository private")
+        command.add_argument("--dry-run", action="store_true", help="list what would go, and send nothing")
+    for command in (pushing, card):
+        command.add_argument(
+            "--model", type=_model, default=BUNDLED_DIR, help="a .keras file or its folder (default: the bundled model)"
+        )
+    pushing.add_argument("--tag", help="name of the version (default: the next of v1, v2, ... if anything changed)")
+    pushing.add_argument("--figures", type=Path, help="folder that train.report filled (default: figures in --model)")
+    for command in (pushing, card):
+        command.add_argument("--license", help=f"of the weights, as the Hub abbreviates it (default: {LICENSE})")
+    deploying.add_argument("--model", metavar="USER/NAME", help="model on the Hub to pull (default: the bundled one)")
+    deploying.add_argument("--revision", help="branch, tag or commit of that model (default: its newest)")
+    card.add_argument("--repo", metavar="USER/NAME", default="USER/emotion-cnn", help="name in the card's examples")
+    card.add_argument("--out", type=Path, help="where the card goes (default: printed)")
+    return parser

@@ -209,6 +209,20 @@ class FaceTracker:
         """
         if not time >= self._time:
             raise ValueError(f"time={time}: must not be before the last frame's {self._time}; for another clip, cut()")
+        self._forget(time)
+        self._step = time - self._time if self._time > -math.inf else 0.0
+        self._time = time
+        tracks = self._matched(faces, time)
+        return [track.update(face, time, duration, self.config) for track, face in zip(tracks, faces, strict=True)]
+
+    def cut(self) -> None:
+        """Forget the faces and the clock, as at a scene cut: whoever is seen next gets a new id."""
+        self._tracks = []
+        self._time = -math.inf
+        self._step = 0.0
+
+    def _forget(self, time: float) -> None:
+        """Forget who has not been seen for too long."""
         # Where frames are rare, whoever was in the last one has not been missed yet.
         patience = max(self.config.patience, LONGEST_GAP)
         missed_patience = self.config.patience and max(
@@ -219,8 +233,9 @@ class FaceTracker:
             for track in self._tracks
             if time - track.shown_until <= (missed_patience if track.missed else patience)
         ]
-        self._step = time - self._time if self._time > -math.inf else 0.0
-        self._time = time
+
+    def _matched(self, faces: Sequence[Face], time: float) -> list[_Track]:
+        """Whose face each one is: the nearest track's, or that of somebody new."""
         pairs = sorted(
             (distance, i, j)
             for i, track in enumerate(self._tracks)
@@ -241,13 +256,7 @@ class FaceTracker:
                 self._count += 1
                 track_of[j] = _Track(self._count, face, time)
                 self._tracks.append(track_of[j])
-        return [track_of[j].update(face, time, duration, self.config) for j, face in enumerate(faces)]
-
-    def cut(self) -> None:
-        """Forget the faces and the clock, as at a scene cut: whoever is seen next gets a new id."""
-        self._tracks = []
-        self._time = -math.inf
-        self._step = 0.0
+        return [track_of[j] for j in range(len(faces))]
 
 
 def _centre(face: Face) -> np.ndarray:
