@@ -68,9 +68,8 @@ def _run(arguments: list[str]) -> int:
     except (ModelError, DetectorError, ValueError) as error:
         taken = f" Taken for models, as they stand behind --model: {', '.join(further)}; put paths before it."
         return refused(f"{error}" + (taken if further else ""))
-    for part in (detector.classifier, detector.faces):
-        if part.notice:
-            print(part.notice, part.fallback_reason, file=sys.stderr)
+    for line in detector.fallbacks:
+        print(line, file=sys.stderr)
     return COMMANDS[options.command].run(detector, options)
 
 

@@ -74,6 +74,16 @@ class EmotionDetector:
         members = [EmotionClassifier.load(path) for path in paths] or [EmotionClassifier.from_environment()]
         return cls(members[0] if len(members) == 1 else EmotionEnsemble(members), FaceDetector(faces))
 
+    @property
+    def notice(self) -> str:
+        """Sentences for visitors where another model or face detector serves than was hoped for, else ""."""
+        return " ".join(part.notice for part in (self.classifier, self.faces) if part.notice)
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """The same for whoever runs this: a line for each, with its reason."""
+        return [f"{part.notice} {part.fallback_reason}" for part in (self.classifier, self.faces) if part.notice]
+
     def detect(self, image: Picture) -> list[Face]:
         """Every face in a picture, the largest first; an empty list where there is none.
 

@@ -65,12 +65,12 @@ class Api:
 
     def model_info(self) -> dict[str, Any]:
         """The model that serves."""
-        classifier, faces = self._detector.classifier, self._detector.faces
+        classifier = self._detector.classifier
         return {
             "source": short_name(classifier.source),
             "labels": [vars(label) for label in classifier.config.labels],
-            "detector": faces.name,
-            "notice": " ".join(part.notice for part in (classifier, faces) if part.notice),
+            "detector": self._detector.faces.name,
+            "notice": self._detector.notice,
             "weights": classifier.config.weights,
             "temperature": classifier.config.temperature,
             "metrics": classifier.config.scores,

@@ -32,13 +32,12 @@ class Lens(Page):
 
 def build_page(detector: EmotionDetector, networks: Networks | None = None) -> gr.Blocks:
     """The whole page, and all endpoints, around one detector; with `networks`, Live reads in the visitor's browser."""
-    notices = " ".join(part.notice for part in (detector.classifier, detector.faces) if part.notice)
     analysis, networks = Analysis(detector, VideoLimits()), networks or Networks()
     with Lens(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
         agents.build_tools(detector, analysis)
         gr.HTML(masthead())
-        if notices:
-            gr.HTML(notice(notices), elem_id="notice")
+        if detector.notice:
+            gr.HTML(notice(detector.notice), elem_id="notice")
         with gr.Tab("Live", id="live"):
             live.build_tab(Live(detector), networks)
         with gr.Tab("Photo", id="photo"):

@@ -24,9 +24,8 @@ def serve(files: Path) -> None:
     Sweeper(files, KEEP_SECONDS, SWEEP_SECONDS).start()
     detector = EmotionDetector(EmotionClassifier.from_environment())
     detector.classifier.warm_up()
-    for part in (detector.classifier, detector.faces):
-        if part.notice:
-            print(part.notice, part.fallback_reason, flush=True)
+    for line in detector.fallbacks:
+        print(line, flush=True)
     networks = networks_for(detector)
     page = build_page(detector, networks)
     routes = [*networks.routes, *social.routes()]

@@ -40,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     """Print a screen about model and detector, or all that is on record; returns the exit status."""
     classifier = detector.classifier
-    notice = " ".join(part.notice for part in (classifier, detector.faces) if part.notice)
-    values = {"source": classifier.source, "detector": detector.faces.name, "notice": notice}
+    values = {"source": classifier.source, "detector": detector.faces.name, "notice": detector.notice}
     if options.json:
         # ASCII, whatever can be printed here
         print(json.dumps(values | classifier.config.to_dict(), indent=1))
