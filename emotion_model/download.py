@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 import time
@@ -11,6 +10,8 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from emotion_model.files import digest_of
 
 SILENCE_SECONDS = 5.0  # without a sign of life the network counts as dead
 DEAD_SECONDS = 60.0  # for so long a dead network is not tried again: several files must not each wait for it
@@ -232,4 +233,4 @@ def hub_as_needed() -> Iterator[None]:
 
 
 def _has_digest(path: Path, sha256: str | None) -> bool:
-    return sha256 is None or hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    return sha256 is None or digest_of(path) == sha256

@@ -1,8 +1,9 @@
-"""Files that stand under their name only when they are whole, JSON, files for oneself, and names as text."""
+"""Files that stand under their name only when they are whole, JSON, digests, files for oneself, and names as text."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -62,6 +63,12 @@ def identity(path: Path) -> tuple[int, int] | None:
     except (OSError, ValueError):  # no file can have that name
         return None
     return found.st_dev, found.st_ino
+
+
+def digest_of(path: Path) -> str:
+    """By which records and programs know the content of a file: its sha256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def place(path: Path) -> str:

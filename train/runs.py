@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_model.faces.cropping import Framing
-from emotion_model.files import read_json, write_json
+from emotion_model.files import digest_of, read_json, write_json
 from emotion_model.labels import LABELS, Label
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, RUN_FILE, WEIGHTS_FILE, ModelConfig
@@ -105,11 +104,6 @@ def write_run(network: keras.Model, run_dir: Path, out: Path, **changes: Any) ->
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
     """The epoch with the best accuracy on validation; small sets have many equals, and their loss decides then."""
     return max(history, key=lambda epoch: (epoch["val_accuracy"], -epoch.get("val_loss", 0.0)))
-
-
-def digest_of(weights: Path) -> str:
-    """By which records name a file of weights: its sha256."""
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def is_run(folder: str | Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from html import escape
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Route
 
+from emotion_model.files import digest_of
 from emotion_model.network.config import FIGURES_DIR, ModelConfig, figures_are_of
 from ui.browser.networks import FOR_EVER
 from ui.cards import status
@@ -62,7 +62,7 @@ def _drawing(path: Path, question: str) -> str:
             says = picture.info.get("Description", question)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""  # such as the pointer that git leaves where it has no LFS
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    digest = digest_of(path)[:16]
     return (
         f'<figure><figcaption>{escape(question)}</figcaption><img loading="lazy" src="{FOLDER}/{digest}/{path.name}" '
         f'width="{width}" height="{height}" alt="{escape(says)}"></figure>'

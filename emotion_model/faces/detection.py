@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from emotion_model.download import HubError, download
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.turning import turned, turned_back, way_up
 from emotion_model.faces.yunet import load_yunet
+from emotion_model.files import digest_of
 from emotion_model.processes import Lock
 
 DETECTORS = ("auto", "yunet", "haar")
@@ -189,10 +189,10 @@ def find_yunet() -> Path:
             raise DetectorError(f"{error} Or set EMOTION_YUNET_PATH to a copy of {YUNET_FILE}.") from error
     path = Path(given)
     try:
-        content = path.read_bytes()
+        digest = digest_of(path)
     except OSError as error:
         raise DetectorError(f"{path} cannot be read ({error.strerror}): set EMOTION_YUNET_PATH to a copy.") from error
-    if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
+    if digest != YUNET_SHA256:
         raise DetectorError(f"{path} is not the expected {YUNET_FILE} (its sha256 differs): remove it and try again.")
     return path
 

@@ -18,7 +18,7 @@ import numpy as np
 from emotion_model.faces.cropping import crop_face, network_input
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import ImageError, read_image, to_grey
-from emotion_model.files import spelled_out, whole_file
+from emotion_model.files import digest_of, spelled_out, whole_file
 from emotion_model.network.config import ModelConfig
 from train.data.fer2013 import VALIDATION_FOLDERS, DataError, FaceDataset
 
@@ -176,8 +176,7 @@ def _strays(folder: Path) -> list[Picture]:
 def _sha256(file: Path) -> str:
     """That of a file; "" where it cannot be read, of which `read_image` says more."""
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return digest_of(file)
     except OSError:
         return ""
 

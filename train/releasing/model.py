@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from emotion_model.faces.cropping import network_input
-from emotion_model.files import read_json, whole_file, write_json
+from emotion_model.files import digest_of, read_json, whole_file, write_json
 from emotion_model.hub.card import CARD_FILE, model_card
 from emotion_model.network.config import ModelConfig
 from emotion_model.network.cost import origin, spent_side_by_side
@@ -22,7 +22,7 @@ from train.experiments.blending import Weights, greedy_soup
 from train.exporting.model import export
 from train.releasing.plan import Stage
 from train.releasing.stages import Stages
-from train.runs import digest_of, load_model, load_served, write_run
+from train.runs import load_model, load_served, write_run
 
 MEAN = "mean"  # the run folder of the averaged weights
 MODEL = "model"  # the folder of the exported model

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emotion_model.files import read_json
+from emotion_model.files import digest_of, read_json
 from train.config import differences
 from train.experiments.plans import PlanError
 from train.experiments.running import STOPPED, begin, changed_settings, command_of, data_digest, folder_of, last_line
 from train.releasing.plan import ReleasePlan, Stage
-from train.runs import digest_of, is_complete, told
+from train.runs import is_complete, told
 
 LOOK_SECONDS = 0.5  # between looks at the runs that train
 
