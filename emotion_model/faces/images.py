@@ -41,6 +41,7 @@ _TURNS = {  # what makes a picture of each EXIF orientation upright
 }
 _opening = Lock()
 _ADDRESS = re.compile(r"https?:/", re.IGNORECASE)  # a path has one slash in the place of several
+_FROM_URLS = str.maketrans("-_", "+/")  # base64 for URLs has two characters of its own
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 
 
@@ -121,6 +122,8 @@ def _damaged() -> ImageError:
 def read_base64_image(text: str, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_FILE_BYTES) -> np.ndarray:
     """Decode a picture given as base64 or as a data URL to uint8 RGB `(height, width, 3)`.
 
+    Base64 in its form for URLs is taken too, and without its padding.
+
     Raises:
         ImageError: not base64, or the picture in it cannot be read.
     """
@@ -129,8 +132,9 @@ def read_base64_image(text: str, max_pixels: int = MAX_PIXELS, max_bytes: int = 
     _check_size(len(text) * 7 // 10, max_bytes)  # roughly, before decoding: line breaks and the head do not count
     text = text.strip()
     match = _DATA_URL.match(text)
+    text = "".join((text[match.end() :] if match else text).split()).translate(_FROM_URLS)
     try:
-        data = base64.b64decode("".join((text[match.end() :] if match else text).split()), validate=True)
+        data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError as error:
         raise ImageError(
             "bad_base64", "The text is not valid base64: send base64 or a data:image/...;base64,... URL."

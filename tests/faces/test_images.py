@@ -226,6 +226,15 @@ def test_base64_is_read_with_and_without_the_head_of_a_data_url(gradient, head):
     assert read_base64_image(head + text[:60] + "\n" + text[60:]).shape == (48, 64, 3)
 
 
+def test_base64_for_urls_is_read_and_without_its_padding(gradient):
+    for more in range(3):
+        data = encoded(Image.fromarray(gradient)) + b"\xfb\xff" * 3 + bytes(more)
+        text = base64.urlsafe_b64encode(data).decode()
+        assert {"-", "_"} <= set(text)
+        for given in (text, text.rstrip("=")):
+            assert np.array_equal(read_base64_image(given)[..., 0], gradient)
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -233,7 +242,7 @@ def test_base64_is_read_with_and_without_the_head_of_a_data_url(gradient, head):
         ("   ", "empty"),
         ("not base64!", "bad_base64"),
         ("data:image/png;base64,%%%%", "bad_base64"),
-        ("abc", "bad_base64"),
+        ("abcde", "bad_base64"),
         (base64.b64encode(b"hello").decode(), "not_an_image"),
         ("A" * (MEGABYTES_10 * 8 // 5), "too_large"),
     ],
