@@ -17,10 +17,11 @@ from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like
 
-from ui.fetching import TooLargeError, fetch, goes_with_its_call
+from ui.fetching import TooLargeError, fetch, goes_with_its_call, unpack
 from ui.inputs import MOST_BYTES
 from ui.refusals import (
     ADDRESSES,
+    BAD_BASE64,
     IN_STEPS,
     INCOMPLETE,
     NOT_UPLOADED,
@@ -108,12 +109,14 @@ class Page(gr.Blocks):
         if not getattr(block, "data_model", None):  # a plain value
             raise Refusal("bad_request", WRONG_KIND)
         limit = MOST_BYTES if isinstance(block, gr.Image) else self.max_file_size
+        brought = address.startswith("data:")
         try:
-            path = await fetch(address, get_upload_folder(), limit)
+            folder = get_upload_folder()
+            path = unpack(address, folder) if brought else await fetch(address, folder, limit)
         except TooLargeError:
             raise Refusal("too_large", TOO_LARGE) from None
         except Exception:
-            raise Refusal("unreachable", UNREACHABLE) from None
+            raise (Refusal("bad_base64", BAD_BASE64) if brought else Refusal("unreachable", UNREACHABLE)) from None
         _FETCHED.get([]).append(path)
         self.upload_file_set.add(str(path))  # deleted when its time is over, as what is uploaded, if not before
         return path
@@ -143,7 +146,9 @@ def _forget(state: SessionState | None) -> None:
 
 
 def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:
-    """The files at addresses among the values; those of this very server become the paths that they stand for.
+    """The files at addresses and in data URLs among the values.
+
+    Those of this very server become the paths that they stand for.
 
     The page may not open addresses of its own machine, lest visitors look around there. Nor any of its files that were
     not uploaded: Gradio looks at the path of a file only where the request says that it is one.
@@ -158,8 +163,12 @@ def _elsewhere(values: Any) -> Iterator[dict[str, Any]]:
     if not isinstance(values, dict):
         return
     yield from _elsewhere(list(values.values()))
-    path = values.get("path")
+    path = values.get("path") or values.get("url")
     if not isinstance(path, str):
+        return
+    values["path"] = path  # Gradio looks for the file nowhere else
+    if path.startswith("data:"):
+        yield values
         return
     if not is_http_url_like(path):
         if not _uploaded(path):

@@ -12,6 +12,10 @@ NOT_UPLOADED = (
 )
 BAD_BASE64 = "The text of the data URL is not valid base64: send it whole, or the address of the file."
 INCOMPLETE = 'Some values are missing: "data" has to hold one for each parameter, as /gradio_api/info lists them.'
+INCOMPLETE_BY_NAME = (
+    "Some values are missing: give each that has no default by its name, as /gradio_api/info lists them."
+)
+NO_SUCH_NAME = "A value has a name that no parameter has: /gradio_api/info lists what each is called."
 UNREACHABLE = (
     f"The file at this address cannot be had, or not within {SECONDS} seconds: give an https address that anybody may "
     "open, or upload the file."
@@ -24,7 +28,7 @@ IN_STEPS = (
     "This endpoint answers again and again while it works: send the request to /gradio_api/call/ in the place of "
     "/gradio_api/run/, then read what comes under the id that this answers, or use gradio_client."
 )
-ADDRESSES = "A call may give one file at an address: upload the others."
+ADDRESSES = "A call may give one file at an address, or as a data URL: upload the others."
 WRONG_KIND = "A value is not of the kind that this endpoint takes: /gradio_api/info lists what each parameter is."
 NOT_UNDERSTOOD = 'The request was not understood: send JSON such as {"data": [...]}, as /gradio_api/info describes it.'
 NOTHING_WAITS = (

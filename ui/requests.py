@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from urllib.parse import quote
@@ -25,9 +26,11 @@ from ui.refusals import (
     BAD_BASE64,
     FAILED,
     FULL,
+    INCOMPLETE_BY_NAME,
     LARGE_REQUEST,
     NO_ADDRESS,
     NO_FORM,
+    NO_SUCH_NAME,
     NOT_OURS,
     NOT_UNDERSTOOD,
     NOTHING_WAITS,
@@ -41,7 +44,9 @@ UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE_UPLOAD, "too_l
 
 UPLOAD = f"{API_PREFIX}/upload"
 FILE_ELSEWHERE = re.compile(f"{API_PREFIX}/file[=/]https?://")
-RESULT = re.compile("/call/[^/]+/(?P<id>[^/]+)$")
+ONE_STEP = re.compile(f"{API_PREFIX}/(?:run|api)/")
+NO_CODE = "Error"  # the title that Gradio gives errors of its own
+RESULT = re.compile("/call/(?:v2/)?[^/]+/(?P<id>[^/]+)$")
 
 # Bytes; the largest picture as base64 text has 14 million, and of a somewhat larger one its endpoint says what to do.
 LARGEST_REQUEST = 24 * 2**20
@@ -62,6 +67,22 @@ def _refused(_: Request, error: Exception) -> JSONResponse:
     elif "Queue is full" in detail:
         detail = FULL
     return JSONResponse({"detail": detail, "error": detail}, status, getattr(error, "headers", None))
+
+
+def _refused_by_name(request: Request, error: Exception) -> JSONResponse:
+    """What Gradio trips over where a call names its values, before it looks at any; other errors are our fault.
+
+    Raises:
+        Exception: the error, where it is another one.
+    """
+    if "/call/v2/" in request.url.path:
+        if error.args == (f"/{request.path_params['api_name']}",):
+            return _says(UNKNOWN, "unknown_endpoint", 404)
+        if "No value provided" in str(error):
+            return _says(INCOMPLETE_BY_NAME, "missing", 422)
+        if "not a valid key-word argument" in str(error):
+            return _says(NO_SUCH_NAME, "bad_request", 422)
+    raise error
 
 
 def _route(scope: Scope) -> str:
@@ -139,6 +160,33 @@ class RefusedUploads:
         await self.app(scope, receive, answer)
 
 
+class RefusedInOneStep:
+    """ASGI middleware: a call in one step that is refused gets status 500 of Gradio, as if the fault were ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, but for that status where the answer has a code as title."""
+        if scope["type"] != "http" or not ONE_STEP.match(_route(scope)):
+            await self.app(scope, receive, send)
+            return
+        failed: Message | None = None
+
+        async def answer(message: Message) -> None:
+            nonlocal failed
+            if message["type"] == "http.response.start" and message["status"] == 500:
+                failed = message  # the body, which comes next, tells what it is
+                return
+            if failed:
+                title = json.loads(message["body"]).get("title", NO_CODE)
+                await send(failed | {"status": 500 if title == NO_CODE else 503 if title == "busy" else 422})
+                failed = None
+            await send(message)
+
+        await self.app(scope, receive, answer)
+
+
 class AnswerableRequests:
     """ASGI middleware: what Gradio would wait for in vain, or fetch from elsewhere, is refused."""
 
@@ -205,11 +253,14 @@ APP_OPTIONS: dict[str, Any] = {
         RequestValidationError: lambda *_: _says(NOT_UNDERSTOOD, "bad_request", 422),
         FnIndexInferError: lambda *_: _says(UNKNOWN, "unknown_endpoint", 404),
         HTTPException: _refused,
+        KeyError: _refused_by_name,
+        TypeError: _refused_by_name,
         Exception: lambda *_: _says(FAILED, "failed", 500),
     },
     "middleware": [
         Middleware(Numbered),
         Middleware(RefusedUploads),
+        Middleware(RefusedInOneStep),
         Middleware(AnswerableRequests),
         Middleware(BoundedRequests),
     ],

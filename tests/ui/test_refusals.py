@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 
 from ui.calls import Page
 from ui.fetching import public_machine
+from ui.refusals import Refusal
 from ui.requests import APP_OPTIONS, replace_parts
 from ui.turns import asked
 
@@ -100,6 +101,36 @@ def answer(url: str, body: bytes, kind: str) -> tuple[int, dict]:
 def form(content: bytes, head: str = 'name="files"; filename="a.jpg"') -> tuple[bytes, str]:
     begun = f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode()
     return begun + content + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+
+
+def test_a_call_with_named_values_that_is_refused_says_what_to_do(capfd):
+    with serving(str.upper) as url:
+        for name, given, refused in (
+            ("work", {}, (422, "missing")),
+            ("work", {"said": "x", "data": ["x"]}, (422, "bad_request")),
+            ("work", ["x"], (422, "bad_request")),
+            ("nosuch", {"said": "x"}, (404, "unknown_endpoint")),
+        ):
+            status, refusal = answer(f"{url}/call/v2/{name}", json.dumps(given).encode(), "application/json")
+            assert (status, refusal["title"]) == refused and "/gradio_api/info" in refusal["error"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_status_of_a_call_in_one_step_tells_whose_fault_it_is():
+    def work(said: str) -> str:
+        if said == "own":
+            raise gr.Error("No code", print_exception=False)
+        if said == "ours":
+            raise RuntimeError(said)
+        raise Refusal(said, "A sentence.")
+
+    with serving(work) as url:
+        for door in ("run", "api"):
+            for said, told in (("damaged", 422), ("busy", 503), ("own", 500), ("ours", 500)):
+                body = json.dumps({"data": [said]}).encode()
+                status, refusal = answer(f"{url}/{door}/work", body, "application/json")
+                assert status == told and ("error" in refusal)
+            assert answer(f"{url}/{door}/work", b'{"data": []}', "application/json")[1]["title"] == "missing"
 
 
 def test_an_upload_that_is_refused_says_what_to_do():
@@ -281,6 +312,42 @@ def test_a_call_has_one_file_at_an_address_fetched_where_one_is_taken(elsewhere,
         page.close()
 
 
+def test_a_file_may_be_given_by_url_and_as_a_data_url(elsewhere, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    data = "data:text/plain;base64,c21hbGw="
+    with Page() as page:
+        file, picture, text = gr.File(), gr.Image(type="filepath"), gr.Textbox()
+        for block in (file, picture):
+            block.preprocess = lambda payload: payload.path
+        for name, block in (("file", file), ("picture", picture), ("text", text)):
+            block.change(lambda path: Path(path).read_text(), block, gr.Textbox(), api_name=name)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=APP_OPTIONS)
+
+    def call(name: str, value: object) -> dict:
+        return answer(f"{url}gradio_api/run/{name}", json.dumps({"data": [value]}).encode(), "application/json")[1]
+
+    try:
+        for value, read in (
+            ({"url": f"{elsewhere}/10/a.txt"}, "0123456789"),
+            ({"path": None, "url": data}, "small"),
+            ({"path": data}, "small"),
+        ):
+            assert call("picture", value)["data"] == [read]
+            assert call("file", value | {"meta": {"_type": "gradio.FileData"}})["data"] == [read]
+        for value, title in (
+            ({"url": "http://127.0.0.1:1/a.txt"}, "unreachable"),
+            ({"url": "/etc/hostname"}, "not_uploaded"),
+            ({"url": "file:///etc/hostname"}, "not_uploaded"),
+            ({"url": "data:text/plain;base64,A"}, "bad_base64"),
+            ([{"url": data}] * 2, "bad_request"),
+        ):
+            assert call("picture", value)["title"] == title
+        assert call("text", {"url": data})["title"] == "bad_request"
+        assert not list(tmp_path.glob("fetched-*"))
+    finally:
+        page.close()
+
+
 def test_only_files_of_the_upload_folder_are_taken(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     (tmp_path / "of_others").mkdir()
@@ -399,6 +466,11 @@ def test_a_result_is_waited_for_once_and_only_where_it_is_being_made():
             again = httpx.get(f"{door}/{event}", timeout=20)
             assert (again.status_code, again.json()["title"]) == (404, "unknown_id")
             assert "Send the request again" in again.json()["error"]
+        by_name = f"{url}/call/v2/work"
+        asked = httpx.post(by_name, json={"said": "z"}).json()["event_id"]
+        assert "heard z" in httpx.get(f"{by_name}/{asked}").text
+        for gone in (f"{by_name}/{asked}", f"{by_name}/nosuch", by_name):
+            assert httpx.get(gone, timeout=20).json()["title"] == "unknown_id"
         given = {"data": ["y"], "session_hash": "mine"}
         asked = httpx.post(door, json=given).json()["event_id"]
         assert "heard y" in httpx.get(f"{door}/{asked}").text, "of a session with a name of its own"
