@@ -180,7 +180,8 @@ class RefusedInOneStep:
                 return
             if failed:
                 title = json.loads(message["body"]).get("title", NO_CODE)
-                await send(failed | {"status": 500 if title == NO_CODE else 503 if title == "busy" else 422})
+                status = 500 if title == NO_CODE else 503 if title == "busy" else 422
+                await send({**failed, "status": status})
                 failed = None
             await send(message)
 

@@ -73,8 +73,8 @@ def test_the_curl_calls_of_the_api(run):
     text, quick = snippets("api.md", "curl", "bash")
     printed = run(["bash", "-euo", "pipefail", "-c"], text)
     assert json.loads(run(["bash", "-euo", "pipefail", "-c"], quick))["data"][0]["emotion"] == "happy"
-    assert printed.count("event: complete") == 4
-    assert printed.count('"happy"') >= 3 and '"face_id"' in printed and '"colour"' in printed
+    assert printed.count("event: complete") == 5
+    assert printed.count('"happy"') >= 4 and '"face_id"' in printed and '"colour"' in printed
 
 
 @pytest.fixture

@@ -1,12 +1,16 @@
 """Publishing model and page, against a Hub on the loopback interface, through the command line as people use it."""
 
+import base64
 import json
 import re
 import shutil
 import subprocess
 from functools import partial
 
+import cv2
 import hf_xet
+import httpx
+import numpy as np
 import pytest
 import yaml
 from gradio_client import Client
@@ -314,8 +318,14 @@ def test_what_was_deployed_runs_by_itself_with_its_model(hub, small, tmp_path):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     environment = space.variables | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
+    large = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (2000, 3000, 3), np.uint8))[1]
+    text = base64.b64encode(large.tobytes()).decode()
     with start_app(tmp_path, root=root, **environment) as app:
         info = Client(app.url, verbose=False).predict(api_name="/model_info")
+        for _ in range(8):
+            posted = httpx.post(f"{app.url}/gradio_api/call/v2/predict", json={"image": text}, timeout=30)
+            assert posted.status_code == 200
+    assert app.process.returncode == 0, "it was ended in the middle of a picture"
     assert info["source"] == f"{NAME} ({model.commits[-1][0][:8]})"
     assert [label["name"] for label in info["labels"]] == ["calm", "bored", "amused"]
 
