@@ -13,7 +13,7 @@ from emotion_model.face import Face
 
 VELOCITY_SECONDS = 0.2  # time constant of the velocity's running mean: long enough to even out a jittering box
 COASTING_SECONDS = 1.0  # a face out of sight is expected to keep moving for about this long
-LONGEST_GAP = 5.0  # seconds between two frames over which a face can still be followed
+LONGEST_GAP = 5.2  # seconds between two frames over which a face can still be followed; one in 5 may be a little late
 MISSED_LOOKS = 2.5  # times the last two frames' distance: where frames are rare, one that missed a face ends nobody
 QUICK_SECONDS = 0.2  # time constant of the mean that watches for real changes
 EVIDENCE_STEP = 0.15  # seconds; one frame counts for no more, or at low frame rates a single odd one would decide
@@ -160,8 +160,9 @@ class _Track:
         self.centre, self.size, self.seen, self.missed = centre, _size(face), time, False
         self.shown_until = time + duration
         smoothed = self.emotions.update(face.probabilities, time, config)
-        margin = -CLEAR_MARGIN if self.clear else CLEAR_MARGIN
-        self.clear = bool(smoothed[self.emotions.label] >= face.clear_from + margin)
+        margin = CLEAR_MARGIN if config.smoothing else 0.0
+        limit = face.clear_from + (-margin if self.clear else margin)
+        self.clear = bool(smoothed[self.emotions.label] >= limit)
         return replace(
             face,
             track_id=self.number,

@@ -591,7 +591,7 @@ def test_a_gap_stays_a_gap():
     assert subtitles([person]).count("-->") == 2
 
 
-@pytest.mark.parametrize(("rate", "duration", "counted"), [(None, 0.04, 5), (0.1, 0.04, 10), (None, 3600, 3600)])
+@pytest.mark.parametrize(("rate", "duration", "counted"), [(None, 0.04, 5.2), (0.1, 0.04, 10), (None, 3600, 3600)])
 def test_nobody_is_seen_in_hours_without_a_frame_unless_one_is_shown_so_long(rate, duration, counted):
     summary = ClipSummary(0.0, rate=rate)
     summary.add(0.0, [face()], duration=duration)

@@ -143,6 +143,11 @@ def test_a_face_is_not_followed_over_a_very_long_gap():
     assert ids(tracker.update([face(100)], 10.0)) == [2]
 
 
+def test_a_face_is_followed_at_one_frame_in_five_seconds_though_some_come_a_little_late():
+    tracker = FaceTracker()
+    assert [ids(tracker.update([face(100)], time)) for time in (0.0, 5.02, 10.03, 15.0, 20.04)] == [[1]] * 5
+
+
 def test_another_face_elsewhere_or_of_another_size_is_a_new_one():
     tracker = FaceTracker()
     tracker.update([face(100)], 0.0)

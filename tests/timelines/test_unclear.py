@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from emotion_model import EMOTIONS, LABELS, Face, FaceTracker, draw_faces
+from emotion_model import EMOTIONS, LABELS, Face, FaceTracker, TrackingConfig, draw_faces
 from emotion_model.labels import UNCLEAR
 from emotion_model.timelines.subtitles import subtitles
 from emotion_model.timelines.summary import ClipSummary
@@ -57,6 +57,12 @@ def test_a_tracked_face_becomes_unclear_and_clear_again():
         (found,) = tracker.update([face("happy", 0.25 if 90 <= i < 270 else 0.9)], i / 30)
         clear.append(found.clear)
     assert clear[80] and not clear[269] and clear[-1]
+
+
+def test_without_smoothing_a_tracked_face_is_clear_as_it_is_by_itself():
+    tracker = FaceTracker(TrackingConfig(smoothing=0))
+    seen = [face("happy", confidence) for confidence in (0.3, 0.42, 0.9, 0.38)]
+    assert [tracker.update([one], time)[0].clear for time, one in enumerate(seen)] == [one.clear for one in seen]
 
 
 def test_a_summary_counts_the_time_that_is_unclear_apart():

@@ -31,8 +31,8 @@ class Track {
     }
     Object.assign(this, {centre, size: sizeOf(face), seen: time, missed: false});
     const probabilities = this.emotions.update(face.probabilities, time, smoothing), {label} = this.emotions;
-    const margin = this.clear ? -rules.CLEAR_MARGIN : rules.CLEAR_MARGIN;
-    this.clear = probabilities[label] >= rules.clear_from + margin;
+    const margin = smoothing ? rules.CLEAR_MARGIN : 0;
+    this.clear = probabilities[label] >= rules.clear_from + (this.clear ? -margin : margin);
     return {...face, id: this.number, raw: face.probabilities, probabilities, label, clear: this.clear};
   }
 }
