@@ -7,7 +7,7 @@ import threading
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 
 _scalers = threading.local()
 
@@ -53,15 +53,23 @@ class VideoFrame:
         if isinstance(self._source, np.ndarray):
             return fitted(self._source, width, height)
         size = (height, width) if self._turns % 2 else (width, height)
-        interpolation = "AREA" if width < 128 else "BILINEAR"
-        # One thread: for a single frame, starting more costs more than they save.
-        rgb = _scaler(interpolation).reformat(
-            self._source, *size, format="rgb24", interpolation=interpolation, threads=1
-        )
-        pixels = rgb.to_ndarray()
+        try:
+            pixels = _rgb(self._source, *size)
+        except av.FFmpegError:  # of a colour matrix that FFmpeg only knows by name, such as YCgCo: colours may be off
+            self._source.colorspace = Colorspace.DEFAULT
+            pixels = _rgb(self._source, *size)
         if not (self._turns or self._mirrored):
             return pixels
         return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if self._mirrored else pixels, self._turns))
+
+
+def _rgb(source: av.VideoFrame, width: int, height: int) -> np.ndarray:
+    interpolation = "AREA" if width < 128 else "BILINEAR"
+    # One thread: for a single frame, starting more costs more than they save.
+    scaled = _scaler(interpolation).reformat(
+        source, width, height, format="rgb24", interpolation=interpolation, threads=1
+    )
+    return scaled.to_ndarray()
 
 
 def fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -179,6 +179,20 @@ def test_pictures_of_a_folder_may_have_any_form_that_is_read(film, tmp_path):
     assert len(times(tmp_path)) == 3
 
 
+def test_a_clip_of_a_colour_matrix_that_is_not_known_is_read(film, tmp_path):
+    usual = clips.write_clip(tmp_path / "usual.mp4", film)
+    with av.open(str(usual)) as source, av.open(str(tmp_path / "clip.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        named = av.BitStreamFilterContext("h264_metadata=matrix_coefficients=8", source.streams.video[0], stream)
+        for packet in source.demux(video=0):
+            for one in named.filter(packet if packet.dts is not None else None):
+                one.stream = stream
+                target.mux(one)
+    with VideoReader(usual) as reader, VideoReader(tmp_path / "clip.mp4") as other:
+        for one, frame in zip(reader.frames(), other.frames(), strict=True):
+            assert (frame.at_size(64, 36) == one.at_size(64, 36)).all() and (frame.image == one.image).all()
+
+
 def test_damaged_frames_are_left_out_and_the_rest_keeps_its_times(film, tmp_path):
     path = clips.write_clip(tmp_path / "clip.mkv", film, seconds=3)
     data = bytearray(path.read_bytes())
