@@ -26,6 +26,7 @@ class VideoFrame:
         index: its number in the clip, from 0.
         time: when it is shown, in seconds of the clip's clock.
         duration: for how long, in seconds, as the file says; 0 where it does not.
+        until: when the next one is shown, or the clip ends.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class VideoFrame:
         index: int,
         time: float,
         duration: float,
+        until: float,
         source: av.VideoFrame | np.ndarray,
         size: tuple[int, int],
         turns: int = 0,
@@ -40,7 +42,7 @@ class VideoFrame:
     ) -> None:
         """A frame whose picture has this size, width and height, after so many quarter turns counterclockwise, before
         which it is mirrored left to right or not."""
-        self.index, self.time, self.duration = index, time, duration
+        self.index, self.time, self.duration, self.until = index, time, duration, until
         self._source, self._size, self._turns, self._mirrored = source, size, turns, mirrored
 
     @property

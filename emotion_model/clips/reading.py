@@ -280,25 +280,20 @@ class VideoReader:
             except ImageError as error:
                 raise _unusable(path, error) from error
             size = (self.width, self.height)  # of the first, so that none that is kept is larger
-            yield VideoFrame(index, time, until - time, fitted(picture, *size), size)
+            yield VideoFrame(index, time, until - time, until, fitted(picture, *size), size)
         self.ended = self.duration
 
     def _read_file(self, start: float, end: float | None) -> Iterator[VideoFrame]:
         longest = self.limits.seconds * 1.1 + 5 if self.limits.seconds else math.inf
-        times, duration = Clock(self.rate, self._zero, self._lag), 0.0
+        times, until = Clock(self.rate, self._zero, self._lag), 0.0
         with open_container(self.path) as container:
             stream = container.streams[self._track]
             stream.thread_type = "AUTO"
             passed, rest = passed_over(packets(container, stream), start, self.rate, self._zero)
             index, times.lost = None, passed.lost
-            early: tuple[int, av.VideoFrame] | None = None  # the last frame before the start
-            for frame, time in times.timed(one for packet in rest for one in decoded(packet)):
+            for frame, time, following in times.timed(one for packet in rest for one in decoded(packet)):
                 self._check_frame(frame.width, frame.height)
                 index = passed.number(frame) if index is None else index + 1
-                duration = seconds(frame, frame.duration)
-                if early and time >= start - 1e-6:
-                    yield from self._still_shown(early, start, time, end)
-                    early = None
                 if end is not None and time >= end:
                     return
                 if time - start > longest:
@@ -307,29 +302,22 @@ class VideoReader:
                         f"The clip goes on beyond what its header says, and the limit is "
                         f"{clock(self.limits.seconds or 0)}: choose a shorter part.",
                     )
+                duration = seconds(frame, frame.duration)
+                until = time + (duration or 1 / self.rate) if following is None else following
                 if time >= start - 1e-6:
-                    yield self._frame(index, time, duration, frame)
-                else:
-                    early = index, frame
-        if math.isfinite(times.last):
-            self.ended = times.last + (duration or 1 / self.rate)
+                    yield self._frame(index, time, duration, until, frame)
+                elif until - start > LONG_FRAME:  # still shown then
+                    duration = min(until, math.inf if end is None else end) - start
+                    yield self._frame(index, start, duration, until, frame)
+        if index is not None:
+            self.ended = until
             told = _told_seconds(container, stream, self._zero)
             if told - self.ended > max(CUT_SECONDS, CUT_SHARE * told):
                 where = f"{clock(self.ended)} of {clock(told)}"
                 self.notice = f"The clip breaks off at {where}: it is cut off or damaged, save or send it once more."
-            if early:
-                yield from self._still_shown(early, start, self.ended, end)
 
-    def _still_shown(
-        self, early: tuple[int, av.VideoFrame], start: float, until: float, end: float | None
-    ) -> Iterator[VideoFrame]:
-        """The frame before the start, from there on, if the next one or the clip's end comes late."""
-        if until - start > LONG_FRAME:
-            index, frame = early
-            yield self._frame(index, start, min(until, math.inf if end is None else end) - start, frame)
-
-    def _frame(self, index: int, time: float, duration: float, frame: av.VideoFrame) -> VideoFrame:
-        return VideoFrame(index, time, duration, frame, (self.width, self.height), self._turns, self._mirrored)
+    def _frame(self, index: int, time: float, duration: float, until: float, frame: av.VideoFrame) -> VideoFrame:
+        return VideoFrame(index, time, duration, until, frame, (self.width, self.height), self._turns, self._mirrored)
 
     def close(self) -> None:
         """Nothing to do: the file is open only while it is read. Readers can be used like other files all the same."""

@@ -19,18 +19,12 @@ def sampled(frames: Iterator[VideoFrame], rate: float | None, start: float = 0.0
         yield from ((frame, True) for frame in frames)
         return
     due, last, gap = start, start, 0.0
-    held: VideoFrame | None = None  # for how long it is shown, the next one tells
     for frame in frames:
-        if held is not None:
-            stands = frame.time - due > max(LONG_FRAME, gap)
-            due += stands / rate
-            yield held, stands
-            held = None
         last, gap = frame.time, frame.time - last
         if frame.time >= due - 5e-4:
             due = start + (math.floor((frame.time - start) * rate + 1e-3) + 1) / rate
             yield frame, True
         else:
-            held = frame
-    if held is not None:
-        yield held, held.time + held.duration - due > max(LONG_FRAME, gap)
+            stands = frame.until - due > max(LONG_FRAME, gap)
+            due += stands / rate
+            yield frame, stands

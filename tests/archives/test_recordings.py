@@ -68,11 +68,8 @@ def read(reader: Reader, path: Path) -> Result | Cut:
     return last
 
 
-@pytest.mark.parametrize("length", [2.0, 4.0])
-def test_a_cut_clip_has_the_rows_of_an_uncut_one(
-    clip: Path, whole: Result, tmp_path: Path, rate: float | None, length: float
-):
-    worker = reader(tmp_path, rate=rate, part_seconds=length)
+def rows_in_parts(worker: Reader, clip: Path, whole: Result) -> pa.Table:
+    """The faces of a clip that a worker cuts, which are those of the whole."""
     cut = read(worker, clip)
     assert isinstance(cut, Cut) and len(cut.bounds) >= 2
     (source,), _ = find_sources([str(clip)])
@@ -82,10 +79,28 @@ def test_a_cut_clip_has_the_rows_of_an_uncut_one(
         *_, joined = worker.join(source, looked.frames, state, cut.duration if end is None else None)
         tables.append(joined.faces)
         state = joined.state
-    assert pa.concat_tables(tables).equals(whole.faces)
+    faces = pa.concat_tables(tables)
+    assert faces.equals(whole.faces)
     assert joined.people.equals(whole.people) and round(joined.end, 3) == whole.file["duration"]
-    assert sum(table.num_rows for table in tables) > (32 if rate else 112)
+    return faces
+
+
+@pytest.mark.parametrize("length", [2.0, 4.0])
+def test_a_cut_clip_has_the_rows_of_an_uncut_one(
+    clip: Path, whole: Result, tmp_path: Path, rate: float | None, length: float
+):
+    worker = reader(tmp_path, rate=rate, part_seconds=length)
+    faces = rows_in_parts(worker, clip, whole)
+    assert faces.num_rows > (32 if rate else 112)
     assert len(set(whole.faces["emotion"].to_pylist())) > 2  # two emotions and nobody: something carries over
+
+
+def test_so_it_has_where_frames_come_only_now_and_then(astronaut: np.ndarray, tmp_path: Path):
+    times = [start + i / 20 for start in range(0, 48, 4) for i in range(4)]
+    clip = write_clip(tmp_path / "screen.mkv", face_film(astronaut), times)
+    whole = read(reader(tmp_path, rate=5.0), clip)
+    assert isinstance(whole, Result)
+    rows_in_parts(reader(tmp_path, rate=5.0, part_seconds=12.0), clip, whole)
 
 
 def test_a_clip_that_is_fetched_is_not_cut(clip: Path, tmp_path: Path):

@@ -268,7 +268,7 @@ def test_a_frame_that_strays_is_put_back_and_a_gap_stays_one(wrong, right):
         frame = av.VideoFrame(16, 16)
         frame.pts, frame.time_base = second, Fraction(1)
         frames.append(frame)
-    found = [time for _, time in Clock(1, 0, None).timed(iter(frames))]
+    found = [time for _, time, _ in Clock(1, 0, None).timed(iter(frames))]
     assert found == [*range(10, 30), right, *range(int(right) + 1, 50)]
 
 
@@ -390,8 +390,10 @@ def test_sampling_takes_what_stands_on_the_screen_where_no_frames_follow(film, t
     path = clips.write_clip(tmp_path / "screen.mkv", film, [0, 0.1, 0.2, 4.2, 4.3, 4.4, 4.5, 4.6])
     with VideoReader(path) as reader:
         shown = list(sampled(reader.frames(), 2))
+        until = [round(frame.time, 2) for frame, taken in sampled(reader.frames(end=4), 2) if taken]
     assert [frame.index for frame, _ in shown] == list(range(8))
     assert [round(frame.time, 2) for frame, taken in shown if taken] == [0, 0.2, 4.2, 4.5]
+    assert until == [0, 0.2], "what stands to the end of a part counts too"
 
 
 def test_so_it_does_where_the_clip_ends_with_what_stands_on_the_screen(film, tmp_path):

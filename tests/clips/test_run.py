@@ -112,7 +112,7 @@ def test_frames_are_looked_at_closely_by_the_clock_of_the_clip_and_while_that_sh
 
     def found(start):
         search = Search(quick.faces.detect, quick.faces.look_closer)
-        frames = [VideoFrame(i, float(i), 0.0, scenes[i], (960, 540)) for i in range(start, len(scenes))]
+        frames = [VideoFrame(i, float(i), 0.0, i + 1.0, scenes[i], (960, 540)) for i in range(start, len(scenes))]
         return [len(faces) for frame in frames for faces in search.faces([(frame, frame.image, None)])]
 
     few = len(quick.faces.detect(far))
@@ -401,7 +401,7 @@ def test_recordings_put_one_behind_the_other_are_one_clip_with_all_of_its_sound(
 
 
 def test_frames_of_the_same_time_are_no_fault(film, quick):
-    frames = [(VideoFrame(i, 1.0, 0.0, film(0), (320, 240)), film(0), None) for i in range(5)]
+    frames = [(VideoFrame(i, 1.0, 0.0, 1.0, film(0), (320, 240)), film(0), None) for i in range(5)]
     assert [len(faces) for faces in Search(quick.faces.detect, quick.faces.look_closer).faces(frames)] == [1] * 5
 
 
