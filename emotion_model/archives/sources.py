@@ -113,21 +113,18 @@ def find_sources(
 
 
 def _without_links(found: dict[str, Source]) -> list[Source]:
-    """Without links to files that are found anyway, by their own names or by another link."""
-    paths = {uri: Path(uri) for uri in found if is_local(uri)}
-    links = {uri: path.resolve() for uri, path in paths.items() if path.is_symlink()}
-    if not links:
-        return list(found.values())
+    """Each file once, though links lead to it: by its own name, else by a folder that is a link, or by a link to it."""
     resolved = cache(Path.resolve)  # many lie in one folder
-    known = {resolved(path.parent) / path.name for path in paths.values()}
-    kept = []
-    for uri, source in found.items():
-        if links.get(uri) in known:
-            continue
-        kept.append(source)
-        if uri in links:
-            known.add(links[uri])
-    return kept
+    places: dict[str, Path] = {}
+    chosen: dict[Path, tuple[int, str]] = {}
+    for uri in filter(is_local, found):
+        path = Path(uri)
+        is_link = path.is_symlink()
+        place = places[uri] = path.resolve() if is_link else resolved(path.parent) / path.name
+        detour = 2 if is_link else int(place != path)
+        if place not in chosen or detour < chosen[place][0]:
+            chosen[place] = detour, uri
+    return [source for uri, source in found.items() if uri not in places or chosen[places[uri]][1] == uri]
 
 
 def _expanded(name: str, in_list: bool = False) -> Iterator[Source | None]:
@@ -159,7 +156,8 @@ def _listed(name: str, in_list: bool) -> Iterator[Source | None]:
     elif about is None and (not ending or ending in (*_LISTS, _ZIP)):
         raise SourceError(name, f"cannot be listed ({reason})." if reason else "there is no such file or folder.")
     elif about is None:
-        yield Source(_uri(system, path, address), _kind(path) or CLIP)  # said of it when it is read
+        fault = "there is no such file." if in_list and local else ""  # else said of it when it is read
+        yield Source(_uri(system, path, address), _kind(path) or CLIP, fault=fault)
     elif about["type"] == "directory":
         yield from _below(system, path, address)
     elif ending == _ZIP and "::" not in address:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -104,6 +105,14 @@ def test_links_to_folders_are_followed_but_not_in_circles(archive: Path, tmp_pat
 def test_a_link_to_a_folder_that_is_listed_anyway_adds_nothing(archive: Path):
     (archive / "latest").symlink_to(archive / "deep")
     assert names(find_sources([str(archive)])[0], archive) == ["a.mp4", "b.JPG", "deep/d e.png", "deep/er/c.mov"]
+
+
+def test_nor_does_it_where_it_and_what_it_leads_to_are_given_one_by_one(archive: Path):
+    (archive / "latest").symlink_to(archive / "deep")
+    expected = ["deep/d e.png", "deep/er/c.mov"]
+    for given in (["deep", "latest"], ["latest", "deep"]):
+        assert names(find_sources([str(archive / one) for one in given])[0], archive) == expected
+    assert names(find_sources([str(archive / "latest")])[0], archive) == ["latest/d e.png", "latest/er/c.mov"]
 
 
 def test_a_link_into_what_is_hidden_is_followed(archive: Path):
@@ -218,11 +227,9 @@ def test_the_copies_of_an_archive_inside_of_its_source_are_none_of_its_recording
         (archive / name).touch()
     (tmp_path / "link").symlink_to(archive)
     wanted = ["a.mp4", "annotated.jpg", "b.JPG", "deep/d e.png", "deep/er/c.mov", "out/annotated.mp4"]
-    for out in (archive / "out", tmp_path / "link" / "out"):
-        options = command_parser().parse_args(["archive", str(archive), str(tmp_path / "link"), "--out", str(out)])
-        found = _sources(options)
-        assert names(found[:6], archive) == wanted
-        assert names(found[6:], tmp_path / "link") == wanted
+    for given, out in product((archive, tmp_path / "link"), (archive / "out", tmp_path / "link" / "out")):
+        options = command_parser().parse_args(["archive", str(given), "--out", str(out)])
+        assert names(_sources(options), given) == wanted
 
 
 def test_relative_paths_become_absolute(archive: Path, monkeypatch: pytest.MonkeyPatch):
@@ -250,12 +257,16 @@ def test_a_list_names_recordings_from_where_it_lies(archive: Path, name: str, te
 
 
 def test_what_a_list_names_in_vain_ends_nothing_but_a_run_on_nothing_else(archive: Path):
-    (archive / "list.txt").write_text("a.mp4\ngone\n*.gone\nnosuch://bucket\nb.JPG\n")
+    (archive / "list.txt").write_text("a.mp4\ngone\n*.gone\nnosuch://bucket\nb.JPG\ntypo.png\n")
     found, _ = find_sources([str(archive / "list.txt")], (PHOTO,))
-    assert [one.name for one in found] == ["gone", "*.gone", "bucket", "b.JPG"]
+    assert [one.name for one in found] == ["gone", "*.gone", "bucket", "b.JPG", "typo.png"]
     said = ("no such file", "nothing fits", "cannot be listed")
     assert all(text in one.fault for text, one in zip(said, found, strict=False))
-    assert not found[3].fault and not any(one.told in one.fault for one in found)
+    assert (
+        not found[3].fault
+        and found[4].fault == "there is no such file."
+        and not any(one.told in one.fault for one in found)
+    )
     (archive / "list.txt").write_text("gone\n")
     options = command_parser().parse_args(["archive", str(archive / "list.txt"), "--out", str(archive / "out")])
     with pytest.raises(ValueError, match="gone: there is no such file or folder") as caught:
