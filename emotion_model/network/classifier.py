@@ -86,8 +86,9 @@ class EmotionClassifier:
                 path = found[0]
             if not path.is_file():
                 raise ModelError(
-                    f"{path}: no such model; give `bundled`, a .keras file or its folder. One on the Hub is named by "
-                    "EMOTION_MODEL_REPO=USER/NAME, in Python by EmotionClassifier.from_pretrained."
+                    f"{path}: no such model; give `bundled`, a .keras file or its folder. One on the Hub becomes a "
+                    "folder by `hf download USER/NAME --local-dir DIR`; in Python EmotionClassifier.from_pretrained "
+                    "fetches it."
                 )
             classifier._load(path)
         except (OSError, UnicodeDecodeError) as error:

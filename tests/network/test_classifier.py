@@ -264,7 +264,7 @@ def test_a_name_that_no_file_can_have_is_no_model(tmp_path, monkeypatch):
     ("path", "said"),
     [
         ("nowhere.keras", "no such model; give `bundled`, a .keras file or its folder"),
-        ("maker/model", "One on the Hub is named by EMOTION_MODEL_REPO=USER/NAME, in Python by .*from_pretrained"),
+        ("maker/model", "becomes a folder by `hf download USER/NAME --local-dir DIR`; in Python .*from_pretrained"),
         ("weights.h5", "only .keras"),
         (".", "one .keras file, found 0"),
     ],
