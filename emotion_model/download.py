@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
 import threading
 import time
@@ -17,6 +19,7 @@ SILENCE_SECONDS = 5.0  # without a sign of life the network counts as dead
 DEAD_SECONDS = 60.0  # for so long a dead network is not tried again: several files must not each wait for it
 MAX_BYTES = 500_000_000  # nothing larger is fetched unasked
 
+_log = logging.getLogger(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _STATUS = re.compile(r"HTTP status \w+ error \((\d{3})\b")  # in the words of hf_xet
 _dead_until = 0.0
@@ -61,9 +64,9 @@ def download(
 ) -> Path:
     """A file of a model repository: from the cache if it is there at this commit, else from the Hub.
 
-    Where the Hub cannot be reached or does not answer within SILENCE_SECONDS, what the cache holds of the revision
-    serves. A file that came only in part never gets its name in the cache. A cached file whose sha256 is wrong is
-    fetched once more.
+    Where the Hub cannot be reached, does not answer within SILENCE_SECONDS or refuses, what the cache holds of the
+    revision serves, and a warning in the log says why. A file that came only in part never gets its name in the cache.
+    A cached file whose sha256 is wrong is fetched once more.
 
     Args:
         repo_id: `USER/NAME`.
@@ -78,13 +81,14 @@ def download(
     Raises:
         HubError: it cannot be had, or its content is not the expected one.
     """
-    from huggingface_hub import try_to_load_from_cache  # slow to import, and often not needed
+    from huggingface_hub import constants, try_to_load_from_cache  # slow to import, and often not needed
 
     check_name(repo_id)
     cached = try_to_load_from_cache(repo_id, filename, revision=revision)
     pinned = revision is not None and _COMMIT.fullmatch(revision)
-    # A commit never changes, and a known digest pins the content as well: no need to ask anybody.
-    if isinstance(cached, str) and (pinned or sha256) and _has_digest(Path(cached), sha256):
+    # A commit never changes, a known digest pins the content as well, and offline nobody can be asked.
+    settled = pinned or sha256 or constants.HF_HUB_OFFLINE
+    if isinstance(cached, str) and settled and _has_digest(Path(cached), sha256):
         return Path(cached)
     try:
         path = _fetch(repo_id, filename, revision, max_bytes)
@@ -93,6 +97,7 @@ def download(
     except HubError as error:
         if error.final or not isinstance(cached, str):
             raise
+        _log.warning("%s The copy in the cache serves, which may be an older one.", error)
         path = Path(cached)
     if not _has_digest(path, sha256):
         raise HubError(f"{repo_id}: {filename} is not the expected file, its sha256 differs; remove {path}.")
@@ -107,7 +112,7 @@ def explain(error: Exception, repo_id: str) -> HubError:
     status = _status_by_xet(error) if response is None else getattr(response, "status_code", None)
     final = False
     if isinstance(error, errors.RevisionNotFoundError):
-        text, final = "there is no such revision: look up its branches, tags and commits on its page.", True
+        text, final = "there is no such revision: look up its branches, tags and commits of 40 digits.", True
     elif isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         text, final = "the repository lacks this file: was it published with `python -m emotion_model.hub push`?", True
     elif isinstance(error, errors.OfflineModeIsEnabled):
@@ -183,7 +188,8 @@ def _download(
     repo_id: str, filename: str, revision: str | None, max_bytes: int, anew: bool, alive: Callable[[], None]
 ) -> str:
     """The file's path in the cache; calls `alive` whenever something comes."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):
@@ -196,13 +202,33 @@ def _download(
     # Longer than the silence that is waited for, which is to be noticed first: it marks the network as dead.
     patience = 2 * SILENCE_SECONDS
     with hub_as_needed():
-        size = get_hf_file_metadata(url, timeout=patience).size
+        token: bool | None = None  # the user's, if there is one
+        try:
+            size = get_hf_file_metadata(url, timeout=patience).size
+        except HfHubHTTPError as error:
+            if error.response.status_code != 401 or not get_token():
+                raise
+            # With a token that it does not take, the Hub refuses what everybody may read too.
+            token = False
+            size = get_hf_file_metadata(url, token=token, timeout=patience).size
+            _tell_of_token(repo_id)
         if size is not None and size > max_bytes:
             raise HubError(f"{repo_id}: {filename} has {size:,} bytes, and the limit is {max_bytes:,}.", final=True)
         alive()
         return hf_hub_download(
-            repo_id, filename, revision=revision, etag_timeout=patience, force_download=anew, tqdm_class=Bar
+            repo_id,
+            filename,
+            revision=revision,
+            etag_timeout=patience,
+            force_download=anew,
+            token=token,
+            tqdm_class=Bar,
         )
+
+
+@functools.cache  # once, not for every file
+def _tell_of_token(repo_id: str) -> None:
+    _log.warning("%s: the Hub does not take your token, which may have expired: asked without it.", repo_id)
 
 
 @contextmanager

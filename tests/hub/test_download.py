@@ -109,19 +109,26 @@ def test_figures_come_with_the_model_once_and_it_serves_without_them(hub, repo, 
     assert hub.requests == []
 
 
-@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"status": 401}, {"cut_after": 0}])
+@pytest.mark.parametrize("status", [500, 429, 401, None])
 @pytest.mark.parametrize("revision", ["v1", None])
-def test_with_a_warm_cache_the_hub_may_be_down(hub, repo, revision, fault):
+def test_with_a_warm_cache_the_hub_may_be_down_and_the_log_says_so(hub, repo, monkeypatch, revision, status, caplog):
     EmotionClassifier.from_pretrained(NAME, revision)
-    hub.fail("resolve", **fault)
+    assert caplog.messages == []
+    if status:
+        hub.fail("resolve", status=status)
+    else:
+        set_endpoint(monkeypatch, "http://127.0.0.1:9")  # nothing listens there
     assert NAME in EmotionClassifier.from_pretrained(NAME, revision).source
+    (said,) = caplog.messages
+    assert said.startswith(f"{NAME}: the Hub ") and "The copy in the cache serves" in said
 
 
-def test_with_a_warm_cache_offline_mode_works_and_without_it_says_so(hub, repo, monkeypatch):
+def test_with_a_warm_cache_offline_mode_works_and_without_it_says_so(hub, repo, monkeypatch, caplog):
     EmotionClassifier.from_pretrained(NAME, "v1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     hub.requests.clear()
     assert EmotionClassifier.from_pretrained(NAME, "v1").source.startswith(NAME)
+    assert caplog.messages == [], "it was asked for"
     with pytest.raises(ModelError, match=r"HF_HUB_OFFLINE|cannot be reached"):
         EmotionClassifier.from_pretrained("maker/other")
     assert hub.requests == []
@@ -150,6 +157,7 @@ def test_refusals_become_sentences_at_once(hub, repo, fault, said):
     [
         ("maker/nothing", None, "check the name"),
         (NAME, "v9", "no such revision"),
+        (NAME, "0123abcd", "commits of 40 digits"),
         ("no name at all", None, "USER/NAME"),
         ("emotion-cnn", None, "give USER/NAME"),
         ("maker/empty", None, "lacks this file"),
@@ -168,6 +176,17 @@ def test_a_private_model_needs_a_token(hub, repo, monkeypatch):
         EmotionClassifier.from_pretrained(NAME)
     monkeypatch.setenv("HF_TOKEN", "hf_owner")
     assert EmotionClassifier.from_pretrained(NAME).source.startswith(NAME)
+
+
+def test_an_expired_token_is_left_out_where_everybody_may_read(hub, repo, monkeypatch, caplog):
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    assert EmotionClassifier.from_pretrained(NAME).source.startswith(NAME)
+    (said,) = caplog.messages  # of two files
+    assert "may have expired" in said and "hf_expired" not in caplog.text
+    repo.private = True
+    repo.commit(dict(repo.files))
+    with pytest.raises(ModelError, match="set a valid HF_TOKEN"):
+        EmotionClassifier.from_pretrained(NAME, repo.commits[-1][0])
 
 
 def test_a_cut_download_is_resumed(hub, repo, published_files):
