@@ -44,7 +44,7 @@ def push(
     if tag is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
         raise HubError(f"tag {tag!r}: use letters, digits, dots, dashes and underscores, such as v1.")
     if not dry_run:
-        check_token()
+        check_token(repo_id)
     with tempfile.TemporaryDirectory(prefix="emotion-model-") as name:
         folder = Path(name)
         for note in prepare(model, folder, repo_id, figures, license_id):
@@ -67,7 +67,7 @@ def _push(repo_id: str, files: dict[str, Path], private: bool, tag: str | None) 
     if tag in tags and tags[tag] != before:
         raise HubError(f"{repo_id}: the tag {tag} stands for an older version, and people rely on it: choose another.")
     commit = commit_files(api, repo_id, "model", files, MADE_BY_PUSH, "Publish the model")
-    print(f"{api.endpoint}/{repo_id}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed"))
+    print(f"{api.endpoint}/{repo_id}: " + (f"commit {commit}" if commit != before else "nothing has changed"))
     known = [name for name, target in tags.items() if target == commit]
     if tag in tags and tags[tag] != commit:
         raise HubError(f"{repo_id}: published, but the tag {tag} stands for the version before: give this one another.")

@@ -51,16 +51,19 @@ def _matches(path: str, pattern: str) -> bool:
     return fnmatch(path, pattern) and ("/" in pattern or "/" not in path)
 
 
-def check_token() -> None:
-    """Refuse to begin without a token.
+def check_token(repo_id: str) -> None:
+    """Refuse to begin without a token that the Hub takes, before anything is made that takes long.
 
     Raises:
-        HubError: there is none.
+        HubError: there is none, the Hub does not take it, or it may only read.
     """
-    from huggingface_hub import get_token
+    from huggingface_hub import HfApi, get_token
 
     if not get_token():
         raise HubError("no token: log in with `hf auth login`, or set HF_TOKEN to one that may write.")
+    user = asked(repo_id, HfApi().whoami)
+    if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise HubError(f"{repo_id}: your token may only read: use one that may write to this account.")
 
 
 def asked(repo_id: str, ask: Callable[[], Any]) -> Any:

@@ -17,6 +17,10 @@ ROOT = Path(__file__).parents[2]
 
 # What a Space needs of a checkout, and what its README leads to; the rest makes, tests and measures.
 SPACE_PARTS = ("app.py", "emotion_model", "ui", "docs", "requirements.txt", "README.md", "LICENSE")
+SPACE_NOTE = (
+    "> This Space holds the page and what runs it. What is said here of tests, training and contributing needs a\n"
+    "> checkout of the whole project.\n"
+)
 SPACE_VARIABLES = ("EMOTION_MODEL_REPO", "EMOTION_MODEL_REVISION")
 
 
@@ -42,7 +46,7 @@ def deploy(
     """
     _require_deployable(repo_id, model, revision)
     if not dry_run:
-        check_token()
+        check_token(repo_id)
     variables, preload, hidden = {}, [], False
     if model:
         check_name(model)
@@ -95,15 +99,15 @@ def _deploy(repo_id: str, files: dict[str, Path], variables: dict[str, str], pri
             api.add_space_variable(repo_id, key, variables[key])
         elif key not in variables and key in present:
             api.delete_space_variable(repo_id, key)
-    print(
-        f"{api.endpoint}/spaces/{repo_id}: " + (f"commit {commit[:8]}" if commit != before else "nothing has changed")
-    )
+    print(f"{api.endpoint}/spaces/{repo_id}: " + (f"commit {commit}" if commit != before else "nothing has changed"))
 
 
 def space_readme(
     text: str, repo_id: str, model: str | None = None, commit: str | None = None, preload: Sequence[str] = ()
 ) -> str:
     """The README of a Space: its front matter names its preview, the model and its files that the build fetches.
+
+    It begins with what a Space lacks of the project that the rest is about.
 
     Raises:
         HubError: the text has no front matter.
@@ -120,6 +124,7 @@ def space_readme(
         if preload:
             own = f"{model} {','.join(preload)} {commit}"
             values["preload_from_hub"] = [own, *values.get("preload_from_hub", [])]
+    card.text = f"\n{SPACE_NOTE}{card.text}"
     return str(card)
 
 

@@ -23,7 +23,7 @@ from emotion_model.hub.command import main
 from emotion_model.hub.conversion import write_onnx
 from emotion_model.hub.forms import prepare
 from emotion_model.hub.repository import asked
-from emotion_model.hub.space import space_readme
+from emotion_model.hub.space import SPACE_NOTE, space_readme
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE, WEIGHTS_FILE
 from emotion_model.runtime import RuntimeUnavailableError
 from support.apps import start_app
@@ -87,7 +87,12 @@ def test_a_push_is_one_commit_with_every_form_and_a_tag(hub, converters, small, 
         "requirements.txt",
     }
     printed = capsys.readouterr().out
-    assert "version v1" in printed and "emotion_cnn.onnx" in printed and "no figures" in printed
+    assert (
+        "version v1" in printed
+        and f"commit {repo.commits[-1][0]}\n" in printed
+        and "emotion_cnn.onnx" in printed
+        and "no figures" in printed
+    )
     values = metadata(repo.files["README.md"].decode())
     assert (values["library_name"], values["pipeline_tag"]) == ("transformers", "image-classification")
     assert values["license"] and values["datasets"] == ["fer2013"]
@@ -184,6 +189,15 @@ def test_without_a_token_nothing_begins(hub, monkeypatch, capsys):
     for command in ("push", "deploy"):
         assert main([command, NAME]) == 2
         assert "hf auth login" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("token", "said"), [("hf_expired", "valid HF_TOKEN"), ("hf_reader", "may only read")])
+@pytest.mark.parametrize("command", ["push", "deploy"])
+def test_with_a_token_that_will_not_do_nothing_begins(hub, monkeypatch, command, token, said, capsys):
+    monkeypatch.setenv("HF_TOKEN", token)
+    assert main([command, NAME]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err and printed.out == "" and hub.requests == ["GET /api/whoami-v2"]
 
 
 FAULTS = [
@@ -289,7 +303,9 @@ def test_a_space_is_created_updated_and_pinned_to_its_model(hub, small, capsys):
         "emotion_model/network/bundled/config.json",
     } <= files
     assert not any(re.search(r"__pycache__|^train/|^tests/|/\.|^\.(?!gitattributes)", name) for name in files)
-    values = metadata(space.files["README.md"].decode())
+    readme = space.files["README.md"].decode()
+    assert "\n---\n\n> This Space holds the page" in readme
+    values = metadata(readme)
     assert values["models"] == [NAME, "opencv/face_detection_yunet"]
     assert (
         values["preload_from_hub"][0]
@@ -449,7 +465,7 @@ def test_the_front_matter_fits_what_is_installed():
     alone = space_readme(text, "user/space")
     preview = {"thumbnail": f"{constants.ENDPOINT}/spaces/user/space/resolve/main/docs/pictures/social.jpg"}
     assert metadata(alone) == values | preview
-    assert alone.split("\n---\n", 1)[1] == text.split("\n---\n", 1)[1]
+    assert alone.split("\n---\n", 1)[1] == f"\n{SPACE_NOTE}" + text.split("\n---\n", 1)[1]
 
 
 def test_every_package_the_page_needs_is_in_its_requirements():

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-TOKENS = {"hf_owner": "maker", "hf_stranger": "stranger"}  # token -> user
+TOKENS = {"hf_owner": "maker", "hf_reader": "maker", "hf_stranger": "stranger"}  # token -> user
 LICENSES = {"mit", "apache-2.0", "other"}
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
@@ -187,6 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(self.fault.status, "as the test wants it")
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         self.user = TOKENS.get(token)
+        self.role = "read" if token == "hf_reader" else "write"  # noqa: S105
         if token and self.user is None:
             return self._error(401, "Invalid credentials in Authorization header")
         for pattern, method in _ROUTES:
@@ -253,7 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
     def whoami(self, body: bytes) -> None:
         if self.user is None:
             return self._error(401, "Invalid username or password.")
-        return self._json({"name": self.user, "type": "user", "orgs": []})
+        return self._json({"name": self.user, "type": "user", "orgs": [], "auth": {"accessToken": {"role": self.role}}})
 
     def create(self, body: bytes) -> None:
         values = json.loads(body)
