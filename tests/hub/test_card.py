@@ -3,10 +3,13 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
 
 from emotion_model import EMOTIONS, Label, ModelConfig, ModelError
+from emotion_model.faces.cropping import network_input
 from emotion_model.hub.card import model_card, tendencies
 from emotion_model.hub.command import main
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
@@ -59,6 +62,18 @@ def test_the_card_says_what_a_reader_must_know(config):
     assert "![Every class](figures/confusion.png)" in text
     named = tendencies(config.metrics["test"]["confusion"], config.emotions)["named"]
     assert f"| {named[0][0]} | {named[0][1]} | {named[0][2]} | {named[0][3]:.2f} |" in text
+
+
+@pytest.mark.parametrize("side", [28, 144])
+def test_its_examples_resize_faces_as_the_package_does(config, side):
+    face = np.random.default_rng(1).integers(0, 256, (side, side), np.uint8)
+    examples = re.findall(r"size = .*\nhow = .*\nface = face.resize.*\n", model_card(config))
+    assert len(examples) == 2
+    for text in examples:
+        names = {"Image": Image, "face": Image.fromarray(face)}
+        exec(text, names)  # noqa: S102
+        resized = np.asarray(names["face"], np.float32)
+        assert np.abs(resized - network_input([face], config.image_size)[0, ..., 0]).max() <= 1, "whole grey levels"
 
 
 def test_tables_stand_apart_from_the_text_around_them(config):

@@ -196,6 +196,15 @@ def test_a_model_saved_again_by_transformers_is_the_same(published, pictures, ex
     assert answer.loss.item() == pytest.approx(-np.log(expected[:, 0]).mean(), abs=1e-3)
 
 
+def test_other_classes_than_the_networks_are_refused(published, modules):
+    from transformers import AutoModelForImageClassification
+
+    with pytest.raises(ValueError, match=r"num_labels=5: this network tells \d classes apart"):
+        AutoModelForImageClassification.from_pretrained(
+            str(published), num_labels=5, ignore_mismatched_sizes=True, trust_remote_code=True
+        )
+
+
 def test_an_inference_endpoint(published, pictures, expected, modules):
     handler = load_handler(published)
     images = [Image.fromarray(picture) for picture in pictures]
@@ -211,6 +220,9 @@ def test_an_inference_endpoint(published, pictures, expected, modules):
     assert np.abs(answers - own).max() < TOLERANCE
     best = handler({"inputs": text, "parameters": {"top_k": 1}})
     assert len(best) == 1 and best[0]["score"] == pytest.approx(expected[0].max(), abs=1e-4)
+    for bad in ([1], 2, {"top_k": "2"}, {"top_k": 0}, {"top_k": -1}, {"top_k": True}, {"top_k": 1.5}):
+        with pytest.raises(ValueError, match="parameters:"):
+            handler({"inputs": text, "parameters": bad})
     rare = b"P5 1 1 255 \0"
     for bad in ("https://example.com/face.jpg", "/etc/passwd", b"no picture", rare, "", [], 3, [images[0]] * 65):
         with pytest.raises(ValueError, match="inputs:"):

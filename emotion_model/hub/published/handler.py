@@ -34,16 +34,25 @@ class EndpointHandler:
             For each picture `[{"label", "score"}, ...]`, the likeliest first; not in a list of its own for one alone.
 
         Raises:
-            ValueError: an input is not a picture, or too large a one.
+            ValueError: an input is not a picture, or too large a one; or the parameters are not of this kind.
         """
         inputs = data.get("inputs")
         many = isinstance(inputs, list)
         if not inputs or (many and len(inputs) > MAX_PICTURES):
             raise ValueError(f"inputs: give a picture, or a list of 1 to {MAX_PICTURES}")
+        top_k = self._top_k(data.get("parameters") or {})
         pictures = (self._grey(_picture(one)) for one in (inputs if many else [inputs]))  # in memory one at a time
-        labels = self.classify.model.config.num_labels
-        answers = list(self.classify(pictures, top_k=(data.get("parameters") or {}).get("top_k", labels)))
+        answers = list(self.classify(pictures, top_k=top_k))
         return answers if many else answers[0]
+
+    def _top_k(self, parameters: Any) -> int:
+        if isinstance(parameters, dict):
+            top_k = parameters.get("top_k")
+            if top_k is None:
+                return self.classify.model.config.num_labels
+            if type(top_k) is int and top_k >= 1:  # true and false are numbers for Python
+                return top_k
+        raise ValueError('parameters: give {"top_k": n}, with a whole number from 1 on')
 
     def _grey(self, picture: Image.Image) -> Image.Image:
         # Made grey by the model's own code: the pipeline would take off what is transparent, and make 16 bits white.

@@ -67,6 +67,11 @@ class EmotionCNNForImageClassification(PreTrainedModel):
         if set(shape) != KNOWN or shape["pooling"] not in ("avg", "max", "both"):
             known = ", ".join(sorted(KNOWN))
             raise ValueError(f"config.json describes a network that this file cannot build: {shape}; it knows {known}")
+        if config.num_labels != shape["classes"]:
+            raise ValueError(
+                f"num_labels={config.num_labels}: this network tells {shape['classes']} classes apart, and its "
+                "temperatures are theirs; the project's `python -m train.finetune` adds classes or drops some"
+            )
         channels = 1
         for number, (filters, kernels) in enumerate(zip(shape["filters"], shape["kernel_sizes"], strict=True), start=1):
             block = f"block{number}"
