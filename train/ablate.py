@@ -11,10 +11,10 @@ stopped one was. Everything is measured on validation.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
+from emotion_model.commands.interrupts import end_politely
 from emotion_model.files import copy_file
 from emotion_model.network.config import ModelError
 from train.config import explain
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         parser.error(f"--limit {options.limit}: use a number of at least 1")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the run in hand saves itself
+    end_politely()  # the run in hand saves itself
     try:
         plan = read_plan(options.plan)
         if options.only:

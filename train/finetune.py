@@ -17,11 +17,11 @@ The new model, `report.json`, `figures/` and `pictures.csv` (what became of ever
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
 
+from emotion_model.commands.interrupts import end_politely
 from emotion_model.faces.detection import DetectorError, FaceDetector
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import ModelError
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         flag, default, meaning = "--" + field.name.replace("_", "-"), field.default, field.metadata["meaning"]
         parser.add_argument(flag, type=type(default), default=default, help=f"{meaning} (default: {default})")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: faces that were found are kept
+    end_politely()  # faces that were found are kept
     try:
         settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
         base, detector = EmotionClassifier.load(options.model), FaceDetector()

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 
+from emotion_model.commands.interrupts import end_politely
 from emotion_model.files import copy_file
 from emotion_model.network.config import ModelError
 from train.config import explain
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--smoke", action="store_true", help="every step in small: narrow networks, few faces")
     parser.add_argument("--train-only", action="store_true", help="end with the last run; elsewhere the rest is made")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C: the runs in hand save themselves
+    end_politely()  # the runs in hand save themselves
     print(f"backend: {os.environ['KERAS_BACKEND']}", flush=True)  # that `train` has chosen
     try:
         plan_file = _plan_file(options.plan, options.out)

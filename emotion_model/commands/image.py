@@ -60,8 +60,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     rows: list[list[Any]] = []
     done = unread = unsaved = 0
-    interruption = Interruption()
-    with interruptible(interruption):
+    with interruptible(Interruption()) as interruption:
         for path, files in zip(paths, targets, strict=True):
             if interruption.stopped:
                 break

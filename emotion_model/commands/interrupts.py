@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from types import FrameType
+from typing import Any, Protocol, TypeVar
 
 
 class Stoppable(Protocol):
@@ -31,22 +32,38 @@ class Interruption:
         self.stopped = True
 
 
+Work = TypeVar("Work", bound=Stoppable)
+
+
 @contextmanager
-def interruptible(run: Stoppable) -> Iterator[None]:
+def interruptible(run: Work, patient: bool = False) -> Iterator[Work]:
     """Ctrl-C, or a polite kill, ends the run with whole files; a second one ends it at once, without.
 
-    A signal that is ignored stays so: whoever began the program in the background wants that.
+    `patient`: a second one changes nothing, since all that was done would be lost without those files.
     """
 
     def stop(number: int, _: object) -> None:
-        if run.stopped:
+        if run.stopped and not patient:
             raise KeyboardInterrupt
         run.stop()
 
-    heeded = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
-    before = [(one, signal.signal(one, stop)) for one in heeded]
+    before = _heed(stop, signal.SIGINT, signal.SIGTERM)
     try:
-        yield
+        yield run
     finally:
         for one, handler in before:
             signal.signal(one, handler)
+
+
+def end_politely() -> None:
+    """From now on a polite kill ends the program as Ctrl-C does: by a KeyboardInterrupt."""
+    _heed(signal.default_int_handler, signal.SIGTERM)
+
+
+def _heed(handler: Callable[[int, FrameType | None], object], *numbers: int) -> list[tuple[int, Any]]:
+    """Let signals be handled so; returns how they were before.
+
+    One that is ignored stays so: whoever began the program in the background wants that.
+    """
+    heeded = [one for one in numbers if signal.getsignal(one) is not signal.SIG_IGN]
+    return [(one, signal.signal(one, handler)) for one in heeded]

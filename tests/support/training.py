@@ -60,14 +60,14 @@ def pupil(**changes):
     return replace(preset(**(recipe | changes)), architecture=network)
 
 
-class Impatient(dict):
+class Impatient:
     """What `Run.train` asks whether to stop, as a signal would make it: yes, from the so many-th time on."""
 
     def __init__(self, times):
-        super().__init__()
         self.left = times
 
-    def __getitem__(self, key):
+    @property
+    def stopped(self):
         self.left -= 1
         return self.left <= 0
 

@@ -43,12 +43,12 @@ for folder, precision, augmented in json.loads(sys.argv[1]):
         device_augmentation=augmented == "device")
     out = Path(folder)
     if keras.backend.backend() == "jax":  # where an epoch is one execution, which ends before it is known to be asked
-        on_signal, loop.stop_on_signal = loop.stop_on_signal, lambda: nullcontext(Impatient(2))
+        on_signal, loop.interruptible = loop.interruptible, lambda *_, **__: nullcontext(Impatient(2))
         try:
             fit(Preset(SMALLEST, recipe), data, data, out, 0)
         except StoppedError:
             assert json.loads((out / checkpoint.CHECKPOINT / "state.json").read_text())["epoch"] == 1
-        loop.stop_on_signal = on_signal
+        loop.interruptible = on_signal
     fit(Preset(SMALLEST, recipe), data, data, out, 0)
     model = keras.saving.load_model(out / "model.keras")
     np.savez(out / "answers.npz", inputs=inputs, probabilities=model.predict(inputs, batch_size=len(inputs), verbose=0))

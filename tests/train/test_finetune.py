@@ -565,7 +565,7 @@ def test_only_unusable_pictures_are_still_listed(base, tmp_path, capsys):
 @pytest.fixture
 def terminated():
     """Has this program terminated, as a cluster or a system that shuts down does; pytest itself lives on."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
     yield lambda: signal.raise_signal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, before)
 

@@ -192,6 +192,33 @@ def test_a_run_stopped_at_and_within_epochs_ends_as_if_it_never_had(data, tmp_pa
         assert [e[name] for e in whole] == pytest.approx([e[name] for e in broken], abs=1e-5)
 
 
+class Interrupted:
+    """Draws the faces of each epoch while somebody presses Ctrl-C so many times."""
+
+    def __init__(self, times):
+        self.times, self.begun = times, False
+
+    def __call__(self, rng):
+        for _ in range(self.times * self.begun):
+            signal.raise_signal(signal.SIGINT)
+        self.begun = True  # it is asked once before the training, for how many there are
+        return rng.permutation(56)
+
+
+def test_a_second_ctrl_c_does_not_keep_a_run_from_its_checkpoint(data, tmp_path):
+    with pytest.raises(StoppedError, match="after batch 1"):
+        fit(preset(epochs=1), *data, tmp_path, 0, draw=Interrupted(2))
+    assert (tmp_path / "checkpoint" / "state.json").exists()
+
+
+def test_ctrl_c_that_is_ignored_does_not_stop_a_run(data, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of what a script begins in the background
+    try:
+        assert fit(preset(epochs=1), *data, tmp_path, 0, draw=Interrupted(1))["epochs"] == 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def stopped(data, tmp_path_factory):
     """The folder of a run that was stopped in its first epoch, never changed, and the inodes that are on the disk."""

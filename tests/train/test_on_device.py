@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from emotion_model import LABELS
+from emotion_model.commands.interrupts import Interruption
 from emotion_model.network.building import build_model
 from support.models import TINY
 from support.training import Impatient, faces, nothing, preset, pupil, relabelled, same, separable, weights_of
@@ -132,7 +133,7 @@ def test_faces_have_the_networks_size_when_they_are_varied_wherever_that_is(data
     )
     for on_device in (False, True):
         recipe = preset(epochs=1, batch_size=56, device_augmentation=on_device)
-        Run(replace(recipe, architecture=small), *data, tmp_path).train({"asked": False})
+        Run(replace(recipe, architecture=small), *data, tmp_path).train(Interruption())
         assert set(map(tuple, sizes)) == {(32, 32)}
         sizes.clear()
 
@@ -249,7 +250,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_mend(data, tmp_path):
     run = Run(preset(device_augmentation=True, learning_rate=0.5, batch_size=56), *data, tmp_path)
     run.targets[:] = np.nan
     with pytest.raises(ValueError, match=r"the loss became nan in epoch 1: start anew with a learning_rate below 0\.5"):
-        run.train({"asked": False})
+        run.train(Interruption())
 
 
 def test_teachers_are_asked_about_the_very_faces_that_the_student_sees(data, tiny_model):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from emotion_model.commands.interrupts import Interruption, interruptible
 from emotion_model.files import read_json, write_json
 from train.config import Preset, differences
 from train.data.fer2013 import FaceDataset, digest
@@ -24,7 +25,6 @@ from train.fitting.alone import alone_in
 from train.fitting.environment import record_environment
 from train.fitting.hardware import what_trains
 from train.fitting.run import Run
-from train.fitting.signals import stop_on_signal
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher, require_teacher
 from train.fitting.tracker import tracker
@@ -83,7 +83,8 @@ def fit(
 def _train(run: Run, run_dir: Path, config: dict[str, Any], track: bool) -> None:
     print(f"on {what_trains(run.networks.precision)}", flush=True)
     write_json(run_dir / "config.json", config)
-    with stop_on_signal() as stop:  # from here on a signal is remembered, even while a checkpoint is read
+    # From here on a signal is remembered, even while a checkpoint is read, and a second one waits for its end too.
+    with interruptible(Interruption(), patient=True) as stop:
         goes_on = run.resume()
         record_environment(run_dir / "environment.json", run.networks.precision, goes_on)
         with tracker(run_dir, config, goes_on) if track else nullcontext() as run.track:

@@ -13,6 +13,7 @@ from typing import NoReturn
 import keras
 import numpy as np
 
+from emotion_model.commands.interrupts import Interruption
 from emotion_model.faces.cropping import network_input
 from emotion_model.files import whole_file, write_json
 from emotion_model.network.architecture import ArchitectureConfig
@@ -107,8 +108,8 @@ class Run:
         print(f"going on with {self._dir} at epoch {position.epoch + 1}, batch {position.batch + 1}", flush=True)
         return True
 
-    def train(self, stop: dict[str, bool]) -> None:
-        """Train to the end, unless `stop["asked"]` becomes true.
+    def train(self, stop: Interruption) -> None:
+        """Train to the end, unless `stop.stopped` becomes true.
 
         Raises:
             StoppedError: it was asked to stop.
@@ -160,7 +161,7 @@ class Run:
             draw_curves(position.history, self._dir / "curves.png")
             self._save_checkpoint()
 
-    def _train_epoch(self, stop: dict[str, bool]) -> dict[str, float]:
+    def _train_epoch(self, stop: Interruption) -> dict[str, float]:
         epoch, config = self._position.epoch, self._config
         order = self._draw(np.random.default_rng([config.seed, epoch]))
         print(f"epoch {epoch + 1}/{config.epochs}", flush=True)
@@ -170,7 +171,7 @@ class Run:
             return self._train_epoch_on_device(learner, order, gentle, stop)
         return self._train_epoch_here(order, gentle, stop)
 
-    def _train_epoch_here(self, order: np.ndarray, gentle: bool, stop: dict[str, bool]) -> dict[str, float]:
+    def _train_epoch_here(self, order: np.ndarray, gentle: bool, stop: Interruption) -> dict[str, float]:
         """One epoch whose faces are varied by the processor, batch by batch.
 
         Raises:
@@ -194,7 +195,7 @@ class Run:
                 running = {f"running_{name}": value for name, value in means.items()}
                 epoch = position.epoch + position.batch / self._batches
                 self.track(running | {"learning_rate": self.networks.learning_rate, "epoch": epoch}, self._step)
-            if stop["asked"]:
+            if stop.stopped:
                 self._stop()
             if now - self._recorded > CHECKPOINT_SECONDS:
                 self._save_checkpoint()
@@ -227,7 +228,7 @@ class Run:
             position.sums[name] = position.sums.get(name, 0.0) + value * len(chosen)
 
     def _train_epoch_on_device(
-        self, learner: AugmentedTraining, order: np.ndarray, gentle: bool, stop: dict[str, bool]
+        self, learner: AugmentedTraining, order: np.ndarray, gentle: bool, stop: Interruption
     ) -> dict[str, float]:
         """One epoch without a look at it from here, which a GPU would wait for; it is short there.
 
@@ -235,7 +236,7 @@ class Run:
             StoppedError: it was asked for, on JAX before the epoch began; a checkpoint is written then.
         """
         position = self._position
-        if stop["asked"]:
+        if stop.stopped:
             self._stop()
         first, done = position.batch, 0
         size = self._config.batch_size
@@ -247,7 +248,7 @@ class Run:
         def after(batch: int, logs: object) -> None:
             nonlocal done
             done = batch + 1
-            learner.stop_training = stop["asked"]
+            learner.stop_training = stop.stopped
 
         watch = keras.callbacks.LambdaCallback(
             on_train_batch_begin=lambda batch, logs: self.networks.seed_dropout(position.epoch, first + batch),
