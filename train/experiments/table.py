@@ -12,6 +12,7 @@ from typing import Any
 from emotion_model.files import read_json, whole_file
 from train.config import PRESETS
 from train.data.fer2013 import FaceDataset
+from train.evaluation.charts import BLUE, GREY, INK, new_figure, tint
 from train.experiments.measures import corrected_scores, damaged_accuracy
 from train.experiments.plans import Plan
 from train.experiments.running import folder_of
@@ -141,31 +142,26 @@ def _drawn(rows: list[dict[str, Any]]) -> dict[str, str]:
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Plot what was measured of each run, with the spread over the seeds; best on top, the first run as a line."""
-    from matplotlib.figure import Figure
-
     first = rows[0]
     columns = _drawn(rows)
     if not columns:
         return
     order = next(iter(columns))
     rows = sorted((row for row in rows if row[order] != ""), key=lambda row: row[order])
-    size = (2.5 + 2.6 * len(columns), 1.4 + 0.3 * len(rows))
-    figure = Figure(figsize=size, layout="constrained")
+    width, height = 2.5 + 2.6 * len(columns), 1.4 + 0.3 * len(rows)
     places = range(len(rows))
-    for axes, column in zip(figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True):
-        values = [100 * row[column] for row in rows]
-        spreads = [100 * float(row[f"{column}_spread"] or 0) for row in rows]
-        if first[column] != "":
-            axes.axvline(100 * first[column], color="#8d909a", linewidth=1, linestyle="--", zorder=0)
-        colours = ["#0e5cff" if row is not first else "#20242c" for row in rows]
-        axes.errorbar(values, places, xerr=spreads, fmt="none", ecolor="#9db6ee", elinewidth=3, zorder=1)
-        axes.scatter(values, places, c=colours, s=36, zorder=2)
-        axes.set_yticks(list(places), [row["run"].replace("_", " ") for row in rows])
-        axes.grid(axis="x", color="#e6e8ee")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0)
-        axes.set_xlabel(columns[column])
-    figure.supxlabel("validation, mean over the seeds; bar: their standard deviation", fontsize="small")
-    with whole_file(path) as partial:
-        figure.savefig(partial, dpi=130)
+    said = f"{', '.join(columns.values())}, of each of {len(rows)} runs on validation, as points with their spread."
+    with new_figure(path, height, said, width) as figure:
+        for axes, column in zip(figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True):
+            values = [100 * row[column] for row in rows]
+            spreads = [100 * float(row[f"{column}_spread"] or 0) for row in rows]
+            if first[column] != "":
+                axes.axvline(100 * first[column], color=GREY, linewidth=1, linestyle="--", zorder=0)
+            colours = [BLUE if row is not first else INK for row in rows]
+            axes.errorbar(values, places, xerr=spreads, fmt="none", ecolor=tint(BLUE, 0.4), elinewidth=3, zorder=1)
+            axes.scatter(values, places, c=colours, s=36, zorder=2)
+            axes.set_yticks(list(places), [row["run"].replace("_", " ") for row in rows])
+            axes.grid(visible=False, axis="y")
+            axes.spines["left"].set_visible(False)
+            axes.set_xlabel(columns[column])
+        figure.supxlabel("validation, mean over the seeds; bar: their standard deviation", fontsize="small")
