@@ -211,7 +211,8 @@ def test_an_inference_endpoint(published, pictures, expected, modules):
     file = as_png(pictures[0])
     text = base64.b64encode(file).decode()
     lines = base64.encodebytes(file).decode()
-    same = [images[0], file, text, lines, f"data:image/png;base64,{text}"]
+    for_addresses = base64.urlsafe_b64encode(file).decode().rstrip("=")
+    same = [images[0], file, text, lines, for_addresses, f"data:image/png;base64,{text}"]
     assert np.abs(in_order(published, handler({"inputs": same})) - expected[0]).max() < TOLERANCE
     assert np.abs(in_order(published, handler({"inputs": images})) - expected).max() < TOLERANCE
     unusual = [transparent(pictures[-4]), deep(pictures[-1])]

@@ -65,7 +65,8 @@ def _picture(value: Any) -> Image.Image:
     if isinstance(value, str):
         try:
             text = value.partition(",")[2] if value.startswith("data:") else value
-            value = base64.b64decode("".join(text.split()), validate=True)  # many encoders break lines
+            text = "".join(text.split()).translate(str.maketrans("-_", "+/"))  # broken into lines, or for addresses
+            value = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)  # the end of which some leave out
         except ValueError as error:
             raise ValueError("inputs: text must be the base64 of a picture file") from error
     try:
