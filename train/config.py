@@ -312,5 +312,5 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def explain(error: Exception, out: Path) -> str:
     """What a command line says of an error: its own sentence, or the mend where the disk of `out` is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{out}: the disk is full; free some space and run the same line, it goes on from its last checkpoint"
+        return f"{out}: the disk is full; free some space and run the same line once more"
     return str(error)

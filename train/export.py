@@ -16,6 +16,7 @@ from pathlib import Path
 
 from emotion_model.files import copy_file, write_json
 from emotion_model.network.config import BUNDLED_DIR, ModelError
+from train.config import explain
 from train.evaluation.report import make_report
 from train.exporting.model import export
 from train.runs import RECORDS, RESULTS
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = export(options.run, options.data, options.out or BUNDLED_DIR, not options.no_test)
         make_report(options.out or BUNDLED_DIR, options.data)
     except (ModelError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error, options.out or BUNDLED_DIR)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command begins anew", file=sys.stderr)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from emotion_model.faces.detection import DetectorError, FaceDetector
 from emotion_model.files import write_json
+from train.config import explain
 from train.data.fer2013 import load_split
 from train.data.framing import BORDER, measure
 from train.runs import RESULTS
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.out, result)
     except (DetectorError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error, options.out)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

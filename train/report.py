@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from emotion_model.network.config import ModelError
+from train.config import explain
 from train.evaluation.report import FIGURES, make_report
 
 
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         out, left_out = make_report(options.model, options.data, options.split, options.out)
     except (ModelError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error, options.out or Path(options.model))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command begins anew", file=sys.stderr)

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -865,6 +866,25 @@ def test_ctrl_c_ends_what_has_no_checkpoints_with_a_word(main, work, arguments, 
     monkeypatch.setattr(work, lambda *_: signal.raise_signal(signal.SIGINT))
     assert main(arguments) == 130
     assert capsys.readouterr().err.startswith("stopped")
+
+
+@pytest.mark.parametrize(
+    ("main", "work", "arguments"),
+    [
+        (export_main, "train.export.export", ["--run", "run", "--data", "data"]),
+        (report_main, "train.report.make_report", []),
+        (framing_main, "train.framing.load_split", ["--data", "data"]),
+    ],
+)
+def test_so_does_a_full_disk(main, work, arguments, monkeypatch, tmp_path, capsys):
+    def write(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(work, write)
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path / 'out'}: the disk is full; free some space and run the same line once more\n"
+    )
 
 
 @pytest.mark.parametrize(
