@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,17 @@ from emotion_model.commands.results import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_SOME_FAILED,
+    identities,
     refused,
+    require_free,
+    require_parent,
     sources_of,
     status_of,
     targets_of,
     tell_failure,
 )
 from emotion_model.faces.images import register_heif
-from emotion_model.files import identity, place, spelled_out, whole_file
+from emotion_model.files import place, spelled_out, whole_file
 
 HELP = "tell the emotion of every face in pictures"
 
@@ -78,9 +82,10 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
             if not options.json:
                 print(f"{path}: {_sentence(faces)}")
             for target in files:
-                unsaved += not _saved(draw_faces(image, faces, detector.classifier.config.labels), target)
+                drawn = draw_faces(image, faces, detector.classifier.config.labels)
+                unsaved += not _saved(target, partial(_write_picture, image=drawn))
     if options.csv:
-        unsaved += not _table_saved(options.csv, rows, emotions)
+        unsaved += not _saved(options.csv, partial(write_album, rows=rows, emotions=emotions))
     if options.json:
         print(json.dumps(results, indent=1))  # ASCII, whatever can be printed here
     if done < len(paths):
@@ -112,27 +117,18 @@ def _require_format(target: Path) -> None:
 def _require_table(out: Path, sources: Sequence[Path], pictures: Sequence[Sequence[Path]]) -> None:
     if out.is_dir():
         raise ValueError(f"{out} is a folder: give the table a name, such as {out / 'faces.csv'}.")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out}: there is no folder {out.parent}: make it, or save elsewhere.")
-    if identity(out) in {identity(path) for path in sources} - {None}:
-        raise ValueError(f"{out} is a source itself: save under another name, or in another folder.")
-    if place(out) in map(place, chain(*pictures)):
-        raise ValueError(f"{out}: two results cannot have one name: give each its own.")
+    require_parent(out)
+    require_free(out, identities(sources), {place(target) for target in chain(*pictures)})
 
 
-def _table_saved(out: Path, rows: Sequence[Sequence[Any]], emotions: Sequence[str]) -> bool:
+def _write_picture(target: Path, image: np.ndarray) -> None:
+    with whole_file(target) as unfinished:
+        Image.fromarray(image).save(unfinished)
+
+
+def _saved(target: Path, write: Callable[[Path], None]) -> bool:
     try:
-        write_album(out, rows, emotions)
-    except OSError as error:
-        tell_failure(out, OSError(f"cannot be saved ({error.strerror})."))
-        return False
-    return True
-
-
-def _saved(image: np.ndarray, target: Path) -> bool:
-    try:
-        with whole_file(target) as partial:
-            Image.fromarray(image).save(partial)
+        write(target)
     except Exception as error:  # encoders answer what they cannot write with many kinds
         tell_failure(target, OSError(f"cannot be saved ({getattr(error, 'strerror', None) or error})."))
         return False

@@ -66,23 +66,46 @@ def targets_of(
         ValueError: a result cannot go there; the message says what to do.
     """
     folders = [_leads_to_folder(out, len(sources) > 1) for out in outs]
-    read = {identity(path) for path in sources} - {None}
     sequences = {path.resolve() for path in sources if identity(path) and path.is_dir()}
-    taken: set[str] = set()
+    read, taken = identities(sources), set[str]()
     targets: list[list[Path]] = []
     for path in sources:
         targets.append([])
         for out, folder, ending in zip(outs, folders, endings(path), strict=True):
             target = _named_after(path, out, ending, taken) if folder else out
-            if identity(target) in read:
-                raise ValueError(f"{target} is a source itself: save under another name, or in another folder.")
+            require_free(target, read, taken)
             if target.suffix.lower() in ENDINGS and target.resolve().parent in sequences:
                 raise ValueError(f"{target} would become one of the pictures that are read: save in another folder.")
-            if place(target) in taken:
-                raise ValueError(f"{target}: two results cannot have one name: give each its own.")
             taken.add(place(target))
             targets[-1].append(target)
     return targets
+
+
+def identities(sources: Sequence[Path]) -> set[tuple[int, int] | None]:
+    """Of the files that are read, by which `require_free` knows them."""
+    return {identity(path) for path in sources} - {None}
+
+
+def require_free(target: Path, read: Collection[tuple[int, int] | None], taken: Collection[str]) -> None:
+    """Refuse a place for a result that one of the sources has, or another result.
+
+    Raises:
+        ValueError: it is one; the message says what to do.
+    """
+    if identity(target) in read:
+        raise ValueError(f"{target} is a source itself: save under another name, or in another folder.")
+    if place(target) in taken:
+        raise ValueError(f"{target}: two results cannot have one name: give each its own.")
+
+
+def require_parent(out: Path) -> None:
+    """Refuse a result whose folder is not there.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not out.parent.is_dir():
+        raise ValueError(f"{out}: there is no folder {out.parent}: make it, or save elsewhere.")
 
 
 def _leads_to_folder(out: Path, several: bool) -> bool:
@@ -90,8 +113,7 @@ def _leads_to_folder(out: Path, several: bool) -> bool:
     if not out.is_dir() and out.suffix:
         if several:
             raise ValueError(f"{out} is one file's name, and several are to be read: give a folder.")
-        if not out.parent.is_dir():
-            raise ValueError(f"{out}: there is no folder {out.parent}: make it, or save elsewhere.")
+        require_parent(out)
         return False
     try:
         out.mkdir(parents=True, exist_ok=True)
