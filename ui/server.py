@@ -7,6 +7,7 @@ from pathlib import Path
 from emotion_model import EmotionClassifier, EmotionDetector
 from ui import drawings, social
 from ui.browser.networks import networks_for
+from ui.memory import share_memory
 from ui.page import SCRIPT, build_page
 from ui.requests import APP_OPTIONS, replace_parts
 from ui.scripts import bundle
@@ -21,6 +22,7 @@ SESSIONS = 100  # that Gradio remembers, the last ones used: what has changed on
 
 def serve(files: Path) -> None:
     """Load the models and serve the page until stopped; below `files`, which is ours alone, lies what visitors send."""
+    share_memory()
     Sweeper(files, KEEP_SECONDS, SWEEP_SECONDS).start()
     detector = EmotionDetector(EmotionClassifier.from_environment())
     detector.classifier.warm_up()

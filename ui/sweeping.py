@@ -7,7 +7,6 @@ which a server has for itself.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from emotion_model.files import lock
+from ui.memory import give_back_memory
 
 KEEP_SECONDS = 1800  # a visitor's files are deleted from the server when they are this old; clips take a while
 SWEEP_SECONDS = 60  # and looked for this often
@@ -76,15 +76,6 @@ def sweep(folder: Path, keep_seconds: float) -> None:
                 with suppress(OSError):  # another hand was quicker, or the folder is not empty
                     if path.lstat().st_ctime < over:
                         remove(path)
-
-
-def give_back_memory() -> None:
-    """Hand memory that is free again back to the system; where threads are many, Linux's C library keeps much of it.
-
-    Without, a busy server grows by a tenth within minutes, though nothing in it does.
-    """
-    with suppress(AttributeError, OSError, TypeError):  # other systems have no such function
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Sweeper(threading.Thread):
