@@ -95,8 +95,8 @@ def command_parser() -> argparse.ArgumentParser:
             "--model",
             nargs=1,  # more would take the paths behind it for models
             action="extend",
-            help="a .keras file or its folder (default: the bundled model); several, `--model A --model B` or behind "
-            "everything else `--model A B`, are averaged",
+            help="a .keras file, its folder or `bundled` (default: EMOTION_MODEL_REPO, else `bundled`); several, "
+            "`--model A --model B` or behind everything else `--model A B`, are averaged",
         )
         one.add_argument("--detector", choices=DETECTORS, help="face detector (default: EMOTION_DETECTOR or auto)")
     commands.add_parser("hub", help="publish the model and the page on the Hugging Face Hub")

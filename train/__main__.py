@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         train, validation, dropped = _faces(options.data, options.limit)
         if train.votes is None and preset.training.ferplus_weight:
-            print(f"no FER+ votes in this form of the data: ferplus_weight {preset.training.ferplus_weight} becomes 0")
+            weight = preset.training.ferplus_weight
+            print(f"no FER+ votes in this form of the data (docs/training.md): ferplus_weight {weight} becomes 0")
             preset = replace(preset, training=replace(preset.training, ferplus_weight=0.0))
         start = _start(options.start, preset, options.frozen_blocks) if options.start else None
         teacher = None

@@ -25,9 +25,9 @@ SIZES = (
 # A split's scores as people read them: their name in the record, what it is, how it is written.
 MEASURES = (
     ("images", "faces", "{:,}"),
-    ("accuracy", "accuracy", "{:.1%}"),
+    ("accuracy", "accuracy", "{:.2%}"),
     ("macro_f1", "macro-F1", "{:.3f}"),
-    ("ferplus_majority_accuracy", "accuracy by the FER+ majority", "{:.1%}"),
+    ("ferplus_majority_accuracy", "accuracy by the FER+ majority", "{:.2%}"),
     ("ece", "calibration error", "{:.3f}"),
 )
 

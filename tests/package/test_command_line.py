@@ -276,7 +276,7 @@ def test_info_is_a_screen_for_people(capsys):
     assert "bundled" in lines[0] and any(all(emotion in line for emotion in EMOTIONS) for line in lines)
     config = json.loads((BUNDLED_DIR / CONFIG_FILE).read_text(encoding="utf-8"))
     scores, training = config["metrics"]["test"], config["training"]
-    assert any(line.split() == ["accuracy", *line.split()[1:-1], f"{scores['accuracy']:.1%}"] for line in lines)
+    assert any(line.split() == ["accuracy", *line.split()[1:-1], f"{scores['accuracy']:.2%}"] for line in lines)
     took = spent(training)
     minutes = f"{took['minutes']:.0f} minutes in all ({took['gpu_minutes']:.0f} on a GPU)"
     epochs = f"{training['epochs']} epochs after {training['start']['epochs']}"
@@ -325,7 +325,7 @@ def test_info_shows_what_is_on_record(tiny_model, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert {"Size       12,345 parameters", "Training   3 epochs"} <= set(lines)
     measured = [line.split() for line in lines[lines.index("") + 2 : -2]]
-    assert measured == [["accuracy", "50.0%"], ["F1", "of", "sad", "0.25"]]
+    assert measured == [["accuracy", "50.00%"], ["F1", "of", "sad", "0.25"]]
 
 
 def test_the_version_is_told(capsys):

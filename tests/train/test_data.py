@@ -86,6 +86,43 @@ def test_the_original_csv(tmp_path, header, encoding):
         assert dataset.votes is None
 
 
+VOTED = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+
+
+def write_csv_with_votes(folder, usages=("Training",) * 7 + ("PublicTest",) * 7 + ("PrivateTest",) * 7, vote=str):
+    """FER2013's CSV and FER+'s beside it: the votes for the eighth class of face i are i, for the others 0 and 1."""
+    published = ["Training"] * 7 + ["PublicTest"] * 7 + ["PrivateTest"] * 7
+    write_csv(folder, [(i % 7, " ".join(["7"] * 2304), usage) for i, usage in enumerate(published)])
+    votes = [(usage, f"fer{i:07}.png", *map(vote, (0, 1, 0, 0, 1, 0, 0, i, 0, 0))) for i, usage in enumerate(usages)]
+    write_csv(folder, votes, ("Usage", "Image name", *VOTED), "fer2013new.csv")
+
+
+def test_the_original_csv_with_the_votes_of_ferplus_beside_it(tmp_path):
+    write_csv_with_votes(tmp_path)
+    for split, first in (("train", 0), ("validation", 7), ("test", 14)):
+        dataset = load_split(tmp_path, split)
+        assert dataset.votes.dtype == np.float32 and dataset.votes.shape == (7, 7)
+        assert dict(zip(EMOTIONS, dataset.votes[0], strict=True)) == {
+            "angry": 1, "disgust": 0, "fear": 0, "happy": 1, "neutral": 0, "sad": 0, "surprise": 0
+        }  # fmt: skip
+        assert dataset.other_votes.tolist() == [[i, 0, 0] for i in range(first, first + 7)]
+    assert soft_targets(dataset, 1.0, 0.0)[0, EMOTIONS.index("happy")] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"usages": ("Training",) * 20}, r"20 rows are not those of the 21 faces"),
+        ({"usages": ("PublicTest",) * 7 + ("Training",) * 7 + ("PrivateTest",) * 7}, "remove this one"),
+        ({"vote": lambda votes: "many"}, "line 2: votes have to be numbers"),
+    ],
+)
+def test_votes_of_other_faces_are_refused(tmp_path, changed, words):
+    write_csv_with_votes(tmp_path, **changed)
+    with pytest.raises(DataError, match=words):
+        load_split(tmp_path, "train")
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_folders_without_validation_take_it_from_test_and_never_from_train(tmp_path, named, capsys):
     write_folders(tmp_path, "train", faces(140, 2), names(140))

@@ -1,7 +1,8 @@
 """FER2013 in the three forms people have it: Parquet, the original CSV, image folders.
 
 Source: FER2013 (Goodfellow et al., "Challenges in Representation Learning", 2013) with its official splits:
-train ("Training"), validation ("PublicTest") and test ("PrivateTest"). FER+ votes: Barsoum et al., 2016.
+train ("Training"), validation ("PublicTest") and test ("PrivateTest"). FER+ votes: Barsoum et al., 2016; in columns of
+the Parquet files, or, as they were published, in a CSV beside the original one.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ _CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _CSV_LABELS = {str(number): EMOTIONS.index(emotion) for number, emotion in enumerate(_CSV_ORDER)}
 _CSV_USAGE = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 # FER+ name of each emotion, in label order. Contempt, "unknown" and "not a face" have no FER2013 class.
-_VOTE_COLUMNS = tuple(
-    f"votes_{name}" for name in ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-)
+_VOTED = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+_VOTE_COLUMNS = tuple(f"votes_{name}" for name in _VOTED)
 _OTHER_VOTE_COLUMNS = ("votes_contempt", "votes_unknown", "votes_not_a_face")
+_CSV_VOTES, _CSV_VOTED = "fer2013new.csv", (*_VOTED, "contempt", "unknown", "NF")
 _PUBLIC = "PublicTest_"  # how names begin of what FER2013 calls public test, and everybody validation
 
 
@@ -81,7 +82,8 @@ class FaceDataset:
 def load_split(data_dir: str | Path, split: str) -> FaceDataset:
     """Load one split of FER2013, whichever of its three forms lies in `data_dir`.
 
-    Parquet: `train.parquet`, `validation.parquet`, `test.parquet`. CSV: `fer2013.csv` or `icml_face_data.csv`.
+    Parquet: `train.parquet`, `validation.parquet`, `test.parquet`. CSV: `fer2013.csv` or `icml_face_data.csv`, and
+    beside it, for the votes, FER+'s `fer2013new.csv`.
     Folders: `train/<emotion>/*.jpg`, `test/<emotion>/*.jpg` and, if there is one, `validation/<emotion>/*.jpg`, which
     may also be called `val` or `valid`; without it the public half of test is validation, as in FER2013's own division:
     by the images' names where those say `PublicTest_`, else every second one of each class, which is told once. Never
@@ -200,10 +202,11 @@ def _stack_columns(table: object, columns: Sequence[str]) -> np.ndarray:
 
 
 def _load_csv(path: Path, split: str) -> FaceDataset:
-    images, labels, broken = [], [], []
+    images, labels, broken, usages = [], [], [], []
     with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a mark
-        for line, row in _csv_rows(path, file):
+        for line, row in _csv_rows(path, file, ("emotion", "pixels", "Usage")):
             _require_known(path, line, "Usage", row["Usage"], _CSV_USAGE.values())
+            usages.append(row["Usage"])
             if row["Usage"] != _CSV_USAGE[split]:
                 continue
             emotion = row["emotion"].strip()
@@ -220,15 +223,37 @@ def _load_csv(path: Path, split: str) -> FaceDataset:
         raise DataError(f"{path}: no row with Usage={_CSV_USAGE[split]!r}")
     labels_array = np.array(labels, dtype=np.int64)
     _require_all_classes(path, labels_array)
-    return FaceDataset(np.stack(images), labels_array)
+    votes = other_votes = None
+    if (voted := path.with_name(_CSV_VOTES)).exists():
+        of_split = _csv_votes(voted, usages)[np.array(usages) == _CSV_USAGE[split]]
+        votes, other_votes = np.split(of_split, [len(_VOTED)], axis=1)
+    return FaceDataset(np.stack(images), labels_array, votes, other_votes)
 
 
-def _csv_rows(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
+def _csv_votes(path: Path, usages: Sequence[str]) -> np.ndarray:
+    """FER+ votes, float32 `(rows, 10)`, of faces whose `Usage` is this: FER+ lists FER2013's rows in their order."""
+    votes, voted = [], []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for line, row in _csv_rows(path, file, ("Usage", *_CSV_VOTED)):
+            try:
+                votes.append([float(row[name]) for name in _CSV_VOTED])
+            except ValueError as error:
+                raise DataError(f"{path}: line {line}: votes have to be numbers ({error})") from error
+            voted.append(row["Usage"])
+    if voted != list(usages):
+        raise DataError(
+            f"{path}: its {len(voted):,} rows are not those of the {len(usages):,} faces beside it: take both files as "
+            "they were published, or remove this one to go without votes"
+        )
+    return np.array(votes, dtype=np.float32)
+
+
+def _csv_rows(path: Path, file: TextIO, wanted: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Each row by its columns, and the line that it is in."""
     reader = csv.DictReader(file, restval="", skipinitialspace=True)
     header = tuple(name.strip() for name in reader.fieldnames or ())
     reader.fieldnames = header
-    _require_columns(path, ("emotion", "pixels", "Usage"), header)
+    _require_columns(path, wanted, header)
     line = reader.line_num
     try:
         for row in reader:
