@@ -31,8 +31,13 @@ IDLE_WITH: dict[str, tuple[str, Any]] = {
 LARGEST_SEED = 2**32 - 1  # that Keras takes
 
 
-def _check_range(config: object, low: float, high: float, *names: str) -> None:
-    for name in names:
+def ranges(config: Any) -> dict[str, tuple[float, float]]:
+    """The least and the most of each setting that has them, of a config or its class."""
+    return {f.name: f.metadata["ends"] for f in fields(config) if f.metadata.get("ends")}
+
+
+def _check_ranges(config: object, **more: tuple[float, float]) -> None:
+    for name, (low, high) in (ranges(config) | more).items():
         value = getattr(config, name)
         if not low <= value <= high:
             raise ValueError(f"{name}={value!r}: use a value from {low} to {high}")
@@ -46,24 +51,21 @@ class AugmentationConfig:
         ValueError: a value is out of range.
     """
 
-    rotation: float = setting(25.0, "degrees, to either side")
-    shift: float = setting(0.2, "share of the image's side, in both directions")
-    zoom: float = setting(0.2, "share; 0.2 scales by 0.8 to 1.2")
+    rotation: float = setting(25.0, "degrees, to either side", (0, 180))
+    shift: float = setting(0.2, "share of the image's side, in both directions", (0, 0.9))
+    zoom: float = setting(0.2, "share; 0.2 scales by 0.8 to 1.2", (0, 0.9))
     flip: bool = setting(True, "mirror every second face")
-    brightness: float = setting(0.0, "share of the full range, added or taken away")
-    contrast: float = setting(0.0, "share; 0.3 multiplies by 0.7 to 1.3")
-    erasing: float = setting(0.0, "probability that a rectangle of the face is covered (Zhong et al., 2020)")
-    degradation: float = setting(0.0, "probability of low resolution, blur, noise or JPEG, one of the four")
+    brightness: float = setting(0.0, "share of the full range, added or taken away", (0, 0.9))
+    contrast: float = setting(0.0, "share; 0.3 multiplies by 0.7 to 1.3", (0, 0.9))
+    erasing: float = setting(0.0, "probability that a rectangle of the face is covered (Zhong et al., 2020)", (0, 1))
+    degradation: float = setting(0.0, "probability of low resolution, blur, noise or JPEG, one of the four", (0, 1))
 
     def __post_init__(self) -> None:
-        _check_range(self, 0, 180, "rotation")
-        _check_range(self, 0, 0.9, "shift", "zoom", "brightness", "contrast")
-        _check_range(self, 0, 1, "erasing", "degradation")
+        _check_ranges(self)
 
     def scaled(self, strength: float) -> AugmentationConfig:
         """The same changes with every range and probability, but that of mirroring, multiplied by `strength`."""
-        ranges = {f.name: getattr(self, f.name) * strength for f in fields(self) if f.name != "flip"}
-        return replace(self, **ranges)
+        return replace(self, **{name: getattr(self, name) * strength for name in ranges(self)})
 
 
 @dataclass(frozen=True)
@@ -74,47 +76,59 @@ class TrainingConfig:
         ValueError: a value is out of range.
     """
 
-    epochs: int = setting(100, "times that every training face is seen")
-    batch_size: int = setting(32, "faces in a step")
+    epochs: int = setting(100, "times that every training face is seen", (1, 10_000))
+    batch_size: int = setting(32, "faces in a step", (1, 10_000))
     loss: str = setting("focal", "focal (Lin et al., 2017) or cross-entropy")
     focal_gamma: float = setting(
-        2.0, "how much less the focal loss weighs faces that are easy; 0 makes it a quarter of cross-entropy"
+        2.0, "how much less the focal loss weighs faces that are easy; 0 makes it a quarter of cross-entropy", (0, 10)
     )
     optimizer: str = setting("adam", "adamw also decays the weights")
-    learning_rate: float = setting(3e-4, "of the first step, or the peak of one_cycle")
-    weight_decay: float = setting(0.0, "of adamw")
+    learning_rate: float = setting(3e-4, "of the first step, or the peak of one_cycle", (1e-7, 1))
+    weight_decay: float = setting(0.0, "of adamw", (0, 1))
     schedule: str = setting("plateau", "lower the rate when val_loss stalls, or warm up linearly, then cosine to zero")
-    warmup: float = setting(0.1, "share of all steps, for one_cycle")
-    plateau_factor: float = setting(0.5, "what the rate is multiplied by when val_loss stalls")
-    plateau_patience: int = setting(6, "epochs without a better val_loss before that")
-    minimum_learning_rate: float = setting(1e-6, "below which plateaus do not lower it")
-    early_stopping_patience: int = setting(20, "epochs without a better val_loss before the end; 0 turns it off")
-    label_smoothing: float = setting(0.0, "share of each target that is spread over all classes")
+    warmup: float = setting(0.1, "share of all steps, for one_cycle", (0, 1))
+    plateau_factor: float = setting(0.5, "what the rate is multiplied by when val_loss stalls", (0.01, 0.99))
+    plateau_patience: int = setting(6, "epochs without a better val_loss before that", (0, 10_000))
+    minimum_learning_rate: float = setting(1e-6, "below which plateaus do not lower it", (1e-7, 1))
+    early_stopping_patience: int = setting(
+        20, "epochs without a better val_loss before the end; 0 turns it off", (0, 10_000)
+    )
+    label_smoothing: float = setting(0.0, "share of each target that is spread over all classes", (0, 0.9))
     mixup: float = setting(
-        0.0, "both parameters of the Beta for two faces' shares (Zhang et al., 2018); 0 turns it off"
+        0.0, "both parameters of the Beta for two faces' shares (Zhang et al., 2018); 0 turns it off", (0, 10)
     )
     mixing: str = setting("mixup", "where mixup is on: blend two faces, or put a rectangle of one into the other")
-    ferplus_weight: float = setting(0.0, "share of the FER+ votes (Barsoum et al., 2016) in each target")
-    distillation: float = setting(0.0, "share of a teacher's probabilities in each target (Hinton et al., 2015)")
-    class_weight_power: float = setting(0.0, "a class weighs (1 / its frequency) to this power; 1 is fully balanced")
+    ferplus_weight: float = setting(0.0, "share of the FER+ votes (Barsoum et al., 2016) in each target", (0, 1))
+    distillation: float = setting(
+        0.0, "share of a teacher's probabilities in each target (Hinton et al., 2015)", (0, 1)
+    )
+    class_weight_power: float = setting(
+        0.0, "a class weighs (1 / its frequency) to this power; 1 is fully balanced", (0, 1)
+    )
     logit_adjustment: float = setting(
-        0.0, "answers are compared as if each class were this power of its frequency likelier (Menon et al., 2021)"
+        0.0,
+        "answers are compared as if each class were this power of its frequency likelier (Menon et al., 2021)",
+        (0, 2),
     )
     sharpness_radius: float = setting(
-        0.0, "distance at which gradients are taken, uphill of the weights (SAM; Foret et al., 2021); 0 turns it off"
+        0.0,
+        "distance at which gradients are taken, uphill of the weights (SAM; Foret et al., 2021); 0 turns it off",
+        (0, 10),
     )
     attention_consistency: float = setting(
-        0.0, "weight of how far the attention to a face and to its mirror image differ (Zhang et al., 2022)"
+        0.0, "weight of how far the attention to a face and to its mirror image differ (Zhang et al., 2022)", (0, 10)
     )
     ema_momentum: float = setting(
-        0.0, "per step, of the averaged weights that are kept; less in the first 9 / (1 - it) steps; 0: none"
+        0.0,
+        "per step, of the averaged weights that are kept; less in the first 9 / (1 - it) steps; 0: none",
+        (0, 0.99999),
     )
     gentle_epochs: int = setting(
         0, "at the end, without mixup and with variations half as strong: nearer to faces as they are in use"
     )
     device_augmentation: bool = setting(False, "vary faces where the network trains, which a GPU does faster")
     precision: str = setting("float32", "auto: mixed_bfloat16, whose weights stay float32, where that is faster")
-    seed: int = setting(0, "of the first weights, the order and the variations of the faces")
+    seed: int = setting(0, "of the first weights, the order and the variations of the faces", (0, LARGEST_SEED))
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
@@ -123,18 +137,7 @@ class TrainingConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(choices)}")
-        _check_range(self, 0, LARGEST_SEED, "seed")
-        _check_range(self, 1, 10_000, "epochs", "batch_size")
-        _check_range(self, 1e-7, 1, "learning_rate", "minimum_learning_rate")
-        _check_range(self, 0, 10, "focal_gamma", "sharpness_radius", "attention_consistency")
-        _check_range(self, 0, 1, "weight_decay", "warmup", "ferplus_weight", "distillation", "class_weight_power")
-        _check_range(self, 0, 2, "logit_adjustment")
-        _check_range(self, 0, 0.9, "label_smoothing")
-        _check_range(self, 0, 10, "mixup")
-        _check_range(self, 0, 0.99999, "ema_momentum")
-        _check_range(self, 0.01, 0.99, "plateau_factor")
-        _check_range(self, 0, 10_000, "plateau_patience", "early_stopping_patience")
-        _check_range(self, 0, self.epochs, "gentle_epochs")
+        _check_ranges(self, gentle_epochs=(0, self.epochs))
         for name in ("sharpness_radius", "attention_consistency"):
             if self.device_augmentation and getattr(self, name):
                 raise ValueError(

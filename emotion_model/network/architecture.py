@@ -13,9 +13,9 @@ POOLINGS = ("avg", "max", "both")
 SMALLEST_SIZE = 8  # pixels of a face's side
 
 
-def setting(default: Any, meaning: str) -> Any:
-    """A field of a config whose meaning the command lines tell too."""
-    return field(default=default, metadata={"meaning": meaning})
+def setting(default: Any, meaning: str, ends: tuple[float, float] | None = None) -> Any:
+    """A field of a config: its meaning, which the command lines tell too, and the least and the most it may be."""
+    return field(default=default, metadata={"meaning": meaning, "ends": ends})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import cv2
 import keras
@@ -26,6 +26,16 @@ from train.fitting.teachers import Teacher
 pytestmark = pytest.mark.usefixtures("without_curves")
 
 STRONG = AugmentationConfig(brightness=0.15, contrast=0.3, erasing=0.3, degradation=0.2)
+KINDS = {
+    "rotation": 25,
+    "shift": 0.2,
+    "zoom": 0.2,
+    "flip": True,
+    "brightness": 0.15,
+    "contrast": 0.3,
+    "erasing": 1.0,
+    "degradation": 1.0,
+}
 
 
 def smooth(count, seed=0):
@@ -54,14 +64,14 @@ def test_switched_off_it_changes_nothing_and_values_stay_grey_levels():
     np.testing.assert_allclose(varied, vary(images, STRONG), atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"rotation": 25}, {"shift": 0.2}, {"zoom": 0.2}, {"flip": True}, {"brightness": 0.15}, {"contrast": 0.3},
-     {"erasing": 1.0}, {"degradation": 1.0}],
-)  # fmt: skip
-def test_each_kind_goes_as_far_as_on_the_processor(changes):
+def test_what_varies_on_the_processor_is_tried_here_too():
+    assert {one.name for one in fields(AugmentationConfig)} == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_goes_as_far_as_on_the_processor(kind):
     images = smooth(800)
-    config = nothing(**changes)
+    config = nothing(**{kind: KINDS[kind]})
     here = np.abs(vary(images, config) - images).mean()
     there = np.abs(augment(images, config, np.random.default_rng(0)).astype(float) - images).mean()
     assert here == pytest.approx(there, rel=0.15) and here > 0.3

@@ -11,46 +11,33 @@ from hypothesis import strategies as st
 from train.config import (
     CHOICES,
     IDLE_WITH,
-    LARGEST_SEED,
     PRESETS,
     AugmentationConfig,
     TrainingConfig,
     differences,
+    ranges,
     settings,
     with_settings,
 )
 
-# Least and most of every setting with a range, and the choices of the others.
-VARIATIONS = {"rotation": (0, 180), "erasing": (0, 1), "degradation": (0, 1)} | dict.fromkeys(
-    ("shift", "zoom", "brightness", "contrast"), (0, 0.9)
-)
-RANGES = {
-    "focal_gamma": (0, 10),
-    "learning_rate": (1e-7, 1),
-    "minimum_learning_rate": (1e-7, 1),
-    "label_smoothing": (0, 0.9),
-    "mixup": (0, 10),
-    "ema_momentum": (0, 0.99999),
-    "plateau_factor": (0.01, 0.99),
-    "logit_adjustment": (0, 2),
-} | dict.fromkeys(("weight_decay", "warmup", "ferplus_weight", "distillation", "class_weight_power"), (0, 1))
-COUNTS = {"epochs": (1, 10_000), "batch_size": (1, 10_000), "seed": (0, LARGEST_SEED)} | dict.fromkeys(
-    ("plateau_patience", "early_stopping_patience"), (0, 10_000)
-)
-ON_THE_PROCESSOR = {"sharpness_radius": (0, 10), "attention_consistency": (0, 10)}  # not with device_augmentation
+VARIATIONS = ranges(AugmentationConfig)
+ON_THE_PROCESSOR = ("sharpness_radius", "attention_consistency")  # not with device_augmentation
+BOUNDED = VARIATIONS | ranges(TrainingConfig)
 
-variations = st.builds(
-    AugmentationConfig, flip=st.booleans(), **{name: st.floats(*ends) for name, ends in VARIATIONS.items()}
-)
+
+def drawn(name):
+    low, high = BOUNDED[name]
+    return st.integers(low, high) if isinstance(settings()[name], int) else st.floats(low, high)
+
+
+variations = st.builds(AugmentationConfig, flip=st.booleans(), **{name: drawn(name) for name in VARIATIONS})
 trainings = st.builds(
     TrainingConfig,
     device_augmentation=st.booleans(),
     augmentation=variations,
-    **{name: st.floats(*ends) for name, ends in RANGES.items()},
-    **{name: st.integers(*ends) for name, ends in COUNTS.items()},
+    **{name: drawn(name) for name in ranges(TrainingConfig) if name not in ON_THE_PROCESSOR},
     **{name: st.sampled_from(choices) for name, choices in CHOICES.items()},
 )
-BOUNDED = VARIATIONS | RANGES | COUNTS | ON_THE_PROCESSOR
 
 
 def kind(name):
@@ -60,6 +47,12 @@ def kind(name):
 @given(trainings)
 def test_training_settings_come_back_from_json_as_they_were(config):
     assert TrainingConfig(**json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("part", [AugmentationConfig, TrainingConfig])
+def test_every_number_of_a_recipe_has_a_least_and_a_most(part):
+    numbers = {f.name for f in fields(part) if type(f.default) in (int, float)}
+    assert numbers - {"gentle_epochs"} == set(ranges(part)), "gentle epochs are at most all epochs"
 
 
 @given(st.sampled_from(sorted(BOUNDED)), st.floats() | st.integers())
