@@ -20,8 +20,8 @@ class VideoOutputs:
     """The files to write; None for those that are not wanted.
 
     Raises:
-        ValueError: nothing but a zip is wanted, which would be empty; two are one file; or a name ends like that of
-            another kind of file.
+        ValueError: nothing but a zip is wanted, which would be empty; two are one file; or `annotated` or `plot` ends
+            like the name of another kind of file.
     """
 
     annotated: str | Path | None = None  # .mp4
@@ -68,15 +68,13 @@ def write_results(outputs: VideoOutputs, summary: ClipSummary, title: str, model
         begin: of the clip beside which subtitles are shown, in seconds.
     """
     cues = partial(subtitles, summary.people, summary.labels, begin=begin)
-    packed = outputs.path("zip")
-    others = [path for path in outputs.written() if path != packed]
     for path, write in (
         (outputs.path("vtt"), lambda p: p.write_text(cues("vtt"), encoding="utf-8")),
         (outputs.path("srt"), lambda p: p.write_text(cues("srt"), encoding="utf-8")),
         (outputs.path("plot"), lambda p: _save_plot(summary, p)),
         (outputs.path("summary"), lambda p: write_json(p, summary.to_dict())),
         (outputs.path("page"), lambda p: _save_page(summary, outputs.path("plot"), title, model, p)),
-        (packed, lambda p: _save_zip(others, p)),
+        (outputs.path("zip"), lambda p: _save_zip(outputs, p)),
     ):
         if path is not None:
             with writing(path), whole_file(path) as unfinished:
@@ -100,13 +98,15 @@ def _save_page(summary: ClipSummary, plot: Path | None, title: str, model: str, 
     save_page(summary, timeline.getvalue(), title, model, path)
 
 
-def _save_zip(paths: list[Path], target: Path) -> None:
+def _save_zip(outputs: VideoOutputs, target: Path) -> None:
+    compressed = (outputs.path("annotated"), outputs.path("plot"))  # already: to deflate them would take time in vain
     taken: set[str] = set()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in paths:
+        for path in outputs.written():
+            if path == outputs.path("zip"):
+                continue
             name, number = spelled_out(path.name), 2
             while name.casefold() in taken:  # a/out.json and b/Out.json, which not every disk tells apart
                 name, number = spelled_out(f"{path.stem}_{number}{path.suffix}"), number + 1
             taken.add(name.casefold())
-            packed = path.suffix in (".mp4", ".png")
-            archive.write(path, name, zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED)
+            archive.write(path, name, zipfile.ZIP_STORED if path in compressed else zipfile.ZIP_DEFLATED)

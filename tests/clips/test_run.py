@@ -6,6 +6,7 @@ import subprocess
 import time
 import zipfile
 from contextlib import contextmanager
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from emotion_model.clips.outputs import VideoOutputs
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.run import VideoRun
 from emotion_model.clips.searching import Search
+from emotion_model.commands.video import VIDEO_FILES
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.turning import FRAMES, TURNS
 from emotion_model.timelines.subtitles import subtitles
@@ -36,8 +38,8 @@ def quick(detector):
 
 
 def everything(folder):
-    names = ("annotated.mp4", "csv.csv", "json.json", "vtt.vtt", "srt.srt", "plot.png", "summary.json")
-    return VideoOutputs(**{name.split(".")[0]: folder / name for name in (*names, "page.html", "zip.zip")})
+    kinds = {name: ending.rpartition(".")[2] for name, (ending, _) in VIDEO_FILES.items()}
+    return VideoOutputs(**{name: folder / f"{name}.{kind}" for name, kind in kinds.items()})
 
 
 def run(source, detector, outputs=None, stop_after=None, leave_after=None, **config):
@@ -268,6 +270,10 @@ def results(clip, quick, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     one = run(clip, quick, everything(folder), strip=True)
     return folder, one
+
+
+def test_the_command_has_an_option_for_every_file_that_becomes_of_a_clip():
+    assert list(VIDEO_FILES) == [one.name for one in fields(VideoOutputs)]
 
 
 def test_all_files_are_there_and_nothing_else(results):
@@ -815,10 +821,13 @@ def test_a_zip_packs_files_of_any_names_and_folders_under_names_of_their_own(lan
     path = clips.write_clip(tmp_path / "clip.mp4", lambda _: landscape[:240, :320], seconds=0.3)
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-    names = {"csv": "sc\udce9ne.csv", "json": "a/out.json", "summary": "b/Out.json", "zip": "all.zip"}
+    names = {"annotated": "clip.m4v", "csv": "sc\udce9ne.csv", "json": "a/out.json", "summary": "b/Out.json"}
+    names["zip"] = "all.zip"
     run(path, quick, VideoOutputs(**{name: f"{tmp_path}/{file}" for name, file in names.items()}))
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
-        assert archive.namelist() == [r"sc\xe9ne.csv", "out.json", "Out_2.json"]
+        assert archive.namelist() == ["clip.m4v", r"sc\xe9ne.csv", "out.json", "Out_2.json"]
+        ways = [one.compress_type for one in archive.infolist()]
+        assert ways == [zipfile.ZIP_STORED] + [zipfile.ZIP_DEFLATED] * 3, "a clip is compressed as it is"
         assert archive.read("Out_2.json") == (tmp_path / "b" / "Out.json").read_bytes()
 
 

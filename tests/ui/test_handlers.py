@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from gradio.state_holder import SessionState
 from PIL import Image
 
 from emotion_model import EmotionClassifier, EmotionDetector, Face, MediaError, VideoConfig, VideoReader
+from emotion_model.clips.outputs import VideoOutputs
 from emotion_model.clips.run import VideoRun
 from emotion_model.timelines.summary import ClipSummary
 from support import clips
@@ -270,6 +271,7 @@ def test_a_clip_is_shown_step_by_step_and_at_last_with_all_its_files(analysis, c
     assert last["stop"]["interactive"] is False
     assert Path(last["annotated"]).exists()
     assert len(last["files"]["value"]) == len(FILES)
+    assert {*FILES, "annotated"} == {one.name for one in fields(VideoOutputs)}, "all that can become of a clip"
     assert last["timeline"]["visible"]
     assert "valence" in handlers.choose(1, last["state"]).plot
     words = json.loads(last["timeline"]["value"].plot)["layout"]["meta"]
