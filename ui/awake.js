@@ -1,9 +1,10 @@
-// What is read for a while, a clip or an album: a phone whose screen goes off meanwhile drops the connection, Gradio
-// loads the page anew, and nothing is left of it. So the screen stays on, and where that is not enough it is said.
+// What is sent and read for a while, a clip or an album: a phone whose screen goes off meanwhile drops the connection,
+// Gradio loads the page anew, and nothing is left of it. So the screen stays on, and where that is not enough it is
+// said.
 
-const READING = 'emotion-lens-reading-';  // kept by the browser's tab while something is being read
+const NOTE = 'emotion-lens-reading-';  // kept by the browser's tab while something is being read
 
-const busy = new Set();            // the statuses that say so
+const busy = new Set();                  // the statuses of such tabs
 let screenHeld = Promise.resolve(null);  // what keeps the screen on
 
 document.addEventListener('visibilitychange', holdScreen);  // browsers take it back from a page out of sight
@@ -11,13 +12,14 @@ document.addEventListener('visibilitychange', holdScreen);  // browsers take it 
 // `given`: what is to be added once more where the page was loaded anew.
 export function keepAwake(status, given) {
   if (noteReading(status.id, false)) sayLost(status, given);
+  const tab = status.closest('[role=tabpanel]');  // here Gradio shows too that a file is on its way to the server
   new MutationObserver(() => {
-    const reads = status.querySelector('.busy') !== null;
+    const reads = tab.querySelector('.status.busy, .uploading') !== null;
     if (reads === busy.has(status)) return;
     if (reads) busy.add(status); else busy.delete(status);
     noteReading(status.id, reads);
     holdScreen();
-  }).observe(status, {childList: true, subtree: true});
+  }).observe(tab, {childList: true, subtree: true, attributeFilter: ['class']});  // two may share an element
 }
 
 // One after the other: two that were asked for at once would leave one that nobody gives back.
@@ -32,8 +34,8 @@ function holdScreen() {
 // Notes whether something is being read; tells whether something was.
 function noteReading(id, reads) {
   try {
-    const before = sessionStorage.getItem(READING + id);
-    if (reads) sessionStorage.setItem(READING + id, 'true'); else sessionStorage.removeItem(READING + id);
+    const before = sessionStorage.getItem(NOTE + id);
+    if (reads) sessionStorage.setItem(NOTE + id, 'true'); else sessionStorage.removeItem(NOTE + id);
     return before !== null;
   } catch { return false; }  // a browser that keeps nothing
 }

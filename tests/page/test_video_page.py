@@ -297,8 +297,48 @@ def test_the_screen_stays_on_while_a_clip_is_read_and_a_page_that_was_loaded_ane
                 expect(page.locator("#video-status")).to_contain_text("loaded anew.Add the clip once more")
         page.locator("#video-clip").get_by_label("Clear").first.click()
         page.wait_for_function("lit() === 0", timeout=WAIT)
+        page.wait_for_timeout(1000)  # how far it had come may still be told, and is taken back
+        page.wait_for_function("lit() === 0", timeout=WAIT)
         page.reload()
         expect(page.locator("#video-status")).to_contain_text("Add a clip to begin.")
+    page.close()
+
+
+# Takes the clip out as soon as Stop is known to be pressed, before the server has said anything.
+STOP_AND_CLEAR = """async () => {
+  const $ = selector => document.querySelector(selector);
+  $('#video-stop').click();
+  while (!$('#video-status').innerText.includes('Stopping.')) await new Promise(requestAnimationFrame);
+  $('#video-clip [aria-label=Clear]').click();
+}"""
+
+
+@PHONE
+def test_the_screen_stays_on_while_a_clip_is_sent_and_waits_and_not_once_it_is_taken_out(window, app, long_clip):
+    page = at_video_tab(window, app)
+    status, held = page.locator("#video-status"), []
+
+    def stays_on(asks, act, said):
+        page.route(asks, lambda route: held.append(route), times=1)
+        with page.expect_request(asks):
+            act()
+        expect(status).to_contain_text(said, timeout=WAIT)
+        page.wait_for_function("lit() === 1", timeout=WAIT)
+
+    with run_before(page, AWAKE):
+        page.reload()
+        send = "**/gradio_api/upload?*", lambda: page.set_input_files("#video-clip input[type=file]", long_clip)
+        stays_on(*send, "Add a clip to begin.")
+        stays_on("**/queue/join*", held[0].continue_, "Waiting to begin.")
+        held[1].fulfill(status=503, json={"detail": "Queue is full."})
+        expect(status).to_contain_text("press Analyse in a minute", timeout=WAIT)
+        page.wait_for_function("lit() === 0", timeout=WAIT)
+        stays_on("**/queue/join*", page.locator("#video-go").click, "Waiting to begin.")
+        held[2].continue_()
+        expect(page.locator("#video-stop")).to_be_enabled(timeout=WAIT)
+        page.evaluate(STOP_AND_CLEAR)
+        page.wait_for_function("lit() === 0", timeout=WAIT)
+        expect(status).to_contain_text("Add a clip to begin.")
     page.close()
 
 
