@@ -1,10 +1,10 @@
 // What is sent and read for a while, a clip or an album: a phone whose screen goes off meanwhile drops the connection,
 // Gradio loads the page anew, and nothing is left of it. So the screen stays on, and where that is not enough it is
-// said.
+// said. Live, whose visitors look on and touch nothing, has its screen kept on likewise.
 
 const NOTE = 'emotion-lens-reading-';  // kept by the browser's tab while something is being read
 
-const busy = new Set();                  // the statuses of such tabs
+const wishes = new Set();                // who wants it on: statuses, or Live in its own copy
 let screenHeld = Promise.resolve(null);  // what keeps the screen on
 
 document.addEventListener('visibilitychange', holdScreen);  // browsers take it back from a page out of sight
@@ -15,17 +15,22 @@ export function keepAwake(status, given) {
   const tab = status.closest('[role=tabpanel]');  // here Gradio shows too that a file is on its way to the server
   new MutationObserver(() => {
     const reads = tab.querySelector('.status.busy, .uploading') !== null;
-    if (reads === busy.has(status)) return;
-    if (reads) busy.add(status); else busy.delete(status);
+    if (reads === wishes.has(status)) return;
     noteReading(status.id, reads);
-    holdScreen();
+    keepScreenOn(status, reads);
   }).observe(tab, {childList: true, subtree: true, attributeFilter: ['class']});  // two may share an element
+}
+
+// As long as anybody wants that.
+export function keepScreenOn(who, wanted) {
+  if (wanted) wishes.add(who); else wishes.delete(who);
+  holdScreen();
 }
 
 // One after the other: two that were asked for at once would leave one that nobody gives back.
 function holdScreen() {
   screenHeld = screenHeld.then(async lock => {
-    if (!busy.size) { await lock?.release(); return null; }
+    if (!wishes.size) { await lock?.release(); return null; }
     if (document.hidden || lock && !lock.released) return lock;
     return navigator.wakeLock?.request('screen').catch(() => null);  // a battery is low
   });

@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from emotion_model.timelines.table import columns
 from support.apps import free_port, start_app
 from support.cameras import DESKTOP, PHONE, RATE, SIZE, film, start, wait_for_rows
-from support.pages import WAIT
+from support.pages import AWAKE, WAIT
 from support.paths import media
 from ui.browser.networks import Networks
 from ui.live.sessions import Live, LiveConfig
@@ -360,11 +360,13 @@ def test_a_camera_that_is_allowed_for_another_tab_starts_nothing_here(live_page,
 
 
 def test_pause_clear_undo_and_stop(live_page, films):
-    with live_page(films["smile"], interval=None) as page:
+    with live_page(films["smile"], interval=None, script=AWAKE) as page:
         start(page)
         wait_for_rows(page, 5)
+        page.wait_for_function("lit() === 1")
         page.get_by_role("button", name="Pause").click()
         expect(page.locator(".live-status")).to_contain_text("Paused")
+        page.wait_for_function("lit() === 0")
         held = None
         while held != (held := rows_shown(page)):  # what was asked before is still answered; then nothing comes
             page.wait_for_timeout(1000)
@@ -376,8 +378,10 @@ def test_pause_clear_undo_and_stop(live_page, films):
         page.wait_for_function(ROWS_ARE, arg=held)
         page.get_by_role("button", name="Go on").click()
         wait_for_rows(page, held + 3)
+        page.wait_for_function("lit() === 1")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".live-status")).to_contain_text("Camera off")
+        page.wait_for_function("lit() === 0")
         expect(page.locator(".face-box")).to_have_count(0)
         assert page.evaluate("document.querySelector('.stage video').srcObject") is None
         kept = rows_shown(page)

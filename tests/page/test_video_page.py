@@ -18,7 +18,7 @@ from emotion_model.drawing.page import save_page
 from emotion_model.labels import LABELS, label_of, person_colour, rgb
 from emotion_model.timelines.summary import ClipSummary
 from support import clips
-from support.pages import DESKTOP, PHONE, WAIT, opened, run_before
+from support.pages import AWAKE, DESKTOP, PHONE, WAIT, opened, run_before
 
 
 @pytest.fixture(scope="module")
@@ -265,18 +265,6 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     expect(page.locator("#video-files")).to_contain_text("long_emotions")
     page.wait_for_function("document.querySelector('#video-annotated video')?.duration > 0", timeout=WAIT)
     assert page.evaluate("document.querySelector('#video-annotated video').duration") < 350
-
-
-# Whether the page keeps the screen on, by a lock such as browsers give.
-AWAKE = """
-window.locks = [];
-Object.defineProperty(navigator, 'wakeLock', {value: {async request() {
-  const lock = {released: false, async release() { this.released = true; }};
-  locks.push(lock);
-  return lock;
-}}});
-window.lit = () => locks.filter(lock => !lock.released).length;
-"""
 
 
 @PHONE

@@ -11,6 +11,16 @@ DESKTOP = pytest.mark.parametrize("window", ["desktop"], indirect=True)
 PHONE = pytest.mark.parametrize("window", ["phone"], indirect=True)
 # A script for before the page's own: Live has its frames read on the server.
 READ_ON_SERVER = "localStorage.setItem('emotion-lens-reader', '\"server\"');"
+# Whether the page keeps the screen on, by a lock such as browsers give.
+AWAKE = """
+window.locks = [];
+Object.defineProperty(navigator, 'wakeLock', {value: {async request() {
+  const lock = {released: false, async release() { this.released = true; }};
+  locks.push(lock);
+  return lock;
+}}});
+window.lit = () => locks.filter(lock => !lock.released).length;
+"""
 WAIT = 60_000  # ms; a machine busy with other things is slow, not broken
 
 

@@ -3,6 +3,7 @@
 // Its frames go to a reader, in the browser or on the server; the numbers that come back are drawn over the video, into
 // the card of the main face and into the timeline, and are kept for the export.
 
+import {keepScreenOn} from '../awake.js';
 import {Camera, SUPERSEDED} from './camera.js';
 import {Cameras, looksAway} from './cameras.js';
 import {cardOf} from './card.js';
@@ -162,7 +163,7 @@ class Live {
     } catch (error) {
       if (error.name === SUPERSEDED) return;  // by whoever closed it, which has been said, or by a start after that
       this.starting = false;
-      this.panel.setState('off');
+      this.setState('off');
       this.panel.say(...hintFor(error), 'problem');
       return;
     }
@@ -170,10 +171,15 @@ class Live {
     if (!this.tab.root.isConnected) { this.camera.close(); return; }
     this.paused = false;
     if (this.origin === null) this.origin = performance.now();
-    this.panel.setState('live');
+    this.setState('live');
     this.readers.startAnew();
     this.prepare();
     if (this.again) this.change();
+  }
+
+  setState(state) {
+    this.panel.setState(state);
+    keepScreenOn(this, state === 'live');
   }
 
   // Frames are read from here on by whoever was chosen, once that one is ready.
@@ -267,7 +273,7 @@ class Live {
     this.camera.close();
     this.readers.leave();
     this.meter.clear();
-    this.panel.setState('off');
+    this.setState('off');
     this.panel.say('Camera off.', this.record.rows.length ? 'What was read is kept: save it, or start again.'
       : 'Press “Start camera” and allow it in the browser.', 'quiet');
   }
@@ -294,7 +300,7 @@ class Live {
   pause() {
     this.paused = !this.paused;
     if (this.camera.playing) { if (this.paused) this.video.pause(); else this.video.play(); }
-    this.panel.setState(this.paused ? 'paused' : 'live');
+    this.setState(this.paused ? 'paused' : 'live');
     if (this.paused) { this.panel.say('Paused.', 'Nothing is read. “Go on” continues the same timeline.', 'quiet'); return; }
     this.lastFaceTime = performance.now();
     this.sayLooking();
