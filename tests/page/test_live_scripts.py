@@ -427,6 +427,27 @@ def test_a_number_of_faces_is_told_when_it_has_held_for_a_while(node):
     assert "save it before its oldest rows are dropped" in long and "oldest rows have been dropped" in full
 
 
+def test_what_is_said_for_a_while_only_gives_way_to_how_things_stand_unless_something_else_was_said(node):
+    text = """
+    const timers = new Set();
+    globalThis.setTimeout = action => { timers.add(action); return action; };
+    globalThis.clearTimeout = action => timers.delete(action);
+    globalThis.document = {};
+    const {Panel} = await import('./live/panel.js');
+    const parts = {strong: {textContent: ''}, span: {textContent: ''}}, button = new Proxy({}, {get: () => ({})});
+    const place = {dataset: {}, querySelector: name => parts[name], setAttribute() {}};
+    const record = {rows: [], clear() {}, restore() {}}, told = [];
+    const panel = new Panel({$: () => place, button}, record, () => panel.say('Paused.', ''));
+    const tell = () => told.push(parts.strong.textContent);
+    const lapse = () => { for (const action of timers) { timers.delete(action); action(); } tell(); };
+    panel.clear(); tell(); lapse();
+    panel.clear(); panel.clear(); tell(); lapse();
+    panel.clear(); panel.say('The camera is gone.', ''); lapse();
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == ["Cleared.", "Paused.", "The timeline is back.", "Paused.", "The camera is gone."]
+
+
 def test_the_picture_is_mirrored_as_the_visitor_wants_it_for_cameras_that_look_the_same_way(node):
     text = """
     const attributes = {'aria-pressed': 'true'}, element = {

@@ -78,7 +78,7 @@ class Live {
     this.still = new Still(tab.at);
     this.pace = new Pace();
     this.meter = new Meter($('.meter'));
-    this.panel = new Panel(tab, this.record);
+    this.panel = new Panel(tab, this.record, () => this.sayState());
     this.chart = new Chart(tab, this.record);
     this.reading = new Reading(tab);
     this.overlay = new Overlay(tab, id => this.reading.offer(id, this.overlay.shown), id => this.choose(id));
@@ -157,7 +157,7 @@ class Live {
     this.again = false;
     this.tab.button.start.disabled = true;
     this.cameras.recall();
-    this.panel.say('Waiting for the camera.', 'Allow it if the browser asks.');
+    this.sayState();
     try {
       await this.open();
     } catch (error) {
@@ -198,6 +198,16 @@ class Live {
     this.lastFaceTime = performance.now();
     if (!this.paused) this.sayLooking();
     this.tick();
+  }
+
+  // Where frames are read, they say it themselves.
+  sayState() {
+    const {panel, record} = this;
+    if (this.starting) panel.say('Waiting for the camera.', 'Allow it if the browser asks.');
+    else if (!panel.on) panel.say('Camera off.', record.rows.length ? 'What was read is kept: save it, or start again.'
+      : 'Press “Start camera” and allow it in the browser.', 'quiet');
+    else if (this.paused) panel.say('Paused.', 'Nothing is read. “Go on” continues the same timeline.', 'quiet');
+    else if (this.readers.advice || this.camera.muted) this.sayLooking();
   }
 
   // That frames are about to be read, or what to do where nobody reads them or none come.
@@ -274,8 +284,7 @@ class Live {
     this.readers.leave();
     this.meter.clear();
     this.setState('off');
-    this.panel.say('Camera off.', this.record.rows.length ? 'What was read is kept: save it, or start again.'
-      : 'Press “Start camera” and allow it in the browser.', 'quiet');
+    this.sayState();
   }
 
   // Another tab of the page opens a camera; phones have only one at a time.
@@ -301,7 +310,7 @@ class Live {
     this.paused = !this.paused;
     if (this.camera.playing) { if (this.paused) this.video.pause(); else this.video.play(); }
     this.setState(this.paused ? 'paused' : 'live');
-    if (this.paused) { this.panel.say('Paused.', 'Nothing is read. “Go on” continues the same timeline.', 'quiet'); return; }
+    if (this.paused) { this.sayState(); return; }
     this.lastFaceTime = performance.now();
     this.sayLooking();
     this.tick();
@@ -324,7 +333,7 @@ class Live {
     if (!await saved) this.sayNotSaved('The browser could not make the picture: close other tabs and try again.');
   }
 
-  sayNotSaved(why) { this.panel.say('Nothing was saved.', why, 'notice', {hold: READ}); }
+  sayNotSaved(why) { this.panel.sayForNow('Nothing was saved.', why, 'notice'); }
 
   share(picture) {
     if (!this.record.rows.length) return;  // cleared while a frame was read for it, which has been said

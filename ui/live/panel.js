@@ -7,20 +7,29 @@ export const READ = 4000;  // ms in which a sentence is read
 const STEADY = 1500;       // ms for which a number of faces holds before it is told: some flicker without end
 
 export class Panel {
-  constructor(tab, record) {
-    Object.assign(this, {tab, record});
+  // `sayState` says how things stand.
+  constructor(tab, record, sayState) {
+    Object.assign(this, {tab, record, sayState});
     this.stage = tab.$('.stage'); this.cover = tab.$('.cover'); this.status = tab.$('.live-status');
     this.cleared = null;  // what Undo brings back
     this.heldUntil = 0;   // what was said stays until then, whatever the frames have to say
     this.counted = false; // whether what was said is how many faces there are
     this.faces = null;    // how many there are
     this.since = 0;       // and since when
+    this.passing = 0;     // timer of what is said for a while only
   }
 
   // `hold`: ms for which it stays; `spoken`: whether screen readers say it.
   say(headline, detail, kind = '', {hold = 0, spoken = true} = {}) {
+    clearTimeout(this.passing);
     Object.assign(this, {heldUntil: performance.now() + hold, counted: false, faces: null});
     this.write(headline, detail, kind, spoken);
+  }
+
+  // What is true or of use for so many ms only: where no frames come that say something else, it would stay.
+  sayForNow(headline, detail, kind = '', period = READ) {
+    this.say(headline, detail, kind, {hold: READ});
+    this.passing = setTimeout(() => this.sayState(), period);
   }
 
   // Says how many faces there are: after other words at once, if there are any.
@@ -72,13 +81,13 @@ export class Panel {
     if (this.cleared) {  // the button says Undo
       this.record.restore(this.cleared.rows);
       this.forgetCleared();
-      this.say('The timeline is back.', '', '', {hold: READ});
+      this.sayForNow('The timeline is back.', '');
       return;
     }
+    this.sayForNow('Cleared.', 'For ten seconds “Undo” brings the timeline back.', '', UNDO_PERIOD);
     this.cleared = {rows: this.record.clear(), timer: setTimeout(() => this.forgetCleared(), UNDO_PERIOD)};
     button.clear.textContent = 'Undo';
     for (const name of ['csv', 'json', 'picture', 'share']) button[name].disabled = true;
-    this.say('Cleared.', 'For ten seconds “Undo” brings the timeline back.', '', {hold: READ});
   }
 
   // The button is for Clear again.
