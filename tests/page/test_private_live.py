@@ -153,6 +153,12 @@ def test_one_worker_goes_on_without_the_other_and_the_server_stands_in_where_bot
         wait_for_rows(page, rows + 5)
 
 
+def test_whoever_has_allowed_the_camera_is_not_asked_for_that_while_the_browser_gets_ready(live_page, films):
+    with live_page(films["smile"], reader=None, script="Worker.prototype.postMessage = () => {};") as page:
+        start(page)
+        expect(page.locator(".live-status")).to_have_text("Getting ready.")
+
+
 def test_a_browser_that_cannot_says_so(live_page, films):
     with live_page(films["smile"], script="delete window.OffscreenCanvas;", reader=None) as page:
         expect(page.locator(".privacy")).to_contain_text("This browser cannot read faces by itself.")

@@ -172,6 +172,7 @@ class Live {
     this.paused = false;
     if (this.origin === null) this.origin = performance.now();
     this.setState('live');
+    this.panel.say('Getting ready.', '', '', {spoken: false});
     this.readers.startAnew();
     this.prepare();
     if (this.again) this.change();
