@@ -338,6 +338,7 @@ def test_whoever_stops_or_pauses_while_a_camera_is_changed_has_that(live_page, f
         expect(page.locator(".face-box")).to_have_count(0)  # those were of another camera's picture
         page.get_by_role("button", name="Go on").click()
         expect(page.locator(".live-status")).to_contain_text("1 face followed")
+        expect(page.locator(".reading .number")).to_have_text("Face 3")  # nobody of those before
 
 
 def test_a_camera_that_is_allowed_for_another_tab_starts_nothing_here(live_page, films):

@@ -885,6 +885,40 @@ def test_frames_that_fail_one_after_the_other_end_the_reading(node):
     assert node(text) == [*["failed"] * 4, 1, *["failed"] * 4, "thrown: no picture"]
 
 
+def test_of_more_faces_than_the_list_takes_those_with_a_box_stay_when_a_timeline_comes_back(node):
+    text = """
+    globalThis.Option = class { constructor(text, value) { Object.assign(this, {text, value}); } };
+    const {Reading} = await import('./live/reading.js');
+    const chosen = {value: 1, options: [new Option('main', '')],
+      replaceChildren(...options) { this.options = options; }};
+    const ids = Array.from({length: 50}, (_, i) => i + 1);
+    Reading.prototype.list.call({chosen}, ids, new Map([[1, {}], [51, {}]]));
+    console.log(JSON.stringify([chosen.value, chosen.options.map(({text}) => text)]));
+    """
+    chosen, listed = node(text)
+    assert chosen == 1 and listed == ["main", *(f"face {number}" for number in (1, *range(13, 52)))]
+
+
+def test_the_rate_of_results_is_shown_however_seldom_frames_are_read_until_none_come(node):
+    text = """
+    let now = 1000;
+    performance.now = () => now;
+    const {Meter} = await import('./live/meter.js');
+    console.log(JSON.stringify([0.25, 2, 3].map(interval => {
+      const element = {}, meter = new Meter(element), hidden = new Set(), every = interval * 8;
+      for (let tick = 0; tick <= 10 * every; tick++, now += 125) {
+        if (tick % every === 0) meter.add(now - 20, 1);
+        meter.show(now, true, interval);
+        if (tick >= every) hidden.add(element.hidden);
+      }
+      const said = element.textContent;
+      meter.show(now + 10000, true, interval);
+      return [...hidden, said, element.hidden];
+    })));
+    """
+    assert node(text) == [[False, f"{rate} results/s · 20 ms", True] for rate in ("4.0", "0.5", "0.3")]
+
+
 def test_of_two_faces_that_are_about_as_large_the_main_one_stays(node):
     text = """
     const {Reading} = await import('./live/reading.js');

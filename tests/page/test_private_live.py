@@ -90,18 +90,20 @@ def test_whoever_wants_it_has_frames_read_on_the_server(live_page, films):
         expect(page.locator(".privacy")).to_contain_text(HERE)
 
 
-def test_pause_and_a_new_start_go_on_with_the_same_timeline(live_page, films):
+def test_a_new_start_and_another_camera_go_on_with_the_same_timeline_but_with_other_faces(live_page, films):
     with live_page(films["smile"], script=ONE_CORE, reader=None) as page:
         start(page)
         wait_for_rows(page, 5)
         page.get_by_role("button", name="Stop").click()
         start(page)
         expect(page.locator(".reading .number")).to_have_text("Face 2")
+        page.locator("select.camera").select_option("environment")
+        expect(page.locator(".reading .number")).to_have_text("Face 3")
         with page.expect_download() as saved:
             page.get_by_role("button", name="JSON").click()
         rows = json.loads(saved.value.path().read_text())
         assert [row["frame"] for row in rows] == list(range(len(rows)))
-        assert {row["face_id"] for row in rows} == {1, 2}
+        assert {row["face_id"] for row in rows} == {1, 2, 3}
         assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
 
 

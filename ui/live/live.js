@@ -254,6 +254,7 @@ class Live {
       return;
     }
     if (this.paused) this.video.pause();
+    this.readers.leave();  // whoever stands before it is none of those who stood before the other
     this.prepare();
   }
 
@@ -356,7 +357,7 @@ class Live {
       this.overlay.remove(-1);
       this.showNobody();
     } else this.unsavedSince = this.clearedSince ?? this.unsavedSince;  // what was saved meanwhile is without them
-    this.reading.list([...this.record.faces, ...this.overlay.shown.keys()]);
+    this.reading.list(this.record.faces, this.overlay.shown);
   }
 
   save(text, type, ending) {
@@ -488,7 +489,7 @@ class Live {
     setTimeout(() => requestAnimationFrame(later => this.animate(later)), DRAW_PERIOD);
     if (this.tab.root.offsetParent === null) return;
     if (!this.paused) this.forgetStale(performance.now());
-    this.meter.show(now, Boolean(this.camera.stream));
+    this.meter.show(now, Boolean(this.camera.stream), this.interval);
     this.chart.draw(now, this.clock, this.lineOptions);
   }
 }

@@ -99,9 +99,11 @@ export class Reading {
     }
   }
 
-  // The list becomes that of these faces; one that is chosen and not among them gives way to the main face.
-  list(ids) {
-    const {chosen} = this, before = chosen.value, last = [...new Set(ids)].slice(-MOST_FACES);
+  // The list becomes that of these faces, where they are too many without the earliest of those that have no box; one
+  // that is chosen and not among them gives way to the main face. `shown` as above.
+  list(ids, shown = new Map()) {
+    const {chosen} = this, before = chosen.value, gone = [...ids].filter(id => !shown.has(id));
+    const last = [...gone, ...shown.keys()].slice(-MOST_FACES).sort((a, b) => a - b);
     chosen.replaceChildren(chosen.options[0], ...last.map(id => new Option(`face ${id}`, id)));
     chosen.value = last.includes(Number(before)) ? before : '';
   }
