@@ -736,6 +736,18 @@ def test_a_worker_that_says_nothing_is_given_up_but_not_because_the_page_has_sle
     assert node(text) == [0, 1, "the networks did not come"]
 
 
+def test_a_camera_that_the_operating_system_blocks_is_to_be_allowed_there(node):
+    text = """
+    const {hintFor} = await import('./live/hints.js');
+    const messages = ['Permission denied', 'Permission denied by system'];
+    console.log(JSON.stringify(messages.map(message => hintFor({name: 'NotAllowedError', message}, 'go on'))));
+    """
+    (same, page), (blocked, system) = node(text)
+    assert same == blocked == "The camera is blocked."
+    assert "beside the address" in page and "privacy settings" not in page
+    assert "privacy settings" in system and system.endswith("then go on.")
+
+
 @pytest.mark.parametrize("answer", ["{faces: []}", "{failed: 'no memory'}"])
 def test_a_worker_that_is_to_go_ends_with_its_last_answer_and_no_other_for_its_silence(node, answer):
     text = f"""
