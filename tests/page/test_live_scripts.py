@@ -294,7 +294,7 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
     Object.defineProperty(globalThis, 'navigator', {value: {}});
     console.warn = () => {};
     const {Readers} = await import('./live/readers.js');
-    async function visit(choice, {able = true, fails = true, later = null, again = false} = {}) {
+    async function visit(choice, {able = true, fails = true, later = null, again = false, chip = false} = {}) {
       kept = choice;
       const select = {value: '', addEventListener(_, heard) { this.heard = heard; }, querySelector: () => ({})};
       const note = {dataset: {}}, tab = {control: {reader: select}, $: () => note,
@@ -302,6 +302,11 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
       const readers = new Readers(tab, {leave() {}}, '', () => {});
       const load = async () => { if (fails) throw new Error('offline'); };
       if (able) readers.all.processor = {name: 'here', load, close() {}, leave() {}};
+      if (chip) {
+        readers.all.graphics = {...readers.all.processor, name: 'chip'};
+        readers.all.processor.load = async () => {};
+        readers.turnTo('graphics');
+      }
       await readers.prepare(() => {});
       if (again) { fails = false; readers.startAnew(); await readers.prepare(() => {}); }
       if (later) { select.value = later; select.heard(); await readers.prepare(() => {}); }
@@ -314,10 +319,14 @@ def test_the_server_stands_in_for_the_browser_but_not_against_the_visitors_choic
       fails: await visit('processor'), never: await visit('processor', {able: false}),
       now: await visit(null, {later: 'processor'}), server: await visit('processor', {later: 'server'}),
       anew: await visit(null, {again: true}), there: await visit('server', {again: true}),
+      chip: await visit('graphics', {chip: true}), chipAnew: await visit('graphics', {chip: true, again: true}),
     }));
     """
     told = node(text)
     assert told.pop("anew") == ["here", told["works"][1], ""] and told.pop("there")[0] == "server"
+    chip, note, _ = told.pop("chip")
+    assert chip == "here" and note.startswith("The graphics chip could not (offline).")
+    assert told.pop("chipAnew") == ["chip", told["works"][1], ""]
     assert {case: told[case][0] for case in told} == {
         "nothing": "server", "unable": "server", "works": "here", "fails": None, "never": None, "now": None,
         "server": "server",

@@ -76,8 +76,12 @@ export class Readers {
     return false;
   }
 
-  // With each start of the camera the browser is tried once more, unless the visitor has chosen the server.
-  startAnew() { if (this.all.processor && !this.chosen && this.select.value === 'server') this.turnTo('processor'); }
+  // With each start of the camera whoever has failed is tried once more: the graphics chip where it was chosen, else the
+  // browser, unless the visitor has chosen the server.
+  startAnew() {
+    if (this.chosen === 'graphics' && this.all.graphics) this.turnTo('graphics');
+    else if (this.all.processor && !this.chosen && this.select.value === 'server') this.turnTo('processor');
+  }
 
   // Gets ready whoever was chosen; `onprogress` is called with 0..1, and their bytes, while the networks load. Where
   // that one is not to be had, nor another to stand in, nobody is `current`.
