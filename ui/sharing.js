@@ -20,7 +20,8 @@ export async function share(blob, asked = false) {
       await navigator.share({files: [file]});
       return;
     } catch (error) {
-      if (error.name === 'AbortError') return;  // closed by the visitor
+      // Closed by the visitor, or opened by the press before this one and still there.
+      if (error.name === 'AbortError' || error.name === 'InvalidStateError') return;
       if (error.name === 'NotAllowedError' && !asked) {
         offer(() => share(blob, true));
         return;
@@ -39,6 +40,7 @@ function offer(shareNow) {
     + '<button class="now">Share now</button><button>Not now</button></form>';
   dialog.querySelector('.now').addEventListener('click', shareNow);
   dialog.addEventListener('close', () => dialog.remove());
+  document.querySelector('.offer')?.remove();  // of a press before this one
   (document.querySelector('.contain') ?? document.body).append(dialog);  // where the style sheet reaches
   dialog.showModal();
 }

@@ -1015,16 +1015,16 @@ def test_the_focus_leaves_undo_before_it_can_no_longer_be_pressed(node):
 def test_a_picture_whose_press_no_longer_counts_is_offered_and_not_just_saved(node):
     """`errors`: of the browser's `share`, attempt after attempt."""
     text = """
-    let done, errors, button;
+    let done, errors, button, shown = 0;
     const dialog = {
-      querySelector: () => button, addEventListener() {}, append() {},
+      querySelector: () => button, addEventListener() {}, append() { shown++; }, remove() { shown--; },
       setAttribute(name, value) { this[name] = value; },
       showModal() { if (this.innerHTML.includes(`<p id="${this['aria-labelledby']}">`)) done.push('offered'); },
     };
     globalThis.matchMedia = () => ({matches: true});
     globalThis.document = {
       createElement: name => name === 'dialog' ? dialog : {click() { done.push('saved'); }},
-      querySelector: () => dialog,
+      querySelector: name => name === '.offer' && !shown ? null : dialog,
     };
     Object.defineProperty(globalThis, 'navigator', {value: {canShare: () => true, share: async ({files}) => {
       const name = errors.shift();
@@ -1033,17 +1033,18 @@ def test_a_picture_whose_press_no_longer_counts_is_offered_and_not_just_saved(no
     }}});
     const {share} = await import('./sharing.js');
     const told = [];
-    for (errors of [[], ['AbortError'], ['NotAllowedError'], ['NotAllowedError', 'NotAllowedError'], ['DataError']]) {
+    for (errors of [[], ['AbortError'], ['InvalidStateError'], ['NotAllowedError'],
+      ['NotAllowedError', 'NotAllowedError'], ['DataError']]) {
       done = [];
       button = {addEventListener(_, press) { this.press = press; }};
       await share(new Blob(['x']));
       await button.press?.();
       told.push(done);
     }
-    console.log(JSON.stringify(told));
+    console.log(JSON.stringify([...told, shown]));
     process.exit();
     """
-    assert node(text) == [["shared x"], [], ["offered", "shared x"], ["offered", "saved"], ["saved"]]
+    assert node(text) == [["shared x"], [], [], ["offered", "shared x"], ["offered", "saved"], ["saved"], 1]
 
 
 def test_files_are_named_after_the_visitors_clock(node):
