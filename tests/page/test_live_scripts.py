@@ -201,6 +201,35 @@ def test_the_timeline_is_described_for_screen_readers_as_it_is_when_it_stands_st
     assert node(text) == [2, ["1 rows", "2 rows"]]
 
 
+def test_the_legend_of_a_saved_picture_has_unclear_where_a_lane_shows_it(node):
+    text = """
+    globalThis.getComputedStyle = () => ({getPropertyValue: () => '', fontFamily: 'sans'});
+    const texts = [], context = new Proxy({measureText: text => ({width: 6 * text.length}),
+      fillText(text) { texts.push(String(text)); }}, {get: (one, name) => one[name] ?? (() => {})});
+    globalThis.document = {createElement: () => ({getContext: () => context})};
+    const {Record} = await import('./live/record.js');
+    const {Chart} = await import('./live/chart.js');
+    const record = new Record(['time', 'frame', 'face_id', 'emotion', 'clear', 'valence']);
+    const labels = {happy: {colour: '#b78300'}, unclear: {colour: '#888'}}, control = {view: {}, chosen: {value: ''}};
+    const root = {querySelectorAll: () => [{checked: true, value: 'happy'}]};
+    const tab = {$: () => ({}), at: record.at, root, control, labels, settings: {unclear: {name: 'unclear'}},
+      pictures: {}, wordOf: row => row[4] ? 'happy' : 'unclear', faceColour: () => '#222'};
+    const chart = new Chart(tab, record);
+    function legend(view) {
+      control.view.value = view;
+      texts.length = 0;
+      chart.pictureOf({gone: 1.5});
+      return texts.filter(one => one === 'Happy' || one === 'Unclear');
+    }
+    record.add([[0, 0, 1, 'happy', true, 0.5]], 1);
+    record.add([[1, 0, null, null, null, null]], 1);
+    const clear = legend('faces');
+    record.add([[2, 0, 1, 'happy', false, 0.5]], 1);
+    console.log(JSON.stringify([clear, legend('faces'), legend('face')]));
+    """
+    assert node(text) == [["Happy"], ["Happy", "Unclear"], ["Happy"]]
+
+
 def test_the_valence_lines_of_several_faces_are_told_apart_without_their_colours(node):
     text = """
     globalThis.getComputedStyle = () => ({getPropertyValue: () => '', fontFamily: 'sans'});

@@ -50,7 +50,7 @@ export class Chart {
 
   // A canvas with the whole session and a legend.
   pictureOf(options) {
-    const {tab, timeline, record: {first, last}} = this;
+    const {tab, timeline, record: {rows, first, last}} = this;
     const sheet = document.createElement('canvas');
     sheet.width = 1600;
     sheet.height = Math.max(640, HEAD + timeline.heightOfAll);
@@ -63,7 +63,9 @@ export class Chart {
     context.fillText(`Emotions, ${new Date().toLocaleString()}`, 62, 28);
     context.font = '14px ' + style.fontFamily;
     let x = 62;
-    for (const name of timeline.shownEmotions()) {
+    const {at, settings: {unclear}} = tab, names = timeline.shownEmotions();
+    if (!timeline.ofOneFace && rows.some(row => row[at.clear] === false)) names.push(unclear.name);  // as lanes have it
+    for (const name of names) {
       context.fillStyle = tab.labels[name].colour;
       context.fillRect(x, 43, 12, 12);
       context.fillStyle = ink;
