@@ -22,7 +22,7 @@ def test_rows_are_numbered_kept_and_come_back(node):
     record.add([[1.5, 0, null, null]], 'first');
     record.add([[2.5, 0, 1, 'a "b", c']], 'second');  // whoever reads began anew: its face 1 is another one
     const [from, csv, json] = [record.indexOf(1), record.toCsv(), JSON.parse(record.toJson())];
-    const said = record.describe(0, 3), kept = record.clear(), empty = record.rows.length;
+    const said = record.describe(0, 3, 1.5), kept = record.clear(), empty = record.rows.length;
     record.restore(kept);
     console.log(JSON.stringify({{from, csv, json, said, empty, back: record.rows.length, last: record.last}}));
     """
@@ -32,7 +32,24 @@ def test_rows_are_numbered_kept_and_come_back(node):
     ]  # fmt: skip
     assert told["json"][3] == {"time": 2.5, "frame": 2, "face_id": 3, "emotion": 'a "b", c'}
     assert (told["from"], told["empty"], told["back"], told["last"]) == (2, 0, 4, 2.5)
-    assert told["said"].startswith("Timeline of the last 3 seconds, 3 faces: happy 33%")
+    assert told["said"].startswith("Timeline of the last 3 seconds, 3 faces: happy 40%, sad 40%")
+
+
+def test_the_timeline_is_described_by_time_and_not_by_how_often_frames_were_read(node):
+    text = """
+    import {Record} from './live/record.js';
+    const record = new Record(['time', 'frame', 'face_id', 'emotion']), told = [];
+    const add = (time, emotion) => record.add([[time, 0, emotion && 1, emotion]], 'one');
+    add(0, 'sad');
+    told.push(record.describe(0, 0, 7.5));
+    for (let i = 1; i < 300; i++) add(i / 10, i < 200 ? 'sad' : 'happy');
+    for (let time = 30; time < 60; time += 3) add(time, 'happy');
+    told.push(record.describe(0, 60, 7.5));
+    add(60, null);
+    told.push(record.describe(0, 1000, 7.5));  // in a pause nobody knows
+    console.log(JSON.stringify(told.map(one => one.split(': ')[1])));
+    """
+    assert node(text) == ["sad 100%", "happy 67%, sad 33%", "happy 67%, sad 33%"]
 
 
 def test_of_a_timeline_as_many_of_the_newest_rows_are_kept_as_the_browser_takes(node):

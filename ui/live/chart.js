@@ -32,7 +32,7 @@ export class Chart {
     }
     if (state !== this.describedFor && now - this.describedAt > DESCRIBE_PERIOD) {
       Object.assign(this, {describedFor: state, describedAt: now});
-      canvas.setAttribute('aria-label', this.record.describe(from, clock));
+      canvas.setAttribute('aria-label', this.record.describe(from, clock, options.gone));
     }
   }
 

@@ -1,6 +1,7 @@
 // What was read: a row per face and frame, in the columns of the export. Knows nothing of the page.
 
 export const MAX_ROWS = 200000;  // hours
+const MOMENT = 0.05;             // s that a frame counts for at least
 const EMPTY_PERIOD = 1;          // s between two rows of a picture without a face: an empty room fills no record
 
 export class Record {
@@ -89,17 +90,23 @@ export class Record {
     return '[\n' + lines.join(',\n') + '\n]\n';
   }
 
-  // One sentence on the rows from this time until now.
-  describe(from, now) {
-    const {at} = this, recent = this.withFace(this.rows.slice(this.indexOf(from)));
+  // One sentence on the rows from this time until now. What a frame shows counts until the next one, but for no more
+  // than `gone` seconds: frames may have been read now often and now seldom.
+  describe(from, now, gone) {
+    const {at} = this, rows = this.rows.slice(this.indexOf(from)), recent = this.withFace(rows);
     if (!recent.length) return 'Timeline, empty';
-    const count = {};
+    const times = [...new Set(rows.map(row => row[at.time]))];
+    const until = i => Math.max(MOMENT, Math.min((times[i + 1] ?? now) - times[i], gone));
+    const lasts = new Map(times.map((time, i) => [time, until(i)]));
+    const seconds = {};
+    let sum = 0;
     for (const row of recent) {
-      const name = row[at.clear] === false ? 'unclear' : row[at.emotion];
-      count[name] = (count[name] || 0) + 1;
+      const name = row[at.clear] === false ? 'unclear' : row[at.emotion], lasted = lasts.get(row[at.time]);
+      seconds[name] = (seconds[name] || 0) + lasted;
+      sum += lasted;
     }
-    const shares = Object.entries(count).sort((a, b) => b[1] - a[1]).slice(0, 3)
-      .map(([name, n]) => `${name} ${Math.round(100 * n / recent.length)}%`);
+    const shares = Object.entries(seconds).sort((a, b) => b[1] - a[1]).slice(0, 3)
+      .map(([name, n]) => `${name} ${Math.round(100 * n / sum)}%`);
     const faces = new Set(recent.map(row => row[at.face_id])).size;
     return `Timeline of the last ${Math.round(now - from)} seconds, ${faces === 1 ? '1 face' : faces + ' faces'}: ${shares.join(', ')}`;
   }
