@@ -90,6 +90,19 @@ def assert_same(found, wanted, emotions):
             np.testing.assert_allclose([here[k] for k in close], [there[k] for k in close], atol=0.02)
 
 
+def test_grey_is_to_the_last_pixel_as_opencv_has_it(node, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 4), np.uint8)
+    (tmp_path / "picture").write_bytes(picture.tobytes())
+    grey = node("""
+    import {readFileSync} from 'fs';
+    import {fillGrey} from './browser/pixels.js';
+    const grey = new Uint8Array(256 * 256);
+    fillGrey(grey, {data: readFileSync('picture')});
+    console.log(JSON.stringify([...grey]));
+    """)
+    np.testing.assert_array_equal(np.reshape(grey, (256, 256)), cv2.cvtColor(picture, cv2.COLOR_RGBA2GRAY))
+
+
 def test_frames_read_the_same_in_the_browser(read_in_node, live_detector, astronaut, surprised):
     """A portrait that moves, grows, turns its head, changes its face, is alone, is two, and goes."""
     frames = []

@@ -2,10 +2,10 @@
 
 const MOST_SAMPLES = 32;  // times the crop's side
 
-// Grey version in `grey`, one byte a pixel, with the weights of ITU-R BT.601.
+// Grey version in `grey`, one byte a pixel, with the weights of ITU-R BT.601 in whole numbers, as OpenCV has it.
 export function fillGrey(grey, {data}) {
   for (let i = 0, j = 0; i < grey.length; i++, j += 4) {
-    grey[i] = (4899 * data[j] + 9617 * data[j + 1] + 1868 * data[j + 2] + 8192) >> 14;
+    grey[i] = (9798 * data[j] + 19235 * data[j + 1] + 3735 * data[j + 2] + 16384) >> 15;
   }
 }
 
