@@ -470,6 +470,8 @@ def test_what_a_phone_discards_in_the_background_goes_on_where_it_is_opened_agai
         page.reload()
         expect(page.locator(".live-status")).to_contain_text("The timeline goes on")
         wait_for_rows(page, 3)
+        page.get_by_role("button", name="Clear").click()
+        assert page.evaluate("Object.keys(sessionStorage).filter(name => name.includes('timeline'))") == []
 
 
 def test_the_camera_gives_way_where_another_tab_opens_one(live_page, films):

@@ -65,6 +65,10 @@ def test_the_fine_print_names_the_server_that_browsers_ask_besides(detector, mon
     assert Networks().host == ""
 
 
+def test_the_fine_print_says_what_the_browser_keeps_of_live(detector):
+    assert "until this tab is closed, the numbers of a Live timeline" in fine_print(detector.classifier.config, "")
+
+
 def test_the_pinned_runtime_is_the_published_one():
     if not ORT.is_dir():
         pytest.skip("no onnxruntime-web: npm install --prefix tests --no-package-lock")

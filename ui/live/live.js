@@ -358,6 +358,7 @@ class Live {
       this.showNobody();
     } else this.unsavedSince = this.clearedSince ?? this.unsavedSince;  // what was saved meanwhile is without them
     this.reading.list(this.record.faces, this.overlay.shown);
+    this.keepUnsaved();  // what goes here is kept nowhere
   }
 
   save(text, type, ending) {
