@@ -162,8 +162,11 @@ def _searched(
     batches: Iterable[list[Sampled]], detector: FaceDetector
 ) -> Iterator[tuple[list[Sampled], list[list[Detection]]]]:
     """The batches, and where the faces of their frames are."""
-    detect = HeldTurn(detector.detect).detect if detector.name == "yunet" else detector.detect
-    search = Search(detect, detector.look_closer)
+    if detector.name == "yunet":
+        held = HeldTurn(detector.detect)
+        search = Search(held.detect, lambda image, found: detector.look_closer(image, found, held.turn or 0))
+    else:
+        search = Search(detector.detect, detector.look_closer)
     for batch in batches:
         yield batch, search.faces(batch)
 

@@ -106,15 +106,20 @@ class FaceDetector:
         found = [turned_back(one, turn, width, height) for one in found]
         return _in_order(found)
 
-    def look_closer(self, image_rgb: np.ndarray, found: list[Detection]) -> list[Detection]:
+    def look_closer(self, image_rgb: np.ndarray, found: list[Detection], turn: int = 0) -> list[Detection]:
         """What a quick look has found in a frame of a clip, and the faces that were too small for it.
 
         In frames of up to `GLANCE_SIDE` those say too little; the cascade would take too long for its frames.
+
+        Args:
+            image_rgb: the frame.
+            found: what the quick look has found, which says how the frame is turned.
+            turn: how it is where that has found nobody, as for `detect`.
         """
         height, width = image_rgb.shape[:2]
         if self.fine or self.name != "yunet" or max(height, width) <= GLANCE_SIDE:
             return found
-        turn = found[0].turn if found else 0
+        turn = found[0].turn if found else turn
         scale = min(1.0, FINE_SIDE / max(height, width))
         finer = [turned_back(one, turn, width, height) for one in self._detect_at(turned(image_rgb, turn), scale)]
         return _in_order(_merge(found + finer))

@@ -81,19 +81,23 @@ def way_up(
 
 
 class HeldTurn:
-    """The turn of a clip: decided once, from several frames with faces, and held."""
+    """The turn of a clip: decided once, from several frames with faces, and held.
+
+    Attributes:
+        turn: the turn that is held, None before it is decided.
+    """
 
     def __init__(self, look: Callable[[np.ndarray, int], list[Detection]]) -> None:
         """Begin a clip; `look` finds the faces of a frame turned so often, in pixels of the frame as given."""
         self._look = look
-        self._turn: int | None = None
+        self.turn: int | None = None
         self._evidence = [0.0] * len(TURNS)
         self._decisive = self._empty = 0
 
     def detect(self, image_rgb: np.ndarray) -> list[Detection]:
         """The faces of the next frame, uint8 RGB `(height, width, 3)`."""
-        if self._turn is not None:
-            return self._look(image_rgb, self._turn)
+        if self.turn is not None:
+            return self._look(image_rgb, self.turn)
         if self._empty >= PATIENCE and self._empty % SELDOM:
             self._empty += 1
             return self._look(image_rgb, 0)
@@ -107,5 +111,5 @@ class HeldTurn:
         likeliest = max(TURNS, key=lambda turn: self._evidence[turn])  # the first of equals: upright
         self._decisive += 1
         if self._decisive >= FRAMES:
-            self._turn = likeliest
+            self.turn = likeliest
         return ways[likeliest]

@@ -141,6 +141,19 @@ def test_a_clip_that_was_stored_upside_down_says_what_the_upright_one_does(yunet
     assert told and emotions(upside_down) == told
 
 
+def test_a_face_that_only_a_closer_look_finds_is_found_in_a_clip_that_lies_on_its_side(
+    yunet, detector, astronaut, tmp_path
+):
+    near, far = (hall(astronaut[10:250, 120:330], (720, 1280), 1, 1, height) for height in (200, 30))
+    quick = video_detector(detector)
+    assert not quick.faces.detect(far)
+    path = tmp_path / "clip.mp4"
+    write_clip(path, lambda time: given(1, near if time < 3 else far), [float(time) for time in range(6)])
+    with VideoReader(path) as reader:
+        frames = list(analyze(reader, quick))
+    assert [[face.turn for face in frame.faces] for frame in frames] == [[1]] * 6
+
+
 def test_a_real_clip_says_the_same_on_its_head(yunet, detector, tmp_path):
     quick = video_detector(detector)
     with VideoReader(media("one_face_neutral_to_smile.mp4")) as reader:
