@@ -22,6 +22,7 @@ class Strip:
         self._rows = np.full((STRIP_ROWS, self._width, 3), (38, 40, 48), np.uint8)
         self._slots: dict[int, int] = {}  # person -> row
         self._column = 0
+        self._shown: dict[int, tuple[int, int, int]] = {}  # row -> its colour from `_column` on
         self._used = 1
 
     def draw(self, image_rgb: np.ndarray, time: float, faces: list[Face]) -> None:
@@ -29,15 +30,17 @@ class Strip:
         here = [face.track_id or 0 for face in faces]
         self._slots = {person: row for person, row in self._slots.items() if person in here}
         column = min(int((time - self._start) / self._seconds * self._width), self._width - 1)
+        for filled, colour in self._shown.items():
+            self._rows[filled, self._column : column] = colour
+        self._column, self._shown = column, {}
         for face in faces:
             free = [row for row in range(STRIP_ROWS) if row not in self._slots.values()]
             if face.track_id not in self._slots and free:
                 self._slots[face.track_id or 0] = free[0]
             row = self._slots.get(face.track_id or 0)
             if row is not None:
-                self._rows[row, self._column : column + 1] = label_of(face.word, self._labels).rgb
+                self._rows[row, column] = self._shown[row] = label_of(face.word, self._labels).rgb
                 self._used = max(self._used, row + 1)
-        self._column = column
         size = (self._width, self._height)
         strip = cv2.resize(self._rows[: self._used], size, interpolation=cv2.INTER_NEAREST)
         for person, row in self._slots.items():

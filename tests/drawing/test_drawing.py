@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from emotion_model import EMOTIONS, LABELS, Face, Label, draw_emoji, draw_faces
+from emotion_model.drawing.strip import Strip
 
 
 def face(box, emotion="happy", emotions=EMOTIONS):
@@ -117,3 +118,14 @@ def test_each_emoji_is_a_round_head_of_its_own(emotion):
 def test_an_emoji_of_no_size_is_refused():
     with pytest.raises(ValueError, match="size=0"):
         draw_emoji("happy", 0)
+
+
+def test_the_strip_shows_each_stretch_in_the_emotion_of_its_frame(grey):
+    strip = Strip((400, 300), start=5, end=25, labels=LABELS)
+    for time, faces in ((5, ["happy"]), (10, ["sad"]), (15, []), (20, ["angry"])):
+        picture = grey.copy()
+        strip.draw(picture, time, [replace(face((0, 0, 50, 50), emotion), track_id=1) for emotion in faces])
+    colours = {label.name: label.rgb for label in LABELS}
+    seen = {name: [x for x in range(400) if tuple(picture[-1, x]) == colour] for name, colour in colours.items()}
+    assert seen["happy"] == list(range(100)) and seen["sad"] == list(range(100, 200))
+    assert seen["angry"] == [], "its stretch is yet to come"
