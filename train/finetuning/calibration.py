@@ -31,12 +31,12 @@ def fitted_temperature(uncalibrated: EmotionClassifier, measured: Sequence[FaceD
 
 
 def fitted_limit(calibrated: EmotionClassifier, measured: Sequence[FaceDataset]) -> float:
-    """The confidence from which on the emotion is clear, on the faces that its temperature was fitted on.
+    """The confidence from which on the emotion is clear on each of the sets that its temperature was fitted on.
 
-    0 where it is always right often enough, or where they are too few to tell.
+    Together the largest set alone would decide. A set whose emotions are always clear, or which has too few faces to
+    tell, has a limit of 0.
     """
-    labels, probabilities = (np.concatenate(parts) for parts in zip(*_telling(calibrated, measured), strict=True))
-    return clear_limit(labels, probabilities)
+    return max(clear_limit(labels, probabilities) for labels, probabilities in _telling(calibrated, measured))
 
 
 def _telling(model: EmotionClassifier, measured: Sequence[FaceDataset]) -> list[tuple[np.ndarray, np.ndarray]]:
