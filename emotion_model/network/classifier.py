@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from emotion_model.download import HubError, download
-from emotion_model.faces.cropping import level, network_input
+from emotion_model.faces.cropping import served_input
 from emotion_model.faces.images import Picture
 from emotion_model.files import read_json
 from emotion_model.network.calibration import scale_confidence
@@ -214,7 +214,7 @@ class EmotionClassifier:
         Raises:
             ImageError: an item is not an image.
         """
-        inputs = self._inputs(images)
+        inputs = served_input(images, self.config.image_size)
         if not flip:
             return self._probabilities(inputs)
         both = self._probabilities(np.concatenate([inputs, inputs[:, :, ::-1]]))
@@ -238,16 +238,11 @@ class EmotionClassifier:
         Raises:
             ImageError: an item is not an image.
         """
-        inputs = self._inputs(images)
+        inputs = served_input(images, self.config.image_size)
         asked = inputs if len(inputs) else np.zeros((1, *inputs.shape[1:]), np.float32)  # the network tells the shape
         batches = [asked[start : start + LARGEST_BATCH] for start in range(0, len(asked), LARGEST_BATCH)]
         maps = [one for batch in batches if (one := self._engine.attention(batch)) is not None]
         return np.concatenate(maps)[: len(inputs)] if maps else None
-
-    def _inputs(self, images: Iterable[Picture]) -> np.ndarray:
-        inputs = network_input(images, self.config.image_size)
-        level(inputs)
-        return inputs
 
     def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
         raw = np.empty((len(inputs), len(self.emotions)), dtype=np.float32)

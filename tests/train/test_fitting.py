@@ -46,7 +46,8 @@ from train.data.fer2013 import DataError, FaceDataset, load_split
 from train.evaluate import main as evaluate_main
 from train.evaluation.figures import draw_curves
 from train.evaluation.metrics import classification_metrics, clear_scores, expected_calibration_error, reliability
-from train.evaluation.scores import evaluate, ferplus_majority
+from train.evaluation.scores import evaluate, ferplus_majority, single_view_scores
+from train.experiments.blending import Blend
 from train.export import main as export_main
 from train.exporting import model as export_module
 from train.exporting.calibration import clear_limit, fit_temperature
@@ -65,7 +66,9 @@ from train.fitting.teachers import Teacher
 from train.fitting.tracker import tracker
 from train.flags import flag
 from train.framing import main as framing_main
+from train.releasing.model import _soup
 from train.report import main as report_main
+from train.runs import load_model
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 
@@ -721,6 +724,14 @@ def test_two_models_of_one_network_are_blended(parquet, commanded, tmp_path, cap
         assert blend_main(arguments) == 2
         assert said in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_blends_and_soups_are_measured_on_faces_as_a_model_that_serves_is_given_them(data, trained):
+    model, other = load_model(trained), load_model(trained)
+    dark = replace(data[1], images=data[1].images // 4)
+    served = single_view_scores(dark, model.predict(dark.images), model.emotions)
+    for measured in (Blend(other, [other], {}).scores(1.0, dark), _soup([trained], dark)[1]):
+        assert measured["ece"] == pytest.approx(served["ece"], abs=2e-4)
 
 
 def test_the_lowest_f1_of_a_blend_is_not_that_of_a_class_without_faces():

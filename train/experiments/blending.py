@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from emotion_model.faces.cropping import network_input
+from emotion_model.faces.cropping import served_input
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import short_name
@@ -61,7 +61,7 @@ class Blend:
             DataError: the faces have a class that the models lack.
         """
         network = self.network(share)
-        probabilities = network.predict(network_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
+        probabilities = network.predict(served_input(faces.images, network.input_shape[1]), batch_size=256, verbose=0)
         return single_view_scores(faces, probabilities, self.emotions)
 
 

@@ -293,7 +293,10 @@ class Run:
         return {"val_loss": loss, "val_accuracy": float((probabilities.argmax(1) == labels).mean())}
 
     def finish(self) -> None:
-        """Measure the kept weights and write the records of a complete run."""
+        """Measure the kept weights and write the records of a complete run.
+
+        As after each epoch, they are measured on faces with the levels that training leaves them.
+        """
         history = self._position.history
         self._save_checkpoint()  # an interruption from here on costs no epoch
         draw_curves(history, self._dir / "curves.png")

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from emotion_model.faces.cropping import network_input
+from emotion_model.faces.cropping import served_input
 from emotion_model.files import digest_of, read_json, whole_file, write_json
 from emotion_model.hub.card import CARD_FILE, model_card
 from emotion_model.network.config import ModelConfig
@@ -89,7 +89,7 @@ def _soup(folders: Sequence[Path], faces: FaceDataset) -> tuple[keras.Model, dic
     """
     runs = [load_model(folder) for folder in folders]
     network, emotions = runs[0].model, runs[0].emotions
-    inputs = network_input(faces.images, network.input_shape[1])
+    inputs = served_input(faces.images, network.input_shape[1])
 
     def scores_of(weights: Weights) -> dict[str, Any]:
         network.set_weights(weights)
