@@ -10,13 +10,13 @@ from emotion_model import EmotionDetector, Face, ImageError, read_base64_image
 from emotion_model.faces.images import FORMAT_NAMES
 from emotion_model.network.config import short_name
 from ui.inputs import MOST_BYTES, MOST_PIXELS, a_place, for_visitors, photo_input, read_faces
-from ui.programs import for_programs
+from ui.programs import DETECTOR, for_programs
 from ui.refusals import Refusal
 
 # What the API's own documentation says of each endpoint.
 ENDPOINTS = {
     "detect_image": f"Every face in a picture file ({FORMAT_NAMES}, up to 10 MB). Returns "
-    '{"width": int, "height": int, "detector": "yunet" or "haar", "turned": 0, 90, 180 or 270, the degrees clockwise '
+    f'{{"width": int, "height": int, "detector": {DETECTOR}, "turned": 0, 90, 180 or 270, the degrees clockwise '
     'by which the picture was turned to be upright, "faces": [{"box": [x, y, w, h] in pixels, "emotion": str, '
     '"confidence": 0..1, "clear": false where that is too little for a word, "intensity": 0..1, "valence": -1..1, '
     '"arousal": -1..1, "probabilities": {label: 0..1}}]}, the largest face first; no face gives an empty list.',
@@ -24,8 +24,9 @@ ENDPOINTS = {
     '{"face": true, "emotion": str, "confidence": 0..100, "clear": bool, "probabilities": {label: 0..1}, '
     '"box": [x, y, w, h] in pixels}, or {"face": false, "message": str}.',
     "model_info": 'The model that serves. Returns {"source": str, "labels": [{"name", "emoji", "colour": "#rrggbb"}], '
-    '"detector": "yunet" or "haar", "notice": str, "weights": {"file", "sha256", "bytes", "parameters", '
-    '"multiply_adds"}, "temperature": float or [float, one per label], "metrics": {split: scores}}; the split of a '
+    f'"detector": {DETECTOR}, "notice": str, '
+    '"weights": {"file", "sha256", "bytes", "parameters", "multiply_adds"}, '
+    '"temperature": float or [float, one per label], "metrics": {split: scores}}; the split of a '
     'fine-tuned model is "held-out", the pictures held out of it.',
 }
 

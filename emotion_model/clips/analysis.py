@@ -162,7 +162,7 @@ def _searched(
     batches: Iterable[list[Sampled]], detector: FaceDetector
 ) -> Iterator[tuple[list[Sampled], list[list[Detection]]]]:
     """The batches, and where the faces of their frames are."""
-    if detector.name == "yunet":
+    if detector.tells_way_up:
         held = HeldTurn(detector.detect)
         search = Search(held.detect, lambda image, found: detector.look_closer(image, found, held.turn or 0))
     else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,7 +17,6 @@ from emotion_model.faces.yunet import load_yunet
 from emotion_model.files import digest_of
 from emotion_model.processes import Lock
 
-DETECTORS = ("auto", "yunet", "haar")
 YUNET_REPO = "opencv/face_detection_yunet"
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
@@ -38,11 +39,65 @@ class DetectorError(RuntimeError):
     """The face detector that was asked for cannot be had; the message says why and what to do."""
 
 
+Found = list[tuple[np.ndarray, np.ndarray | None, float]]  # of each face box, landmarks if there are some, and score
+
+
+class Finder(Protocol):
+    """What finds the faces of a picture, at the size that it is given in.
+
+    Attributes:
+        tells_way_up: whether it is surer of upright faces than of others, which tells which way up a picture is.
+    """
+
+    tells_way_up: bool
+
+    def find(self, image_rgb: np.ndarray) -> Found:
+        """The faces in uint8 RGB `(height, width, 3)`, in its pixels; boxes may reach beyond it."""
+
+
+class YuNetFinder:
+    """YuNet."""
+
+    tells_way_up = True
+
+    def __init__(self, score_threshold: float) -> None:
+        """Load it; raises DetectorError where its file cannot be had."""
+        self._network = load_yunet(find_yunet(), score_threshold, OVERLAP)
+
+    def find(self, image_rgb: np.ndarray) -> Found:
+        """See `Finder.find`."""
+        return [(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in self._network.find(image_rgb)]
+
+
+class HaarFinder:
+    """OpenCV's cascade, which is equally sure of everything."""
+
+    tells_way_up = False
+
+    def __init__(self, score_threshold: float) -> None:  # it has no scores
+        """Load it; raises DetectorError where this OpenCV has none."""
+        self._cascade = _load_haar()
+        self._lock = Lock()  # the cascade keeps state between calls
+
+    def find(self, image_rgb: np.ndarray) -> Found:
+        """See `Finder.find`."""
+        grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+        with self._lock:
+            boxes = self._cascade.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
+        # The cascade gives no probability; what passed its neighbour test counts as found.
+        return [(np.array(box, dtype=np.float32), None, 1.0) for box in boxes]
+
+
+FINDERS: dict[str, Callable[[float], Finder]] = {"yunet": YuNetFinder, "haar": HaarFinder}
+DETECTORS = ("auto", *FINDERS)
+
+
 class FaceDetector:
     """Finds every face in a picture.
 
     Attributes:
         name: `yunet` or `haar`, whichever serves.
+        tells_way_up: whether it is surer of upright faces than of others; see `Finder`.
         score_threshold: YuNet keeps faces it is at least this sure of, 0..1.
         notice: a sentence for visitors when a lesser detector serves than was hoped for, else "".
         fallback_reason: why that is so, for whoever runs the server; may name files.
@@ -68,21 +123,19 @@ class FaceDetector:
             raise ValueError(f"score_threshold={score_threshold}: use a value above 0, up to 1")
         self.score_threshold, self.fine = score_threshold, fine
         self.notice = self.fallback_reason = ""
-        self._lock = Lock()  # the cascade keeps state between calls
-        if name != "haar":
-            try:
-                self._yunet = load_yunet(find_yunet(), score_threshold, OVERLAP)
-                self.name = "yunet"
-                return
-            except DetectorError as error:
-                if name == "yunet":
-                    raise
-                self.notice = (
-                    "The YuNet detector is not available here, so the Haar cascade looks for faces: it misses more."
-                )
-                self.fallback_reason = str(error)
-        self._haar = _load_haar()
-        self.name = "haar"
+        self.name = "yunet" if name == "auto" else name
+        try:
+            self._finder = FINDERS[self.name](score_threshold)
+        except DetectorError as error:
+            if name != "auto":
+                raise
+            self.notice = (
+                "The YuNet detector is not available here, so the Haar cascade looks for faces: it misses more."
+            )
+            self.fallback_reason = str(error)
+            self.name = "haar"
+            self._finder = HaarFinder(score_threshold)
+        self.tells_way_up = self._finder.tells_way_up
 
     def detect(self, image_rgb: np.ndarray, turn: int | None = None) -> list[Detection]:
         """Find the faces in uint8 RGB `(height, width, 3)`, the largest first; none gives an empty list.
@@ -93,7 +146,7 @@ class FaceDetector:
                 detector finds that out; the cascade, which is equally sure of everything, takes pictures as they are.
         """
         height, width = image_rgb.shape[:2]
-        if turn is None and self.fine and self.name == "yunet":
+        if turn is None and self.fine and self.tells_way_up:
             turn, found = self._way_up(image_rgb)
             if not found and (brighter := _brightened(image_rgb)) is not None:
                 image_rgb = brighter
@@ -158,25 +211,14 @@ class FaceDetector:
         if right or bottom:
             image_rgb = cv2.copyMakeBorder(image_rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
         scale_xy = np.array([width / size[0], height / size[1]], dtype=np.float32)
-        find = self._find_yunet if self.name == "yunet" else self._find_haar
         found = []
-        for box, landmarks, score in find(image_rgb):
+        for box, landmarks, score in self._finder.find(image_rgb):
             left, top, wide, high = box
             # A box wholly in the padding is no face of this picture.
             if wide > 0 and high > 0 and left + wide > 0 and top + high > 0 and left < size[0] and top < size[1]:
                 points = None if landmarks is None else landmarks * scale_xy
                 found.append(Detection(tuple((box * np.tile(scale_xy, 2)).tolist()), points, score))
         return found
-
-    def _find_yunet(self, image_rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None, float]]:
-        return [(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in self._yunet.find(image_rgb)]
-
-    def _find_haar(self, image_rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None, float]]:
-        grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-        with self._lock:
-            boxes = self._haar.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
-        # The cascade gives no probability; what passed its neighbour test counts as found.
-        return [(np.array(box, dtype=np.float32), None, 1.0) for box in boxes]
 
 
 def find_yunet() -> Path:

@@ -213,14 +213,15 @@ class Busy:
         looking.set()
         ended.wait()
         return []
-cascade, detector._haar = detector._haar, Busy()
+finder = detector._finder
+cascade, finder._cascade = finder._cascade, Busy()
 picture = np.zeros((100, 100, 3), np.uint8)
 threading.Thread(target=detector.detect, args=[picture]).start()
 looking.wait()
 child = os.fork()
 if not child:
     signal.alarm(20)
-    detector._haar = cascade
+    finder._cascade = cascade
     print(detector.detect(picture), flush=True)
     os._exit(0)
 os.waitpid(child, 0)

@@ -7,6 +7,7 @@ import pytest
 
 from emotion_model import EMOTIONS, EmotionClassifier, ImageError, Label, ModelConfig, ModelError
 from emotion_model.faces.cropping import Framing, network_input
+from emotion_model.faces.detection import FINDERS
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE, short_name
 
@@ -112,7 +113,7 @@ def test_other_labels_come_from_the_config(tmp_path, faces):
 def test_the_bundled_model_is_whole_and_small():
     classifier = EmotionClassifier()
     assert classifier.source == "bundled" and classifier.emotions == EMOTIONS
-    assert set(classifier.config.framing) == {"yunet", "haar"}
+    assert set(classifier.config.framing) == set(FINDERS)
     assert classifier.config.weights["bytes"] < 10_000_000
     assert {"validation", "test"} <= set(classifier.config.metrics)
     assert classifier.config.training["config"]["seed"] is not None

@@ -15,6 +15,7 @@ from PIL import Image
 import emotion_model
 from emotion_model import EMOTIONS, EmotionDetector
 from emotion_model.__main__ import main
+from emotion_model.faces.detection import FINDERS
 from emotion_model.labels import LABELS
 from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from emotion_model.network.cost import spent
@@ -338,7 +339,7 @@ def test_info_as_json_is_everything_on_record(capsys):
     assert main(["info", "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
     assert [label["name"] for label in info["labels"]] == list(EMOTIONS)
-    assert info["source"] == "bundled" and info["detector"] in ("yunet", "haar")
+    assert info["source"] == "bundled" and info["detector"] in FINDERS
     assert info["preprocessing"]["image_size"] == 48
 
 

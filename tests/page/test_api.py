@@ -14,6 +14,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from emotion_model import EMOTIONS
+from emotion_model.faces.detection import FINDERS
 from support.apps import start_app
 from ui.inputs import MOST_BYTES
 from ui.sweeping import Sweeper
@@ -46,7 +47,7 @@ def encoded(path):
 
 def test_detect_image_gives_every_face(client, files):
     result = client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image")
-    assert (result["width"], result["height"]) == (512, 512) and result["detector"] in ("yunet", "haar")
+    assert (result["width"], result["height"]) == (512, 512) and result["detector"] in FINDERS
     (face,) = result["faces"]
     assert set(face) == {"box", "emotion", "confidence", "clear", "intensity", "valence", "arousal", "probabilities"}
     assert face["emotion"] == "happy" and tuple(face["probabilities"]) == EMOTIONS

@@ -14,6 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from emotion_model import EMOTIONS, ImageError
+from emotion_model.faces.detection import FINDERS
 from ui.live.sessions import Live, LiveConfig, SessionError
 
 
@@ -50,7 +51,7 @@ def test_a_face_keeps_its_id_while_it_moves(client, session, astronaut):
         assert [face["face_id"] for face in answer["faces"]] == [1] and answer["time"] == pytest.approx(i * 0.1)
     (face,) = answer["faces"]
     assert face["emotion"] == "happy" and tuple(face["probabilities"]) == EMOTIONS
-    assert (answer["width"], answer["height"]) == (512, 512) and answer["detector"] in ("yunet", "haar")
+    assert (answer["width"], answer["height"]) == (512, 512) and answer["detector"] in FINDERS
 
 
 def test_two_faces_have_two_ids_and_sessions_do_not_mix(client, session, astronaut, smiling, landscape):

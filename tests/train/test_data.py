@@ -12,12 +12,12 @@ import pytest
 
 from emotion_model import EMOTIONS
 from emotion_model.faces.cropping import network_input
-from emotion_model.faces.detection import FaceDetector
+from emotion_model.faces.detection import FINDERS, FaceDetector
 from support.paths import fer2013
 from support.training import faces, names, nothing, write_parquet
 from train.config import AugmentationConfig, TrainingConfig
 from train.data.fer2013 import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
-from train.data.framing import measure
+from train.data.framing import BORDER, measure
 from train.data.pictures import (
     Picture,
     class_folders,
@@ -162,6 +162,10 @@ def test_a_sample_is_spread_over_classes_that_stand_one_after_another():
     for count in (0, -3):
         with pytest.raises(ValueError, match=f"limit={count}: use a number of at least 1"):
             whole.sample(count)
+
+
+def test_the_framing_of_every_detector_is_measured():
+    assert set(BORDER) == set(FINDERS)
 
 
 def test_a_detector_that_finds_nothing_has_no_framing():

@@ -18,6 +18,7 @@ import pytest
 
 from emotion_model import EMOTIONS, LABELS, EmotionClassifier, EmotionEnsemble, Label
 from emotion_model.faces.cropping import network_input
+from emotion_model.faces.detection import FINDERS
 from emotion_model.network.calibration import scale_confidence
 from emotion_model.network.config import RUN_FILE
 from support import warm
@@ -550,7 +551,7 @@ def test_the_command_trains_exports_and_evaluates(parquet, tmp_path, capsys, mon
     assert command.main(["--data", str(parquet), "--out", str(run)]) == 0
     assert "19 training faces (2 dropped" in capsys.readouterr().out
     config = export(run, parquet, model)
-    assert set(config.metrics) == {"validation", "test"} and set(config.framing) == {"yunet", "haar"}
+    assert set(config.metrics) == {"validation", "test"} and set(config.framing) == set(FINDERS)
     classifier = EmotionClassifier.load(model)
     assert classifier.emotions == EMOTIONS and classifier.config == config
     assert evaluate_main(["--model", str(model), "--data", str(parquet), "--split", "test", "--json"]) == 0

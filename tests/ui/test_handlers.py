@@ -26,12 +26,14 @@ from PIL import Image
 from emotion_model import EmotionClassifier, EmotionDetector, Face, MediaError, VideoConfig, VideoReader
 from emotion_model.clips.outputs import VideoOutputs
 from emotion_model.clips.run import VideoRun
+from emotion_model.faces.detection import FINDERS
 from emotion_model.timelines.summary import ClipSummary
 from support import clips
 from ui import album, examples, inputs
 from ui.agents import Tools
 from ui.album import Photo, read_album
 from ui.api import Api
+from ui.cards import DETECTOR_NAMES
 from ui.inputs import READING, files_input
 from ui.live.sessions import Live
 from ui.live.tab import Handlers
@@ -174,6 +176,11 @@ def test_of_a_model_in_a_folder_no_path_is_told_and_only_the_scores_that_it_has(
     unmeasured |= {"confusion": scores["confusion"], "flip": None, "ten_crop": {}}
     shown = replace(config, metrics={"test": unmeasured})
     assert model_page(shown, "own", "yunet") == fewest
+
+
+@pytest.mark.parametrize("name", FINDERS)
+def test_every_detector_has_a_name_for_people(detector, name):
+    assert f">{DETECTOR_NAMES[name]}<" in model_page(detector.classifier.config, "own", name)
 
 
 def test_of_a_fine_tuned_model_the_scores_of_the_pictures_held_out_of_it_are_told(small):

@@ -25,7 +25,7 @@ from ui import examples
 from ui.browser.networks import WORKER, Networks
 from ui.live.markup import page_html
 from ui.live.sessions import Live, SessionError
-from ui.programs import for_programs
+from ui.programs import DETECTOR, for_programs
 from ui.refusals import Refusal
 from ui.scripts import bundle
 
@@ -36,8 +36,9 @@ DETECT_FRAME = (
     "One frame of a video or camera: the faces in it, followed from frame to frame. `image` is base64 text or a data "
     "URL, up to 4 megapixels; `session` 8 to 64 letters, digits, - or _ that are yours alone, such as a UUID, the "
     "same for all frames; `time` the frame's time in seconds, never decreasing (default: the server's clock); "
-    '`smoothing` the time constant in seconds, 0 for raw values. Returns {"width": int, "height": int, "detector": '
-    '"yunet" or "haar", "time": float, "faces": [{"face_id": int, "box": [x, y, w, h] in pixels, '
+    '`smoothing` the time constant in seconds, 0 for raw values. Returns {"width": int, "height": int, '
+    f'"detector": {DETECTOR}, "time": float, '
+    '"faces": [{"face_id": int, "box": [x, y, w, h] in pixels, '
     '"emotion": str, "confidence": 0..1, "clear": bool, "intensity": 0..1, "valence": -1..1, "arousal": -1..1, '
     '"probabilities": {label: 0..1}}]}, the largest face first. '
     "A session ends some seconds after its last frame; when too many are under way the error's title is `busy`."
