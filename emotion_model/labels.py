@@ -69,6 +69,9 @@ LABELS: tuple[Label, ...] = (
 # The eighth class that FER+ and other data sets have; its colour stays 18 units or more away from theirs.
 CONTEMPT = Label("contempt", "😏", "#4e7230")
 
+EXTRA: tuple[Label, ...] = (CONTEMPT,)  # with a look of their own, though no class of the bundled model
+KNOWN = {label.name: label for label in (*LABELS, *EXTRA)}
+
 # Stands where the probabilities carry no word. As much darker than neutral's grey as can be told from a dark card too.
 UNCLEAR = Label("unclear", "❔", "#646874")
 

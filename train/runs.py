@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_model.faces.cropping import Framing
 from emotion_model.files import digest_of, read_json, write_json
-from emotion_model.labels import LABELS, Label
+from emotion_model.labels import KNOWN, Label
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import CONFIG_FILE, RUN_FILE, WEIGHTS_FILE, ModelConfig
 from train.config import TrainingConfig
@@ -71,9 +71,8 @@ def origin_of_run(run_dir: Path) -> dict[str, Any]:
 
 def labels_of_run(run_dir: Path) -> tuple[Label, ...]:
     """The classes that a run learned, in its order."""
-    known = {label.name: label for label in LABELS}
     names = read_json(run_dir / "config.json")["emotions"]
-    return tuple(known.get(name, Label(name)) for name in names)
+    return tuple(KNOWN.get(name, Label(name)) for name in names)
 
 
 def write_model(run_dir: Path, config: ModelConfig, folder: Path) -> EmotionClassifier:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from emotion_model import LABELS, Label, draw_emoji
-from emotion_model.labels import CONTEMPT
+from emotion_model.labels import KNOWN
 
 LOSSLESS = 101  # as a quality of WebP, in OpenCV; emoji take half the bytes of PNG then
 
@@ -25,8 +25,7 @@ def emoji_url(emotion: str, labels: Sequence[Label] = LABELS, size: int = 88) ->
     that one.
     """
     wanted = next((label.emoji for label in labels if label.name == emotion), Label.emoji)
-    drawn = {label.name: label.emoji for label in (*LABELS, CONTEMPT)}
-    if wanted in (drawn.get(emotion), Label.emoji):
+    if wanted == Label.emoji or (emotion in KNOWN and wanted == KNOWN[emotion].emoji):
         return _drawing_url(emotion, size)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 10 10">'

@@ -46,6 +46,7 @@ from train.finetuning.classes import choose_labels, start_weights
 from train.finetuning.rehearsal import balanced_draw, load_fer2013, rehearsal_of
 from train.finetuning.report import SPLITS
 from train.report import main as draw
+from train.runs import labels_of_run
 from ui.browser.networks import Networks
 from ui.cards import face_cards
 from ui.drawings import drawings
@@ -330,6 +331,12 @@ def test_new_classes_get_colours_of_their_own_and_known_ones_their_usual_look():
     assert labels[:7] == LABELS and [one.name for one in labels[7:]] == ["bored", "calm", "contempt", "tired"]
     assert len({one.colour for one in labels[:10]}) == 10
     assert choose_labels(LABELS[1:], ["angry"])[-1] == LABELS[0]
+
+
+def test_a_run_has_its_classes_back_as_it_was_given_them(tmp_path):
+    labels = choose_labels(LABELS[:2], ["contempt"])
+    (tmp_path / "config.json").write_text(json.dumps({"emotions": [one.name for one in labels]}))
+    assert labels_of_run(tmp_path) == (*LABELS[:2], CONTEMPT)
 
 
 def test_an_epoch_sees_every_class_equally_often_and_half_of_it_is_rehearsal():

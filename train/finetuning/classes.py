@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from emotion_model.labels import CONTEMPT, LABELS, Label
+from emotion_model.labels import KNOWN, Label
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model
 from emotion_model.network.classifier import EmotionClassifier
@@ -28,10 +28,10 @@ def choose_labels(base: Sequence[Label], found: Collection[str], drop: Collectio
         if name not in names:
             raise ValueError(f"--drop {name}: the model has no such class; it has {', '.join(names)}")
     labels = [label for label in base if label.name not in drop]
-    known = {label.name: label for label in (*LABELS, CONTEMPT)}
-    spare = iter(colour for colour in SPARE_COLOURS if colour not in {label.colour for label in labels})
+    taken = {label.colour for label in (*labels, *KNOWN.values())}
+    spare = iter(colour for colour in SPARE_COLOURS if colour not in taken)
     for name in sorted(set(found) - set(names)):
-        labels.append(known.get(name) or Label(name, colour=next(spare, Label.colour)))
+        labels.append(KNOWN.get(name) or Label(name, colour=next(spare, Label.colour)))
     if len(labels) < 2:
         raise ValueError(f"{', '.join(drop)} dropped: a model needs at least two classes, so drop fewer")
     ModelConfig(labels=tuple(labels))  # says now, not after the first epochs, what names it takes
