@@ -14,8 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from emotion_model.commands.interrupts import end_politely
 from emotion_model.files import copy_file
+from emotion_model.interrupts import end_politely
 from emotion_model.network.config import ModelError
 from train.config import explain
 from train.experiments.ablation import ablate, hardware

@@ -21,8 +21,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from emotion_model.commands.interrupts import end_politely
 from emotion_model.faces.detection import DetectorError, FaceDetector
+from emotion_model.interrupts import end_politely
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.config import ModelError
 from train.config import explain

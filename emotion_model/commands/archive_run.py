@@ -21,8 +21,8 @@ from emotion_model.archives.run import ArchiveRun
 from emotion_model.archives.settings import ArchiveSettings
 from emotion_model.archives.sources import CLIP, KINDS, PHOTO, Source, find_sources
 from emotion_model.archives.workers import Workers, WorkersError
-from emotion_model.commands.interrupts import interruptible
 from emotion_model.commands.results import EXIT_INTERRUPTED, EXIT_SOME_FAILED, status_of
+from emotion_model.interrupts import interruptible
 from emotion_model.timelines.clock import clock
 
 TOLD_SECONDS = 1.0  # between two lines of progress in JSON

@@ -16,7 +16,6 @@ from PIL import Image
 
 from emotion_model import EmotionDetector, Face, ImageError, draw_faces, read_image
 from emotion_model.album import album_note, album_rows, write_album
-from emotion_model.commands.interrupts import Interruption, interruptible
 from emotion_model.commands.results import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -32,6 +31,7 @@ from emotion_model.commands.results import (
 )
 from emotion_model.faces.images import register_heif
 from emotion_model.files import place, spelled_out, whole_file
+from emotion_model.interrupts import Interruption, interruptible
 
 HELP = "tell the emotion of every face in pictures"
 

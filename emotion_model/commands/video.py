@@ -12,8 +12,8 @@ from tqdm import tqdm
 import emotion_model
 from emotion_model import EmotionDetector, ImageError, TrackingConfig
 from emotion_model.clips.limits import MediaError
-from emotion_model.commands.interrupts import interruptible
 from emotion_model.commands.results import EXIT_INTERRUPTED, refused, sources_of, status_of, targets_of, tell_failure
+from emotion_model.interrupts import interruptible
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary
 

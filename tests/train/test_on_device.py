@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emotion_model import LABELS
-from emotion_model.commands.interrupts import Interruption
+from emotion_model.interrupts import Interruption
 from emotion_model.network.building import build_model
 from support.models import TINY
 from support.training import Impatient, faces, nothing, preset, pupil, relabelled, same, separable, weights_of

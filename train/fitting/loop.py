@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from emotion_model.commands.interrupts import Interruption, interruptible
 from emotion_model.files import read_json, write_json
+from emotion_model.interrupts import Interruption, interruptible
 from train.config import Preset, differences
 from train.data.fer2013 import FaceDataset, digest
 from train.fitting.alone import alone_in

@@ -13,9 +13,9 @@ from typing import NoReturn
 import keras
 import numpy as np
 
-from emotion_model.commands.interrupts import Interruption
 from emotion_model.faces.cropping import network_input
 from emotion_model.files import whole_file, write_json
+from emotion_model.interrupts import Interruption
 from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model, count_multiply_adds
 from emotion_model.timelines.clock import clock
