@@ -16,7 +16,15 @@ from emotion_model.faces.detection import FINDERS, FaceDetector
 from support.paths import fer2013
 from support.training import faces, names, nothing, write_parquet
 from train.config import AugmentationConfig, TrainingConfig
-from train.data.fer2013 import DataError, FaceDataset, class_weights, load_split, soft_targets, without_images_of
+from train.data.fer2013 import (
+    DataError,
+    FaceDataset,
+    class_weights,
+    load_split,
+    resized,
+    soft_targets,
+    without_images_of,
+)
 from train.data.framing import BORDER, measure
 from train.data.pictures import (
     Picture,
@@ -24,7 +32,6 @@ from train.data.pictures import (
     class_named,
     digest,
     read_pictures,
-    resized,
     with_splits,
     write_list,
 )

@@ -19,6 +19,7 @@ from typing import TextIO
 import cv2
 import numpy as np
 
+from emotion_model.faces.cropping import network_input
 from emotion_model.labels import EMOTIONS
 
 SPLITS = ("train", "validation", "test")
@@ -77,6 +78,13 @@ class FaceDataset:
         if count < 1:
             raise ValueError(f"limit={count}: use a number of at least 1")
         return self[np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)]
+
+
+def resized(faces: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
+    """Faces, uint8 grey of any sizes, as uint8 `(n, size, size)`; an array of that size is returned as it is."""
+    if isinstance(faces, np.ndarray) and faces.shape[1:] == (size, size):
+        return faces
+    return np.rint(network_input(faces, size)[..., 0]).astype(np.uint8)
 
 
 def load_split(data_dir: str | Path, split: str) -> FaceDataset:

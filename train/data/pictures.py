@@ -15,12 +15,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from emotion_model.faces.cropping import crop_face, network_input
+from emotion_model.faces.cropping import crop_face
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.images import ImageError, read_image, to_grey
 from emotion_model.files import digest_of, spelled_out, whole_file
 from emotion_model.network.config import ModelConfig
-from train.data.fer2013 import VALIDATION_FOLDERS, DataError, FaceDataset
+from train.data.fer2013 import VALIDATION_FOLDERS, DataError, FaceDataset, resized
 
 READY_CROP_SIDE = 100  # pixels; a picture up to this size without a detectable face is taken as a cropped face itself
 FEWEST_PICTURES = 5  # of a class: one each to choose the epoch and to report on, the rest to learn from
@@ -234,13 +234,6 @@ def _unless_twin(picture: Picture, twins: Sequence[Picture]) -> Picture:
     if other:
         return replace(picture, crop=None, note=f"the same face stands in another class: {other.file}")
     return picture if picture is twins[0] else replace(picture, crop=None, note=f"the same face as {twins[0].file}")
-
-
-def resized(faces: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
-    """Faces, uint8 grey of any sizes, as uint8 `(n, size, size)`; an array of that size is returned as it is."""
-    if isinstance(faces, np.ndarray) and faces.shape[1:] == (size, size):
-        return faces
-    return np.rint(network_input(faces, size)[..., 0]).astype(np.uint8)
 
 
 def with_splits(pictures: Sequence[Picture], classes: Collection[str], held_out: float, seed: int) -> list[Picture]:

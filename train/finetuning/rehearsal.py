@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emotion_model.network.classifier import EmotionClassifier
-from train.data.fer2013 import DataError, FaceDataset, load_split, without_images_of
-from train.data.pictures import resized
+from train.data.fer2013 import DataError, FaceDataset, load_split, resized, without_images_of
 from train.finetuning.settings import EPOCH_FACES
 
 

@@ -20,9 +20,8 @@ from emotion_model.network.architecture import ArchitectureConfig
 from emotion_model.network.building import build_model, count_multiply_adds
 from emotion_model.timelines.clock import clock
 from train.config import Preset
-from train.data.fer2013 import FaceDataset, class_weights, soft_targets
+from train.data.fer2013 import FaceDataset, class_weights, resized, soft_targets
 from train.data.on_device import AugmentedTraining
-from train.data.pictures import resized
 from train.data.variations import augment, cut_and_mixed, mixed, mixup_partners
 from train.evaluation.figures import draw_curves
 from train.evaluation.metrics import classification_metrics
