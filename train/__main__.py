@@ -19,7 +19,7 @@ from emotion_model.network.building import build_model, count_multiply_adds
 from emotion_model.network.config import ModelError
 from train.config import PRESETS, Preset, explain, settings, with_settings
 from train.data.fer2013 import FaceDataset, learning_faces
-from train.fitting.loop import fit
+from train.fitting.fit import fit
 from train.fitting.signals import StoppedError
 from train.fitting.starts import Start
 from train.fitting.teachers import Teacher, require_teacher

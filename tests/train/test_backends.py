@@ -30,7 +30,7 @@ from support.training import Impatient, faces
 from train.config import Preset, TrainingConfig
 from train.data.fer2013 import FaceDataset
 from train.fitting import checkpoint, loop, run
-from train.fitting.loop import fit
+from train.fitting.fit import fit
 from train.fitting.signals import StoppedError
 run.draw_curves = lambda history, path: path.touch()  # a third of a second each
 # Each backend compiles it, and that takes its time.

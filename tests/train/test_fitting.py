@@ -56,8 +56,8 @@ from train.exporting.model import export
 from train.fitting import environment, hardware
 from train.fitting import run as run_module
 from train.fitting.alone import alone_in
+from train.fitting.fit import fit
 from train.fitting.hardware import fastest_precision
-from train.fitting.loop import fit
 from train.fitting.networks import Networks
 from train.fitting.recipe import loss_of
 from train.fitting.run import Run

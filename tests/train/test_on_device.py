@@ -18,7 +18,7 @@ from train.config import LARGEST_SEED, AugmentationConfig
 from train.data.on_device import AugmentedTraining, Augmenter
 from train.data.variations import augment, blur, compress, lower_resolution
 from train.fitting import run as run_module
-from train.fitting.loop import fit
+from train.fitting.fit import fit
 from train.fitting.run import Run
 from train.fitting.signals import StoppedError
 from train.fitting.teachers import Teacher

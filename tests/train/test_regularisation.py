@@ -13,7 +13,7 @@ from support.training import Impatient, preset, pupil, same, separable, weights_
 from train.config import CHOICES
 from train.data.fer2013 import FaceDataset
 from train.fitting.consistency import MirroredAttention, beside_mirrored, with_attention
-from train.fitting.loop import fit
+from train.fitting.fit import fit
 from train.fitting.recipe import AdjustedLoss
 from train.fitting.run import Run
 from train.fitting.sharpness import on_the_top, uphill

@@ -42,7 +42,7 @@ from train.finetuning.classes import choose_labels, start_weights
 from train.finetuning.rehearsal import Rehearsal, balanced_draw, load_fer2013, rehearsal_of
 from train.finetuning.report import SPLITS, report_of
 from train.finetuning.settings import Settings
-from train.fitting.loop import fit
+from train.fitting.fit import fit
 from train.fitting.starts import Start
 from train.runs import best_epoch, config_of_run, origin_of_run, write_model
 

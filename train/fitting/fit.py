@@ -1,10 +1,10 @@
-"""Fit a network: the loop, its checkpoints and the files a run leaves behind.
+"""Fit a network in a folder of its own: a new run, or on with the one that is found there.
 
 A run directory holds `config.json`, `environment.json`, `history.json` (one entry per epoch: what it came to, its
 seconds with validation and all that was written, when it `ended` in Unix time, and whether `on_gpu`), `curves.png`,
 `model.keras` (the best epoch on validation, without optimizer state), `metrics.json`, until the run is complete
 `checkpoint/`, and `tracked.json`, the name of its live curves, where it has some.
-The loop drives `train_on_batch` itself, so that a run can stop after any batch and go on from there.
+The epochs are in `run.py`; a run can stop after any batch and go on from there by what `checkpoint.py` keeps.
 """
 
 from __future__ import annotations
