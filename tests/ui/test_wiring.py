@@ -67,6 +67,12 @@ def shown(function: BlockFunction, answer: dict[str, Any]) -> dict[str, Any]:
     return {block.elem_id: value for block, value in changes if value not in unchanged}
 
 
+def test_what_the_page_does_for_itself_is_no_endpoint_for_programs(page):
+    for_programs = {"/analyze_video", "/detect_frame", "/detect_image", "/model_info", "/predict"}
+    for_agents = {"/read_clip", "/read_model", "/read_photo"}
+    assert set(page.get_api_info()["named_endpoints"]) == for_programs | for_agents
+
+
 def test_a_clip_that_is_taken_out_while_it_is_read_leaves_no_line_of_its_own(page, uploaded, monkeypatch):
     monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
     visit = Visit(page)
