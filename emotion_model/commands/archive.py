@@ -86,5 +86,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
             f"{error.name or error} is missing: pip install -r requirements-archive.txt, or, without a checkout, "
             "pip install 'emotion-model[archive]'"
         )
+    except BrokenPipeError:  # nobody reads on: `emotion_model.__main__` ends it
+        raise
     except (WorkersError, ValueError, OSError) as error:
         return refused(error)

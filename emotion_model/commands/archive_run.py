@@ -36,6 +36,7 @@ def read_archive(detector: EmotionDetector, options: argparse.Namespace) -> int:
         ValueError: an option, a source or the folder cannot be used.
         WorkersError: no worker can be had, and nothing is done.
         OSError: the folder cannot be written.
+        BrokenPipeError: nobody reads on what is told; what is done is kept.
     """
     settings = ArchiveSettings(
         options.rate,
@@ -115,8 +116,8 @@ def _run(run: ArchiveRun, folder: ArchiveFolder, sources: list[Source], as_json:
     except (WorkersError, OSError) as error:
         with suppress(OSError):
             folder.commit()
-        if not any(folder.is_done(one.told) for one in sources):
-            raise
+        if isinstance(error, BrokenPipeError) or not any(folder.is_done(one.told) for one in sources):
+            raise  # the first: nobody reads what is told, nor would the report be
         return error
     return None
 

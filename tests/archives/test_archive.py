@@ -525,22 +525,29 @@ def test_a_disk_without_room_for_copies_ends_the_run_and_blames_no_file(tmp_path
     assert tables(tmp_path)[2] == {"a.jpg": "done"}
 
 
+class Alone(nullcontext):
+    """A worker in this process."""
+
+    def __init__(self, kind: type, arguments: tuple[Any, ...], *_: object) -> None:
+        super().__init__(self)
+        self.reader, self.idle = kind(*arguments), 1
+
+    def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
+        self.idle, self.job, self.said = 0, job, getattr(self.reader, method)(*arguments)
+
+    def messages(self, timeout: float) -> Iterator[Any]:
+        yield self.job, next(self.said)
+
+
 @pytest.mark.parametrize("why", [WorkersError("The cluster has gone."), OSError(28, "No space left on device")])
 def test_a_run_that_cannot_go_on_still_sums_up_what_is_done(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], why: Exception
 ):
-    class Leaving(nullcontext):
+    class Leaving(Alone):
         """A worker that answers once."""
 
-        def __init__(self, kind: type, arguments: tuple[Any, ...], *_: object) -> None:
-            super().__init__(self)
-            self.reader, self.idle = kind(*arguments), 1
-
-        def start(self, job: Any, method: str, arguments: tuple[Any, ...]) -> None:
-            self.idle, self.job, self.said = 0, job, getattr(self.reader, method)(*arguments)
-
         def messages(self, timeout: float) -> Iterator[Any]:
-            yield self.job, next(self.said)
+            yield from super().messages(timeout)
             raise why
 
     monkeypatch.setattr(archive_run, "Workers", Leaving)
@@ -562,6 +569,19 @@ def test_a_run_that_cannot_go_on_still_sums_up_what_is_done(
     assert main(["archive", str(photo.rename(tmp_path / "moved.jpg")), *command[3:]]) == 1
     assert "not among these sources, their rows stay: 2 files\n" in capsys.readouterr().err
     assert len(tables(tmp_path / "out")[0]) == 2
+
+
+def test_a_run_whose_reader_has_enough_keeps_what_is_done(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(archive_run, "Workers", Alone)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as unread:
+        monkeypatch.setattr(sys, "stdout", unread)
+        assert main(["archive", str(photo), "--out", str(tmp_path / "out"), "--json"]) == 141
+    assert "roken" not in capsys.readouterr().err
+    assert tables(tmp_path / "out")[2] == {photo.name: "done"}
 
 
 @pytest.mark.usefixtures("processes")
