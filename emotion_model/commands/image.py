@@ -64,26 +64,31 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     rows: list[list[Any]] = []
     done = unread = unsaved = 0
-    with interruptible(Interruption()) as interruption:
-        for path, files in zip(paths, targets, strict=True):
-            if interruption.stopped:
-                break
-            done += 1
-            try:
-                image = read_image(path)
-                faces = detector.detect(image)
-            except (ImageError, OSError) as error:
-                unread += 1
-                tell_failure(path, error, _hint(path, error))
-                rows.append(album_note(spelled_out(str(path)), spelled_out(str(error)), emotions))
-                continue
-            rows += album_rows(spelled_out(str(path)), faces, emotions)
-            results.append({"file": str(path)} | detector.to_dict(image, faces))
-            if not options.json:
-                print(f"{path}: {_sentence(faces)}")
-            for target in files:
-                drawn = draw_faces(image, faces, detector.classifier.config.labels)
-                unsaved += not _saved(target, partial(_write_picture, image=drawn))
+    try:
+        with interruptible(Interruption()) as interruption:
+            for path, files in zip(paths, targets, strict=True):
+                if interruption.stopped:
+                    break
+                done += 1
+                try:
+                    image = read_image(path)
+                    faces = detector.detect(image)
+                except (ImageError, OSError) as error:
+                    unread += 1
+                    tell_failure(path, error, _hint(path, error))
+                    rows.append(album_note(spelled_out(str(path)), spelled_out(str(error)), emotions))
+                    continue
+                rows += album_rows(spelled_out(str(path)), faces, emotions)
+                results.append({"file": str(path)} | detector.to_dict(image, faces))
+                if not options.json:
+                    print(f"{path}: {_sentence(faces)}")
+                for target in files:
+                    drawn = draw_faces(image, faces, detector.classifier.config.labels)
+                    unsaved += not _saved(target, partial(_write_picture, image=drawn))
+    except BrokenPipeError:  # nobody reads on what is printed; the table is asked for all the same
+        if options.csv:
+            _saved(options.csv, partial(write_album, rows=rows, emotions=emotions))
+        raise
     if options.csv:
         unsaved += not _saved(options.csv, partial(write_album, rows=rows, emotions=emotions))
     if options.json:

@@ -292,6 +292,16 @@ def test_a_reader_who_has_enough_ends_it_without_a_word(arguments):
         assert b"roken" not in process.stderr.read() and process.wait() == 141
 
 
+def test_a_table_is_written_though_nobody_reads_on_what_is_printed(photo, tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as unread:  # the first line fails
+        monkeypatch.setattr(sys, "stdout", unread)
+        assert main(["image", str(photo), str(photo), "--csv", str(tmp_path / "faces.csv")]) == 141
+    with (tmp_path / "faces.csv").open(encoding="utf-8-sig", newline="") as table:
+        assert [row["photo"] for row in csv.DictReader(table)] == [str(photo)]
+
+
 def test_what_is_closed_is_not_printed_to(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)  # as by `>&-`
     assert main(["info"]) == 0
