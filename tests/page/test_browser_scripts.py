@@ -144,9 +144,33 @@ def test_real_faces_read_the_same(read_in_node, live_detector, clip):
 EMOTIONS = ("angry", "happy", "neutral")
 POSITION, SIDE = st.integers(0, 400), st.integers(20, 200)
 SHARES = st.lists(st.floats(0.01, 1), min_size=3, max_size=3).map(lambda one: np.float32(one) / np.float32(sum(one)))
-FACES = st.lists(st.tuples(st.tuples(POSITION, POSITION, SIDE, SIDE), SHARES), max_size=3)
-STEPS = st.lists(st.tuples(st.sampled_from([0.03, 0.1, 0.5, 1.5, 6.0]), FACES), min_size=1, max_size=12)
-SESSION = st.tuples(STEPS, st.sampled_from([0.0, 0.5, 2.0]))
+BOX = st.tuples(POSITION, POSITION, SIDE, SIDE)
+FACES = st.lists(st.tuples(BOX, SHARES), max_size=3)
+STEP = st.sampled_from([0.03, 0.1, 0.5, 1.5, 6.0])
+SMOOTHING = st.sampled_from([0.0, 0.5, 2.0])
+
+
+@st.composite
+def visits(draw):
+    """Frames (seconds since the last one, smoothing, faces) of people who come, go and jump."""
+    smoothing = draw(SMOOTHING)
+    return [(step, smoothing, faces) for step, faces in draw(st.lists(st.tuples(STEP, FACES), min_size=1, max_size=12))]
+
+
+@st.composite
+def stays(draw):
+    """The same of people who stay for long, hardly move, and are now of this mood, now of that one."""
+    boxes = draw(st.lists(BOX, min_size=1, max_size=3))
+    moods = draw(st.lists(SHARES, min_size=2, max_size=3))
+    smoothings = draw(st.lists(SMOOTHING, min_size=1, max_size=3))
+    random = np.random.default_rng(draw(st.integers(0, 10**6)))  # drawing each move would take seconds
+    length, lasts = draw(st.integers(20, 40)), draw(st.integers(1, 8))
+    steps = []
+    for number in range(length):
+        boxes = [(x + random.integers(-4, 5), y + random.integers(-4, 5), w, h) for x, y, w, h in boxes]
+        faces = [(tuple(map(int, box)), moods[(number // lasts + i) % len(moods)]) for i, box in enumerate(boxes)]
+        steps.append((round(random.uniform(0.1, 0.5), 2), smoothings[number * len(smoothings) // length], faces))
+    return steps
 
 
 def test_faces_are_followed_and_smoothed_the_same(node, networks):
@@ -154,22 +178,23 @@ def test_faces_are_followed_and_smoothed_the_same(node, networks):
     sessions = []
 
     @settings(max_examples=150, database=None, derandomize=True)
-    @given(SESSION)
+    @given(visits() | stays())
     def collect(session):
         sessions.append(session)
 
     collect()
     wanted, given_to_node = [], []
-    for steps, smoothing in sessions:
-        tracker, time, rows, frames = FaceTracker(TrackingConfig(smoothing=smoothing)), 0.0, [], []
-        for step, faces in steps:
+    for session in sessions:
+        tracker, time, rows, frames = FaceTracker(), 0.0, [], []
+        for step, smoothing, faces in session:
             time += step
+            tracker.config = TrackingConfig(smoothing=smoothing)
             seen = [Face(box, shares, emotions=EMOTIONS, clear_from=0.45) for box, shares in faces]
             rows.append([list(row.values()) for row in frame_rows(time, 0, tracker.update(seen, time), EMOTIONS)])
             boxes = [{"box": box, "probabilities": shares.tolist()} for box, shares in faces]
-            frames.append({"time": time, "faces": boxes})
+            frames.append({"time": time, "smoothing": smoothing, "faces": boxes})
         wanted.append(rows)
-        given_to_node.append({"frames": frames, "smoothing": smoothing})
+        given_to_node.append(frames)
     how = networks.how | {
         "emotions": networks.how["emotions"] | {"names": EMOTIONS},
         "tracking": networks.how["tracking"] | {"clear_from": 0.45},
@@ -178,9 +203,9 @@ def test_faces_are_followed_and_smoothed_the_same(node, networks):
     found = node(f"""
     import {{Rows}} from './browser/rows.js';
     const how = {json.dumps(how)};
-    console.log(JSON.stringify({json.dumps(given_to_node)}.map(({{frames, smoothing}}) => {{
+    console.log(JSON.stringify({json.dumps(given_to_node)}.map(frames => {{
       const rows = new Rows(how);
-      return frames.map(({{time, faces}}) => rows.of(faces, {{time, smoothing}}));
+      return frames.map(({{faces, time, smoothing}}) => rows.of(faces, {{time, smoothing}}));
     }})));
     """)
     for one, other in zip(found, wanted, strict=True):
