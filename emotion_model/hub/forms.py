@@ -62,8 +62,8 @@ def prepare(
         Notes for whoever publishes, such as why there are no figures.
 
     Raises:
-        ModelError: a package is missing, the model cannot be loaded or converted, or its records lack what a card must
-            show.
+        ModelError: a package is missing, the model cannot be loaded or converted, its records lack what a card must
+            show, or there are no figures of it in the folder that was named.
     """
     require_packages(NEEDS, "publishing")
     from safetensors.torch import save_model
@@ -77,8 +77,10 @@ def prepare(
             "`python -m train.export`."
         )
     source = Path(classifier.source)
-    figures = source.parent / FIGURES_DIR if figures is None else figures
-    found, notes = _figures(figures, config)
+    folder = figures or source.parent / FIGURES_DIR
+    found, notes = _figures(folder, config)
+    if figures and not found:  # mistyped, say: without any, those that are published already would be removed
+        raise ModelError(notes[0])
     card = model_card(config, repo_id, {path.stem: _description(path) for path in found}, license_id or LICENSE)
     if license_id is None and "report" in config.training:
         notes.append(f"your own model goes out under the {LICENSE.upper()} licence; --license names another")
@@ -86,7 +88,7 @@ def prepare(
     shutil.copyfile(source, out / weights)
     module = torch_module(classifier)
     config = write_onnx(classifier, out, module)
-    published = [*found, figures / FIGURES_RECORD] if found else []  # with it who pulls them can publish them again
+    published = [*found, folder / FIGURES_RECORD] if found else []  # with it who pulls them can publish them again
     drawn = {FIGURES_KEY: [path.name for path in published]}
     write_json(out / CONFIG_FILE, config.to_dict() | drawn | _transformers_keys(config))
     write_json(out / IMAGE_CONFIG_FILE, _image_processor(config))

@@ -125,6 +125,10 @@ def test_a_changed_model_becomes_the_next_version(hub, onnx_form, small, tmp_pat
         again = tmp_path / "again"
         again.mkdir()
         assert prepare(pulled, again, NAME) == [] and (again / "figures" / "confusion.png").exists(), "edited, say"
+        capsys.readouterr()
+        assert main(["push", NAME, "--model", str(model), "--figures", str(tmp_path / "figurse")]) == 2, "mistyped"
+        assert f"error: no figures in {tmp_path / 'figurse'}: draw them" in capsys.readouterr().err
+        assert "figures/confusion.png" in repo.files
 
     config = json.loads((model / CONFIG_FILE).read_text()) | {"temperature": 1.25}
     write_config(model, config)
