@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import cv2
 import httpx
@@ -257,3 +258,9 @@ def test_every_command_shown_exists():
 
 def test_the_readme_fits_on_its_pages():
     assert len(PAGES["README.md"].splitlines()) <= 150
+
+
+def test_no_entry_of_the_changelog_stands_twice():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    entries = [" ".join(entry.split()) for entry in re.findall(r"^- .*(?:\n  .*)*", text, re.MULTILINE)]
+    assert [entry for entry, times in Counter(entries).items() if times > 1] == []
