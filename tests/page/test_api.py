@@ -150,20 +150,20 @@ def test_pictures_stay_on_disk_until_their_time_is_over_and_in_no_session(files,
     from ui import page as page_module
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
-    monkeypatch.setattr(page_module, "KEEP_SECONDS", 2)
+    monkeypatch.setattr(page_module, "KEEP_SECONDS", 10)  # longer than a call takes
     monkeypatch.setattr(page_module, "SWEEP_SECONDS", 1)
     page = page_module.build_page(detector)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     (tmp_path / "files").mkdir(exist_ok=True)
     (tmp_path / "files" / "tmp_broken_upload").write_bytes(b"x")
-    sweeper = Sweeper(tmp_path / "files", 2, 1)  # as the server starts it
-    sweeper.start()
+    sweeper = Sweeper(tmp_path / "files", 2, 1)
     try:
         client = Client(url, verbose=False)
         assert client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
         assert client.predict(encoded(files / "photo.jpg"), api_name="/predict")["face"]
         (session,) = page.state_holder.session_data.values()
         assert not session.config_values, "what Gradio has noted of pictures and answers"
+        sweeper.start()  # as the server does, here not before the calls: one may take longer than files are kept
         deadline = time.monotonic() + 30
         while list_files(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.2)

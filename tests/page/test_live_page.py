@@ -53,6 +53,15 @@ def rows_shown(page):
     return int(page.locator(".timeline canvas").get_attribute("data-rows") or 0)
 
 
+def settled_rows(page):
+    """How many there are once none comes any more; what was asked before is still answered."""
+    ends, rows = time.monotonic() + WAIT / 1000, None
+    while rows != (rows := rows_shown(page)):
+        assert time.monotonic() < ends, rows
+        page.wait_for_timeout(1000)
+    return rows
+
+
 ROWS_ARE = "count => Number(document.querySelector('.timeline canvas').dataset.rows) === count"
 
 
@@ -163,7 +172,7 @@ def test_the_session_is_saved_as_csv_json_and_picture(live_page, films):
         start(page)
         wait_for_rows(page, 10)
         page.get_by_role("button", name="Pause").click()
-        page.wait_for_timeout(1000)
+        settled_rows(page)
         saved = {}
         for name in ("CSV", "JSON", "Picture", "Snapshot"):
             with page.expect_download() as download:
@@ -375,10 +384,7 @@ def test_pause_clear_undo_and_stop(live_page, films):
         page.get_by_role("button", name="Pause").click()
         expect(page.locator(".live-status")).to_contain_text("Paused")
         page.wait_for_function("lit() === 0")
-        held = None
-        while held != (held := rows_shown(page)):  # what was asked before is still answered; then nothing comes
-            page.wait_for_timeout(1000)
-            assert held < 1000
+        held = settled_rows(page)
         page.get_by_role("button", name="Clear").click()
         page.wait_for_function(ROWS_ARE, arg=0)
         assert all(page.get_by_role("button", name=name).is_disabled() for name in ("CSV", "Share"))
@@ -606,10 +612,7 @@ def test_a_camera_that_shows_nothing_for_a_while_or_is_unplugged_is_said_and_goe
             }"""
         )
         page.evaluate("device.call()")
-        page.wait_for_timeout(500)  # for what is still being read
-        rows = rows_shown(page)
-        page.wait_for_timeout(700)
-        assert rows_shown(page) == rows
+        rows = settled_rows(page)
         expect(page.locator(".live-status")).to_contain_text("The camera shows nothing at the moment.")
         page.evaluate("device.hangUp()")
         wait_for_rows(page, rows + 2)

@@ -114,7 +114,7 @@ def test_of_a_photo_that_the_browser_cannot_show_the_name_stands_in_its_place(pa
 def test_the_bars_are_as_long_as_their_numbers(page, photo):
     upload(page, photo)
     page.wait_for_selector(".card")
-    page.wait_for_timeout(700)  # the bars grow for a moment
+    page.wait_for_function("document.getAnimations().every(one => one.playState === 'finished')")  # the bars grow
     for row in page.locator(".bars li").all():
         share = int(row.locator(".value").inner_text().rstrip("%")) / 100
         track, fill = (row.locator(s).bounding_box()["width"] for s in (".track", ".fill"))
