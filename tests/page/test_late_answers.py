@@ -87,6 +87,7 @@ def test_a_photo_that_comes_before_the_answer_about_a_bad_one_stays(tab_of, phot
     expect(picture).to_be_visible(timeout=WAIT)
     page.evaluate("letGo()")
     expect(told).to_contain_text("not a picture", timeout=WAIT)
+    assert held
     for route in held:
         route.continue_()
     expect(told).to_contain_text("1 face", timeout=WAIT)
@@ -104,6 +105,7 @@ def test_a_photo_goes_without_the_server_whose_answer_does_not_take_away_the_nex
     holds = False
     page.set_input_files(f"{given} input[type=file]", photo)
     expect(shown.first).to_be_visible(timeout=WAIT)
+    assert slow
     for route, answer in slow:
         route.fulfill(response=answer)
     page.unroute("**/run/predict*")

@@ -256,6 +256,7 @@ def test_a_run_can_be_stopped_and_what_is_done_stays(page, long_clip):
     expect(page.locator("#video-go")).to_be_focused()
     expect(page.locator("#video-status")).to_contain_text("Stopped", timeout=WAIT)
     assert "Stopping." in page.evaluate("told")
+    assert slow
     for route, answer in slow:
         route.fulfill(response=answer)
     page.unroute("**/run/predict*")
@@ -380,6 +381,7 @@ def test_a_gif_that_comes_before_the_server_has_answered_about_a_clip_is_read(pa
     holds = False
     page.set_input_files("#video-pictures input[type=file]", moving)
     expect(page.locator("#video-files")).to_contain_text("moving_emotions", timeout=WAIT)
+    assert slow
     assert slow
     for route, answer in slow:
         with page.expect_response("**/queue/join*"):  # the page asks for what it has now, once more
