@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from emotion_model import EmotionDetector, Label, ModelConfig
@@ -31,6 +32,12 @@ from support.apps import RunningApp, start_app
 from support.models import TINY, write_config
 from support.pages import BROWSER_FLAGS, WAIT
 from support.paths import ORT, ROOT
+
+# The property tests look at the same examples in every run, keep nothing on disk, and know no clock.
+# EMOTION_TEST_EXAMPLES=5000 looks longer, and elsewhere each time.
+LONGER = os.environ.get("EMOTION_TEST_EXAMPLES")
+settings.register_profile("suite", max_examples=int(LONGER or 40), derandomize=not LONGER, deadline=None, database=None)
+settings.load_profile("suite")
 
 # Where nobody trains.
 USE = ("archives/", "clips/", "faces/", "package/test_command_line", "package/test_pipeline", "page/", "ui/")

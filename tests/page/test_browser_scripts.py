@@ -177,7 +177,7 @@ def test_faces_are_followed_and_smoothed_the_same(node, networks):
     """Sessions of all kinds, all in one run of Node."""
     sessions = []
 
-    @settings(max_examples=150, database=None, derandomize=True)
+    @settings(max_examples=150)
     @given(visits() | stays())
     def collect(session):
         sessions.append(session)

@@ -1,25 +1,12 @@
-"""What the property tests draw: boxes, probabilities, faces and whole films of them.
-
-Importing this sets how hypothesis works here: the same examples in every run, nothing kept on disk, no clock.
-EMOTION_TEST_EXAMPLES=5000 looks longer, and elsewhere each time.
-"""
+"""What the property tests draw: boxes, probabilities, faces and whole films of them."""
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from emotion_model import Face, Label
 from emotion_model.labels import PLACE, RAW, RECORDING, SCORES, UNCLEAR
-
-_LONGER = os.environ.get("EMOTION_TEST_EXAMPLES")
-settings.register_profile(
-    "suite", max_examples=int(_LONGER or 40), derandomize=not _LONGER, deadline=None, database=None
-)
-settings.load_profile("suite")
 
 SIDE = 200  # pixels; of the pictures that faces are drawn in
 
