@@ -39,10 +39,10 @@ def read_archive(detector: EmotionDetector, options: argparse.Namespace) -> int:
         BrokenPipeError: nobody reads on what is told; what is done is kept.
     """
     settings = ArchiveSettings(
-        options.rate,
-        tuple(options.model or ()),
-        options.detector,
-        options.annotated,
+        rate=options.rate,
+        models=tuple(options.model or ()),
+        detector=options.detector,
+        annotated=options.annotated,
         part_seconds=options.part,
         patience=options.patience,
     )

@@ -71,7 +71,11 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     try:
         smoothing = {} if options.smoothing is None else {"smoothing": options.smoothing}
         config = emotion_model.VideoConfig(
-            options.fps, options.start, options.end, options.strip, TrackingConfig(**smoothing)
+            rate=options.fps,
+            start=options.start,
+            end=options.end,
+            strip=options.strip,
+            tracking=TrackingConfig(**smoothing),
         )
         outs = {name: out for name in VIDEO_FILES if (out := getattr(options, name))}
         endings = [VIDEO_FILES[name][0] for name in outs]

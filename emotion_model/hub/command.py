@@ -32,14 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
             push(
                 options.repo,
                 options.model,
-                options.private,
-                options.tag,
-                options.figures,
-                options.dry_run,
-                options.license,
+                private=options.private,
+                tag=options.tag,
+                figures=options.figures,
+                dry_run=options.dry_run,
+                license_id=options.license,
             )
         elif options.command == "deploy":
-            deploy(options.repo, options.model, options.revision, options.private, options.dry_run)
+            deploy(options.repo, options.model, options.revision, private=options.private, dry_run=options.dry_run)
         else:
             check_name(options.repo)
             config = read_config(find_config(options.model))

@@ -219,6 +219,9 @@ def test_each_recording_counts_once_and_only_of_the_kinds_that_are_wanted(archiv
     assert names(find_sources(given)[0], archive) == ["b.JPG", "a.mp4", "deep/d e.png", "deep/er/c.mov"]
     assert names(find_sources(given, (CLIP,))[0], archive) == ["a.mp4", "deep/er/c.mov"]
     assert names(find_sources(given, (PHOTO,))[0], archive) == ["b.JPG", "deep/d e.png"]
+    for flag, wanted in (("--clips-only", ["a.mp4", "deep/er/c.mov"]), ("--photos-only", ["b.JPG", "deep/d e.png"])):
+        options = command_parser().parse_args(["archive", str(archive), "--out", str(archive / "out"), flag])
+        assert names(_sources(options), archive) == wanted
 
 
 def test_the_copies_of_an_archive_inside_of_its_source_are_none_of_its_recordings(archive: Path, tmp_path: Path):

@@ -25,6 +25,7 @@ from emotion_model.clips.searching import Search
 from emotion_model.commands.video import VIDEO_FILES
 from emotion_model.faces.detection import FaceDetector
 from emotion_model.faces.turning import FRAMES, TURNS
+from emotion_model.labels import label_of
 from emotion_model.timelines.subtitles import subtitles
 from emotion_model.timelines.summary import PICTURED, ClipSummary
 from support import clips, warm
@@ -696,6 +697,22 @@ def test_no_result_becomes_a_picture_of_the_sequence(film, tmp_path, capsys):
     assert "plot.png would become one of the pictures that are read: save in another" in capsys.readouterr().err
     assert main(["video", str(tmp_path), "--csv", str(tmp_path / "faces.csv")]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"frame1.png", "faces.csv"}
+
+
+def test_each_option_of_the_command_does_what_it_says(film, tmp_path):
+    pictures, table, copy = tmp_path / "pictures", tmp_path / "faces.csv", tmp_path / "copy.mp4"
+    pictures.mkdir()
+    for number in range(8):
+        Image.fromarray(film(number / 5)).save(pictures / f"{number}.png")
+    options = ["--sequence-fps", "5", "--start", "0.2", "--end", "0.9", "--smoothing", "0", "--strip"]
+    assert main(["video", str(pictures), *options, "--csv", str(table), "--annotated", str(copy)]) == 0
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["time"]) for row in rows] == [0.2, 0.4, 0.6, 0.8]
+    assert all(row["happy"] == row["raw_happy"] for row in rows) and len({row["happy"] for row in rows}) > 1
+    with VideoReader(copy) as reader:
+        *_, last = reader.frames()
+    assert np.abs(last.image[-5, 20].astype(int) - label_of("happy").rgb).max() < 40, "the strip"
 
 
 def test_only_bad_clips_or_settings_end_with_2(clip, tmp_path, capsys):

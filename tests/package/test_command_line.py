@@ -351,6 +351,8 @@ def test_info_as_json_is_everything_on_record(capsys):
     assert [label["name"] for label in info["labels"]] == list(EMOTIONS)
     assert info["source"] == "bundled" and info["detector"] in FINDERS
     assert info["preprocessing"]["image_size"] == 48
+    assert main(["info", "--json", "--detector", "haar"]) == 0
+    assert json.loads(capsys.readouterr().out)["detector"] == "haar"
 
 
 def test_json_is_whole_wherever_it_is_printed(photo, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -291,8 +292,15 @@ def test_plateau_and_early_stopping_survive_a_restart(data, tmp_path, capsys):
 
 
 def test_live_curves_go_on_with_their_run_and_are_not_those_of_another(tmp_path, monkeypatch):
+    import trackio as real
+
     begun = []
-    trackio = SimpleNamespace(init=lambda *_, **how: begun.append((how["name"], how["resume"])))
+
+    def init(*project, **how):
+        inspect.signature(real.init).bind(*project, **how)
+        begun.append((how["name"], how["resume"]))
+
+    trackio = SimpleNamespace(init=init)
     monkeypatch.setitem(sys.modules, "trackio", trackio)
     config = {"architecture": {}, "training": {"augmentation": {}}}
     for place in ("a", "b"):
