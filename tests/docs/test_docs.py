@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from emotion_model.network.config import BUNDLED_DIR
+from emotion_model.network.config import BUNDLED_DIR, CONFIG_FILE
 from support import warm
 from support.environment import of_users
 from support.paths import ROOT
@@ -198,6 +198,19 @@ def test_the_presets_table_states_the_real_sizes():
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         size = f"| `{name}` | {parameters:,} parameters, {count_multiply_adds(model) / 1e6:.0f} million multiply-adds |"
         assert size in PAGES["training.md"]
+
+
+def test_the_scores_of_the_released_models_are_those_on_record():
+    plan, bundled = (
+        json.loads(path.read_text(encoding="utf-8"))[key]["test"]
+        for path, key in (
+            (ROOT / "train" / "results" / "cpu-plan" / "release.json", "scores"),
+            (BUNDLED_DIR / CONFIG_FILE, "metrics"),
+        )
+    )
+    told = " ".join(PAGES["training.md"].split())
+    assert f"[{100 * plan['accuracy']:.2f} % on the test split]" in told
+    assert f"the bundled model has {100 * bundled['accuracy']:.2f} % and {bundled['macro_f1']:.3f}." in told
 
 
 def tree():
