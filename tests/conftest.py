@@ -45,6 +45,13 @@ PACKAGE = ("package/test_command_line", "package/test_faults")
 PROGRAMS = ("archives/test_archive", "docs/test_docs", "hub/", "page/", *PACKAGE)
 
 
+# Why a test may be skipped though everything is there to test with.
+NEVER_HERE = (
+    "no graphics chip that chromium can use by WebGPU",
+    "the cascade needs larger faces",
+    "the cascade needs more light",
+)
+
 # The files that take longest, the longest first: begun last, one of them would run on alone.
 LONGEST = (
     "train/test_fitting",
@@ -92,6 +99,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("training")
         if place.startswith(PROGRAMS):
             item.add_marker("programs")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With EMOTION_TEST_COMPLETE=1, as in CI, a run fails that skips what could be tested there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("EMOTION_TEST_COMPLETE"):  # None: a worker, which sees a part of them
+        return
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])}
+    if missing := sorted(reasons - set(NEVER_HERE)):
+        reporter.write_line(
+            f"\nEMOTION_TEST_COMPLETE: nothing may be skipped because of: {'; '.join(missing)}", red=True
+        )
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _turn(place: str) -> int:
