@@ -12,13 +12,17 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
 import httpx
+import mcp
 import pytest
+from anyio import to_thread
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from mcp.client.streamable_http import streamable_http_client
 from starlette.exceptions import HTTPException
 
 from ui.calls import Page
@@ -43,16 +47,15 @@ def test_a_refusal_says_what_to_do_and_keeps_its_status(status, detail, said):
 
 
 @contextmanager
-def serving(work: Callable[[str], str], **limits) -> Iterator[str]:
-    """The address of a small page whose endpoint `/work` calls the function."""
+def serving(work: Callable[[str], Any], waiting: int = 1, **limits) -> Iterator[str]:
+    """The address of a small page whose endpoint `/work` calls the function; so many calls may wait."""
     replace_parts()
     with Page() as page:
         said = gr.Textbox()
         said.submit(work, said, gr.Textbox(), api_name="work", concurrency_limit=1)
-    page.queue(max_size=1)
-    _, url, _ = page.launch(
-        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=APP_OPTIONS, **limits
-    )
+    page.queue(max_size=waiting)
+    options = dict(APP_OPTIONS)  # Gradio adds to them where it serves agents too
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=options, **limits)
     try:
         yield f"{url}gradio_api"
     finally:
@@ -195,6 +198,26 @@ def test_a_full_server_asks_to_come_back():
         go.set()
     assert status == 503
     assert "try again in a minute" in refusal["error"]
+
+
+def test_agents_that_wait_take_no_thread_from_those_that_are_served():
+    async def ask(url: str) -> list[str]:
+        async with (
+            streamable_http_client(f"{url}/mcp/") as (read, write, _),
+            mcp.ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            answers = [await session.call_tool("work", {"said": "alone"})]
+            calls = [session.call_tool("work", {"said": said}) for said in "abcd"]
+            answers += await asyncio.wait_for(asyncio.gather(*calls), 30)
+        return [answer.content[0].text for answer in answers]
+
+    async def work(said: str) -> str:
+        to_thread.current_default_thread_limiter().total_tokens = 4  # from the first call on
+        return await to_thread.run_sync(said.upper)
+
+    with serving(work, 8, mcp_server=True) as url:
+        assert asyncio.run(ask(url)) == ["ALONE", *"ABCD"]
 
 
 class Elsewhere(BaseHTTPRequestHandler):
