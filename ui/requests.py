@@ -45,6 +45,7 @@ from ui.turns import Numbered
 UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE_UPLOAD, "too_large"), 422: (NO_FORM, "bad_request")}
 
 UPLOAD = f"{API_PREFIX}/upload"
+RECORDING = f"{API_PREFIX}/process_recording"
 FILE_ELSEWHERE = re.compile(f"{API_PREFIX}/file[=/]https?://")
 ONE_STEP = re.compile(f"{API_PREFIX}/(?:run|api)/")
 NO_CODE = "Error"  # the title that Gradio gives errors of its own
@@ -198,7 +199,7 @@ class RefusedInOneStep:
 
 
 class AnswerableRequests:
-    """ASGI middleware: what Gradio would wait for in vain, or fetch from elsewhere, is refused."""
+    """ASGI middleware: what Gradio would wait for in vain, fetch from elsewhere or work at for nobody, is refused."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -217,6 +218,9 @@ def _refusal(scope: Scope) -> JSONResponse | None:
     # It would hand on any file that anybody may open, however large, as if it lay here.
     if FILE_ELSEWHERE.match(_route(scope)):
         return _says(NOT_OURS, "not_uploaded", 403)
+    # Nothing on the page asks for it: it would cut anybody's clips, however many, and leave them beside the uploads.
+    if _route(scope) == RECORDING:
+        return _says(UNKNOWN, "unknown_endpoint", 404)
     return None
 
 

@@ -149,6 +149,14 @@ def test_an_upload_that_is_refused_says_what_to_do():
         assert (status, refusal["title"]) == (400, "bad_request") and "each file with its name" in refusal["error"]
 
 
+def test_recordings_of_the_page_that_nobody_makes_are_not_worked_at(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with serving(str.upper) as url:
+        clip = form(b"no clip", 'name="video"; filename="a.mp4"')
+        status, refusal = answer(f"{url}/process_recording", *clip)
+        assert (status, refusal["title"]) == (404, "unknown_endpoint") and not list(tmp_path.rglob("*.*"))
+
+
 def test_all_files_of_an_upload_are_bounded_together(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr("ui.requests.LARGEST_UPLOAD", 1_000_000)
