@@ -62,6 +62,8 @@ class Page(gr.Blocks):
             _FETCHED.reset(token)
             if not answer or not answer["is_generating"]:
                 self._remove(fetched)
+                if options.get("session_hash") == options.get("event_id"):
+                    self._forget_session(options.get("event_id"))
                 if iterator in self._ends:
                     self._ends.pop(iterator)()
             elif fetched:
@@ -120,6 +122,15 @@ class Page(gr.Blocks):
         _FETCHED.get([]).append(path)
         self.upload_file_set.add(str(path))  # deleted when its time is over, as what is uploaded, if not before
         return path
+
+    def _forget_session(self, event: Any) -> None:
+        """Forget the session that Gradio makes, and names by the call, where a call came without one.
+
+        It would keep it in the place of a visitor's: it keeps so many.
+        """
+        with self.state_holder.lock:
+            self.state_holder.session_data.pop(event, None)
+            self.state_holder.time_last_used.pop(event, None)
 
     def _remove(self, fetched: list[Path]) -> None:
         for path in fetched:

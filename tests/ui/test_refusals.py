@@ -82,6 +82,22 @@ def test_what_visitors_send_and_get_is_not_kept_in_their_sessions():
         page.close()
 
 
+def test_calls_without_a_session_push_out_no_session_of_a_visitor():
+    with Page() as page:
+        said = gr.Textbox()
+        said.submit(str.upper, said, gr.Textbox(), api_name="work")
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", state_session_capacity=2)
+    try:
+        visitor = Client(url, verbose=False)
+        assert visitor.predict("a", api_name="/work") == "A"
+        for _ in range(3):
+            event = httpx.post(f"{url}gradio_api/call/work", json={"data": ["b"]}).json()["event_id"]
+            assert '"B"' in httpx.get(f"{url}gradio_api/call/work/{event}").text
+        assert list(page.state_holder.session_data) == [visitor.session_hash]
+    finally:
+        page.close()
+
+
 def test_questions_are_known_by_the_order_in_which_they_came():
     def work(said: str, request: gr.Request) -> str:
         return f"{asked(request)} {asked(request)}"
