@@ -43,6 +43,7 @@ LARGE_REQUEST = (
     "The request is larger than the 24 MB that this server takes: send a file to /gradio_api/upload first, then the "
     "path that this answers."
 )
+LONG_SESSION = "The session's name is too long: give 64 characters at most, such as a UUID, or none."
 NO_FORM = (
     "The upload was not understood: send it as multipart form data, each file with its name in a field named files."
 )

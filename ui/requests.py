@@ -11,9 +11,10 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from gradio import mcp, route_utils
+from gradio import mcp, route_utils, routes
 from gradio.queueing import Queue
 from gradio.route_utils import API_PREFIX, FnIndexInferError, GradioMultiPartParser
+from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
 from gradio_client.client import Job
 from gradio_client.utils import handle_file, is_http_url_like
@@ -30,6 +31,7 @@ from ui.refusals import (
     FULL,
     INCOMPLETE_BY_NAME,
     LARGE_REQUEST,
+    LONG_SESSION,
     NO_ADDRESS,
     NO_FORM,
     NO_SUCH_NAME,
@@ -55,6 +57,7 @@ RESULT = re.compile("/call/(?:v2/)?[^/]+/(?P<id>[^/]+)$")
 LARGEST_REQUEST = 24 * 2**20
 # Bytes; the page sends all photos of an album in one upload, 200 of 10 MB, which have a tenth to spare.
 LARGEST_UPLOAD = 2200 * 2**20
+LONGEST_SESSION = 64  # characters of a session's name; those of Gradio's page have eleven, of its client 36
 LARGEST_FIELD = 1024  # bytes of one that is no file in an upload; Gradio has no use for any
 
 
@@ -140,10 +143,25 @@ def _as_file(given: str) -> dict[str, Any]:
     return handle_file(given)
 
 
+class NamedSessions(StateHolder):
+    """Gradio's sessions, by names that callers choose; those would be kept in thousands of places, however long."""
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        """The session that a call names, which comes before all else that is done with the name.
+
+        Raises:
+            HTTPException: the name is too long.
+        """
+        if len(session_id) > LONGEST_SESSION:
+            raise HTTPException(422, LONG_SESSION)
+        return super().__getitem__(session_id)
+
+
 def replace_parts() -> None:
-    """Let Gradio read uploads and serve agents by the classes above: it makes its own by name, and takes no others."""
+    """Let the classes above stand for Gradio's, which it makes by name, and takes no others."""
     route_utils.GradioMultiPartParser = SmallFields  # type: ignore[misc]
     mcp.GradioMCPServer = AgentsServer  # type: ignore[misc]
+    routes.StateHolder = NamedSessions  # type: ignore[misc]
 
 
 class RefusedUploads:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _NUMBER = "emotion_lens.number"
 _numbers = itertools.count(1)
-_VISITORS = 1000  # whose latest question is remembered
+VISITORS = 1000  # whose latest question is remembered
 
 # What is said where there was no answer: the queue was full, or something unforeseen went wrong. What was sent before
 # the server was started anew is not there any more, and has to be sent again.
@@ -67,7 +67,7 @@ class Turns:
         """Something was asked for, though its answer may have to wait: those before end. Whether it is the newest."""
         with self._lock:
             newest = self._newest[session] = max(number, self._newest.pop(session, 0))
-            if len(self._newest) > _VISITORS:
+            if len(self._newest) > VISITORS:
                 del self._newest[next(iter(self._newest))]
         return newest == number
 

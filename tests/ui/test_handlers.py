@@ -554,6 +554,13 @@ def test_questions_are_remembered_of_so_many_visitors():
     assert len(turns._newest) == 1000
 
 
+def test_what_so_many_visitors_want_of_clips_is_remembered(analysis, clip):
+    for visitor in range(3000):
+        assert analysis.want(str(visitor), str(clip), visitor + 1)
+    assert len(analysis._wanted) == 1000
+    assert analysis.begin("2999", str(clip), "as it is", 4000) and not analysis.begin("2999", "another", "", 5000)
+
+
 def test_without_a_clip_the_tab_is_emptied(analysis):
     [shown] = handlers.show(analysis, None, None, "every frame", 0, 0, False, "me", 1)
     assert shown["annotated"] is None and shown["state"] is None

@@ -98,6 +98,15 @@ def test_calls_without_a_session_push_out_no_session_of_a_visitor():
         page.close()
 
 
+def test_a_long_name_of_a_session_is_refused_at_every_door():
+    with serving(str.upper) as url:
+        for door, more in (("call/work", {}), ("run/work", {}), ("queue/join", {"fn_index": 0})):
+            for name, told in (("s" * 64, 200), ("s" * 65, 422)):
+                body = json.dumps({"data": ["x"], "session_hash": name} | more).encode()
+                status, refusal = answer(f"{url}/{door}", body, "application/json")
+                assert status == told and (status == 200 or "64 characters at most" in refusal["error"])
+
+
 def test_questions_are_known_by_the_order_in_which_they_came():
     def work(said: str, request: gr.Request) -> str:
         return f"{asked(request)} {asked(request)}"
