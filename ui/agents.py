@@ -20,7 +20,7 @@ from ui.api import Api
 from ui.inputs import a_place, for_visitors, photo_input, read_picture
 from ui.refusals import Refusal
 from ui.video.handlers import part
-from ui.video.runs import Analysis
+from ui.video.runs import CLIPS, Analysis
 from ui.video.words import refused
 
 
@@ -131,7 +131,7 @@ def build_tools(detector: EmotionDetector, analysis: Analysis) -> None:
         api_name="read_clip",
         api_description=description(tools.analyze_video),
         concurrency_limit=analysis.limits.at_once,
-        concurrency_id="video",
+        concurrency_id=CLIPS,
     )
     gr.Button(visible=False).click(
         tools.model_info,

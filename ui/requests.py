@@ -11,7 +11,8 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from gradio import mcp, route_utils, routes
+from gradio import mcp, queueing, route_utils, routes
+from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
 from gradio.route_utils import API_PREFIX, FnIndexInferError, GradioMultiPartParser
 from gradio.state_holder import SessionState, StateHolder
@@ -43,6 +44,7 @@ from ui.refusals import (
     UNKNOWN,
 )
 from ui.turns import Numbered
+from ui.video.runs import CLIPS, CLIPS_IN_QUEUE
 
 UPLOAD_REFUSALS = {400: (NO_FORM, "bad_request"), 413: (TOO_LARGE_UPLOAD, "too_large"), 422: (NO_FORM, "bad_request")}
 
@@ -157,11 +159,24 @@ class NamedSessions(StateHolder):
         return super().__getitem__(session_id)
 
 
+class FairQueue(Queue):
+    """Gradio's queue; clips, which take minutes, would fill the whole of it, and nobody's photo would be taken."""
+
+    async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> Any:
+        """Take a call, but not one for another clip where so many wait."""
+        if body.fn_index is not None and route_utils.get_fn(self.blocks, None, body).concurrency_id == CLIPS:
+            clips = self.event_queue_per_concurrency_id.get(CLIPS)
+            if clips and len(clips.queue) >= CLIPS_IN_QUEUE:
+                return False, FULL, "queue_full"
+        return await super().push(body, request, username)
+
+
 def replace_parts() -> None:
     """Let the classes above stand for Gradio's, which it makes by name, and takes no others."""
     route_utils.GradioMultiPartParser = SmallFields  # type: ignore[misc]
     mcp.GradioMCPServer = AgentsServer  # type: ignore[misc]
     routes.StateHolder = NamedSessions  # type: ignore[misc]
+    queueing.Queue = FairQueue  # type: ignore[misc]
 
 
 class RefusedUploads:

@@ -30,6 +30,7 @@ from ui.fetching import public_machine
 from ui.refusals import Refusal
 from ui.requests import APP_OPTIONS, replace_parts
 from ui.turns import asked
+from ui.video.runs import CLIPS
 
 
 @pytest.mark.parametrize(
@@ -251,6 +252,36 @@ def test_agents_that_wait_take_no_thread_from_those_that_are_served():
 
     with serving(work, 8, mcp_server=True) as url:
         assert asyncio.run(ask(url)) == ["ALONE", *"ABCD"]
+
+
+def test_where_many_clips_wait_photos_are_still_taken(monkeypatch):
+    monkeypatch.setattr("ui.requests.CLIPS_IN_QUEUE", 1)
+    begun, go = threading.Event(), threading.Event()
+
+    def watch(clip: str) -> str:
+        begun.set()
+        go.wait(30)
+        return clip
+
+    def call(name: str) -> tuple[int, dict]:
+        return answer(f"{url}gradio_api/call/{name}", b'{"data": ["x"]}', "application/json")
+
+    replace_parts()
+    with Page() as page:
+        sent = gr.Textbox()
+        sent.submit(watch, sent, gr.Textbox(), api_name="watch", concurrency_limit=1, concurrency_id=CLIPS)
+        sent.submit(str.upper, sent, gr.Textbox(), api_name="look")
+    page.queue(max_size=3)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=APP_OPTIONS)
+    try:
+        assert call("watch")[0] == 200 and begun.wait(30)
+        assert call("watch")[0] == 200  # waits
+        status, refusal = call("watch")
+        assert status == 503 and "try again in a minute" in refusal["error"]
+        assert call("look")[0] == 200
+    finally:
+        go.set()
+        page.close()
 
 
 class Elsewhere(BaseHTTPRequestHandler):

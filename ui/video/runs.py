@@ -23,6 +23,8 @@ from ui.turns import VISITORS, Turns
 
 REPORT_SECONDS = 0.5  # between two looks at a run
 LOOK_SECONDS = 0.2  # between two looks whether a visitor still waits for a place
+CLIPS = "video"  # Gradio's name of the queue where they wait, by whichever door they come
+CLIPS_IN_QUEUE = 16  # of all that wait there
 WAITING = 8  # clips for a place at a time, each in one of the 40 threads that all answers of the server need
 _ENDINGS = {
     "csv": "emotions.csv",

@@ -25,7 +25,7 @@ from ui.video.handlers import (
     choose,
     show,
 )
-from ui.video.runs import Analysis, VideoLimits
+from ui.video.runs import CLIPS, Analysis, VideoLimits
 from ui.video.words import stopping_line, waiting_line
 
 SCRIPT = Path(__file__).with_name("video.js")
@@ -175,7 +175,7 @@ def _reading(parts: dict[str, Any], do: _Handlers, at_once: int) -> dict[str, An
         "show_progress": "hidden",
         "trigger_mode": "multiple",  # another clip replaces the one in work
         "concurrency_limit": at_once,
-        "concurrency_id": "video",
+        "concurrency_id": CLIPS,
     }
 
 
@@ -260,5 +260,5 @@ def _endpoint(analysis: Analysis) -> None:
         api_name="analyze_video",
         api_description=ANALYZE_VIDEO,
         concurrency_limit=analysis.limits.at_once,
-        concurrency_id="video",
+        concurrency_id=CLIPS,
     )
