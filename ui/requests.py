@@ -43,6 +43,7 @@ from ui.refusals import (
     TOO_LARGE_UPLOAD,
     UNKNOWN,
 )
+from ui.sweeping import KEEP_SECONDS
 from ui.turns import Numbered
 from ui.video.runs import CLIPS, CLIPS_IN_QUEUE
 
@@ -160,15 +161,36 @@ class NamedSessions(StateHolder):
 
 
 class FairQueue(Queue):
-    """Gradio's queue; clips, which take minutes, would fill the whole of it, and nobody's photo would be taken."""
+    """Gradio's queue.
+
+    Clips, which take minutes, would fill the whole of it, and nobody's photo would be taken; and results that nobody
+    reads, of a clip some 30 MB for each face, would lie there until thousands of others had come.
+    """
 
     async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> Any:
-        """Take a call, but not one for another clip where so many wait."""
+        """Take a call, but not one for another clip where so many wait; its result is kept as long as files are."""
         if body.fn_index is not None and route_utils.get_fn(self.blocks, None, body).concurrency_id == CLIPS:
             clips = self.event_queue_per_concurrency_id.get(CLIPS)
             if clips and len(clips.queue) >= CLIPS_IN_QUEUE:
                 return False, FULL, "queue_full"
-        return await super().push(body, request, username)
+        answer = taken, event, _ = await super().push(body, request, username)
+        if taken:
+            self._forget_later(str(body.session_hash), str(event))
+        return answer
+
+    def _forget_later(self, session: str, event: str) -> None:
+        asyncio.get_running_loop().call_later(KEEP_SECONDS, self._forget, session, event)
+
+    def _forget(self, session: str, event: str) -> None:
+        """Drop what a session has not read, once nothing of it is still being made or fresh."""
+        if event in self.event_ids_to_events:
+            self._forget_later(session, event)
+            return
+        unread = self.pending_event_ids_session.get(session, set())
+        unread.discard(event)
+        if not unread:
+            self.pending_event_ids_session.pop(session, None)
+            self.pending_messages_per_session.pop(session, None)
 
 
 def replace_parts() -> None:

@@ -284,6 +284,30 @@ def test_where_many_clips_wait_photos_are_still_taken(monkeypatch):
         page.close()
 
 
+def test_a_result_that_nobody_reads_is_dropped_when_its_time_is_over_and_not_before(monkeypatch):
+    go = threading.Event()
+
+    def work(said: str) -> str:
+        go.wait(30)
+        return said
+
+    with serving(work) as url:
+
+        def call(keep_seconds: float) -> str:
+            monkeypatch.setattr("ui.requests.KEEP_SECONDS", keep_seconds)
+            return f"{url}/call/work/" + httpx.post(f"{url}/call/work", json={"data": ["x"]}).json()["event_id"]
+
+        slow = call(0.1)
+        time.sleep(0.3)  # it is still being made
+        fresh = call(60)
+        time.sleep(0.3)
+        go.set()
+        assert all("complete" in httpx.get(result).text for result in (slow, fresh))
+        unread = call(0.1)
+        time.sleep(1)
+        assert httpx.get(unread).json()["title"] == "unknown_id"
+
+
 class Elsewhere(BaseHTTPRequestHandler):
     """A place with a file of any size, told beforehand or not, and one that has moved there."""
 
