@@ -37,6 +37,7 @@ NOTHING_WAITS = (
 UNKNOWN = "There is no such endpoint: /gradio_api/info lists those that there are."
 TOO_LARGE = "The file is larger than this server takes: make it smaller, or cut it, and try again."
 TOO_LARGE_UPLOAD = "The upload is larger than this server takes: make it smaller, or send fewer files at once."
+NO_ROOM = "The server has no room for more files at the moment: try again later."
 NOT_OURS = "Only this server's own files are to be had here: fetch this one from its own address."
 FULL = "Too many are waiting at the moment: try again in a minute."
 LARGE_REQUEST = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
+import tempfile
 from typing import Any
 from urllib.parse import quote
 
@@ -35,6 +37,7 @@ from ui.refusals import (
     LONG_SESSION,
     NO_ADDRESS,
     NO_FORM,
+    NO_ROOM,
     NO_SUCH_NAME,
     NOT_OURS,
     NOT_UNDERSTOOD,
@@ -61,6 +64,7 @@ LARGEST_REQUEST = 24 * 2**20
 # Bytes; the page sends all photos of an album in one upload, 200 of 10 MB, which have a tenth to spare.
 LARGEST_UPLOAD = 2200 * 2**20
 LONGEST_SESSION = 64  # characters of a session's name; those of Gradio's page have eleven, of its client 36
+SPARE_DISK = 2 * 2**30  # bytes; what others are having made needs room too
 LARGEST_FIELD = 1024  # bytes of one that is no file in an upload; Gradio has no use for any
 
 
@@ -300,6 +304,10 @@ class BoundedRequests:
         if length.isdigit() and int(length) > limit:
             refusal = {"error": LARGE_REQUEST, "detail": LARGE_REQUEST, "title": "too_large"}
             await JSONResponse(refusal, 413)(scope, receive, send)  # to an upload `RefusedUploads` says something else
+            return
+        coming = int(length) if length.isdigit() else limit
+        if upload and shutil.disk_usage(tempfile.gettempdir()).free < coming + SPARE_DISK:
+            await _says(NO_ROOM, "busy", 503)(scope, receive, send)
             return
         taken = 0
 

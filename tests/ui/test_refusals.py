@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -199,6 +200,19 @@ def test_all_files_of_an_upload_are_bounded_together(monkeypatch, tmp_path):
         assert left == ["a.jpg", "b.jpg"], "nothing of what was refused"
         monkeypatch.setattr("ui.requests.LARGEST_UPLOAD", 0)
         assert httpx.post(f"{url}/upload", files=files[:1]).status_code == 200, "one file as large as it may be"
+
+
+def test_an_upload_that_would_fill_the_disk_is_refused_before_it_is_read(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    free = 3 * 2**30
+    monkeypatch.setattr("ui.requests.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    with serving(str.upper) as url:
+        assert answer(f"{url}/upload", *form(b"small"))[0] == 200
+        status, refusal = told_of(url, "upload", 2**30 + 1)
+        assert (status, refusal["title"]) == (503, "busy") and "try again later" in refusal["error"]
+        body, kind = form(b"small")
+        untold = httpx.post(f"{url}/upload", content=iter([body]), headers={"Content-Type": kind})
+        assert untold.status_code == 503, "it may be as large as any"
 
 
 def told_of(url: str, name: str, size: int) -> tuple[int, dict]:
