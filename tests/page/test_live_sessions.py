@@ -6,6 +6,8 @@ import threading
 import time
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from emotion_model import EMOTIONS, ImageError
+from emotion_model import EMOTIONS, ImageError, read_base64_image
 from emotion_model.faces.detection import FINDERS
 from ui.live.sessions import Live, LiveConfig, SessionError
 
@@ -160,6 +162,30 @@ def test_sixteen_visitors_at_once_are_all_served(detector, astronaut):
     for thread in threads:
         thread.join()
     assert served == [4] * 16
+
+
+def test_one_visitor_has_so_many_frames_under_way_and_others_are_read(detector, smiling, monkeypatch):
+    live, begun, go = Live(detector), threading.Semaphore(0), threading.Event()
+
+    def read(*given: Any) -> np.ndarray:
+        begun.release()
+        assert go.wait(30)
+        return read_base64_image(*given)
+
+    monkeypatch.setattr("ui.live.sessions.read_base64_image", read)
+    with ThreadPoolExecutor(9) as pool:
+        frames = [pool.submit(live.detect, smiling, "visitor-1", 1.0) for _ in range(8)]
+        assert all(begun.acquire(timeout=30) for _ in frames)
+        with pytest.raises(SessionError, match="8 frames of this session") as caught:
+            live.detect(smiling, "visitor-1", 1.0)
+        assert caught.value.code == "busy"
+        other = pool.submit(live.detect, smiling, "visitor-2", 1.0)
+        assert begun.acquire(timeout=30), "it is being read"
+        go.set()
+        assert all(len(frame.result(60).faces) == 1 for frame in (*frames, other))
+    with pytest.raises(ImageError):
+        live.detect("no picture", "visitor-1", 1.1)
+    assert len(live.detect(smiling, "visitor-1", 1.1).faces) == 1
 
 
 def test_frames_of_one_session_may_overtake_each_other(detector, smiling, session):

@@ -20,6 +20,9 @@ from emotion_model.errors import CodedError
 
 MOST_SECONDS = 1e15  # milliseconds since 1970 by mistake are fewer
 LATE_SECONDS = 60  # no frame is on its way to the server for longer
+# Of one session, each in one of the 40 threads that all answers of the server need. The page has three under way, and
+# after a change of cameras three older ones too.
+MOST_UNDER_WAY = 8
 MOST_CHARACTERS = 2_000_000  # of a frame as base64 text; 640x480 pixels take about 60,000
 MOST_PIXELS = 4_000_000  # of a frame: a small text can unfold into gigabytes
 
@@ -55,6 +58,7 @@ class _Session:
         self.tracker = FaceTracker()
         self.lock = threading.Lock()
         self.seen = False  # has any picture come yet?
+        self.under_way = 0  # frames that are being read
         self.started = now
         self.used = now
 
@@ -92,7 +96,8 @@ class Live:
 
         Raises:
             ImageError: the frame cannot be decoded, or is too large.
-            SessionError: no place is free, or the session's name, the time or the smoothing is not valid.
+            SessionError: no place is free, or too many frames of the session are being read, or its name, the time or
+                the smoothing is not valid.
         """
         tracking = _tracking(smoothing)
         if seconds is not None and not (isinstance(seconds, int | float) and abs(seconds) <= MOST_SECONDS):
@@ -101,9 +106,16 @@ class Live:
             raise ImageError("too_large", "The frame is too large: send it at 640 pixels or so, as JPEG.")
         own = self._session(session)
         try:
+            return self._read(image, session, own, seconds, tracking)
+        finally:
+            with self._lock:
+                own.under_way -= 1
+
+    def _read(self, image: str, name: str, own: _Session, seconds: float | None, tracking: TrackingConfig) -> Frame:
+        try:
             pixels = read_base64_image(image, MOST_PIXELS)
         except ImageError:
-            self._forget(session, own)
+            self._forget(name, own)
             raise
         faces = self.detector.detect(pixels)
         with own.lock:
@@ -142,6 +154,7 @@ class Live:
             return len(self._sessions)
 
     def _session(self, name: str) -> _Session:
+        """The session of a frame, which is under way from here on."""
         if not _is_name(name):
             raise SessionError("bad_session", "session: give 8 to 64 letters, digits, - or _, such as a UUID.")
         with self._lock:
@@ -157,8 +170,14 @@ class Live:
                         "busy", f"All {self.config.seats} places are taken: yours comes as soon as one is free."
                     )
                 self._sessions[name] = _Session(now)
-            self._sessions[name].used = now
-            return self._sessions[name]
+            session = self._sessions[name]
+            if session.under_way >= MOST_UNDER_WAY:
+                raise SessionError(
+                    "busy", f"{MOST_UNDER_WAY} frames of this session are being read: send the next after an answer."
+                )
+            session.under_way += 1
+            session.used = now
+            return session
 
 
 def _is_name(session: object) -> bool:
