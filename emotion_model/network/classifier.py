@@ -34,6 +34,7 @@ from emotion_model.network.engines import PADDED_SIZES, load_keras, read_onnx, s
 
 MAX_CONFIG_BYTES = 10_000_000
 MAX_FIGURE_BYTES = 2_000_000
+MAX_FIGURES = 20  # ours are eight
 COMMON_BATCHES = (1, 2, 4, 8)  # faces in one picture
 LARGEST_BATCH = PADDED_SIZES[-1]  # faces; more are answered in several
 
@@ -259,7 +260,7 @@ def _download_onnx(repo_id: str, commit: str, record: Any) -> None:
 
 def _download_figures(repo_id: str, commit: str, names: Any) -> None:
     """Put the figures that a published config.json names into the cache; one that cannot be had is done without."""
-    for name in names if isinstance(names, list) else []:
+    for name in names[:MAX_FIGURES] if isinstance(names, list) else []:
         if name == FIGURES_RECORD or (isinstance(name, str) and re.fullmatch(r"[\w-]+\.png", name)):
             with suppress(HubError):
                 download(repo_id, f"{FIGURES_DIR}/{name}", commit, max_bytes=MAX_FIGURE_BYTES)

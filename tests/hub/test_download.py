@@ -93,6 +93,14 @@ def test_with_a_warm_cache_a_pinned_commit_asks_nobody(hub, repo):
     assert hub.requests == []
 
 
+def test_of_any_number_of_figures_the_first_ones_come(hub, repo, published_files):
+    figures = {f"figures/{number}.png": b"x" for number in range(30)}
+    config = json.loads(published_files[CONFIG_FILE]) | {"figures": [Path(figure).name for figure in figures]}
+    commit = repo.commit(published_files | figures | {CONFIG_FILE: json.dumps(config).encode()})
+    folder = EmotionClassifier.from_pretrained(NAME, commit).folder
+    assert len(list((folder / "figures").iterdir())) == 20 and (folder / "figures" / "0.png").exists()
+
+
 def test_figures_come_with_the_model_once_and_it_serves_without_them(hub, repo, published_files):
     names = ["confusion.png", "curves.png", "figures.json"]
     config = json.loads(published_files[CONFIG_FILE]) | {"figures": [*names, "../other.png", "notes.json", 7]}
