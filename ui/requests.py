@@ -64,7 +64,7 @@ LARGEST_REQUEST = 24 * 2**20
 # Bytes; the page sends all photos of an album in one upload, 200 of 10 MB, which have a tenth to spare.
 LARGEST_UPLOAD = 2200 * 2**20
 LONGEST_SESSION = 64  # characters of a session's name; those of Gradio's page have eleven, of its client 36
-SPARE_DISK = 2 * 2**30  # bytes; what others are having made needs room too
+SPARE_DISK = 2**29  # bytes; what others are having made needs room too
 LARGEST_FIELD = 1024  # bytes of one that is no file in an upload; Gradio has no use for any
 
 

@@ -204,11 +204,11 @@ def test_all_files_of_an_upload_are_bounded_together(monkeypatch, tmp_path):
 
 def test_an_upload_that_would_fill_the_disk_is_refused_before_it_is_read(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    free = 3 * 2**30
+    free = 2**30
     monkeypatch.setattr("ui.requests.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     with serving(str.upper) as url:
         assert answer(f"{url}/upload", *form(b"small"))[0] == 200
-        status, refusal = told_of(url, "upload", 2**30 + 1)
+        status, refusal = told_of(url, "upload", 2**29 + 1)
         assert (status, refusal["title"]) == (503, "busy") and "try again later" in refusal["error"]
         body, kind = form(b"small")
         untold = httpx.post(f"{url}/upload", content=iter([body]), headers={"Content-Type": kind})
