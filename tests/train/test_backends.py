@@ -29,7 +29,7 @@ from emotion_model.faces.cropping import network_input
 from support.training import Impatient, faces
 from train.config import Preset, TrainingConfig
 from train.data.fer2013 import FaceDataset
-from train.fitting import checkpoint, loop, run
+from train.fitting import checkpoint, fit as fitting, run
 from train.fitting.fit import fit
 from train.fitting.signals import StoppedError
 run.draw_curves = lambda history, path: path.touch()  # a third of a second each
@@ -43,12 +43,12 @@ for folder, precision, augmented in json.loads(sys.argv[1]):
         device_augmentation=augmented == "device")
     out = Path(folder)
     if keras.backend.backend() == "jax":  # where an epoch is one execution, which ends before it is known to be asked
-        on_signal, loop.interruptible = loop.interruptible, lambda *_, **__: nullcontext(Impatient(2))
+        on_signal, fitting.interruptible = fitting.interruptible, lambda *_, **__: nullcontext(Impatient(2))
         try:
             fit(Preset(SMALLEST, recipe), data, data, out, 0)
         except StoppedError:
             assert json.loads((out / checkpoint.CHECKPOINT / "state.json").read_text())["epoch"] == 1
-        loop.interruptible = on_signal
+        fitting.interruptible = on_signal
     fit(Preset(SMALLEST, recipe), data, data, out, 0)
     model = keras.saving.load_model(out / "model.keras")
     np.savez(out / "answers.npz", inputs=inputs, probabilities=model.predict(inputs, batch_size=len(inputs), verbose=0))
