@@ -31,7 +31,11 @@ _photos: list[Path] = []
 
 
 def portrait_path() -> Path:
-    """The portrait's file; matplotlib itself is not loaded for it."""
+    """The portrait's file; matplotlib itself is not loaded for it.
+
+    Raises:
+        FileNotFoundError: matplotlib, which has it, is not installed.
+    """
     spec = importlib.util.find_spec("matplotlib")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("matplotlib, which has the example's portrait, is not installed")

@@ -75,7 +75,7 @@ def _rgb(source: av.VideoFrame, width: int, height: int) -> np.ndarray:
 
 
 def fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A picture scaled into a frame, with black where its shape differs."""
+    """A picture, uint8 `(height, width, 3)`, scaled into a frame of so many pixels, black where its shape differs."""
     scale = min(width / image.shape[1], height / image.shape[0])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     if size != (image.shape[1], image.shape[0]):

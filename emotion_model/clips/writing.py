@@ -146,7 +146,11 @@ class VideoWriter:
         self._sound_end = end
 
     def finish(self) -> None:
-        """Write what is held back: the last frames and the rest of the sound."""
+        """Write what is held back: the last frames and the rest of the sound.
+
+        Raises:
+            MediaError: no frame was written.
+        """
         if self._last < 0:
             raise MediaError("empty", "There are no frames to write.")
         self._mux(self._video.encode(None))

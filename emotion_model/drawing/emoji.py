@@ -22,6 +22,9 @@ def draw_emoji(emotion: str, size: int) -> np.ndarray:
     """Our own emoji of an emotion, uint8 RGBA `(size, size, 4)`, transparent around the head; treat as read-only.
 
     An emotion without a picture of its own gets a plain face with its first letter.
+
+    Raises:
+        ValueError: `size`, in pixels, is less than 1.
     """
     if size < 1:
         raise ValueError(f"size={size}: an emoji is at least 1 pixel wide")

@@ -26,7 +26,10 @@ class Strip:
         self._used = 1
 
     def draw(self, image_rgb: np.ndarray, time: float, faces: list[Face]) -> None:
-        """Draw the strip over the lowest part of a picture, as far as the clip has come."""
+        """Draw the strip over the lowest part of a picture, as far as the clip has come.
+
+        `image_rgb` is uint8 `(height, width, 3)` and changed in place, `time` in seconds and never decreasing.
+        """
         here = [face.track_id or 0 for face in faces]
         self._slots = {person: row for person, row in self._slots.items() if person in here}
         column = min(int((time - self._start) / self._seconds * self._width), self._width - 1)

@@ -165,7 +165,7 @@ class FaceDetector:
         In frames of up to `GLANCE_SIDE` those say too little; the cascade would take too long for its frames.
 
         Args:
-            image_rgb: the frame.
+            image_rgb: the frame, uint8 `(height, width, 3)`.
             found: what the quick look has found, which says how the frame is turned.
             turn: how it is where that has found nobody, as for `detect`.
         """

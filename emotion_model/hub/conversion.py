@@ -111,7 +111,7 @@ def _in_float32(backend: str) -> Iterator[None]:
 
 
 def require_equal(form: str, probabilities: np.ndarray, expected: np.ndarray) -> None:
-    """Refuse a form of a model that gives other answers than Keras.
+    """Refuse a form of a model that gives other answers than Keras, both float `(n, classes)`.
 
     Raises:
         ModelError: they differ by more than the tolerance.

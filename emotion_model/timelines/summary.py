@@ -157,8 +157,9 @@ class ClipSummary:
     ) -> None:
         """Take in a frame with tracked faces, shown for so many seconds as its file says (0: it does not).
 
-        It stands for the time until the next one, but not for a gap of more than `LONGEST_GAP` that is longer than it
-        is shown, or than the rate makes it.
+        `time` is in seconds, `image_rgb` the frame, uint8 `(height, width, 3)`, of which the moments' faces are cut.
+        The frame stands for the time until the next one, but not for a gap of more than `LONGEST_GAP` that is longer
+        than it is shown, or than the rate makes it.
         """
         self._settle(time)
         self._before = (time, faces, time + max(duration, self._longest))
