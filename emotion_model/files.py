@@ -18,6 +18,11 @@ except ImportError:  # Windows: two programs are not kept apart there
     fcntl = None  # type: ignore[assignment]
 
 
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error of the system, or of FFmpeg, says that the disk or one's share of it has no room left."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def whole_file(target: Path, within: Path | None = None) -> Iterator[Path]:
     """The path of a partial file beside the target: renamed to it at the end, removed if anything goes wrong.

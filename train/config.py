@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from emotion_model.files import disk_is_full
 from emotion_model.network.architecture import ArchitectureConfig, setting
 
 CHOICES = {
@@ -314,6 +314,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def explain(error: Exception, out: Path) -> str:
     """What a command line says of an error: its own sentence, or the mend where the disk of `out` is full."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if disk_is_full(error):
         return f"{out}: the disk is full; free some space and run the same line once more"
     return str(error)

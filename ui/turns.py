@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _NUMBER = "emotion_lens.number"
 _numbers = itertools.count(1)
-VISITORS = 1000  # whose latest question is remembered
+_VISITORS = 1000  # whose latest is remembered
 
 # What is said where there was no answer: the queue was full, or something unforeseen went wrong. What was sent before
 # the server was started anew is not there any more, and has to be sent again.
@@ -42,6 +42,14 @@ def asked(request: gr.Request) -> int:
     return scope.get(_NUMBER) or next(_numbers)
 
 
+def remember(latest: dict[Any, Any], session: str | None, value: Any) -> None:
+    """Note a visitor's latest; of more than so many, whoever's is oldest is forgotten. No other thread may be at it."""
+    latest.pop(session, None)
+    latest[session] = value
+    if len(latest) > _VISITORS:
+        del latest[next(iter(latest))]
+
+
 class Turns:
     """What each visitor of a tab has asked for last: the answers to what they asked before end at their next step."""
 
@@ -66,9 +74,8 @@ class Turns:
     def note(self, session: str | None, number: int) -> bool:
         """Something was asked for, though its answer may have to wait: those before end. Whether it is the newest."""
         with self._lock:
-            newest = self._newest[session] = max(number, self._newest.pop(session, 0))
-            if len(self._newest) > VISITORS:
-                del self._newest[next(iter(self._newest))]
+            newest = max(number, self._newest.get(session, 0))
+            remember(self._newest, session, newest)
         return newest == number
 
 

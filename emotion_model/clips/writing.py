@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -16,7 +15,7 @@ import numpy as np
 from emotion_model.clips.limits import MediaError
 from emotion_model.clips.reading import VideoReader
 from emotion_model.clips.sound import Sound
-from emotion_model.files import whole_file
+from emotion_model.files import disk_is_full, whole_file
 
 _TICKS = 90_000  # per second; the usual clock of video files, divisible by every common frame rate
 _BT709 = 1  # FFmpeg's number of that standard, whose colours and brightness sRGB pictures have
@@ -78,8 +77,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError) as error:
-        number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if disk_is_full(error):
             raise MediaError(
                 "disk_full", f"{path}: there is no room left on the disk; make some and try again."
             ) from error

@@ -64,6 +64,7 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     rows: list[list[Any]] = []
     done = unread = unsaved = 0
+    write_table = partial(write_album, rows=rows, emotions=emotions)  # of the rows by then
     try:
         with interruptible(Interruption()) as interruption:
             for path, files in zip(paths, targets, strict=True):
@@ -87,10 +88,10 @@ def run(detector: EmotionDetector, options: argparse.Namespace) -> int:
                     unsaved += not _saved(target, partial(_write_picture, image=drawn))
     except BrokenPipeError:  # nobody reads on what is printed; the table is asked for all the same
         if options.csv:
-            _saved(options.csv, partial(write_album, rows=rows, emotions=emotions))
+            _saved(options.csv, write_table)
         raise
     if options.csv:
-        unsaved += not _saved(options.csv, partial(write_album, rows=rows, emotions=emotions))
+        unsaved += not _saved(options.csv, write_table)
     if options.json:
         print(json.dumps(results, indent=1))  # ASCII, whatever can be printed here
     if done < len(paths):

@@ -97,7 +97,6 @@ class FaceDetector:
 
     Attributes:
         name: `yunet` or `haar`, whichever serves.
-        tells_way_up: whether it is surer of upright faces than of others; see `Finder`.
         score_threshold: YuNet keeps faces it is at least this sure of, 0..1.
         notice: a sentence for visitors when a lesser detector serves than was hoped for, else "".
         fallback_reason: why that is so, for whoever runs the server; may name files.
@@ -135,7 +134,11 @@ class FaceDetector:
             self.fallback_reason = str(error)
             self.name = "haar"
             self._finder = HaarFinder(score_threshold)
-        self.tells_way_up = self._finder.tells_way_up
+
+    @property
+    def tells_way_up(self) -> bool:
+        """Whether it is surer of upright faces than of others; see `Finder`."""
+        return self._finder.tells_way_up
 
     def detect(self, image_rgb: np.ndarray, turn: int | None = None) -> list[Detection]:
         """Find the faces in uint8 RGB `(height, width, 3)`, the largest first; none gives an empty list.

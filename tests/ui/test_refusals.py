@@ -50,11 +50,11 @@ def test_a_refusal_says_what_to_do_and_keeps_its_status(status, detail, said):
 
 @contextmanager
 def serving(work: Callable[[str], Any], waiting: int = 1, **limits) -> Iterator[str]:
-    """The address of a small page whose endpoint `/work` calls the function; so many calls may wait."""
+    """The address of a small page whose endpoint `/task` calls the function; so many calls may wait."""
     replace_parts()
     with Page() as page:
         said = gr.Textbox()
-        said.submit(work, said, gr.Textbox(), api_name="work", concurrency_limit=1)
+        said.submit(work, said, gr.Textbox(), api_name="task", concurrency_limit=1)
     page.queue(max_size=waiting)
     options = dict(APP_OPTIONS)  # Gradio adds to them where it serves agents too
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=options, **limits)
@@ -72,10 +72,10 @@ def test_what_visitors_send_and_get_is_not_kept_in_their_sessions():
 
     with Page() as page:
         sent = gr.Textbox("at first")
-        sent.submit(work, sent, [gr.Textbox(), gr.Textbox()], api_name="work")
+        sent.submit(work, sent, [gr.Textbox(), gr.Textbox()], api_name="task")
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     try:
-        steps = list(Client(url, verbose=False).submit("a face", api_name="/work"))
+        steps = list(Client(url, verbose=False).submit("a face", api_name="/task"))
         assert [step[0] for step in steps][::2] == ["heard a face", "told a face"]
         assert steps[0][1]["value"] == "read a face" and steps[-1][1] == "known a face"
         (session,) = page.state_holder.session_data.values()
@@ -87,14 +87,14 @@ def test_what_visitors_send_and_get_is_not_kept_in_their_sessions():
 def test_calls_without_a_session_push_out_no_session_of_a_visitor():
     with Page() as page:
         said = gr.Textbox()
-        said.submit(str.upper, said, gr.Textbox(), api_name="work")
+        said.submit(str.upper, said, gr.Textbox(), api_name="task")
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", state_session_capacity=2)
     try:
         visitor = Client(url, verbose=False)
-        assert visitor.predict("a", api_name="/work") == "A"
+        assert visitor.predict("a", api_name="/task") == "A"
         for _ in range(3):
-            event = httpx.post(f"{url}gradio_api/call/work", json={"data": ["b"]}).json()["event_id"]
-            assert '"B"' in httpx.get(f"{url}gradio_api/call/work/{event}").text
+            event = httpx.post(f"{url}gradio_api/call/task", json={"data": ["b"]}).json()["event_id"]
+            assert '"B"' in httpx.get(f"{url}gradio_api/call/task/{event}").text
         assert list(page.state_holder.session_data) == [visitor.session_hash]
     finally:
         page.close()
@@ -102,7 +102,7 @@ def test_calls_without_a_session_push_out_no_session_of_a_visitor():
 
 def test_a_long_name_of_a_session_is_refused_at_every_door():
     with serving(str.upper) as url:
-        for door, more in (("call/work", {}), ("run/work", {}), ("queue/join", {"fn_index": 0})):
+        for door, more in (("call/task", {}), ("run/task", {}), ("queue/join", {"fn_index": 0})):
             for name, told in (("s" * 64, 200), ("s" * 65, 422)):
                 body = json.dumps({"data": ["x"], "session_hash": name} | more).encode()
                 status, refusal = answer(f"{url}/{door}", body, "application/json")
@@ -115,7 +115,7 @@ def test_questions_are_known_by_the_order_in_which_they_came():
 
     with serving(work) as url:
         client = Client(url.removesuffix("gradio_api"), verbose=False)
-        first, second = ([int(word) for word in client.predict("now", api_name="/work").split()] for _ in "ab")
+        first, second = ([int(word) for word in client.predict("now", api_name="/task").split()] for _ in "ab")
     assert first[0] == first[1] < second[0] == second[1]
 
 
@@ -136,9 +136,9 @@ def form(content: bytes, head: str = 'name="files"; filename="a.jpg"') -> tuple[
 def test_a_call_with_named_values_that_is_refused_says_what_to_do(capfd):
     with serving(str.upper) as url:
         for name, given, refused in (
-            ("work", {}, (422, "missing")),
-            ("work", {"said": "x", "data": ["x"]}, (422, "bad_request")),
-            ("work", ["x"], (422, "bad_request")),
+            ("task", {}, (422, "missing")),
+            ("task", {"said": "x", "data": ["x"]}, (422, "bad_request")),
+            ("task", ["x"], (422, "bad_request")),
             ("nosuch", {"said": "x"}, (404, "unknown_endpoint")),
         ):
             status, refusal = answer(f"{url}/call/v2/{name}", json.dumps(given).encode(), "application/json")
@@ -158,9 +158,9 @@ def test_the_status_of_a_call_in_one_step_tells_whose_fault_it_is():
         for door in ("run", "api"):
             for said, told in (("damaged", 422), ("busy", 503), ("own", 500), ("ours", 500)):
                 body = json.dumps({"data": [said]}).encode()
-                status, refusal = answer(f"{url}/{door}/work", body, "application/json")
+                status, refusal = answer(f"{url}/{door}/task", body, "application/json")
                 assert status == told and ("error" in refusal)
-            assert answer(f"{url}/{door}/work", b'{"data": []}', "application/json")[1]["title"] == "missing"
+            assert answer(f"{url}/{door}/task", b'{"data": []}', "application/json")[1]["title"] == "missing"
 
 
 def test_an_upload_that_is_refused_says_what_to_do():
@@ -236,7 +236,7 @@ def test_a_full_server_asks_to_come_back():
         return said
 
     def call() -> tuple[int, dict]:
-        return answer(f"{url}/call/work", b'{"data": ["x"]}', "application/json")
+        return answer(f"{url}/call/task", b'{"data": ["x"]}', "application/json")
 
     with serving(work) as url:
         assert call()[0] == 200
@@ -309,7 +309,7 @@ def test_a_result_that_nobody_reads_is_dropped_when_its_time_is_over_and_not_bef
 
         def call(keep_seconds: float) -> str:
             monkeypatch.setattr("ui.requests.KEEP_SECONDS", keep_seconds)
-            return f"{url}/call/work/" + httpx.post(f"{url}/call/work", json={"data": ["x"]}).json()["event_id"]
+            return f"{url}/call/task/" + httpx.post(f"{url}/call/task", json={"data": ["x"]}).json()["event_id"]
 
         slow = call(0.1)
         time.sleep(0.3)  # it is still being made
@@ -526,9 +526,9 @@ def test_public_addresses_are(host):
 
 def test_a_request_that_is_no_upload_is_not_read_beyond_what_a_picture_takes():
     with serving(lambda said: str(len(said))) as url:
-        assert Client(url.removesuffix("gradio_api"), verbose=False).predict("a" * 10**6, api_name="/work") == "1000000"
+        assert Client(url.removesuffix("gradio_api"), verbose=False).predict("a" * 10**6, api_name="/task") == "1000000"
         named_so = [(f"{route}/upload", 413) for route in ("run", "api", "call", "stream")]
-        for name, refused in [("call/work", 413), ("queue/join", 413), ("component_server", 400), *named_so]:
+        for name, refused in [("call/task", 413), ("queue/join", 413), ("component_server", 400), *named_so]:
             untold = httpx.post(f"{url}/{name}", content=iter([b"a" * 2**20] * 25), timeout=60)
             assert untold.status_code == refused, name
             assert refused == 400 or "/gradio_api/upload" in untold.json()["error"], name
@@ -584,14 +584,14 @@ def test_a_file_at_an_address_lies_here_for_as_long_as_its_call_lasts(elsewhere,
 
 def test_a_result_is_waited_for_once_and_only_where_it_is_being_made():
     with serving(lambda said: f"heard {said}") as url:
-        door = f"{url}/call/work"
+        door = f"{url}/call/task"
         asked = httpx.post(door, json={"data": ["x"]}).json()["event_id"]
         assert "heard x" in httpx.get(f"{door}/{asked}").text
         for event in (asked, "nosuch"):
             again = httpx.get(f"{door}/{event}", timeout=20)
             assert (again.status_code, again.json()["title"]) == (404, "unknown_id")
             assert "Send the request again" in again.json()["error"]
-        by_name = f"{url}/call/v2/work"
+        by_name = f"{url}/call/v2/task"
         asked = httpx.post(by_name, json={"said": "z"}).json()["event_id"]
         assert "heard z" in httpx.get(f"{by_name}/{asked}").text
         for gone in (f"{by_name}/{asked}", f"{by_name}/nosuch", by_name):

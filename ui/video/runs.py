@@ -19,7 +19,7 @@ from emotion_model.clips.run import VideoProgress, VideoRun
 from emotion_model.clips.writing import writing
 from emotion_model.timelines.summary import ClipSummary
 from ui.inputs import MOST_BYTES, MOST_PIXELS
-from ui.turns import VISITORS, Turns
+from ui.turns import Turns, remember
 
 REPORT_SECONDS = 0.5  # between two looks at a run
 LOOK_SECONDS = 0.2  # between two looks whether a visitor still waits for a place
@@ -200,7 +200,7 @@ class Analysis:
         with self._lock:
             newest = self._turns.note(session, number)
             if newest:
-                self._note(session, source, None, 0)
+                remember(self._wanted, session, (source, None, 0))
                 self._drop(session)
         return newest
 
@@ -214,7 +214,7 @@ class Analysis:
             wanted, begun, before = self._wanted.get(session, (source, None, 0))
             begins = bool(wanted == source) and begun != settings and number > before
             if begins:
-                self._note(session, source, settings, number)
+                remember(self._wanted, session, (source, settings, number))
                 self._drop(session)
         return begins
 
@@ -227,13 +227,6 @@ class Analysis:
         with self._lock:
             self._wanted.pop(session, None)
             self._drop(session)
-
-    def _note(self, session: str, source: Any, settings: Any, number: int) -> None:
-        """Note what a visitor wants, in the place of whoever came to it first; the lock is held."""
-        self._wanted.pop(session, None)
-        self._wanted[session] = (source, settings, number)
-        if len(self._wanted) > VISITORS:
-            del self._wanted[next(iter(self._wanted))]
 
     def _drop(self, session: str) -> None:
         """End the run of a visitor who wants nothing of it; the lock is held."""
