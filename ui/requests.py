@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -47,6 +48,7 @@ from ui.refusals import (
     UNKNOWN,
 )
 from ui.sweeping import KEEP_SECONDS
+from ui.sweeping import SWEEP_SECONDS as LOOK_SECONDS
 from ui.turns import Numbered
 from ui.video.runs import CLIPS, CLIPS_IN_QUEUE
 
@@ -167,9 +169,16 @@ class NamedSessions(StateHolder):
 class FairQueue(Queue):
     """Gradio's queue.
 
-    Clips, which take minutes, would fill the whole of it, and nobody's photo would be taken; and results that nobody
-    reads, of a clip some 30 MB for each face, would lie there until thousands of others had come.
+    Clips, which take minutes, would fill the whole of it, and nobody's photo would be taken. And what nobody reads, of
+    a clip some 30 MB for each face, would lie there until thousands of others had come; the names of those who read all
+    of theirs would for ever.
     """
+
+    def __init__(self, *settings: Any, **others: Any) -> None:
+        """Gradio's settings."""
+        super().__init__(*settings, **others)
+        self._unread: dict[str, tuple[frozenset[str], float]] = {}  # by session: events, and since when only these
+        self._looks = False
 
     async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> Any:
         """Take a call, but not one for another clip where so many wait; its result is kept as long as files are."""
@@ -177,24 +186,29 @@ class FairQueue(Queue):
             clips = self.event_queue_per_concurrency_id.get(CLIPS)
             if clips and len(clips.queue) >= CLIPS_IN_QUEUE:
                 return False, FULL, "queue_full"
-        answer = taken, event, _ = await super().push(body, request, username)
-        if taken:
-            self._forget_later(str(body.session_hash), str(event))
+        answer = await super().push(body, request, username)
+        if not self._looks:  # one timer for all: one for each call would itself take memory for as long
+            self._looks = True
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
         return answer
 
-    def _forget_later(self, session: str, event: str) -> None:
-        asyncio.get_running_loop().call_later(KEEP_SECONDS, self._forget, session, event)
-
-    def _forget(self, session: str, event: str) -> None:
-        """Drop what a session has not read, once nothing of it is still being made or fresh."""
-        if event in self.event_ids_to_events:
-            self._forget_later(session, event)
-            return
-        unread = self.pending_event_ids_session.get(session, set())
-        unread.discard(event)
-        if not unread:
-            self.pending_event_ids_session.pop(session, None)
-            self.pending_messages_per_session.pop(session, None)
+    def _look(self) -> None:
+        """Drop what sessions have not read for so long, and look again while anything lies here."""
+        now, before = time.monotonic(), self._unread
+        self._unread = {}
+        for session in {*self.pending_messages_per_session, *self.pending_event_ids_session}:
+            events = frozenset(self.pending_event_ids_session.get(session, ()))
+            same, since = before.get(session, (None, now))
+            if events != same or not events.isdisjoint(self.event_ids_to_events):  # new, or still being made
+                since = now
+            if now - since < (KEEP_SECONDS if events else LOOK_SECONDS):
+                self._unread[session] = events, since
+            else:
+                self.pending_event_ids_session.pop(session, None)
+                self.pending_messages_per_session.pop(session, None)
+        self._looks = bool(self._unread)
+        if self._looks:
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
 
 def replace_parts() -> None:

@@ -24,6 +24,7 @@ STRIDES = (8, 16, 32)  # pixels between the places at which the network looks fo
 DIVISOR = 32  # pixels; the sides of the network's input are multiples of it
 MAX_CANDIDATES = 5000  # the surest ones, before overlapping boxes are sorted out
 STEADY_LOOKS = 200  # at pictures of one size: from then on a network for that size has saved what making it takes
+RECENT_LOOKS = 1000  # among so many: photos of many sizes, each of which comes now and then, are not worth one
 STEADY_SIZES = 4  # at most: each takes 8 MB, and making one a third of a second
 STEADY_PIXELS = 448 * 448  # of the quick look; for larger pictures such a network would need too much memory
 
@@ -115,6 +116,8 @@ class OpenVinoYuNet:
             return self._network
         if (self._path, size) in _steady:
             return _steady[self._path, size]
+        if self._looks.total() >= RECENT_LOOKS:
+            self._looks.clear()
         self._looks[size] += 1
         if self._looks[size] > STEADY_LOOKS and len(_steady) < STEADY_SIZES:
             self._looks[size] = 0

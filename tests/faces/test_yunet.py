@@ -85,3 +85,20 @@ def test_networks_of_their_own_are_made_for_few_sizes(file, monkeypatch):
         for side in (64, 96, 128, 160, 192, 224, 256):
             assert len(yunet.find(np.zeros((side, 64, 3), np.uint8))) == 0
     assert len(made) == 1 + STEADY_SIZES
+
+
+def test_a_size_that_comes_now_and_then_gets_no_network_of_its_own_and_one_that_keeps_coming_does(file, monkeypatch):
+    made = []
+    make = yunet_module._load
+    monkeypatch.setattr(yunet_module, "_load", lambda path, *size: made.append(size) or make(path, *size))
+    monkeypatch.setattr(yunet_module, "STEADY_LOOKS", 3)
+    monkeypatch.setattr(yunet_module, "RECENT_LOOKS", 12)
+    monkeypatch.setattr(yunet_module, "_steady", {})
+    yunet = OpenVinoYuNet(file, SCORE_THRESHOLD, OVERLAP)
+    for _ in range(12):
+        for side in (64, 96, 128, 160, 192, 224):
+            yunet.find(np.zeros((side, 64, 3), np.uint8))
+    assert made == [()]
+    for _ in range(12 + 4):  # what came before may count against it once
+        yunet.find(np.zeros((96, 64, 3), np.uint8))
+    assert made == [(), ((96, 64),)]

@@ -29,7 +29,7 @@ from starlette.exceptions import HTTPException
 from ui.calls import Page
 from ui.fetching import public_machine
 from ui.refusals import Refusal
-from ui.requests import APP_OPTIONS, replace_parts
+from ui.requests import APP_OPTIONS, FairQueue, replace_parts
 from ui.turns import asked
 from ui.video.runs import CLIPS
 
@@ -299,27 +299,51 @@ def test_where_many_clips_wait_photos_are_still_taken(monkeypatch):
 
 
 def test_a_result_that_nobody_reads_is_dropped_when_its_time_is_over_and_not_before(monkeypatch):
+    monkeypatch.setattr("ui.requests.LOOK_SECONDS", 0.05)
     go = threading.Event()
 
     def work(said: str) -> str:
         go.wait(30)
         return said
 
-    with serving(work) as url:
+    with serving(work, waiting=3) as url:
 
-        def call(keep_seconds: float) -> str:
-            monkeypatch.setattr("ui.requests.KEEP_SECONDS", keep_seconds)
+        def call() -> str:
             return f"{url}/call/task/" + httpx.post(f"{url}/call/task", json={"data": ["x"]}).json()["event_id"]
 
-        slow = call(0.1)
+        monkeypatch.setattr("ui.requests.KEEP_SECONDS", 0.1)
+        slow = call()
         time.sleep(0.3)  # it is still being made
-        fresh = call(60)
-        time.sleep(0.3)
+        monkeypatch.setattr("ui.requests.KEEP_SECONDS", 60)
+        fresh = call()
         go.set()
+        time.sleep(0.3)
         assert all("complete" in httpx.get(result).text for result in (slow, fresh))
-        unread = call(0.1)
+        unread = call()
+        monkeypatch.setattr("ui.requests.KEEP_SECONDS", 0.1)
         time.sleep(1)
         assert httpx.get(unread).json()["title"] == "unknown_id"
+
+
+def test_whoever_has_read_everything_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setattr("ui.requests.LOOK_SECONDS", 0.05)
+    queues = []
+    made = FairQueue.__init__
+
+    def seen(queue: FairQueue, *settings: Any, **others: Any) -> None:
+        made(queue, *settings, **others)
+        queues.append(queue)
+
+    monkeypatch.setattr(FairQueue, "__init__", seen)
+    with serving(str.upper) as url:
+        for _ in range(3):
+            event = httpx.post(f"{url}/call/task", json={"data": ["x"]}).json()["event_id"]
+            assert "X" in httpx.get(f"{url}/call/task/{event}").text
+        queue = next(queue for queue in queues if queue.pending_messages_per_session)
+        until = time.monotonic() + 10
+        while queue.pending_messages_per_session or queue.pending_event_ids_session:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 class Elsewhere(BaseHTTPRequestHandler):
