@@ -110,19 +110,25 @@ def explain(error: Exception, repo_id: str) -> HubError:
 
     response = getattr(error, "response", None)
     status = _status_by_xet(error) if response is None else getattr(response, "status_code", None)
+    said = getattr(error, "server_message", None) or next(iter(str(error).splitlines()), "")
     final = False
     if isinstance(error, errors.RevisionNotFoundError):
         text, final = "there is no such revision: look up its branches, tags and commits of 40 digits.", True
     elif isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         text, final = "the repository lacks this file: was it published with `python -m emotion_model.hub push`?", True
     elif isinstance(error, errors.OfflineModeIsEnabled):
-        text = "HF_HUB_OFFLINE is set, and the cache has no copy: fetch it once with a network."
+        text = "HF_HUB_OFFLINE is set, and this needs the Hub: unset it, or fetch the file once with a network."
     elif isinstance(error, errors.GatedRepoError):
         text = "the repository is gated: ask for access on its page, and set HF_TOKEN."
     elif isinstance(error, errors.RepositoryNotFoundError) and status != 401:
         text = "there is no such repository, or it is private: check the name, or set HF_TOKEN."
     elif status == 401:
         text = "the Hub does not know you: check the name, and log in with `hf auth login` or set a valid HF_TOKEN."
+    elif status == 402:
+        text = (
+            f"the Hub wants to be paid for this ({said}): a new Space that runs a program needs a paid account (PRO, "
+            "Team or Enterprise); one that is there already may be updated without."
+        )
     elif status == 403:
         text = "your token has no rights here: use one that may write to this account."
     elif status == 409:
@@ -132,7 +138,6 @@ def explain(error: Exception, repo_id: str) -> HubError:
     elif status is not None and status >= 500:
         text = f"the Hub has trouble of its own (status {status}): try again later."
     elif status is not None:
-        said = getattr(error, "server_message", None) or str(error).splitlines()[0]
         text = f"the Hub refused it (status {status}): {said}"
     elif isinstance(error, OSError) and getattr(error, "errno", None) and not isinstance(error, ConnectionError):
         text = f"it cannot be written ({error.strerror}): make room, or set HF_HOME to a folder that can be written."

@@ -15,7 +15,8 @@ SENTENCE = "See which emotion each face shows, and how it changes: live, in phot
 
 def preview() -> dict[str, str]:
     """What Gradio's page template puts into the tags of the preview."""
-    host = os.environ.get("SPACE_HOST")  # Spaces say by which name they are reached; previews want whole addresses
+    # Spaces say by which names they are reached, their own domain the last; previews want whole addresses.
+    host = os.environ.get("SPACE_HOST", "").partition(",")[0]
     return {"thumbnail": f"{f'https://{host}' if host else ''}/{PICTURE.name}", "simple_description": SENTENCE}
 
 

@@ -65,6 +65,8 @@ def deploy(
             print(f"variable {key}={value}")
         if hidden:
             print(f"note: not everybody may read {model}: give the Space a secret HF_TOKEN that may, then restart it.")
+            if not private:
+                print("note: Live hands the network to every visitor's browser: with --private only you may visit it.")
         if dry_run:
             print(f"nothing was sent; without --dry-run this goes to the Space {repo_id}")
         else:

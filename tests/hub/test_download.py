@@ -146,6 +146,7 @@ def test_with_a_warm_cache_offline_mode_works_and_without_it_says_so(hub, repo, 
     ("fault", "said"),
     [
         ({"status": 401}, "hf auth login"),
+        ({"status": 402}, "paid account"),
         ({"status": 403}, "no rights"),
         ({"status": 429}, "too many requests"),
         ({"status": 500}, "trouble of its own"),

@@ -355,7 +355,8 @@ def test_a_model_that_not_everybody_may_read_is_pulled_by_the_page_alone(hub, sm
     model = hub.repos[f"models/{NAME}"] = Repo(**{hidden: True})
     model.commit({path.name: path.read_bytes() for path in small.iterdir()})
     assert main(["deploy", SPACE, "--model", NAME]) == 0
-    assert "give the Space a secret HF_TOKEN" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "give the Space a secret HF_TOKEN" in told and "hands the network to every visitor" in told
     space = hub.repo(SPACE, "spaces")
     assert space.variables["EMOTION_MODEL_REPO"] == NAME
     assert NAME not in str(metadata(space.files["README.md"].decode())["preload_from_hub"]), "builds know no secrets"

@@ -17,3 +17,5 @@ def test_the_preview_names_a_picture_that_is_served(monkeypatch):
     assert Image.open(BytesIO(answer.content)).size == (1200, 630)
     monkeypatch.setenv("SPACE_HOST", "user-lens.hf.space")
     assert social.preview()["thumbnail"] == f"https://user-lens.hf.space{address}"
+    monkeypatch.setenv("SPACE_HOST", "user-lens.hf.space,lens.example.org")
+    assert social.preview()["thumbnail"] == f"https://user-lens.hf.space{address}"
