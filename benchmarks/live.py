@@ -129,7 +129,7 @@ def many_visitors(url: str, frame: str, seconds: float) -> dict[str, Any]:
     waits: list[float] = []
 
     def ask(name: str, at: float) -> dict[str, Any]:
-        data = {"image": frame, "session": name, "time": at, "smoothing": 0.2, "largest": False}
+        data = {"image": frame, "session": name, "time": at, "smoothing": 2.0}
         body = {"data": data, "component_id": live["id"], "fn_name": "detect", "session_hash": name}
         request = urllib.request.Request(f"{url}/gradio_api/component_server/", json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")

@@ -129,6 +129,7 @@ class Drawing(threading.Thread):
 def faces_between(before: AnalyzedFrame | None, after: AnalyzedFrame | None, time: float) -> list[Face]:
     """The faces at a time between two analysed frames: boxes and probabilities glide from one to the other.
 
+    The word over a face is that of its bars all along.
     Who is in one of the frames only is shown for the half of the time that is nearer to it, or up to a cut.
     """
     if before is None or after is None:
@@ -144,7 +145,10 @@ def faces_between(before: AnalyzedFrame | None, after: AnalyzedFrame | None, tim
         if other is not None:
             x, y, w, h = (round(a + share * (b - a)) for a, b in zip(face.box, other.box, strict=True))
             mixed = face.probabilities + np.float32(share) * (other.probabilities - face.probabilities)
-            shown.append(replace(face, box=(x, y, w, h), probabilities=mixed, landmarks=None))
+            glides = replace(face, box=(x, y, w, h), probabilities=mixed, landmarks=None)
+            if face.word != other.word:  # then the word is the one of the bars on their way, not of either frame
+                glides = replace(glides, steady_emotion=None, steady_clear=None)
+            shown.append(glides)
         elif time < middle:
             shown.append(face)
     return shown + ([] if time < middle else list(coming.values()))

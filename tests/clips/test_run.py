@@ -6,7 +6,7 @@ import subprocess
 import time
 import zipfile
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -556,6 +556,20 @@ def test_boxes_glide_between_analysed_frames():
     assert one.box == (10, 5, 52, 50)
     assert [f.track_id for f in faces_between(before, after, 0.75)] == [1, 2]
     assert faces_between(before, None, 2.0) == before.faces and faces_between(None, None, 0) == []
+
+
+def test_the_word_between_analysed_frames_is_that_of_its_bars():
+    told = np.full(7, 0.025, np.float32)
+    told[EMOTIONS.index("surprise")] = 0.85
+    happy = replace(face(emotion="happy"), clear_from=0.5, steady_clear=True)
+    surprised = replace(happy, probabilities=told, steady_emotion="surprise")
+    ends = AnalyzedFrame(0, 0.0, [happy], None), AnalyzedFrame(5, 1.0, [surprised], None)
+    shown = [faces_between(*ends, time)[0] for time in (0.1, 0.45, 0.9)]
+    assert [one.word for one in shown] == ["happy", "unclear", "surprise"]
+    assert all(one.emotion == one.likeliest[0][0] for one in shown)
+    calm = replace(happy, clear_from=0.75)  # the tracker holds it to be clear all the same
+    (held,) = faces_between(AnalyzedFrame(0, 0.0, [calm], None), AnalyzedFrame(5, 1.0, [calm], None), 0.5)
+    assert held.word == "happy"
 
 
 def test_nobody_glides_over_a_cut():

@@ -1,11 +1,9 @@
 """Damaged pictures: each is read or refused with a sentence, in time and without much memory."""
 
-import resource
-
 import pytest
 
 from emotion_model.faces.images import FORMATS
-from support.damage import damaged, pictures, try_picture
+from support.damage import damaged, pictures, require_outcomes, try_picture
 
 FILES = pictures()
 SEED, COUNT, PIECES = 7, 680, 10
@@ -30,15 +28,4 @@ def test_damage_is_the_same_for_a_seed_and_another_for_others():
 
 @pytest.mark.parametrize("piece", range(PIECES))
 def test_damaged_pictures_are_read_or_refused_with_a_sentence(piece):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    codes = set()
-    for number in range(piece, COUNT, PIECES):
-        name, data = damaged(FILES, SEED, number)
-        try:
-            outcome = try_picture(data)
-        except Exception as error:
-            pytest.fail(f"seed {SEED}, number {number}, {name}: {error!r}")
-        assert outcome.seconds < 20, (SEED, number, name)
-        codes.add(outcome.code)
-    assert {"read", "damaged"} <= codes
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2_000_000  # KB
+    require_outcomes(FILES, SEED, range(piece, COUNT, PIECES), lambda name, data: try_picture(data))

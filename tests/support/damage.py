@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -199,3 +200,21 @@ def _sentence(error: ImageError | MediaError) -> str:
     assert re.fullmatch(r"[A-Z][^\n]{10,300}\.", message), message
     assert error.code and f"`{error.code}`" in (type(error).__doc__ or ""), error.code
     return error.code
+
+
+def require_outcomes(
+    files: dict[str, bytes], seed: int, numbers: range, attempt: Callable[[str, bytes], Outcome]
+) -> None:
+    """Fail unless each of these damaged files is read or refused with a sentence, in time and without much memory."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    codes = set()
+    for number in numbers:
+        name, data = damaged(files, seed, number)
+        try:
+            outcome = attempt(name, data)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}, number {number}, {name}: {error!r}") from error
+        assert outcome.seconds < 20, (seed, number, name)
+        codes.add(outcome.code)
+    assert {"read", "damaged"} <= codes
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2_000_000  # KB
