@@ -120,8 +120,15 @@ class Page(gr.Blocks):
         except Exception:
             raise (Refusal("bad_base64", BAD_BASE64) if brought else Refusal("unreachable", UNREACHABLE)) from None
         _FETCHED.get([]).append(path)
-        self.upload_file_set.add(str(path))  # deleted when its time is over, as what is uploaded, if not before
         return path
+
+    def forget_files(self) -> None:
+        """Forget the names of files that are gone: Gradio notes each that comes or is shown, for its own sweeper.
+
+        That one is not used here (`ui.sweeping` says why), and forgets no file that another hand has deleted.
+        """
+        for names in self.temp_file_sets:
+            names.difference_update([name for name in list(names) if not Path(name).exists()])
 
     def _forget_session(self, event: Any) -> None:
         """Forget the session that Gradio makes, and names by the call, where a call came without one.
@@ -134,7 +141,6 @@ class Page(gr.Blocks):
 
     def _remove(self, fetched: list[Path]) -> None:
         for path in fetched:
-            self.upload_file_set.discard(str(path))
             with suppress(OSError):  # another hand was quicker
                 path.unlink()
                 path.parent.rmdir()

@@ -30,10 +30,10 @@ class Lens(Page):
         return super().get_config_file() | social.preview()
 
 
-def build_page(detector: EmotionDetector, networks: Networks | None = None) -> gr.Blocks:
+def build_page(detector: EmotionDetector, networks: Networks | None = None) -> Lens:
     """The whole page, and all endpoints, around one detector; with `networks`, Live reads in the visitor's browser."""
     analysis, networks = Analysis(detector, VideoLimits()), networks or Networks()
-    with Lens(title="Emotion Lens", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as page:
+    with Lens(title="Emotion Lens", analytics_enabled=False) as page:
         agents.build_tools(detector, analysis)
         gr.HTML(masthead())
         if detector.notice:

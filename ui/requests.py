@@ -195,11 +195,11 @@ class FairQueue(Queue):
     def _look(self) -> None:
         """Drop what sessions have not read for so long, and look again while anything lies here."""
         now, before = time.monotonic(), self._unread
-        self._unread = {}
+        self._unread, busy = {}, {event.session_hash for event in self.event_ids_to_events.values()}
         for session in {*self.pending_messages_per_session, *self.pending_event_ids_session}:
             events = frozenset(self.pending_event_ids_session.get(session, ()))
             same, since = before.get(session, (None, now))
-            if events != same or not events.isdisjoint(self.event_ids_to_events):  # new, or still being made
+            if events != same or session in busy:  # new, or something is still being made
                 since = now
             if now - since < (KEEP_SECONDS if events else LOOK_SECONDS):
                 self._unread[session] = events, since

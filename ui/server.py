@@ -27,7 +27,6 @@ SESSIONS = 100  # that Gradio remembers, the last ones used: what has changed on
 def serve(files: Path) -> None:
     """Load the models and serve the page until stopped; below `files`, which is ours alone, lies what visitors send."""
     share_memory()
-    Sweeper(files, KEEP_SECONDS, SWEEP_SECONDS).start()
     detector = EmotionDetector(EmotionClassifier.from_environment())
     detector.classifier.warm_up()
     for line in detector.fallbacks:
@@ -35,6 +34,7 @@ def serve(files: Path) -> None:
     networks = networks_for(detector)
     os.environ |= NO_STATISTICS
     page = build_page(detector, networks)
+    Sweeper(files, KEEP_SECONDS, SWEEP_SECONDS, page.forget_files).start()
     routes = [*networks.routes, *social.routes()]
     if isinstance(detector.classifier, EmotionClassifier):
         routes += drawings.routes(detector.classifier.folder)

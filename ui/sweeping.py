@@ -1,8 +1,8 @@
 """Visitors' files, deleted when their time is over.
 
-Gradio deletes what it remembers of a session, and forgets what is handed out by a component that changed, and uploads
-that broke off; and its sweeper ends for good at the first upload that comes while it looks. This goes by the folder,
-which a server has for itself.
+Gradio's own sweeper deletes what it remembers of a session, and forgets what is handed out by a component that changed,
+and uploads that broke off; and it ends for good at the first upload that comes while it looks. This one goes by the
+folder, which a server has for itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -81,16 +81,17 @@ def sweep(folder: Path, keep_seconds: float) -> None:
 class Sweeper(threading.Thread):
     """Sweeps a folder, and the memory, again and again, until the program or `stop` ends it."""
 
-    def __init__(self, folder: Path, keep_seconds: float, every_seconds: float) -> None:
-        """Sweep what is older, so often."""
+    def __init__(self, folder: Path, keep_seconds: float, every_seconds: float, swept: Callable[[], None]) -> None:
+        """Sweep what is older, so often; `swept` is called after each time."""
         super().__init__(name="sweep", daemon=True)
-        self._folder, self._keep, self._every = folder, keep_seconds, every_seconds
+        self._folder, self._keep, self._every, self._swept = folder, keep_seconds, every_seconds, swept
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Body of the thread."""
         while not self._stopped.wait(self._every):
             sweep(self._folder, self._keep)
+            self._swept()
             give_back_memory()
 
     def stop(self) -> None:

@@ -150,13 +150,11 @@ def test_pictures_stay_on_disk_until_their_time_is_over_and_in_no_session(files,
     from ui import page as page_module
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
-    monkeypatch.setattr(page_module, "KEEP_SECONDS", 10)  # longer than a call takes
-    monkeypatch.setattr(page_module, "SWEEP_SECONDS", 1)
     page = page_module.build_page(detector)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     (tmp_path / "files").mkdir(exist_ok=True)
     (tmp_path / "files" / "tmp_broken_upload").write_bytes(b"x")
-    sweeper = Sweeper(tmp_path / "files", 2, 1)
+    sweeper = Sweeper(tmp_path / "files", 2, 1, page.forget_files)
     try:
         client = Client(url, verbose=False)
         assert client.predict(handle_file(files / "photo.jpg"), api_name="/detect_image")["faces"]
@@ -168,6 +166,10 @@ def test_pictures_stay_on_disk_until_their_time_is_over_and_in_no_session(files,
         while list_files(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert list_files(tmp_path) == []
+        deadline = time.monotonic() + 10
+        while any(page.temp_file_sets) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not any(page.temp_file_sets), "names of files that are gone"
     finally:
         sweeper.stop()
         page.close()

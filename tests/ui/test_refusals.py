@@ -325,25 +325,53 @@ def test_a_result_that_nobody_reads_is_dropped_when_its_time_is_over_and_not_bef
         assert httpx.get(unread).json()["title"] == "unknown_id"
 
 
-def test_whoever_has_read_everything_leaves_nothing_behind(monkeypatch):
+@pytest.fixture
+def queues(monkeypatch) -> list[FairQueue]:
+    """The queues of the servers of a test, which look every 50 ms for what nobody needs."""
     monkeypatch.setattr("ui.requests.LOOK_SECONDS", 0.05)
-    queues = []
-    made = FairQueue.__init__
+    made, found = FairQueue.__init__, []
 
     def seen(queue: FairQueue, *settings: Any, **others: Any) -> None:
         made(queue, *settings, **others)
-        queues.append(queue)
+        found.append(queue)
 
     monkeypatch.setattr(FairQueue, "__init__", seen)
+    return found
+
+
+def emptied(queues: list[FairQueue], seconds: float) -> bool:
+    """Whether nobody's names are in them any more, within so long."""
+    until = time.monotonic() + seconds
+    while any(queue.pending_messages_per_session or queue.pending_event_ids_session for queue in queues):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_whoever_has_read_everything_leaves_nothing_behind(queues):
     with serving(str.upper) as url:
         for _ in range(3):
             event = httpx.post(f"{url}/call/task", json={"data": ["x"]}).json()["event_id"]
             assert "X" in httpx.get(f"{url}/call/task/{event}").text
-        queue = next(queue for queue in queues if queue.pending_messages_per_session)
-        until = time.monotonic() + 10
-        while queue.pending_messages_per_session or queue.pending_event_ids_session:
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        assert emptied(queues, 10)
+
+
+def test_a_session_stays_while_something_of_it_is_made_though_its_end_was_told(queues):
+    go = threading.Event()
+
+    def work(said: str) -> str:
+        go.wait(30)
+        return said
+
+    with serving(work) as url:
+        event = httpx.post(f"{url}/call/task", json={"data": ["x"]}).json()["event_id"]
+        cancelled = {"session_hash": event, "fn_index": 99, "event_id": event}  # of another function: it runs on
+        assert httpx.post(f"{url}/cancel", json=cancelled).is_success
+        assert "complete" in httpx.get(f"{url}/call/task/{event}").text
+        assert not emptied(queues, 0.5)
+        go.set()
+        assert emptied(queues, 10)
 
 
 class Elsewhere(BaseHTTPRequestHandler):

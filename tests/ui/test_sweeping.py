@@ -48,7 +48,8 @@ def test_it_goes_on_while_files_come_and_go(tmp_path):
 
     coming = threading.Thread(target=visitors)
     coming.start()
-    sweeper = Sweeper(tmp_path, 0, 0.001)
+    swept: list[None] = []
+    sweeper = Sweeper(tmp_path, 0, 0.001, lambda: swept.append(None))
     sweeper.start()
     before = len(come)
     time.sleep(0.5)
@@ -60,6 +61,7 @@ def test_it_goes_on_while_files_come_and_go(tmp_path):
     while list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not list(tmp_path.iterdir())
+    assert swept
     sweeper.stop()
     sweeper.join(20)
     assert not sweeper.is_alive()

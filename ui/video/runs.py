@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from gradio.utils import get_upload_folder
 
 from emotion_model import EmotionDetector, MediaError, MediaLimits, VideoConfig, VideoReader, video_detector
 from emotion_model.clips.outputs import VideoOutputs
@@ -135,7 +138,7 @@ class Analysis:
             with _folder() as folder:
                 last = yield from self._read(source, config, _outputs(source, folder, annotated), session, halt)
                 self._check(session, halt)  # to finish the files took a while
-                yield last
+            yield last
         except Exception:
             self._check(session, halt)  # what was wrong with a clip that is gone concerns nobody
             raise
@@ -259,15 +262,22 @@ def _closed_aside(steps: Generator[Step, None, None]) -> Iterator[Step]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for the files of a run, removed at the end.
+    """A folder for the files of a run, removed where it comes to none; else when visitors' files are.
+
+    It lies where Gradio shows files from: it copies others, of hundreds of megabytes, while nobody is answered.
 
     Raises:
         MediaError: there is no room for it.
     """
-    with writing(Path(tempfile.gettempdir())):
-        folder = tempfile.TemporaryDirectory(prefix="clip-")
-    with folder as name:
-        yield Path(name)
+    place = Path(get_upload_folder())
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="clip-", dir=place))
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _outputs(source: Any, folder: Path, annotated: bool) -> VideoOutputs:
