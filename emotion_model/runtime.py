@@ -119,6 +119,17 @@ _compiling = threading.RLock()  # one network at a time, and none while this pro
 _halted: list[Network] = []  # networks that wait for a fork to be over
 
 
+def give_back_memory() -> None:
+    """Give back what the networks keep of their largest inputs, 440 MB of a photo of 12 megapixels.
+
+    What the next input needs is taken anew, which makes its answer some milliseconds late, of a large one 200.
+    """
+    with _compiling:
+        for network in _networks:
+            with network._lock:
+                network._compiled.release_memory()
+
+
 def _before_fork() -> None:
     """Wait until no thread is inside of OpenVINO: its own locks would stay held in the child for ever."""
     _compiling.acquire()

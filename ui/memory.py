@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from contextlib import suppress
 
+from emotion_model import runtime
 from emotion_model.processes import usable_cores
 
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # as glibc's malloc.h has them
@@ -24,7 +25,8 @@ def share_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Hand memory that is free again back to the system."""
+    """Hand memory that is free again, also inside of the networks, back to the system."""
+    runtime.give_back_memory()
     _call("malloc_trim", 0)
 
 

@@ -37,7 +37,9 @@ def own_folder(place: str | None = None) -> Iterator[Path]:
     place = place or tempfile.gettempdir()
     Path(place).mkdir(parents=True, exist_ok=True)
     _remove_left(Path(place))
-    with tempfile.TemporaryDirectory(prefix=_FOLDERS, dir=place) as name, Path(name, _HELD).open("w") as held:
+    # Threads may still write into it at the end, which is no error of the one that ends.
+    folder = tempfile.TemporaryDirectory(prefix=_FOLDERS, dir=place, ignore_cleanup_errors=True)
+    with folder as name, Path(name, _HELD).open("w") as held:
         while lock(held) is False:  # a server that starts looks whether this one runs
             time.sleep(0.01)
         held.write(f"{os.getpid()}")  # from now on it is known by the lock whether this server runs

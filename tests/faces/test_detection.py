@@ -6,7 +6,7 @@ from PIL import Image
 
 from emotion_model import DetectorError, FaceDetector, read_image
 from emotion_model.clips.gliding import paired, paired_on_their_way
-from emotion_model.faces.boxes import Detection
+from emotion_model.faces.boxes import Detection, overlap
 from emotion_model.faces.detection import find_yunet
 from support.environment import run_program
 from support.gliding import gliding
@@ -20,14 +20,6 @@ def detector(request):
         return FaceDetector(request.param)
     except DetectorError as error:
         pytest.skip(f"no {request.param} here: {error}")
-
-
-def overlap(a, b):
-    """Intersection over union of two (x, y, w, h)."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    both = max(width, 0) * max(height, 0)
-    return both / (a[2] * a[3] + b[2] * b[3] - both)
 
 
 def scaled(image, factor):

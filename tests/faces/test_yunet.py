@@ -1,5 +1,8 @@
 """YuNet: on OpenVINO and on OpenCV the same faces, and the same ones however often it has looked."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +11,7 @@ from emotion_model import DetectorError
 from emotion_model.faces import yunet as yunet_module
 from emotion_model.faces.detection import OVERLAP, SCORE_THRESHOLD, find_yunet
 from emotion_model.faces.yunet import STEADY_LOOKS, STEADY_SIZES, OpenCvYuNet, OpenVinoYuNet
+from emotion_model.runtime import give_back_memory
 from support.environment import run_program
 
 
@@ -102,3 +106,20 @@ def test_a_size_that_comes_now_and_then_gets_no_network_of_its_own_and_one_that_
     for _ in range(12 + 4):  # what came before may count against it once
         yunet.find(np.zeros((96, 64, 3), np.uint8))
     assert made == [(), ((96, 64),)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a process's memory as Linux tells it")
+def test_the_memory_for_a_large_picture_can_be_given_back(file, astronaut):
+    def resident() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6  # MB
+
+    yunet = OpenVinoYuNet(file, SCORE_THRESHOLD, OVERLAP)
+    small = sized(astronaut, 320, 320)
+    first = yunet.find(small)
+    give_back_memory()  # another test may have shown it a large one
+    before = resident()
+    yunet.find(np.zeros((2048, 2048, 3), np.uint8))
+    assert resident() - before > 100
+    give_back_memory()
+    assert resident() - before < 80
+    np.testing.assert_array_equal(yunet.find(small), first)

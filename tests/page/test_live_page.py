@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from emotion_model.faces.boxes import overlap
 from emotion_model.timelines.table import columns
 from support.apps import free_port, start_app
 from support.cameras import DESKTOP, PHONE, RATE, SIZE, film, start, wait_for_rows
@@ -39,14 +40,6 @@ def shown_boxes(page):
           });
         }"""
     )
-
-
-def overlap(a, b):
-    """Intersection over union."""
-    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    shared = max(wide, 0) * max(high, 0)
-    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
 
 
 def rows_shown(page):

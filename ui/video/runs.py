@@ -81,7 +81,7 @@ class Replaced(Exception):  # noqa: N818 - no error, but the way out of a run
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a run reports: its progress and new rows, and at the end its files, which go when the next step is taken.
+    """What a run reports: its progress and new rows, and at the end its files, which go when visitors' files do.
 
     The first one has neither: a place is free, and the clip is being opened. Nor has the one after the last frame.
     """
