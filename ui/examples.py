@@ -8,7 +8,6 @@ for, its mouth is drawn into a smile, and back.
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from emotion_model import read_image
+from ui.sweeping import kept_if_filled
 
 SECONDS, RATE = 7, 15
 HEIGHT = 480  # pixels of the clip
@@ -75,11 +75,8 @@ def clip_path() -> Path:
 def _folder() -> Iterator[Path]:
     """A new folder; where it cannot be filled it goes again, and the next visitor has everything made anew."""
     folder = Path(tempfile.mkdtemp(prefix="example-"))
-    try:
+    with kept_if_filled(folder):
         yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def smiling(image: np.ndarray, smile: float) -> np.ndarray:

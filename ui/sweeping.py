@@ -50,6 +50,16 @@ def own_folder(place: str | None = None) -> Iterator[Path]:
             _empty(Path(name))
 
 
+@contextmanager
+def kept_if_filled(folder: Path) -> Iterator[Path]:
+    """A folder among visitors' files, removed at once where it cannot be filled; else it goes when they do."""
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def _remove_left(place: Path) -> None:
     for path in place.glob(f"{_FOLDERS}*/{_HELD}"):
         with suppress(OSError):

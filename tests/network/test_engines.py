@@ -20,7 +20,6 @@ from support.paths import ROOT
 
 ANSWER = """
 import sys
-import matplotlib.font_manager  # makes the list of fonts where there is none yet
 import numpy as np
 asked = []
 sys.addaudithook(lambda event, _: asked.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
@@ -152,7 +151,6 @@ def test_a_model_that_is_to_run_on_openvino_runs_on_keras_where_it_cannot(monkey
 def test_a_forked_worker_answers_though_its_parent_was_busy_and_says_what_to_do_where_it_cannot():
     program = """
 import os, signal, threading, time
-import matplotlib.font_manager  # makes the list of fonts where there is none yet
 import numpy as np
 from emotion_model import EmotionClassifier
 classifier = EmotionClassifier()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import tempfile
 import threading
 import time
@@ -22,6 +21,7 @@ from emotion_model.clips.run import VideoProgress, VideoRun
 from emotion_model.clips.writing import writing
 from emotion_model.timelines.summary import ClipSummary
 from ui.inputs import MOST_BYTES, MOST_PIXELS
+from ui.sweeping import kept_if_filled
 from ui.turns import Turns, remember
 
 REPORT_SECONDS = 0.5  # between two looks at a run
@@ -273,11 +273,8 @@ def _folder() -> Iterator[Path]:
     with writing(place):
         place.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="clip-", dir=place))
-    try:
+    with kept_if_filled(folder):
         yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def _outputs(source: Any, folder: Path, annotated: bool) -> VideoOutputs:
