@@ -1,12 +1,13 @@
 """The running app."""
 
+import contextlib
+import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import pytest
 from support import warm
 from support.environment import of_users
 from support.paths import ROOT
+
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = iter(range(21_000 + 1_000 * WORKER, 22_000 + 1_000 * WORKER))
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,18 @@ class RunningApp:
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """A port that nothing else takes before the app does.
+
+    Each process that tests has a thousand of its own, below those that the system hands out.
+    """
+    for port in PORTS:
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
-@contextmanager
+@contextlib.contextmanager
 def start_app(folder: Path, port: int | None = None, root: Path = ROOT, **variables: str) -> Iterator[RunningApp]:
     """Start the app, on a free port by default, its log in `folder`; it is ended, as a host would, at the end."""
     port = port or free_port()
@@ -59,6 +69,9 @@ def start_app(folder: Path, port: int | None = None, root: Path = ROOT, **variab
         else:
             pytest.fail(f"app.py did not answer:\n{log.read_text()}")
         yield RunningApp(url, log, process)
+    except Exception:
+        print(f"app.py, status {process.poll()}:\n{log.read_text()}")
+        raise
     finally:
         process.terminate()
         process.wait(20)

@@ -171,13 +171,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
+        self.fault = None
         path = unquote(urlsplit(self.path).path)
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
         if path == "/api/agent-harnesses":  # the client asks by itself, once in a program and whatever is wanted
             return self._error(404, "not known here")
         self.hub.requests.append(f"{self.command} {path}")
-        self.fault = None
         for fault in self.hub.faults:
             if fault.times > 0 and re.search(fault.pattern, f"{self.command} {path}"):
                 fault.times -= 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import gc
 import importlib
 import json
@@ -181,6 +182,7 @@ def _become(asked: dict, streams: list[int], client: str) -> NoReturn:
     # What the streams were opened on may have been of another kind.
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, encoding="utf-8", closefd=False)  # noqa: SIM115
+    faulthandler.enable(2)  # says where a program was that the system ended
     tempfile.tempdir = None  # TMPDIR may be another one
     os.chdir(asked["folder"])
     os.environ.clear()
