@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from support.environment import of_users
 from support.paths import ROOT
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-PORTS = iter(range(21_000 + 1_000 * WORKER, 22_000 + 1_000 * WORKER))
+PORTS = iter(range(21_000 + 1_000 * WORKER + secrets.randbelow(900), 22_000 + 1_000 * WORKER))
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class RunningApp:
 def free_port() -> int:
     """A port that nothing else takes before the app does.
 
-    Each process that tests has a thousand of its own, below those that the system hands out.
+    Each process that tests has a thousand of its own, below those that the system hands out, and begins anywhere among
+    them: another run of the tests has the same thousand.
     """
     for port in PORTS:
         with socket.socket() as free, contextlib.suppress(OSError):
