@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         parser.error(f"--limit {options.limit}: use a number of at least 1")
+    if options.keep and options.only:
+        parser.error("--keep keeps the table of a whole plan: leave out --only")
     end_politely()  # the run in hand saves itself
     try:
         plan = read_plan(options.plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -114,7 +115,8 @@ class Page(gr.Blocks):
         brought = address.startswith("data:")
         try:
             folder = get_upload_folder()
-            path = unpack(address, folder) if brought else await fetch(address, folder, limit)
+            # Elsewhere than where all requests are answered: a picture of 10 MB takes a while.
+            path = await (asyncio.to_thread(unpack, address, folder) if brought else fetch(address, folder, limit))
         except TooLargeError:
             raise Refusal("too_large", TOO_LARGE) from None
         except Exception:

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from gradio import mcp, queueing, route_utils, routes
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
-from gradio.route_utils import API_PREFIX, FnIndexInferError, GradioMultiPartParser
+from gradio.route_utils import API_PREFIX, FileUploadProgress, FnIndexInferError, GradioMultiPartParser
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
 from gradio_client.client import Job
@@ -115,6 +115,23 @@ class SmallFields(GradioMultiPartParser):
         if part.file is None and len(part.data) + end - start > LARGEST_FIELD:
             raise MultiPartException(NO_FORM)
         super().on_part_data(data, start, end)
+
+
+class UploadsUnderWay(FileUploadProgress):
+    """How far uploads have come, for the page; Gradio would note each that it was asked about for ever."""
+
+    async def is_tracked(self, upload_id: str) -> bool:
+        """Wait until an upload begins."""
+        try:
+            return await super().is_tracked(upload_id)
+        except asyncio.CancelledError:  # it did not
+            self._signals.pop(upload_id, None)
+            raise
+
+    def stop_tracking(self, upload_id: str) -> None:
+        """An upload has ended, or nobody follows it any more."""
+        super().stop_tracking(upload_id)
+        self._signals.pop(upload_id, None)
 
 
 class AgentsServer(mcp.GradioMCPServer):
@@ -217,6 +234,7 @@ def replace_parts() -> None:
     mcp.GradioMCPServer = AgentsServer  # type: ignore[misc]
     routes.StateHolder = NamedSessions  # type: ignore[misc]
     queueing.Queue = FairQueue  # type: ignore[misc]
+    routes.file_upload_statuses = UploadsUnderWay()
 
 
 class RefusedUploads:

@@ -22,6 +22,7 @@ from train.data.fer2013 import load_split
 from train.experiments.measures import corrected_scores
 from train.experiments.plans import PlanError, read_plan
 from train.experiments.running import begin
+from train.experiments.table import collect
 
 PLAN = """
 preset = "seed"
@@ -93,10 +94,25 @@ def test_a_plan_gives_a_table_and_a_plot_and_goes_on_where_it_was(tmp_path, made
     with pytest.raises(SystemExit):
         main([*again, "--limit", "0"])
     assert "--limit 0: use a number of at least 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*again, "--only", "skips", "--keep"])
+    assert "leave out --only" in capsys.readouterr().err
     for text, more in ((PLAN, ["--limit", "20"]), (PLAN.replace("epochs = 1\n", "epochs = 2\n"), [])):
         command = [str(write_plan(tmp_path, text)), "--data", str(data), "--out", str(out), *more]
         assert main(command) == 2, "old figures under new settings"
         assert "reference-seed0 is a run with other settings" in capsys.readouterr().err
+
+
+def test_runs_are_compared_by_the_seeds_that_both_have(out, tmp_path):
+    plan = read_plan(write_plan(tmp_path, PLAN))
+    for folder, value in {"reference-seed0": 0.4, "reference-seed1": 0.6, "skips-seed0": 0.45}.items():
+        metrics = json.loads((out / folder / "metrics.json").read_text())
+        metrics["validation"]["accuracy"] = value
+        (out / folder / "metrics.json").write_text(json.dumps(metrics))
+    (out / "skips-seed1" / "metrics.json").unlink()
+    reference, skips = collect(plan, out)
+    assert (reference["seeds"], skips["seeds"]) == (2, 1) and reference["difference"] == 0
+    assert skips["difference"] == pytest.approx(0.05), "the mean over other seeds says -0.05"
 
 
 @pytest.mark.parametrize(("device", "name"), [(None, r"\d+-cores?"), ("NVIDIA H200 (80GB)", "nvidia-h200-80gb")])

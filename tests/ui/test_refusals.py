@@ -21,6 +21,7 @@ import httpx
 import mcp
 import pytest
 from anyio import to_thread
+from gradio import routes
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from mcp.client.streamable_http import streamable_http_client
@@ -323,6 +324,16 @@ def test_a_result_that_nobody_reads_is_dropped_when_its_time_is_over_and_not_bef
         monkeypatch.setattr("ui.requests.KEEP_SECONDS", 0.1)
         time.sleep(1)
         assert httpx.get(unread).json()["title"] == "unknown_id"
+
+
+def test_nothing_is_kept_of_an_upload_that_has_come_or_never_came():
+    with serving(str.upper) as url:
+        sent = httpx.post(f"{url}/upload", params={"upload_id": "came"}, files={"files": ("a.txt", b"x" * 5000)})
+        assert sent.status_code == 200
+        told = httpx.get(f"{url}/upload_progress", params={"upload_id": "came"}, timeout=10)
+        assert told.text == 'data: {"msg": "done"}\n\n'
+        assert httpx.get(f"{url}/upload_progress", params={"upload_id": "never"}, timeout=10).status_code == 404
+        assert not routes.file_upload_statuses._signals and not routes.file_upload_statuses._statuses
 
 
 @pytest.fixture

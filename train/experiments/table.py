@@ -51,33 +51,40 @@ def collect(
         corrected: also measure the first of these after the correction of an export; a run has learned from the second.
     """
     rows: list[dict[str, Any]] = []
+    first: dict[int, float] = {}  # accuracy of the run that the others are compared with, by seed
     for name, settings in plan.runs.items():
-        folders = [folder_of(out, name, seed) for seed in plan.seeds]
-        complete = [f for f in folders if is_complete(f)]
+        folders = {seed: folder_of(out, name, seed) for seed in plan.seeds}
+        complete = {seed: folder for seed, folder in folders.items() if is_complete(folder)}
         row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         row |= {"run": name, "changes": _text(plan.changes[name]), "seeds": len(complete)}
-        row["failed"] = sum((f / "log.txt").exists() for f in folders if f not in complete)
+        row["failed"] = sum((f / "log.txt").exists() for seed, f in folders.items() if seed not in complete)
         row["epochs"] = settings.get("epochs", PRESETS[plan.preset].training.epochs)
         if complete:
-            metrics = [read_json(f / "metrics.json") for f in complete]
+            places = list(complete.values())
+            metrics = [read_json(folder / "metrics.json") for folder in places]
             row |= _scores([m["validation"] for m in metrics])
+            accuracy = {seed: m["validation"]["accuracy"] for seed, m in zip(complete, metrics, strict=True)}
+            first = first if rows else accuracy
+            row["difference"] = _difference(accuracy, first)
             if corrected is not None:
-                scores = _scores([corrected_scores(f, *corrected) for f in complete])
+                scores = _scores([corrected_scores(folder, *corrected) for folder in places])
                 row |= {f"corrected_{column}": value for column, value in scores.items()}
             if faces is not None:
-                row |= _mean_and_spread("damaged", [damaged_accuracy(f, faces) for f in complete])
+                row |= _mean_and_spread("damaged", [damaged_accuracy(folder, faces) for folder in places])
             row["parameters"], row["multiply_adds"] = metrics[0]["parameters"], metrics[0]["multiply_adds"]
             row["minutes"] = round(statistics.mean(m["minutes"] for m in metrics), 1)
             row["epochs"] = metrics[0]["epochs"]
-            row["train_faces"] = read_json(complete[0] / "config.json")["data"]["train"]
-            weights = complete[0] / "model.keras"  # may have been left behind
+            row["train_faces"] = read_json(places[0] / "config.json")["data"]["train"]
+            weights = places[0] / "model.keras"  # may have been left behind
             row["ms_per_face"] = _milliseconds(weights) if timed and weights.exists() else ""
         rows.append(row)
-    base = rows[0]["accuracy"]
-    for row in rows:
-        if base != "" and row["accuracy"] != "":
-            row["difference"] = round(row["accuracy"] - base, 4)
     return rows
+
+
+def _difference(accuracy: dict[int, float], first: dict[int, float]) -> float | str:
+    """How much better a run is than the first one with the same seeds: another one alone makes half a point."""
+    shared = accuracy.keys() & first.keys()
+    return round(statistics.mean(accuracy[seed] - first[seed] for seed in shared), 4) if shared else ""
 
 
 def _scores(validation: list[dict[str, Any]]) -> dict[str, Any]:
