@@ -1,4 +1,4 @@
-"""The Album tab: many photos in, a table with a row for each face out."""
+"""The Album tab: many photos in, their faces and a table with a row for each out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from emotion_model import EmotionDetector, ImageError
 from emotion_model.album import album_columns, album_note, album_rows, write_album
 from ui import cards, examples
 from ui.inputs import files_input, for_visitors, read_faces
+from ui.portraits import Read, faces_html, forget_pictures, save_pictures
 from ui.sweeping import KEEP_SECONDS
 from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
 
 MAX_PHOTOS = 200
-INVITATION = cards.status("Add photos to begin.", "Every face in them gets a row in the table.", "quiet")
+INVITATION = cards.status("Add photos to begin.", "Every face in them is shown, and gets a row in a table.", "quiet")
 NO_ROOM = "The table is here, but the server has no room for its file at the moment: try again later."
 
 
@@ -30,7 +31,8 @@ class Photo(NamedTuple):
     name: str
 
 
-Rows = dict[Photo, list[list[Any]]]  # of the table
+Known = dict[Photo, Read]  # photos that were read
+Shown = tuple[str, Any, Any, Any]
 
 
 def build_tab(detector: EmotionDetector) -> None:
@@ -46,6 +48,7 @@ def _layout(detector: EmotionDetector) -> dict[str, Any]:
         "photos": photos,
         "example": gr.Button("No photos at hand? Try three portraits", size="sm", elem_id="album-example"),
         "status": gr.HTML(INVITATION, elem_id="album-status"),
+        "faces": gr.HTML("", elem_id="album-faces"),
         "table": gr.Dataframe(
             headers=list(album_columns(detector.classifier.emotions)),
             interactive=False,
@@ -55,8 +58,8 @@ def _layout(detector: EmotionDetector) -> dict[str, Any]:
             elem_id="album-table",
         ),
         "file": gr.File(label="The table as CSV", interactive=False, visible=False, elem_id="album-file"),
-        # Of the photos that were read, for when others come or go.
-        "rows": gr.State(None, time_to_live=KEEP_SECONDS),
+        # The photos that were read, for when others come or go.
+        "known": gr.State(None, time_to_live=KEEP_SECONDS),
     }
 
 
@@ -70,10 +73,10 @@ class _Handlers:
         """Photos came, or went: that counts before it has waited for its turn."""
         self._turns.note(request.session_hash, asked(request))
 
-    def answer(self, photos: list[Photo] | None, read: Rows | None, request: gr.Request) -> Iterator[Any]:
-        """What the status, the table, the file and the rows show, again and again."""
-        read = {} if read is None else read
-        steps = ((*step, read) for step in read_album(self._detector, photos, read))
+    def answer(self, photos: list[Photo] | None, known: Known | None, request: gr.Request) -> Iterator[Any]:
+        """What `read_album` gives, again and again, and what is known by then."""
+        known = {} if known is None else known
+        steps = ((*step, known) for step in read_album(self._detector, photos, known))
         yield from self._turns.newest(request.session_hash, asked(request), steps)
 
     def tried(self, request: gr.Request) -> Any:
@@ -83,10 +86,10 @@ class _Handlers:
         made = self._portraits()
         return made if self._turns.note(visitor, number) else gr.skip()
 
-    def answer_tried(self, photos: list[Photo] | None, read: Rows | None, request: gr.Request) -> Iterator[Any]:
+    def answer_tried(self, photos: list[Photo] | None, known: Known | None, request: gr.Request) -> Iterator[Any]:
         """As `answer`, where the example lies there."""
         if [photo.path for photo in photos or []] == self._portraits():
-            yield from self.answer(photos, read, request)
+            yield from self.answer(photos, known, request)
         else:
             yield gr.skip()  # what came meanwhile is not read a second time
 
@@ -97,15 +100,15 @@ class _Handlers:
 
 def _wire(parts: dict[str, Any], detector: EmotionDetector) -> None:
     """What happens when a visitor does something."""
-    photos, example, table, rows = (parts[name] for name in ("photos", "example", "table", "rows"))
-    do, outputs = _Handlers(photos, detector), [parts["status"], table, parts["file"]]
+    photos, example, table, known = (parts[name] for name in ("photos", "example", "table", "known"))
+    do, outputs = _Handlers(photos, detector), [parts["status"], parts["faces"], table, parts["file"]]
     common: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
-    hidden = [gr.update(visible=False)] * 2
+    hidden = ["", *[gr.update(visible=False)] * 2]
     nothing, waiting = [INVITATION, *hidden], [cards.waiting(), *hidden]
     missed = [cards.problem(NOT_TAKEN + "add the photos once more."), *hidden]
 
     def read(listen: Callable[..., Any], answering: Callable[..., Any]) -> None:
-        answered = listen(answering, [photos, rows], [*outputs, rows], **common)
+        answered = listen(answering, [photos, known], [*outputs, known], **common)
         answered.failure(**by_what_is_given([photos], outputs, nothing, missed))
         answered.then(**without_what_is_gone([photos], outputs, nothing, table))
 
@@ -127,50 +130,52 @@ def given(payload: Any) -> list[Photo] | None:
     return [Photo(one.path, one.orig_name or Path(one.path).name) for one in payload] if payload else None
 
 
-def read_album(
-    detector: EmotionDetector, photos: list[Photo] | None, read: Rows | None = None
-) -> Iterator[tuple[str, Any, Any]]:
-    """What the status, the table and the file show: the status after each photo, all three at the end.
+def read_album(detector: EmotionDetector, photos: list[Photo] | None, known: Known | None = None) -> Iterator[Shown]:
+    """What the status, the faces, the table and the file show: the status after each photo, all of them at the end.
 
     Args:
         detector: reads the photos.
         photos: those that are handed in.
-        read: rows of photos that were read before, which are taken from there; those of others give way to theirs.
+        known: photos that were read before, which are taken from there; those that are gone give way to new ones.
     """
-    read = {} if read is None else read
+    known = {} if known is None else known
     chosen = (photos or [])[:MAX_PHOTOS]
-    for gone in read.keys() - set(chosen):
-        read.pop(gone, None)
+    for gone in known.keys() - set(chosen):
+        forget_pictures(known.pop(gone))
     if not photos:
-        yield INVITATION, gr.update(value=None, visible=False), gr.update(visible=False)
+        yield INVITATION, "", gr.update(value=None, visible=False), gr.update(visible=False)
         return
-    emotions = detector.classifier.emotions
-    rows: list[list[Any]] = []
-    faces = problems = 0
     if len(chosen) > 1:  # what is there belongs to other photos
-        yield (
-            cards.status(f"0 of {len(chosen)} photos", "", "busy"),
-            gr.update(visible=False),
-            gr.update(value=None, visible=False),
-        )
+        said = cards.status(f"0 of {len(chosen)} photos", "", "busy")
+        yield said, "", gr.update(visible=False), gr.update(value=None, visible=False)
+    read: list[Read] = []
+    problems = 0
     for number, photo in enumerate(chosen, start=1):
-        known = photo in read
-        found, problem = (read[photo], False) if known else _read(detector, photo)
+        if photo in known:
+            read.append(known[photo])
+            continue
+        found, problem = _read(detector, photo)
         if not problem:
-            read[photo] = found
-        rows += found
-        faces += sum(row[1] is not None for row in found)
+            known[photo] = found
+        read.append(found)
         problems += problem
-        if number < len(chosen) and not known:
-            said = f"{number} of {len(chosen)} photos"
-            yield cards.under_way(said, "", number / len(chosen)), gr.skip(), gr.skip()
-    said = cards.status(f"{faces} face{'' if faces == 1 else 's'}.", _summary(len(chosen), problems, len(photos)))
-    table = gr.update(value={"headers": list(album_columns(emotions)), "data": rows}, visible=True)
+        if number < len(chosen):
+            said = cards.under_way(f"{number} of {len(chosen)} photos", "", number / len(chosen))
+            yield said, gr.skip(), gr.skip(), gr.skip()
+    yield from _result(detector, read, _summary(len(chosen), problems, len(photos)))
+
+
+def _result(detector: EmotionDetector, read: list[Read], summary: str) -> Iterator[Shown]:
+    classifier, rows = detector.classifier, [row for photo in read for row in photo.rows]
+    count = sum(len(photo.faces) for photo in read)
+    said = cards.status(f"{count} face{'' if count == 1 else 's'}.", summary)
+    faces = faces_html(read, classifier.config.labels)
+    table = gr.update(value={"headers": list(album_columns(classifier.emotions)), "data": rows}, visible=True)
     try:
-        with _written(rows, emotions) as file:
-            yield said, table, gr.update(value=str(file), visible=True)
+        with _written(rows, classifier.emotions) as file:
+            yield said, faces, table, gr.update(value=str(file), visible=True)
     except OSError:
-        yield cards.problem(NO_ROOM), table, gr.update(value=None, visible=False)
+        yield cards.problem(NO_ROOM), faces, table, gr.update(value=None, visible=False)
 
 
 @contextmanager
@@ -188,11 +193,11 @@ def _summary(read: int, problems: int, given: int) -> str:
     return said + (f"; {given - read} over the limit of {MAX_PHOTOS} were left out." if given > read else ".")
 
 
-def _read(detector: EmotionDetector, photo: Photo) -> tuple[list[list[Any]], bool]:
-    """The rows of one photo, and whether it was unreadable: then the only one says why."""
+def _read(detector: EmotionDetector, photo: Photo) -> tuple[Read, bool]:
+    """What there is to know of one photo, and whether it was unreadable: then its only row says why."""
     emotions = detector.classifier.emotions
     try:
-        _, faces = read_faces(detector, photo.path, ours=True)
+        image, faces = read_faces(detector, photo.path, ours=True)
     except ImageError as error:
-        return [album_note(photo.name, for_visitors(error), emotions)], True
-    return album_rows(photo.name, faces, emotions), False
+        return Read([album_note(photo.name, for_visitors(error), emotions)]), True
+    return Read(album_rows(photo.name, faces, emotions), save_pictures(image, faces)), False

@@ -443,7 +443,7 @@ def test_the_bars_of_a_clips_page_are_there_on_paper(browser, tmp_path):
     assert label_of("happy").colour.lower() in painted
 
 
-def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):
+def test_an_album_gives_faces_and_a_table(page, photo, tmp_path, crowd, landscape):
     from PIL import Image
 
     Image.fromarray(crowd).save(tmp_path / "crowd.png")
@@ -455,11 +455,15 @@ def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):
     status = page.locator("#album-status")
     expect(status).to_contain_text("In 4 photos, 1 of them not readable", timeout=WAIT)
     expect(page.locator("#album-table")).to_contain_text("photo.jpg")
+    faces = page.locator("#album-faces .portraits li")
+    expect(faces.first).to_contain_text("Happy")
+    assert faces.first.locator(".crop").evaluate("one => one.complete && one.naturalWidth > 50")
     with page.expect_download() as download:
         page.locator("#album-file a").first.click()
     rows = list(csv.DictReader(Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()))
     counts = {name: sum(row["photo"] == name for row in rows) for name in ("photo.jpg", "landscape.png", "bad!.jpg")}
     assert counts == {"photo.jpg": 1, "landscape.png": 1, "bad!.jpg": 1} and len(rows) >= 10
+    assert faces.count() == len(rows) - 2
     assert rows[0]["emotion"] == "happy"
     assert {row["note"] for row in rows if row["photo"] == "landscape.png"} == {"no face found"}
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -467,3 +471,4 @@ def test_an_album_gives_a_table(page, photo, tmp_path, crowd, landscape):
     for left in ("In 3 photos, 1 of", "In 2 photos, 1 of", "In 1 photo, 1 of"):
         page.locator("#album-photos").get_by_label("Remove this file").first.click()
         expect(status).to_contain_text(left, timeout=WAIT)
+    expect(faces).to_have_count(0)

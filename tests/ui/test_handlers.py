@@ -23,13 +23,15 @@ from gradio.data_classes import FileData, ListFiles
 from gradio.state_holder import SessionState
 from PIL import Image
 
-from emotion_model import EmotionClassifier, EmotionDetector, Face, MediaError, VideoConfig, VideoReader
+from emotion_model import LABELS, EmotionClassifier, EmotionDetector, Face, MediaError, VideoConfig, VideoReader
+from emotion_model.album import album_note
 from emotion_model.clips.outputs import VideoOutputs
 from emotion_model.clips.run import VideoRun
 from emotion_model.faces.detection import FINDERS
+from emotion_model.labels import UNCLEAR
 from emotion_model.timelines.summary import ClipSummary
 from support import clips
-from ui import album, examples, inputs
+from ui import album, examples, inputs, portraits
 from ui.agents import Tools
 from ui.album import Photo, read_album
 from ui.api import Api
@@ -46,6 +48,13 @@ from ui.video import handlers, runs
 from ui.video.figure import timeline_figure
 from ui.video.people import summary_html
 from ui.video.runs import FILES, Analysis, VideoLimits
+
+
+@pytest.fixture(autouse=True)
+def files(monkeypatch, tmp_path) -> Path:
+    """Where visitors' files lie."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
+    return tmp_path / "files"
 
 
 @pytest.fixture
@@ -198,10 +207,12 @@ def test_of_a_fine_tuned_model_the_scores_of_the_pictures_held_out_of_it_are_tol
 
 def test_an_album_tells_its_progress_and_ends_with_a_table_and_a_file(detector, photo, broken):
     steps = read_album(detector, [Photo(str(photo), "Größe?.jpg"), Photo(broken, "broken.jpg")])
-    status, table, file = next(steps)
-    assert "0 of 2 photos" in status and not table["visible"] and not file["visible"]  # those of other photos
+    status, faces, table, file = next(steps)
+    assert "0 of 2 photos" in status and not faces  # those of other photos
+    assert not table["visible"] and not file["visible"]
     assert "1 of 2 photos" in next(steps)[0]
-    status, table, file = next(steps)
+    status, faces, table, file = next(steps)
+    assert "Größe?.jpg" in faces and "broken.jpg" not in faces
     assert "1 face." in status
     assert "1 of them not readable" in status
     text = Path(file["value"]).read_text(encoding="utf-8")
@@ -221,15 +232,43 @@ def test_photos_are_judged_by_what_they_hold_whatever_they_are_called(detector, 
     uploaded = ListFiles(root=[FileData(path=str(path), orig_name=f"{path.name}?") for path in odd])
     assert files_input().preprocess(uploaded) == [str(path) for path in odd]
     assert files_input().preprocess(None) is album.given(None) is None
-    _, table, _ = list(read_album(detector, album.given(uploaded)))[-1]
+    *_, table, _ = list(read_album(detector, album.given(uploaded)))[-1]
     rows = table["value"]["data"]
     assert [row[2] is None for row in rows] == [False, False, True] and rows[2][-1]
     assert [row[0] for row in rows] == ["IMG_2034?", "a.JPG.1?", "notes.txt?"], "as the visitor calls them"
 
 
+def test_an_album_shows_its_faces_whose_pictures_go_with_their_photo(detector, photo, crowd, files, tmp_path):
+    Image.fromarray(crowd).save(tmp_path / "crowd.png")
+    known, one = {}, Photo(str(photo), "one & only.jpg")
+    *_, (_, faces, table, _) = read_album(detector, [one, Photo(str(tmp_path / "crowd.png"), "crowd.png")], known)
+    rows = table["value"]["data"]
+    assert len(rows) > portraits.OF_A_PHOTO and f'number">{len(rows)} faces<' in faces
+    assert faces.count("data:image/jpeg") == 1 + portraits.OF_A_PHOTO, "of a photo with many the largest have one"
+    assert "Happy 9" in faces and faces.count('title="one &amp; only.jpg, face 1"') == 1
+    assert len(list(files.glob("faces-*.json"))) == 2
+    *_, (_, faces, _, _) = read_album(detector, [one], known)
+    assert faces.count("data:image/jpeg") == 1 and "<h2>Happy</h2>" in faces and "crowd.png" not in faces
+    (kept,) = files.glob("faces-*.json")
+    kept.unlink()  # as when its time is over
+    *_, (_, faces, _, _) = read_album(detector, [one], known)
+    assert "data:image/jpeg" not in faces and "Happy 9" in faces
+
+
+def test_what_an_album_shows_counts_unclear_faces_as_such_and_ends_somewhere(monkeypatch):
+    monkeypatch.setattr(portraits, "SHOWN", 3)
+    happy, unclear = (album_note("a.jpg", note) for note in ("", UNCLEAR.name))
+    for row, emotion in ((happy, "happy"), (unclear, "sad")):
+        row[1:4] = 1, emotion, 0.75
+    faces = portraits.faces_html([portraits.Read([happy] * 3), portraits.Read([unclear])], LABELS)
+    assert "<h2>Mostly happy</h2>" in faces and faces.count("Happy 75%") == 3
+    assert re.search(r"Happy</span>.*?75%.*?Unclear</span>.*?25%", faces) and "1 more stands in the table." in faces
+    assert portraits.faces_html([portraits.Read([album_note("none.jpg", "no face found")])], LABELS) == ""
+
+
 def test_an_album_over_the_limit_says_what_was_left_out(detector, photo, monkeypatch):
     monkeypatch.setattr(album, "MAX_PHOTOS", 1)
-    [(status, table, _)] = read_album(detector, [Photo(str(photo), photo.name)] * 3)
+    [(status, _, table, _)] = read_album(detector, [Photo(str(photo), photo.name)] * 3)
     assert "In 1 photo; 2 over the limit of 1 were left out." in status
     assert len(table["value"]["data"]) == 1
 
@@ -238,12 +277,14 @@ def test_an_album_over_the_limit_says_what_was_left_out(detector, photo, monkeyp
 def no_room(monkeypatch, tmp_path) -> None:
     """Temporary files can be made no more."""
     (tmp_path / "full").write_bytes(b"")  # no folder: nothing can be made in it
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "full"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
 
 
 @pytest.mark.usefixtures("no_room")
 def test_where_the_server_has_no_room_an_album_is_a_table_without_a_file(detector, photo):
-    [(status, table, file)] = read_album(detector, [Photo(str(photo), photo.name)])
+    [(status, faces, table, file)] = read_album(detector, [Photo(str(photo), photo.name)])
+    assert "Happy" in faces and "data:image/jpeg" not in faces, "where no picture can be kept its emoji stands"
     assert "problem" in status and "no room" in status
     assert len(table["value"]["data"]) == 1 and not file["visible"]
 
