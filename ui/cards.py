@@ -60,11 +60,24 @@ def under_way(headline: str, detail: str, share: float | None) -> str:
 def _card(image_rgb: np.ndarray, number: int, face: Face, labels: Sequence[Label]) -> str:
     rows = list(zip(face.emotions, (float(p) for p in face.probabilities), strict=True))
     return (
-        f'<li class="card"><header><div class="who"><img class="crop" src="{_crop_url(image_rgb, face)}" alt="">'
-        f'<img class="emoji" src="{emoji_url(face.word, labels)}" alt=""></div>'
+        f'<li class="card"><header>{who(_crop_url(image_rgb, face), face.word, labels)}'
         f'<div><div class="number">Face {number}</div><h2>{escape(face.word.capitalize())}</h2>{doubt(face)}</div>'
         f'<div class="confidence">{f"{face.confidence:.0%}" if face.clear else ""}</div></header>'
         f"{bars(rows, labels)}</li>"
+    )
+
+
+def who(picture: str, word: str, labels: Sequence[Label]) -> str:
+    """A face's picture, a data URL, with the emoji of its word beside it; without a picture, "", the emoji alone."""
+    crop = f'<img class="crop" src="{picture}" alt="">' if picture else ""
+    return f'<div class="who">{crop}<img class="emoji" src="{emoji_url(word, labels)}" alt=""></div>'
+
+
+def heading(word: str, about: str, said: str, labels: Sequence[Label]) -> str:
+    """The head of a card that tells of more than one look at a face: an emoji, what it is about, what is said of it."""
+    return (
+        f'<header><img class="face" src="{emoji_url(word, labels)}" alt="">'
+        f'<div><div class="number">{escape(about)}</div><h2>{escape(said)}</h2></div></header>'
     )
 
 

@@ -21,8 +21,8 @@ from gradio.utils import get_upload_folder
 from emotion_model import Face, Label
 from emotion_model.faces.cropping import square_crop
 from emotion_model.labels import UNCLEAR
-from ui.cards import bars
-from ui.pictures import emoji_url, picture_url
+from ui.cards import bars, heading, who
+from ui.pictures import picture_url
 
 SIDE, QUALITY = 96, 80  # of a picture, in pixels, shown at two thirds of that; of a JPEG
 OF_A_PHOTO = 12  # faces, the largest
@@ -85,23 +85,18 @@ def _card(photos: Sequence[Read], count: int, labels: Sequence[Label]) -> str:
     shown = (*labels, UNCLEAR) if UNCLEAR.name in words else labels
     top, most = words.most_common(1)[0]
     said = top.capitalize() if most == count else f"Mostly {top}"
-    number = f"{count:,} face{'' if count == 1 else 's'}"
+    about = f"{count:,} face{'' if count == 1 else 's'}"
     rows = [(label.name, words[label.name] / count) for label in shown]
-    return (
-        f'<div class="card"><header><img class="face" src="{emoji_url(top, labels)}" alt="">'
-        f'<div><div class="number">{number}</div><h2>{escape(said)}</h2></div></header>'
-        f"{bars(rows, shown)}</div>"
-    )
+    return f'<div class="card">{heading(top, about, said, labels)}{bars(rows, shown)}</div>'
 
 
 def _items(photo: Read, labels: Sequence[Label]) -> Iterator[str]:
     """An item for each face of a photo; where there is no picture, or no more, its emoji stands there alone."""
-    for row, picture in zip_longest(photo.faces, _pictures(photo)):
+    for row, picture in zip_longest(photo.faces, _pictures(photo), fillvalue=""):
         word, name = _word(row), escape(str(row[0]))
         said = escape(word.capitalize()) + ("" if word == UNCLEAR.name else f" {row[3]:.0%}")
-        crop = f'<img class="crop" src="{picture}" alt="">' if picture else ""
         yield (
-            f'<li><div class="who">{crop}<img class="emoji" src="{emoji_url(word, labels)}" alt=""></div>'
+            f"<li>{who(picture, word, labels)}"
             f'<span>{said}</span><span class="number" title="{name}, face {row[1]}">{name}</span></li>'
         )
 

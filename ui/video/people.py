@@ -10,7 +10,7 @@ from emotion_model.drawing.page import LISTED
 from emotion_model.labels import UNCLEAR, Label, person_colour
 from emotion_model.timelines.clock import clock
 from emotion_model.timelines.summary import ClipSummary, Person, seen_longest, told_of_others
-from ui.cards import bars
+from ui.cards import bars, heading
 from ui.pictures import emoji_url, picture_url
 
 LISTED_BRIEFLY = 4  # people, while a clip is read: their cards are sent twice a second
@@ -40,11 +40,10 @@ def _person_card(person: Person, summary: ClipSummary, brief: bool) -> str:
     facts = (("Valence", f"{person.valence:+.2f}"), ("Arousal", f"{person.arousal:+.2f}"), ("Changes", person.changes))
     measures = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     moments = "" if brief else "".join(_moment(peak, summary.labels) for peak in person.moments)
+    about = f"Person {person.number}, {clock(person.first)} to {clock(person.last)}"
     return (
-        f'<li class="card person" style="--person:{person_colour(person.number)}"><header>'
-        f'<img class="face" src="{emoji_url(top, summary.labels)}" alt="">'
-        f'<div><div class="number">Person {person.number}, '
-        f"{clock(person.first)} to {clock(person.last)}</div><h2>Mostly {escape(top)}</h2></div></header>"
+        f'<li class="card person" style="--person:{person_colour(person.number)}">'
+        f"{heading(top, about, f'Mostly {top}', summary.labels)}"
         f'{bars(rows, shown)}<dl class="measures">{measures}</dl>'
         + (f'<div class="moments" role="group" aria-label="Strongest moments">{moments}</div>' if moments else "")
         + "</li>"
