@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import inspect
 import json
-import threading
+import secrets
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from anyio import to_thread
 
 from emotion_model import EmotionDetector, ImageError, draw_faces
 from ui.api import Api
 from ui.inputs import a_place, for_visitors, photo_input, read_picture
 from ui.refusals import Refusal
 from ui.video.handlers import part
-from ui.video.runs import CLIPS, Analysis
+from ui.video.runs import Analysis
 from ui.video.words import refused
 
 
@@ -60,14 +61,7 @@ class Tools:
             raise Refusal(error.code, for_visitors(error)) from None
         return json.dumps(self._detector.to_dict(image, faces), ensure_ascii=False), drawn
 
-    def analyze_video(
-        self,
-        clip: str | None,
-        rate: float = 5,
-        start: float = 0,
-        end: float = 0,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's way of asking for it
-    ) -> str:
+    async def analyze_video(self, clip: str | None, rate: float = 5, start: float = 0, end: float = 0) -> str:
         """Tell how everybody's emotions change over a clip. Takes a second for about twenty seconds of clip.
 
         Args:
@@ -83,13 +77,19 @@ class Tools:
         """
         if not clip:
             raise Refusal("empty", "No clip was sent: give its address.")
+        session = f"agent {secrets.token_hex(8)}"
         try:
-            for step in self._analysis.steps(clip, part(rate, start, end), False, f"agent {threading.get_ident()}"):
-                if step.progress:
-                    progress((round(100 * step.progress.fraction), 100), desc="of the clip", unit="%")
-            return json.dumps(step.summary.to_dict() | {"notice": step.notice}, ensure_ascii=False)
+            steps = self._analysis.steps(clip, part(rate, start, end), False, session)
+            # An agent that has hung up or no longer wants this waits for no step.
+            while step := await to_thread.run_sync(next, steps, None, abandon_on_cancel=True):
+                last = step
+                if not step.outputs:
+                    await _tell(step.progress.fraction if step.progress else float(step.writing))
+            return json.dumps(last.summary.to_dict() | {"notice": last.notice}, ensure_ascii=False)
         except ValueError as error:
             raise refused(error) from None
+        finally:
+            self._analysis.leave(session)
 
     def model_info(self) -> str:
         """Tell which model serves, what it can name and how well it does.
@@ -100,6 +100,17 @@ class Tools:
             metrics, scores such as accuracy and macro_f1 (0..1) by the split that they were measured on.
         """
         return json.dumps(self._api.model_info(), ensure_ascii=False)
+
+
+async def _tell(fraction: float) -> None:
+    """Say to an agent how much of a clip is read, if it has asked for that; programs are told nothing."""
+    from mcp.server.lowlevel.server import request_ctx  # as late as Gradio does
+
+    call = request_ctx.get(None)
+    if call and call.meta and call.meta.progressToken is not None:
+        await call.session.send_progress_notification(
+            call.meta.progressToken, 100 * fraction, 100, f"{fraction:.0%} of the clip", str(call.request_id)
+        )
 
 
 def build_tools(detector: EmotionDetector, analysis: Analysis) -> None:
@@ -130,8 +141,7 @@ def build_tools(detector: EmotionDetector, analysis: Analysis) -> None:
         gr.Textbox(label="People as JSON", visible=False),
         api_name="read_clip",
         api_description=description(tools.analyze_video),
-        concurrency_limit=analysis.limits.at_once,
-        concurrency_id=CLIPS,
+        queue=False,  # an agent that hangs up is known only there; the analysis itself lets few read at a time
     )
     gr.Button(visible=False).click(
         tools.model_info,

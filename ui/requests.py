@@ -20,7 +20,6 @@ from gradio.queueing import Queue
 from gradio.route_utils import API_PREFIX, FileUploadProgress, FnIndexInferError, GradioMultiPartParser
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
-from gradio_client.client import Job
 from gradio_client.utils import handle_file, is_http_url_like
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -137,7 +136,7 @@ class UploadsUnderWay(FileUploadProgress):
 class AgentsServer(mcp.GradioMCPServer):
     """Gradio's server for agents.
 
-    That would quote all of what is no address, keep what a data URL holds, and stand still where many agents wait.
+    That would quote all of what is no address, and keep what a data URL holds.
     """
 
     def convert_strings_to_filedata(self, value: Any, filedata_positions: list[list[str | int]]) -> Any:
@@ -146,10 +145,6 @@ class AgentsServer(mcp.GradioMCPServer):
             name: _as_file(given) if [name] in filedata_positions and isinstance(given, str) else given
             for name, given in value.items()
         }
-
-    async def _execute_tool_without_progress(self, job: Job) -> list[Any]:
-        """What a call comes to, waited for in none of the threads that answer calls: the call needs one itself."""
-        return [await asyncio.wrap_future(job.future)]
 
 
 def _as_file(given: str) -> dict[str, Any]:

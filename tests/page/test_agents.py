@@ -6,7 +6,9 @@ import asyncio
 import base64
 import json
 import os
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from PIL import Image
 
 from emotion_model import EMOTIONS
 from support.apps import RunningApp, start_app
+from support.clips import write_long_clip
 from support.paths import ROOT
 
 
@@ -37,16 +40,16 @@ async def talk(app: RunningApp, conversation: Callable[[Any], Awaitable[Any]]) -
         return await conversation(session)
 
 
+def upload(app: RunningApp, path: Path) -> str:
+    """The address of a file that the server then has."""
+    with path.open("rb") as file:
+        (at,) = httpx.post(f"{app.url}/gradio_api/upload", files={"files": file}).json()
+    return f"{app.url}/gradio_api/file={at}"
+
+
 @pytest.fixture
 def address(app: RunningApp) -> Callable[[Path], str]:
-    """Upload a file; its address."""
-
-    def upload(path: Path) -> str:
-        with path.open("rb") as file:
-            (at,) = httpx.post(f"{app.url}/gradio_api/upload", files={"files": file}).json()
-        return f"{app.url}/gradio_api/file={at}"
-
-    return upload
+    return partial(upload, app)
 
 
 def test_the_tools_say_what_they_take_and_give(ask):
@@ -84,6 +87,30 @@ def test_a_clip_gives_people_and_progress(ask, address, clip):
     assert len(heard) >= 2
     alone = ask(lambda session: session.call_tool("analyze_video", {"clip": asked["clip"]}))  # no progress wanted
     assert json.loads(alone.content[0].text)["people"][0]["first"] == 0.0
+
+
+def test_a_clip_is_read_no_further_for_an_agent_that_has_hung_up(tmp_path, film):
+    long = write_long_clip(tmp_path / "long.mp4", film, seconds=300)
+
+    async def hang_up(session: Any, asked: dict[str, Any]) -> None:
+        begun = asyncio.Event()
+
+        async def listen(*_: Any) -> None:
+            begun.set()
+
+        call = asyncio.create_task(session.call_tool("analyze_video", asked, progress_callback=listen))
+        await begun.wait()
+        assert list(tmp_path.rglob("clip-*")), "its files, which stay where it is read to the end"
+        call.cancel()
+
+    with start_app(tmp_path, TMPDIR=str(tmp_path)) as app:
+        asked = {"clip": upload(app, long), "rate": 0}
+        asyncio.run(talk(app, lambda session: hang_up(session, asked)))
+        for _ in range(600):
+            if not list(tmp_path.rglob("clip-*")):
+                break
+            time.sleep(0.1)
+        assert list(tmp_path.rglob("clip-*")) == []
 
 
 @pytest.mark.parametrize(
