@@ -9,19 +9,20 @@ from __future__ import annotations
 import inspect
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from anyio import to_thread
+from anyio import from_thread, to_thread
 
 from emotion_model import EmotionDetector, ImageError, draw_faces
 from ui.api import Api
 from ui.inputs import a_place, for_visitors, photo_input, read_picture
 from ui.refusals import Refusal
 from ui.video.handlers import part
-from ui.video.runs import Analysis
+from ui.video.runs import Analysis, Step
 from ui.video.words import refused
 
 
@@ -80,11 +81,8 @@ class Tools:
         session = f"agent {secrets.token_hex(8)}"
         try:
             steps = self._analysis.steps(clip, part(rate, start, end), False, session)
-            # An agent that has hung up or no longer wants this waits for no step.
-            while step := await to_thread.run_sync(next, steps, None, abandon_on_cancel=True):
-                last = step
-                if not step.outputs:
-                    await _tell(step.progress.fraction if step.progress else float(step.writing))
+            # An agent that has hung up, or no longer wants this, waits for no step.
+            last = await to_thread.run_sync(_read, steps, abandon_on_cancel=True)
             return json.dumps(last.summary.to_dict() | {"notice": last.notice}, ensure_ascii=False)
         except ValueError as error:
             raise refused(error) from None
@@ -100,6 +98,15 @@ class Tools:
             metrics, scores such as accuracy and macro_f1 (0..1) by the split that they were measured on.
         """
         return json.dumps(self._api.model_info(), ensure_ascii=False)
+
+
+def _read(steps: Generator[Step, None, None]) -> Step:
+    """The last step of a run; those before are told."""
+    with closing(steps):
+        for step in steps:
+            if not step.outputs:
+                from_thread.run(_tell, step.progress.fraction if step.progress else float(step.writing))
+    return step
 
 
 async def _tell(fraction: float) -> None:

@@ -89,10 +89,19 @@ def test_a_clip_gives_people_and_progress(ask, address, clip):
     assert json.loads(alone.content[0].text)["people"][0]["first"] == 0.0
 
 
-def test_a_clip_is_read_no_further_for_an_agent_that_has_hung_up(tmp_path, film):
-    long = write_long_clip(tmp_path / "long.mp4", film, seconds=300)
+@pytest.fixture(scope="module")
+def clips_of_agents(tmp_path_factory, film):
+    """An app of its own and its folder; and a call about a clip that takes long to read."""
+    folder = tmp_path_factory.mktemp("agents")
+    long = write_long_clip(folder / "long.mp4", film, seconds=300)
+    with start_app(folder, TMPDIR=str(folder)) as app:
+        yield app, folder, {"clip": upload(app, long), "rate": 0}
 
-    async def hang_up(session: Any, asked: dict[str, Any]) -> None:
+
+def test_a_clip_is_read_no_further_for_an_agent_that_has_hung_up(clips_of_agents):
+    app, folder, asked = clips_of_agents
+
+    async def hang_up(session: Any) -> None:
         begun = asyncio.Event()
 
         async def listen(*_: Any) -> None:
@@ -100,17 +109,39 @@ def test_a_clip_is_read_no_further_for_an_agent_that_has_hung_up(tmp_path, film)
 
         call = asyncio.create_task(session.call_tool("analyze_video", asked, progress_callback=listen))
         await begun.wait()
-        assert list(tmp_path.rglob("clip-*")), "its files, which stay where it is read to the end"
+        assert list(folder.rglob("clip-*")), "its files, which stay where it is read to the end"
         call.cancel()
 
-    with start_app(tmp_path, TMPDIR=str(tmp_path)) as app:
-        asked = {"clip": upload(app, long), "rate": 0}
-        asyncio.run(talk(app, lambda session: hang_up(session, asked)))
-        for _ in range(600):
-            if not list(tmp_path.rglob("clip-*")):
-                break
-            time.sleep(0.1)
-        assert list(tmp_path.rglob("clip-*")) == []
+    asyncio.run(talk(app, hang_up))
+    for _ in range(600):
+        if not list(folder.rglob("clip-*")):
+            break
+        time.sleep(0.1)
+    assert list(folder.rglob("clip-*")) == []
+
+
+def test_where_many_agents_wait_for_clips_the_others_are_told_and_photos_are_read(clips_of_agents, photo):
+    app, _, asked = clips_of_agents
+    at = upload(app, photo)
+
+    async def wait_for_all() -> tuple[set[str], Any]:
+        calls = {
+            asyncio.create_task(talk(app, lambda session: session.call_tool("analyze_video", asked))) for _ in range(45)
+        }
+        told: set[str] = set()
+        waiting = calls
+        while len(waiting) > 10:  # two are read at a time, and eight may wait
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            told |= {call.result().content[0].text for call in done}
+        answer = await talk(app, lambda session: session.call_tool("detect_image", {"photo": at}))
+        for call in waiting:
+            call.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return told, json.loads(answer.content[0].text)
+
+    told, seen = asyncio.run(wait_for_all())
+    assert told == {"Too many clips wait to be read: try again in a few minutes."}
+    assert len(seen["faces"]) == 1
 
 
 @pytest.mark.parametrize(

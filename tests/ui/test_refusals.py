@@ -18,13 +18,10 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 import httpx
-import mcp
 import pytest
-from anyio import to_thread
 from gradio import routes
 from gradio_client import Client
 from gradio_client.exceptions import AppError
-from mcp.client.streamable_http import streamable_http_client
 from starlette.exceptions import HTTPException
 
 from ui.calls import Page
@@ -57,8 +54,9 @@ def serving(work: Callable[[str], Any], waiting: int = 1, **limits) -> Iterator[
         said = gr.Textbox()
         said.submit(work, said, gr.Textbox(), api_name="task", concurrency_limit=1)
     page.queue(max_size=waiting)
-    options = dict(APP_OPTIONS)  # Gradio adds to them where it serves agents too
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=options, **limits)
+    _, url, _ = page.launch(
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=APP_OPTIONS, **limits
+    )
     try:
         yield f"{url}gradio_api"
     finally:
@@ -247,26 +245,6 @@ def test_a_full_server_asks_to_come_back():
         go.set()
     assert status == 503
     assert "try again in a minute" in refusal["error"]
-
-
-def test_agents_that_wait_take_no_thread_from_those_that_are_served():
-    async def ask(url: str) -> list[str]:
-        async with (
-            streamable_http_client(f"{url}/mcp/") as (read, write, _),
-            mcp.ClientSession(read, write) as session,
-        ):
-            await session.initialize()
-            answers = [await session.call_tool("work", {"said": "alone"})]
-            calls = [session.call_tool("work", {"said": said}) for said in "abcd"]
-            answers += await asyncio.wait_for(asyncio.gather(*calls), 30)
-        return [answer.content[0].text for answer in answers]
-
-    async def work(said: str) -> str:
-        to_thread.current_default_thread_limiter().total_tokens = 4  # from the first call on
-        return await to_thread.run_sync(said.upper)
-
-    with serving(work, 8, mcp_server=True) as url:
-        assert asyncio.run(ask(url)) == ["ALONE", *"ABCD"]
 
 
 def test_where_many_clips_wait_photos_are_still_taken(monkeypatch):

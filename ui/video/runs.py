@@ -113,7 +113,7 @@ class Analysis:
         self._turns = Turns()
         self._lock = threading.Lock()
 
-    def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Iterator[Step]:
+    def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Generator[Step, None, None]:
         """What a run has come to, again and again while it goes on; it can be stopped or dropped from now on.
 
         Args:
@@ -247,7 +247,7 @@ class Analysis:
                 raise Replaced
 
 
-def _closed_aside(steps: Generator[Step, None, None]) -> Iterator[Step]:
+def _closed_aside(steps: Generator[Step, None, None]) -> Generator[Step, None, None]:
     """The steps; whoever leaves them before their end does not wait until all that is open is closed.
 
     Gradio leaves what a visitor cancels in the thread that answers everybody, and a run has threads and files to end.
