@@ -41,6 +41,8 @@ def whole_file(target: Path, within: Path | None = None) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         raise OSError(errno.EINVAL, "not a regular file", str(target))
     target = Path(os.path.realpath(target))
+    if os.name == "nt" and target.exists():
+        target.open("r+b").close()  # what a program such as Excel has open could not be replaced at the end
     partial = (within or target.parent) / f".partial-{target.name}"
     try:
         yield partial

@@ -65,6 +65,10 @@ def _remove_left(place: Path) -> None:
         with suppress(OSError):
             if not path.is_file() or (hasattr(os, "getuid") and path.stat().st_uid != os.getuid()):
                 continue  # on a shared machine others may make what looks like a server's folder
+            if os.name == "nt":  # which knows no such lock, but removes nothing that a server has open
+                path.unlink()
+                shutil.rmtree(path.parent)
+                continue
             with path.open("rb") as held:
                 if lock(held.fileno()) and held.read():
                     _empty(path.parent)
@@ -86,7 +90,8 @@ def sweep(folder: Path, keep_seconds: float) -> None:
         for remove, names in ((Path.unlink, files), (Path.rmdir, folders)):
             for path in (Path(place, name) for name in names):
                 with suppress(OSError):  # another hand was quicker, or the folder is not empty
-                    if path.lstat().st_ctime < over:
+                    times = path.lstat()
+                    if max(times.st_ctime, times.st_mtime) < over:  # on Windows the first is when it was made
                         remove(path)
 
 

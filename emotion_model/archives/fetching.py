@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,13 +37,23 @@ def remove_left_copies() -> None:
 
     Other machines and containers may have the same folder for such files, and processes of the same number.
     """
-    if sys.platform != "linux":
+    if os.name == "nt":  # where to ask for a process may end it
         return
     ours = _copies()
     for folder in Path(tempfile.gettempdir()).glob(f"{glob.escape(ours)}*-*"):
         number = folder.name.removeprefix(ours).split("-")[0]
-        if number.isdecimal() and not Path("/proc", number).exists():
+        if number.isdecimal() and not _runs(int(number)):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # asks only
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ _ZIP = ".zip"
 _UTF16 = ("\udcff\udcfe", "\udcfe\udcff")  # how such a file begins, read as UTF-8
 _GONE = (404, 410)  # of HTTP
 _SIGNS = "*?["  # of globs
+_NO_NAME = 123  # Windows' error for a path with such a sign
 _COLUMNS = ("source", "path", "file", "filename", "url", "uri")  # of a list with a head, the first that it has
 
 
@@ -142,12 +143,14 @@ def _listed(name: str, in_list: bool) -> Iterator[Source | None]:
     if not name:  # as of a variable that is not set: else it would be the current folder
         raise SourceError("''", "a name is empty; the current folder is called '.'.")
     local = is_local(name)
-    address = str(_absolute(Path(name))) if local else name
+    address = _absolute(Path(name)).as_posix() if local else name
     system, path = (LocalFileSystem(), address) if local else fsspec.core.url_to_fs(address)
     reason: BaseException | None = None
     try:
         about = system.info(path)
-    except FileNotFoundError as error:
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) and getattr(error, "winerror", None) != _NO_NAME:
+            raise
         about, reason = None, cause(error)
     plain = _without_query(path)
     ending = PurePosixPath(plain).suffix.lower()
@@ -173,7 +176,7 @@ def _listed(name: str, in_list: bool) -> Iterator[Source | None]:
             yield from _one_of_many(entry)
 
 
-def cause(error: FileNotFoundError) -> BaseException | None:
+def cause(error: OSError) -> BaseException | None:
     """Why a file is not there for us; None where it is gone.
 
     To fsspec a server that refuses, or that cannot be reached, is as one without the file.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,7 @@ from emotion_model.faces.yunet import load_yunet
 from emotion_model.files import digest_of
 from emotion_model.processes import Lock
 
+_log = logging.getLogger(__name__)
 YUNET_REPO = "opencv/face_detection_yunet"
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
@@ -132,6 +135,7 @@ class FaceDetector:
                 "The YuNet detector is not available here, so the Haar cascade looks for faces: it misses more."
             )
             self.fallback_reason = str(error)
+            _log.warning("%s %s", self.notice, self.fallback_reason)
             self.name = "haar"
             self._finder = HaarFinder(score_threshold)
 
@@ -268,7 +272,11 @@ def _brightened(image_rgb: np.ndarray) -> np.ndarray | None:
 def _load_haar() -> cv2.CascadeClassifier:
     if not hasattr(cv2, "CascadeClassifier"):
         raise DetectorError(f"OpenCV {cv2.__version__} has no Haar cascade: install opencv-python-headless below 5.")
-    cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"))
+    path, cascade = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml", cv2.CascadeClassifier()
+    with suppress(OSError):  # given as text: on Windows OpenCV opens no path with letters of other languages
+        content = path.read_text(encoding="utf-8")
+        storage = cv2.FileStorage(content, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+        cascade.read(storage.getFirstTopLevelNode())
     if cascade.empty():
         raise DetectorError("OpenCV's Haar cascade file is missing: install opencv-python-headless anew.")
     return cascade

@@ -72,7 +72,9 @@ class OpenCvYuNet:
             cv2.error: the file is no such network.
         """
         self._lock = Lock()  # the detector keeps state between calls
-        self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score_threshold, overlap, MAX_CANDIDATES)
+        # Read here: on Windows OpenCV opens no path with letters of other languages.
+        given = "onnx", np.fromfile(path, np.uint8), np.empty(0, np.uint8)
+        self._network = cv2.FaceDetectorYN.create(*given, (320, 320), score_threshold, overlap, MAX_CANDIDATES)
 
     def find(self, image_rgb: np.ndarray) -> np.ndarray:
         """See `YuNet.find`."""

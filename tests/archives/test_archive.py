@@ -383,7 +383,7 @@ def test_workers_that_die_hang_or_fail_are_replaced(tmp_path: Path):
 
 
 def test_a_share_of_the_cores_binds_a_worker_to_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    allowed, threads = os.sched_getaffinity(0), cv2.getNumThreads()
+    allowed, threads = getattr(os, "sched_getaffinity", lambda _: {0})(0), cv2.getNumThreads()
     if len(allowed) < 2:
         pytest.skip("needs two cores")
     (tmp_path / "cpu.max").write_text("100000 100000")

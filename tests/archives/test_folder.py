@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from emotion_model.archives.sources import Source
 from emotion_model.archives.tables import faces_table
 from emotion_model.labels import Label
 from emotion_model.timelines.table import frame_rows
+from support.disk import files_up_to
 
 RECORD: dict[str, Any] = {
     "model": "one",
@@ -175,18 +175,13 @@ def test_a_second_failure_hides_no_first_one(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_long_clip_that_the_disk_does_not_take_takes_no_others_with_it(tmp_path: Path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with ArchiveFolder(tmp_path, RECORD) as folder:
         folder.add(result("a"))
         long, table = result("long"), folder.long_table()
         table.write(long.faces)
         (file,) = tmp_path.glob(".partial-long-*")
-        try:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 10, limits[1]))
-            with pytest.raises(OSError, match="File too large"):
-                folder.add(Result(long.source, long.file), table)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with files_up_to(file.stat().st_size + 10), pytest.raises(OSError, match="File too large"):
+            folder.add(Result(long.source, long.file), table)
     assert content(tmp_path) == ({"a": "done"}, ["a"] * 3)
 
 

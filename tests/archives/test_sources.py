@@ -15,11 +15,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from emotion_model.__main__ import command_parser
 from emotion_model.archives.fetching import local_copy, remove_left_copies
@@ -241,6 +242,21 @@ def test_relative_paths_become_absolute(archive: Path, monkeypatch: pytest.Monke
     assert names(find_sources(["a.mp4", "deep", "*.JPG"])[0], archive) == wanted
     monkeypatch.chdir(archive / "deep")
     assert names(find_sources(["../a.mp4", "er/../../deep", "../*.JPG", "../a.mp4"])[0], archive) == wanted
+
+
+def test_a_glob_is_none_the_less_one_where_no_name_may_hold_its_signs(archive: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on Windows, which has an error of its own for them."""
+    info = LocalFileSystem.info
+
+    def ask(system: LocalFileSystem, path: str) -> dict[str, Any]:
+        if "*" in os.fspath(path):
+            error = OSError(22, "The filename, directory name, or volume label syntax is incorrect")
+            error.winerror = 123  # type: ignore[attr-defined]
+            raise error
+        return info(system, path)
+
+    monkeypatch.setattr(LocalFileSystem, "info", ask)
+    assert names(find_sources([f"{archive}/*.mp4"])[0], archive) == ["a.mp4"]
 
 
 @pytest.mark.parametrize(

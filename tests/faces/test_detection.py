@@ -101,13 +101,14 @@ def test_the_environment_chooses_the_detector(monkeypatch):
     assert detector.name == "haar" and detector.notice == ""
 
 
-def test_without_yunet_auto_falls_back_and_says_so(monkeypatch, tmp_path):
+def test_without_yunet_auto_falls_back_and_says_so(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("EMOTION_DETECTOR", "auto")
     monkeypatch.setenv("EMOTION_YUNET_PATH", str(tmp_path / "nothing.onnx"))
     detector = FaceDetector()
     assert detector.name == "haar"
     assert "Haar" in detector.notice and "nothing.onnx" in detector.fallback_reason
     assert "nothing.onnx" not in detector.notice, "visitors need not know the server's files"
+    assert caplog.messages == [f"{detector.notice} {detector.fallback_reason}"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads its memory from /proc")

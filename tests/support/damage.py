@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import random
 import re
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from pillow_heif import register_heif_opener
 
@@ -206,6 +206,7 @@ def require_outcomes(
     files: dict[str, bytes], seed: int, numbers: range, attempt: Callable[[str, bytes], Outcome]
 ) -> None:
     """Fail unless each of these damaged files is read or refused with a sentence, in time and without much memory."""
+    resource = pytest.importorskip("resource", reason="nobody tells here how much memory a process takes")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     codes = set()
     for number in numbers:

@@ -53,7 +53,10 @@ def python() -> str:
 
 @contextlib.contextmanager
 def interpreter() -> Iterator[None]:
-    """Have it as long as this lasts, in this process and those that it starts."""
+    """Have it as long as this lasts, in this process and those that it starts; on Linux, whose means it needs."""
+    if sys.platform != "linux":
+        yield
+        return
     with tempfile.TemporaryDirectory(prefix="warm-") as name:
         folder = Path(name)
         address = folder / "socket"

@@ -2,7 +2,6 @@ import csv
 import hashlib
 import io
 import json
-import resource
 import shutil
 import signal
 import subprocess
@@ -34,6 +33,7 @@ from emotion_model.labels import CONTEMPT
 from emotion_model.network.building import build_model
 from emotion_model.network.config import CONFIG_FILE, WEIGHTS_FILE
 from support import warm
+from support.disk import files_up_to
 from support.models import TINY
 from support.paths import ROOT, fer2013
 from support.training import faces, names, separable, write_parquet
@@ -472,12 +472,8 @@ def test_a_full_disk_is_named_and_with_room_the_same_line_goes_on(base, tmp_path
     for kind, name in enumerate(("happy", "sad", "contempt")):
         write_faces(tmp_path / "album" / name, 6, kind)
     command = arguments(tmp_path / "album", base, tmp_path / "model", "--epochs", "0", "--epochs-frozen", "1")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # bytes in a file; more cannot be written
-    try:
+    with files_up_to(20_000):
         status = main(command)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert status == 2
     assert "model: the disk is full; free some space and run the same line" in capsys.readouterr().err
     with pytest.raises(ModelError):

@@ -5,7 +5,6 @@ import base64
 import csv
 import json
 import re
-import resource
 import tempfile
 import threading
 import time
@@ -31,6 +30,7 @@ from emotion_model.faces.detection import FINDERS
 from emotion_model.labels import UNCLEAR
 from emotion_model.timelines.summary import ClipSummary
 from support import clips
+from support.disk import files_up_to
 from ui import album, examples, inputs, portraits
 from ui.agents import Tools
 from ui.album import Photo, read_album
@@ -301,13 +301,8 @@ def test_an_example_that_had_no_room_is_made_anew_for_the_next_visitor(example, 
     for name, value in (("SECONDS", 1), ("_made", []), ("_photos", [])):
         monkeypatch.setattr(examples, name, value)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # bytes in a file; more cannot be written
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            example()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with files_up_to(10_000), pytest.raises(OSError, match="File too large"):
+        example()
     assert list(tmp_path.iterdir()) == []
     assert example().stat().st_size > 10_000
 
