@@ -69,8 +69,6 @@ def _run(arguments: list[str]) -> int:
     except (ModelError, DetectorError, ValueError) as error:
         taken = f" Taken for models, as they stand behind --model: {', '.join(further)}; put paths before it."
         return refused(f"{error}" + (taken if further else ""))
-    for line in detector.fallbacks:
-        print(line, file=sys.stderr)
     return COMMANDS[options.command].run(detector, options)
 
 

@@ -12,7 +12,7 @@ from emotion_model.face import Face
 from emotion_model.faces.boxes import Detection
 from emotion_model.faces.cropping import crop_face, require_several
 from emotion_model.faces.detection import FaceDetector
-from emotion_model.faces.images import Picture, as_rgb, to_grey
+from emotion_model.faces.images import Picture, as_rgb, to_grey, told_of
 from emotion_model.network.classifier import EmotionClassifier
 from emotion_model.network.ensemble import EmotionEnsemble
 from emotion_model.network.protocol import Classifier, require_classifier
@@ -79,11 +79,6 @@ class EmotionDetector:
         """Sentences for visitors where another model or face detector serves than was hoped for, else ""."""
         return " ".join(part.notice for part in (self.classifier, self.faces) if part.notice)
 
-    @property
-    def fallbacks(self) -> list[str]:
-        """The same for whoever runs this: a line for each, with its reason."""
-        return [f"{part.notice} {part.fallback_reason}" for part in (self.classifier, self.faces) if part.notice]
-
     def detect(self, image: Picture) -> list[Face]:
         """Every face in a picture, the largest first; an empty list where there is none.
 
@@ -112,14 +107,16 @@ class EmotionDetector:
             known: where the faces of each picture are, if that is known already.
 
         Raises:
-            ImageError: one is not a picture, or a single one was given instead of several.
+            ImageError: one is not a picture, and a note of the error says which; or a single one was given instead of
+                several.
         """
         require_several(images, "pictures")
         found: list[list[Detection]] = []
         shapes: list[tuple[int, ...]] = []
         crops: list[np.ndarray] = []
         for number, picture in enumerate(images):
-            image = as_rgb(picture)
+            with told_of(number, picture):
+                image = as_rgb(picture)
             detections = self.faces.detect(image) if known is None else known[number]
             shapes.append(image.shape)
             found.append(detections)

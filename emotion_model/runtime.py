@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -78,6 +78,17 @@ class Network:
             self._compiled = core.compile_model(prepared(core.read_model(model, weights)), "CPU", options)
             self._renew()
             _networks.add(self)
+
+    def __reduce__(self) -> NoReturn:
+        """A copy would have nothing to run.
+
+        Raises:
+            TypeError: always, and says what to do.
+        """
+        raise TypeError(
+            "A loaded network stays in its process: load the model in each worker, in processes that were started with "
+            "multiprocessing.get_context('spawn')."
+        )
 
     def _renew(self) -> None:
         self._request = self._compiled.create_infer_request()

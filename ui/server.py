@@ -29,8 +29,6 @@ def serve(files: Path) -> None:
     share_memory()
     detector = EmotionDetector(EmotionClassifier.from_environment())
     detector.classifier.warm_up()
-    for line in detector.fallbacks:
-        print(line, flush=True)
     networks = networks_for(detector)
     os.environ |= NO_STATISTICS
     page = build_page(detector, networks)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import math
 import threading
+import weakref
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +31,7 @@ from emotion_model.timelines.tracking import FaceTracker, TrackingConfig
 BATCH_FRAMES = 16  # classified in one forward pass
 BATCH_HAIR = 1e-3  # of a batch: by so much early, a frame belongs to it
 BATCH_PIXELS = 8_000_000  # of the frames in a batch, whatever their size
+_open: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,23 @@ def analyze(
         config: which frames are looked at; by default all.
         stopped: from when it is set on, possibly by another thread, no more of the clip is read.
 
+    Each frame holds its pixels, which of a long clip fill the memory: keep what is needed of them, not the frames.
+
     Raises:
         MediaError: the part that is asked for is empty or too long, or the clip cannot be read on.
     """
     config = config or VideoConfig()
-    return followed(look(reader, detector, config, stopped), FaceTracker(config.tracking))
+    frames = followed(look(reader, detector, config, stopped), FaceTracker(config.tracking))
+    _open.add(frames)
+    return frames
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the threads of what was left in the middle: Python would end while they run native code, and abort."""
+    for frames in list(_open):
+        with suppress(ValueError):  # it runs, in another thread
+            frames.close()
 
 
 def look(

@@ -130,6 +130,8 @@ class VideoRun:
     def __iter__(self) -> Iterator[VideoProgress]:
         if self._frames is not None:
             raise RuntimeError(_ONCE)
+        if not self._entered and self._outputs.written():
+            raise RuntimeError("A VideoRun writes files in a block: `with VideoRun(...) as run: for step in run: ...`")
         began = time.perf_counter()
         self._frames = frames = analyze(self._reader, self._detector, self._config, self._stopped)
         try:

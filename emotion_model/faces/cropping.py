@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from emotion_model.face import Face
-from emotion_model.faces.images import ImageError, Picture, to_grey
+from emotion_model.faces.images import ImageError, Picture, to_grey, told_of
 from emotion_model.faces.turning import turned
 
 _MAX_SUPERSAMPLING = 32  # times the crop's side; enough for a face of 1,500 pixels, and a bound on the work beyond
@@ -94,13 +94,15 @@ def network_input(faces: Iterable[Picture], image_size: int) -> np.ndarray:
     """Cropped faces of any sizes, as `as_rgb` takes them -> float32 `(n, image_size, image_size, 1)` in 0..255.
 
     Raises:
-        ImageError: an item is not an image, or a single image was given instead of a list.
+        ImageError: an item is not an image, and a note of the error says which; or a single image was given instead of
+            a list.
     """
     require_several(faces)
     faces = list(faces)
     batch = np.empty((len(faces), image_size, image_size, 1), dtype=np.float32)
     for i, face in enumerate(faces):
-        grey = to_grey(face)
+        with told_of(i, face):
+            grey = to_grey(face)
         if grey.shape != (image_size, image_size):
             interpolation = cv2.INTER_AREA if min(grey.shape) >= image_size else cv2.INTER_LINEAR
             # Not rounded to whole grey levels: other runtimes must be able to give the same pixels.

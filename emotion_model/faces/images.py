@@ -142,18 +142,29 @@ def read_base64_image(text: str, max_pixels: int = MAX_PIXELS, max_bytes: int = 
     return read_image(data, max_pixels, max_bytes)
 
 
+@contextmanager
+def told_of(number: int, picture: Picture) -> Iterator[None]:
+    """An error with one of many pictures has a note that says which."""
+    try:
+        yield
+    except ImageError as error:
+        name = f": {os.fspath(picture)}" if isinstance(picture, str | os.PathLike) else ""
+        error.add_note(f"That is number {number} of the pictures, counted from 0{name}")
+        raise
+
+
 def as_rgb(image: Picture) -> np.ndarray:
     """A picture as uint8 RGB `(height, width, 3)`.
 
     Files and `PIL.Image`s are turned upright by their EXIF orientation; an array is taken as it lies.
 
     Args:
-        image: an array, grey, RGB (not OpenCV's BGR) or RGBA, uint8 or uint16; a `PIL.Image`; or a file's path or
-            bytes, as for `read_image`.
+        image: an array, grey, RGB (not OpenCV's BGR) or RGBA, uint8 or uint16 (0..65,535); a `PIL.Image`; or a file's
+            path or bytes, as for `read_image`.
 
     Raises:
-        ImageError: an array of another dtype or shape; no pixels, or a side of over 30,000; or a file that cannot be
-            read.
+        ImageError: an array of another dtype, range or shape; no pixels, or a side of over 30,000; or a file that
+            cannot be read.
     """
     if isinstance(image, str | os.PathLike | bytes):
         return read_image(image)
@@ -176,6 +187,12 @@ def as_rgb(image: Picture) -> np.ndarray:
         raise ImageError("bad_array", f"Expected an image of shape (height, width[, 1, 3 or 4]), got {image.shape}.")
     _check_sides(image.shape[1], image.shape[0])
     if deep:
+        if 0 < image.max(initial=0) < 256:  # it would be black
+            raise ImageError(
+                "bad_array",
+                f"Expected values of 0..65,535 in a uint16 image, got {image.max()} at most: convert values of 0..255 "
+                "with image.astype(np.uint8).",
+            )
         image = (image >> 8).astype(np.uint8)
     if channels == 1:
         return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)

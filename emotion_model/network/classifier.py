@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -32,6 +33,7 @@ from emotion_model.network.config import (
 )
 from emotion_model.network.engines import PADDED_SIZES, load_keras, read_onnx, start_engine
 
+_log = logging.getLogger(__name__)
 MAX_CONFIG_BYTES = 10_000_000
 MAX_FIGURE_BYTES = 2_000_000
 MAX_FIGURES = 20  # ours are eight
@@ -145,6 +147,7 @@ class EmotionClassifier:
             classifier = cls()
             classifier.notice = "The model that was asked for is not in use: the bundled one is."
             classifier.fallback_reason = f"{no_folder}{error}"
+            _log.warning("%s %s", classifier.notice, classifier.fallback_reason)
             return classifier
 
     def _load(self, path: Path) -> None:

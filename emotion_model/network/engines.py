@@ -16,7 +16,7 @@ import numpy as np
 from emotion_model.network.backends import TRAINING, BackendError, alternatives, import_keras
 from emotion_model.network.config import ModelConfig, ModelError, require_digest
 from emotion_model.processes import Lock
-from emotion_model.runtime import Network, RuntimeUnavailableError
+from emotion_model.runtime import ForkedError, Network, RuntimeUnavailableError
 
 # Outputs of the ONNX file; the first, "probabilities", is calibrated, for whoever runs the file without this package.
 UNCALIBRATED, ATTENTION = "uncalibrated_probabilities", "attention"
@@ -177,6 +177,8 @@ def start_engine(path: Path, config: ModelConfig, model: Callable[[], Any]) -> E
     if import_keras().backend.backend() == "openvino":
         try:
             return OpenVinoEngine.of_keras(loaded)
+        except ForkedError as error:
+            raise ModelError(str(error)) from error
         except Exception as error:
             raise ModelError(
                 f"{path}: OpenVINO cannot run it ({error}); set KERAS_BACKEND to {alternatives(TRAINING)}."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from emotion_model.faces.cropping import require_several
-from emotion_model.faces.images import as_rgb
+from emotion_model.faces.images import Picture, as_rgb
 from emotion_model.labels import LABELS, Label
 from emotion_model.network.config import ModelConfig, ModelError
 
@@ -78,7 +78,7 @@ class TransformersClassifier:
         """Ask once: it is loaded already, and compiles nothing."""
         self.predict(np.zeros((1, 48, 48), np.uint8))
 
-    def predict(self, images: Sequence[np.ndarray] | np.ndarray, flip: bool = False) -> np.ndarray:
+    def predict(self, images: Iterable[Picture], flip: bool = False) -> np.ndarray:
         """Classify cropped faces; see `EmotionClassifier.predict`."""
         require_several(images)
         given = [as_rgb(image) for image in images]

@@ -64,8 +64,9 @@ class Person:
     shares: dict[str, float] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     peaks: dict[str, Peak] = field(default_factory=dict)
-    bins: dict[int, np.ndarray] = field(default_factory=dict)  # seconds, valence, arousal and probabilities, summed
-    _mood: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    # Seconds, valence, arousal and probabilities, summed.
+    bins: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _mood: np.ndarray = field(default_factory=lambda: np.zeros(2), repr=False)
 
     @property
     def valence(self) -> float:

@@ -486,6 +486,14 @@ def test_a_clip_is_gone_through_once(clip, quick):
         with pytest.raises(RuntimeError, match="make another one"), one:
             pytest.fail("it began")
     assert one.summary.frames == 2
+    assert len(repr(one.summary.people)) < 2000, "what a notebook shows"
+
+
+def test_files_are_written_in_a_block_alone(clip, quick, tmp_path):
+    with VideoReader(clip) as reader:
+        with pytest.raises(RuntimeError, match="in a block"):
+            list(VideoRun(reader, quick, VideoOutputs(csv=tmp_path / "out.csv")))
+        assert len(list(VideoRun(reader, quick, config=VideoConfig(rate=1)))) == 2
 
 
 def test_a_run_never_writes_over_what_it_reads(clip, film, quick, tmp_path):

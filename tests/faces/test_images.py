@@ -273,6 +273,12 @@ def test_other_arrays_are_refused(image):
         as_rgb(image)
 
 
+def test_values_of_eight_bits_in_sixteen_are_refused_as_they_would_be_black(astronaut):
+    with pytest.raises(ImageError, match=r"0\.\.65,535 .* got 255 at most: .* image\.astype\(np\.uint8\)"):
+        as_rgb(astronaut.astype(np.uint16))
+    assert not as_rgb(np.zeros((4, 4), np.uint16)).any()
+
+
 @pytest.mark.parametrize(
     "image",
     [

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,6 +66,23 @@ def test_grey_rgba_and_16_bit_arrays_give_the_same_emotion(detector, astronaut, 
 def test_what_is_not_an_image_is_refused(detector):
     with pytest.raises(ImageError):
         detector.detect(np.zeros((10, 10, 3), np.float32))
+
+
+def test_of_many_pictures_the_error_says_which_it_is_about(detector, astronaut, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    with pytest.raises(ImageError) as caught:
+        detector.detect_many([astronaut, tmp_path / "bad.jpg"])
+    (note,) = caught.value.__notes__
+    assert "number 1 " in note and note.endswith(f"{tmp_path}/bad.jpg")
+    with pytest.raises(ImageError) as caught:
+        detector.classifier.predict([astronaut, astronaut, astronaut.astype(float)])
+    assert "number 2 " in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("share", [pickle.dumps, copy.deepcopy])
+def test_who_hands_a_detector_to_another_process_is_told_what_to_do(detector, share):
+    with pytest.raises(TypeError, match="load the model in each worker"):
+        share(detector)
 
 
 @pytest.mark.parametrize("one", [np.zeros((10, 10, 3), np.uint8), "photo.jpg", Path("photo.jpg"), b"photo"])

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from support.clips import write_long_clip
 from support.environment import of_users
 from support.paths import ROOT
 
@@ -28,6 +29,23 @@ with ThreadPoolExecutor(8) as pool:
 assert all(answer == answers[0] for answer in answers), answers
 print(answers[0][0][0])
 """
+
+
+LEFT = """
+import sys
+from emotion_model import EmotionDetector, VideoConfig, VideoReader, analyze
+
+frames = analyze(VideoReader(sys.argv[1]), EmotionDetector(), VideoConfig(rate=5))
+print(next(frames).faces[0].emotion)
+raise SystemExit(3)
+"""
+
+
+def test_a_program_that_leaves_a_clip_in_the_middle_ends_as_it_says(tmp_path, film):
+    clip = write_long_clip(tmp_path / "long.mp4", film, seconds=60)
+    command = [sys.executable, "-c", LEFT, str(clip)]
+    ended = subprocess.run(command, cwd=ROOT, env=of_users(), capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("happy\n", "", 3)
 
 
 @pytest.mark.parametrize("home", [None, "/proc"], ids=["no home", "a home that cannot be written to"])
