@@ -93,7 +93,7 @@ class EmotionDetector:
         Raises:
             ImageError: not a picture.
         """
-        return self.detect_many([image])[0]
+        return self.detect_many([as_rgb(image)])[0]
 
     def detect_many(
         self, images: Iterable[Picture], known: Sequence[list[Detection]] | None = None

@@ -53,8 +53,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
         base, detector = EmotionClassifier.load(options.model), FaceDetector()
-        if detector.notice:
-            print(detector.notice, detector.fallback_reason, file=sys.stderr)
         report = finetune(base, options.data, options.out, settings, options.fer2013, options.drop, detector)
     except StoppedError as stopped:
         print(stopped)

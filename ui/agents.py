@@ -22,7 +22,7 @@ from ui.api import Api
 from ui.inputs import a_place, for_visitors, photo_input, read_picture
 from ui.refusals import Refusal
 from ui.video.handlers import part
-from ui.video.runs import Analysis, Step
+from ui.video.runs import CLIPS, Analysis, Step
 from ui.video.words import refused
 
 
@@ -148,7 +148,9 @@ def build_tools(detector: EmotionDetector, analysis: Analysis) -> None:
         gr.Textbox(label="People as JSON", visible=False),
         api_name="read_clip",
         api_description=description(tools.analyze_video),
-        queue=False,  # an agent that hangs up is known only there; the analysis itself lets few read at a time
+        queue=False,  # for agents, who could not hang up there; programs that call the endpoint wait in it all the same
+        concurrency_limit=analysis.limits.at_once,
+        concurrency_id=CLIPS,
     )
     gr.Button(visible=False).click(
         tools.model_info,

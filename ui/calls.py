@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,13 +20,14 @@ from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like
 
-from ui.fetching import TooLargeError, fetch, goes_with_its_call, unpack
+from ui.fetching import AT_ONCE, SPARE_DISK, TooLargeError, fetch, goes_with_its_call, unpack
 from ui.inputs import MOST_BYTES
 from ui.refusals import (
     ADDRESSES,
     BAD_BASE64,
     IN_STEPS,
     INCOMPLETE,
+    NO_ROOM,
     NOT_UPLOADED,
     TOO_LARGE,
     UNREACHABLE,
@@ -46,6 +49,7 @@ class Page(gr.Blocks):
         super().__init__(*args, **options)
         # What to do when a call ends that answers in steps, by the iterator that is handed from step to step.
         self._ends: weakref.WeakKeyDictionary[Any, weakref.finalize] = weakref.WeakKeyDictionary()
+        self._coming = asyncio.Semaphore(AT_ONCE)
 
     async def process_api(self, block_fn: Any, *args: Any, **options: Any) -> dict[str, Any]:
         """As Gradio does it; what a call has had fetched, or has brought along, goes when the call ends.
@@ -86,7 +90,7 @@ class Page(gr.Blocks):
         try:
             given = zip(block_fn.inputs, inputs, strict=False)
             elsewhere = [(block, file) for block, value in given for file in _elsewhere(value)]
-            if len(elsewhere) > 1:  # no endpoint needs two, and while files come, their call keeps a place from others
+            if len(elsewhere) > 1:  # no endpoint needs two
                 raise Refusal("bad_request", ADDRESSES)
             for block, file in elsewhere:
                 file["path"] = str(await self._fetched(file["path"], block))
@@ -116,9 +120,17 @@ class Page(gr.Blocks):
         try:
             folder = get_upload_folder()
             # Elsewhere than where all requests are answered: a picture of 10 MB takes a while.
-            path = await (asyncio.to_thread(unpack, address, folder) if brought else fetch(address, folder, limit))
+            if brought:
+                path = await asyncio.to_thread(unpack, address, folder)
+            else:
+                async with self._coming:
+                    if shutil.disk_usage(tempfile.gettempdir()).free < (limit or 0) + SPARE_DISK:
+                        raise Refusal("busy", NO_ROOM)
+                    path = await fetch(address, folder, limit)
         except TooLargeError:
             raise Refusal("too_large", TOO_LARGE) from None
+        except gr.Error:
+            raise
         except Exception:
             raise (Refusal("bad_base64", BAD_BASE64) if brought else Refusal("unreachable", UNREACHABLE)) from None
         _FETCHED.get([]).append(path)

@@ -14,7 +14,9 @@ import safehttpx
 from gradio.processing_utils import MAX_REDIRECTS, PUBLIC_HOSTNAME_WHITELIST
 from gradio_client.utils import decode_base64_to_binary, strip_invalid_filename_characters
 
-SECONDS = 30  # that a file may take; while it comes, its call keeps a place from others
+SECONDS = 30  # that a file may take
+AT_ONCE = 8  # files that come; more wait, as each takes room before anybody knows whether there is a place for its call
+SPARE_DISK = 2**29  # bytes; what others are having made needs room too
 _OF_ONE_CALL = "fetched-"  # what the names of folders begin with whose file goes when its call ends
 
 

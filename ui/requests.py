@@ -27,7 +27,7 @@ from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.fetching import unpack
+from ui.fetching import SPARE_DISK, unpack
 from ui.refusals import (
     BAD_BASE64,
     FAILED,
@@ -65,7 +65,6 @@ LARGEST_REQUEST = 24 * 2**20
 # Bytes; the page sends all photos of an album in one upload, 200 of 10 MB, which have a tenth to spare.
 LARGEST_UPLOAD = 2200 * 2**20
 LONGEST_SESSION = 64  # characters of a session's name; those of Gradio's page have eleven, of its client 36
-SPARE_DISK = 2**29  # bytes; what others are having made needs room too
 LARGEST_FIELD = 1024  # bytes of one that is no file in an upload; Gradio has no use for any
 
 

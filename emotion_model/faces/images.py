@@ -289,7 +289,7 @@ def _loaded(picture: Image.Image) -> np.ndarray:
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I;16"):
-        return as_rgb(np.asarray(picture))
+        return as_rgb((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
         return as_rgb(_stretched(np.asarray(picture)))
     rgb = np.empty((picture.height, picture.width, 3), np.uint8)

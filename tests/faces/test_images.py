@@ -277,6 +277,7 @@ def test_values_of_eight_bits_in_sixteen_are_refused_as_they_would_be_black(astr
     with pytest.raises(ImageError, match=r"0\.\.65,535 .* got 255 at most: .* image\.astype\(np\.uint8\)"):
         as_rgb(astronaut.astype(np.uint16))
     assert not as_rgb(np.zeros((4, 4), np.uint16)).any()
+    assert not as_rgb(Image.fromarray(np.full((4, 4), 199, np.uint16))).any(), "a file says how deep it is"
 
 
 @pytest.mark.parametrize(

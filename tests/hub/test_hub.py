@@ -485,6 +485,7 @@ def test_every_package_the_page_needs_is_in_its_requirements():
         "huggingface_hub": "huggingface-hub",
         "lazy_loader": "lazy-loader",
         "httpx2": "huggingface-hub",
+        "anyio": "gradio",
         "fastapi": "gradio",
         "gradio_client": "gradio",
         "httpx": "gradio",

@@ -77,6 +77,9 @@ def test_of_many_pictures_the_error_says_which_it_is_about(detector, astronaut, 
     with pytest.raises(ImageError) as caught:
         detector.classifier.predict([astronaut, astronaut, astronaut.astype(float)])
     assert "number 2 " in caught.value.__notes__[0]
+    with pytest.raises(ImageError) as caught:
+        detector.detect(tmp_path / "bad.jpg")
+    assert not hasattr(caught.value, "__notes__")
 
 
 @pytest.mark.parametrize("share", [pickle.dumps, copy.deepcopy])

@@ -8,12 +8,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import gradio as gr
@@ -367,6 +368,8 @@ class Elsewhere(BaseHTTPRequestHandler):
     """A place with a file of any size, told beforehand or not, and one that has moved there."""
 
     asked = sent = 0
+    slow: ClassVar[list[int]] = []  # how many came at a time, of those that come slowly
+    coming = 0
 
     def do_GET(self) -> None:
         Elsewhere.asked += 1
@@ -376,6 +379,11 @@ class Elsewhere(BaseHTTPRequestHandler):
             self.end_headers()
             return
         _, size, name = self.path.split("/")
+        if name == "slow.txt":
+            Elsewhere.coming += 1
+            Elsewhere.slow.append(Elsewhere.coming)
+            time.sleep(0.2)
+            Elsewhere.coming -= 1
         self.send_response(200)
         if name == "packed.txt":
             self.send_header("Content-Encoding", "gzip")
@@ -441,6 +449,31 @@ def test_a_file_at_an_address_is_fetched_no_further_than_it_may_be_large(elsewhe
             with pytest.raises(AppError, match="cannot be had"):
                 read(bad)
         assert not list(tmp_path.glob("fetched-*"))
+    finally:
+        page.close()
+
+
+def test_few_files_come_at_a_time_and_none_where_the_disk_is_full(elsewhere, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr("ui.calls.AT_ONCE", 2)
+    monkeypatch.setattr(Elsewhere, "slow", [])
+    value = {"path": f"{elsewhere}/10/slow.txt", "meta": {"_type": "gradio.FileData"}}
+    with Page() as page:
+        file = gr.File()
+        file.upload(lambda path: Path(path).name, file, gr.Textbox(), api_name="read", queue=False)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", app_kwargs=APP_OPTIONS)
+
+    def read(_: int) -> tuple[int, dict]:
+        return answer(f"{url}gradio_api/run/read", json.dumps({"data": [value]}).encode(), "application/json")
+
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            assert [told["data"] for _, told in pool.map(read, range(6))] == [["slow.txt"]] * 6
+        assert max(Elsewhere.slow) <= 2 and len(Elsewhere.slow) == 6
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**29 - 1))
+        status, refusal = read(0)
+        assert status >= 400 and "no room for more files" in refusal["error"]
+        assert len(Elsewhere.slow) == 6
     finally:
         page.close()
 

@@ -161,3 +161,9 @@ def test_a_photo_is_taken_out_at_once_though_it_still_waits_to_be_read(page, upl
     visit.ask(gone, [], 3)
     assert not gone.queue
     assert shown(reading, visit.ask(reading, [uploaded["photo"]], 2)) == {}
+
+
+def test_clips_wait_in_one_queue_by_whichever_door_they_come(page):
+    doors = {one.api_name: one for one in page.fns.values() if one.api_name in ("read_clip", "analyze_video")}
+    assert len(doors) == 2
+    assert {(one.concurrency_id, one.concurrency_limit) for one in doors.values()} == {(runs.CLIPS, 2)}
