@@ -25,6 +25,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from starlette.exceptions import HTTPException
 
+from support.apps import free_port
 from ui.calls import Page
 from ui.fetching import public_machine
 from ui.refusals import Refusal
@@ -45,6 +46,12 @@ def test_a_refusal_says_what_to_do_and_keeps_its_status(status, detail, said):
     answer = APP_OPTIONS["exception_handlers"][HTTPException](None, HTTPException(status, detail))
     assert answer.status_code == status
     assert said in answer.body.decode()
+
+
+@pytest.fixture(autouse=True)
+def own_ports(monkeypatch):
+    """Gradio looks for a free port from here on; from 7860 on all tests would at once."""
+    monkeypatch.setattr("gradio.http_server.INITIAL_PORT_VALUE", free_port())
 
 
 @contextmanager
