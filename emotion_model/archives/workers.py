@@ -29,6 +29,7 @@ from emotion_model.files import lock
 from emotion_model.processes import limit_cores, usable_cores
 
 ANSWER_SECONDS = 10.0  # within which a cluster has to answer
+CONNECTIONS = 5  # that are tried where a cluster cannot start what serves a client
 GROWTH_SECONDS = 10.0  # after which a cluster is asked again how many cores it has
 SIGN_SECONDS = 0.5  # between two signs of life; more of them would only cost time
 
@@ -122,7 +123,9 @@ def _told_if_gone() -> Iterator[None]:
     """For whatever asks something of the cluster, which may have gone since it answered last."""
     try:
         yield
-    except ConnectionError as error:
+    except Exception as error:
+        if not isinstance(error, ConnectionError) and not type(error).__module__.startswith("grpc"):
+            raise
         why = _cause(error).rstrip(".")
         raise WorkersError(
             f"The cluster has gone ({why}). What is done is kept: the same command goes on from there."
@@ -286,14 +289,17 @@ def _connected(address: str, count: int | None = None) -> Any:
     else:
         passed = {name: value for name, value in os.environ.items() if name.startswith(("EMOTION_", "KERAS_BACKEND"))}
         options["runtime_env"] = {"env_vars": passed}
-    for again in (True, False):
+    for left in reversed(range(CONNECTIONS)):
         try:
             ray.init(address, **options)
             break
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             first, *more = [line.strip() for line in str(error).splitlines() if line.strip()]
-            if again and "Initialization failure" in first:
-                continue  # a cluster opens its door to clients before it can start anything for them
+            if left and "Initialization failure" in first:
+                # A cluster opens its door to clients before it can start anything for them, and where it is busy fails.
+                ray.util.disconnect()
+                time.sleep(1)
+                continue
             why = f"{first} {more[-1]}" if more and first.endswith(":") else first
             raise WorkersError(f"No cluster at {address}: {why}") from error
     # What Ray has to say of a worker that dies is a page of text, on standard output. It is told by us, in a line.

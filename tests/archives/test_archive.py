@@ -222,7 +222,7 @@ def cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str
     ray = Path(sys.executable).with_name("ray")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    monkeypatch.setenv("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "2")  # s, instead of 30
+    monkeypatch.setenv("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "6")  # s, instead of 30
     monkeypatch.setenv("RAY_enable_worker_prestart", "0")  # of workers that nobody wants
     port, door = free_port(), free_port()
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
@@ -264,12 +264,14 @@ def accepts(port: int) -> bool:
     return False
 
 
-def wait_until(true: Callable[[], Any]) -> Any:
-    """What it says as soon as that is something."""
+def wait_until(true: Callable[[], Any], running: Running | None = None) -> Any:
+    """What it says as soon as that is something, while a command runs."""
     ends = time.monotonic() + WAIT
     while time.monotonic() < ends:
         if said := true():
             return said
+        if running and running.process.poll() is not None:
+            raise AssertionError(f"status {running.end()} before: {running.errors}\n{running.events}")
         time.sleep(0.1)
     raise AssertionError("nothing came of it")
 
@@ -286,11 +288,11 @@ def test_a_cluster_gives_the_same_though_a_node_dies_and_its_end_is_told(
     with cluster(tmp_path, monkeypatch) as (address, [head, node]):
         shared = ["--address", address, "--workers", "2"]
         running = Running(archive, "--out", tmp_path / "out", *shared, python=warm.python())
-        wait_until(lambda: busy(head) or busy(node))
+        wait_until(lambda: busy(head) or busy(node), running)
         halted = busy(head)  # or it would read everything before the other one is there
         for pid in halted:
             os.kill(pid, signal.SIGSTOP)
-        wait_until(lambda: busy(node))
+        wait_until(lambda: busy(node), running)
         for pid, name in descendants(node).items():
             if name.startswith("ray::Worker") or "raylet/raylet" in name:
                 os.kill(pid, signal.SIGKILL)
@@ -301,7 +303,7 @@ def test_a_cluster_gives_the_same_though_a_node_dies_and_its_end_is_told(
 
         alone = ["--address", address, "--workers", "1"]
         running = Running(archive / "long.mp4", "--out", tmp_path / "another", *alone, python=warm.python())
-        wait_until(lambda: busy(head))
+        wait_until(lambda: busy(head), running)
         for pid in [*descendants(head), head]:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

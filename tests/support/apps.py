@@ -19,7 +19,7 @@ from support.environment import of_users
 from support.paths import ROOT
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-PORTS = iter(range(21_000 + 1_000 * WORKER + secrets.randbelow(900), 22_000 + 1_000 * WORKER))
+PORTS = iter(range(21_000 + 1_000 * WORKER + secrets.randbelow(500), 22_000 + 1_000 * WORKER))
 
 
 @dataclass(frozen=True)
