@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,7 +18,7 @@ from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like
 
-from ui.fetching import AT_ONCE, SPARE_DISK, TooLargeError, fetch, goes_with_its_call, unpack
+from ui.fetching import AT_ONCE, TooLargeError, fetch, goes_with_its_call, has_room, unpack
 from ui.inputs import MOST_BYTES
 from ui.refusals import (
     ADDRESSES,
@@ -124,7 +122,7 @@ class Page(gr.Blocks):
                 path = await asyncio.to_thread(unpack, address, folder)
             else:
                 async with self._coming:
-                    if shutil.disk_usage(tempfile.gettempdir()).free < (limit or 0) + SPARE_DISK:
+                    if not has_room(limit or 0):
                         raise Refusal("busy", NO_ROOM)
                     path = await fetch(address, folder, limit)
         except TooLargeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
+import shutil
 import tempfile
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -18,6 +19,11 @@ SECONDS = 30  # that a file may take
 AT_ONCE = 8  # files that come; more wait, as each takes room before anybody knows whether there is a place for its call
 SPARE_DISK = 2**29  # bytes; what others are having made needs room too
 _OF_ONE_CALL = "fetched-"  # what the names of folders begin with whose file goes when its call ends
+
+
+def has_room(coming: float) -> bool:
+    """Whether the disk takes so many bytes more, with some to spare."""
+    return shutil.disk_usage(tempfile.gettempdir()).free >= coming + SPARE_DISK
 
 
 class TooLargeError(Exception):

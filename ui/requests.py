@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
-import tempfile
 import time
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +25,7 @@ from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.fetching import SPARE_DISK, unpack
+from ui.fetching import has_room, unpack
 from ui.refusals import (
     BAD_BASE64,
     FAILED,
@@ -332,7 +330,7 @@ class BoundedRequests:
             await JSONResponse(refusal, 413)(scope, receive, send)  # to an upload `RefusedUploads` says something else
             return
         coming = int(length) if length.isdigit() else limit
-        if upload and shutil.disk_usage(tempfile.gettempdir()).free < coming + SPARE_DISK:
+        if upload and not has_room(coming):
             await _says(NO_ROOM, "busy", 503)(scope, receive, send)
             return
         taken = 0

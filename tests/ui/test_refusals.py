@@ -212,7 +212,7 @@ def test_all_files_of_an_upload_are_bounded_together(monkeypatch, tmp_path):
 def test_an_upload_that_would_fill_the_disk_is_refused_before_it_is_read(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     free = 2**30
-    monkeypatch.setattr("ui.requests.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     with serving(str.upper) as url:
         assert answer(f"{url}/upload", *form(b"small"))[0] == 200
         status, refusal = told_of(url, "upload", 2**29 + 1)
