@@ -126,6 +126,9 @@ class TrainingConfig:
     gentle_epochs: int = setting(
         0, "at the end, without mixup and with variations half as strong: nearer to faces as they are in use"
     )
+    levels: bool = setting(
+        False, "varied faces that are dark, pale or flat get usual levels, as they do where a network serves"
+    )
     device_augmentation: bool = setting(False, "vary faces where the network trains, which a GPU does faster")
     precision: str = setting("float32", "auto: mixed_bfloat16, whose weights stay float32, where that is faster")
     seed: int = setting(0, "of the first weights, the order and the variations of the faces", (0, LARGEST_SEED))

@@ -126,8 +126,8 @@ def level(faces: np.ndarray) -> None:
     """Give dark, pale and flat faces the brightness and contrast that they lack, in place.
 
     What is left of a face in the dark or in haze the network would take for anger. How much is changed has no steps, so
-    that a face does not flicker from frame to frame. In training faces keep their levels: a third of FER2013's lack
-    some.
+    that a face does not flicker from frame to frame. A third of FER2013's faces lack some; those keep them in training,
+    unless that is told to give them what they lack.
 
     Args:
         faces: float32 grey `(n, height, width, 1)` in 0..255.

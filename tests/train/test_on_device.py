@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from emotion_model import LABELS
+from emotion_model.faces.cropping import served_input
 from emotion_model.interrupts import Interruption
 from emotion_model.network.building import build_model
 from support.models import TINY
@@ -19,6 +20,7 @@ from train.data.on_device import AugmentedTraining, Augmenter
 from train.data.variations import augment, blur, compress, lower_resolution
 from train.fitting import run as run_module
 from train.fitting.fit import fit
+from train.fitting.networks import Networks
 from train.fitting.run import Run
 from train.fitting.signals import StoppedError
 from train.fitting.teachers import Teacher
@@ -223,6 +225,32 @@ def test_a_square_of_another_face_stands_in_each_where_that_is_asked_for():
         assert (foreign | (cut[i, ..., 0] == images[i, 0, 0])).all()
         assert foreign.mean() == pytest.approx(1 - shares[i, 0], abs=1e-5)
         assert foreign.sum() == foreign.any(axis=1).sum() ** 2 == foreign.any(axis=0).sum() ** 2
+
+
+def test_dark_pale_and_flat_faces_get_usual_levels_on_the_device_as_where_a_network_serves():
+    rng = np.random.default_rng(0)
+    faces = rng.integers(0, 256, (6, 48, 48))
+    images = np.stack(
+        [faces[0], faces[1] // 9, 200 + faces[2] // 8, 40 + faces[3] // 20, faces[4] * 0 + 7, faces[5] // 2]
+    )
+    images = images.astype(np.uint8)
+    mirror = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Identity()])
+    learner = AugmentedTraining(mirror, nothing(), keras.losses.CategoricalCrossentropy(), levels=True)
+    shown = keras.ops.convert_to_numpy(learner(images)["probabilities"])
+    np.testing.assert_allclose(shown, served_input(images, 48), atol=0.01)
+    assert not np.allclose(shown[..., 0], images, atol=20)
+
+
+def test_levels_are_given_to_varied_faces_and_to_validation(data, tmp_path, monkeypatch):
+    dark = [replace(split, images=split.images // 8) for split in data]
+    learn, answers, shown = Networks.learn, run_module._answers, []
+    monkeypatch.setattr(Networks, "learn", lambda self, faces, *rest: shown.append(faces) or learn(self, faces, *rest))
+    monkeypatch.setattr(run_module, "_answers", lambda model, faces: shown.append(faces) or answers(model, faces))
+    for levels, darkest, brightest in ((False, 0, 32), (True, 80, 180)):
+        shown.clear()
+        fit(preset(epochs=1, levels=levels), *dark, tmp_path / str(levels), 0)
+        means = np.concatenate([faces.mean(axis=(1, 2, 3)) for faces in shown])
+        assert len(shown) > 3 and darkest <= means.min() and means.max() <= brightest
 
 
 def test_a_stopped_run_goes_on_as_if_it_never_had(data, tmp_path):

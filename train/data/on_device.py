@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from emotion_model.faces.cropping import LEAST_CONTRAST, MEAN_BRIGHTNESS, MOST_GAIN
 from train.config import AugmentationConfig
 from train.data.variations import BLURS, COVER_ASPECTS, COVERED_SHARES, NOISES, QUALITIES, WIDTHS, between
 
@@ -168,6 +169,13 @@ def _read(faces: Any, x: Any, y: Any) -> Any:
     return (1 - y) * above + y * below
 
 
+def _levelled(faces: Any) -> Any:
+    """`emotion_model.faces.cropping.level` for a batch, float32 `(n, size, size, 1)` in 0..255."""
+    mean, deviation = ops.mean(faces, axis=(1, 2, 3), keepdims=True), ops.std(faces, axis=(1, 2, 3), keepdims=True)
+    gain = ops.clip(LEAST_CONTRAST / ops.maximum(deviation, 1e-6), 1.0, MOST_GAIN)
+    return ops.clip((faces - mean) * gain + ops.clip(mean, *MEAN_BRIGHTNESS), 0, 255)
+
+
 def _filters(size: int) -> np.ndarray:
     """Each strength of low resolution, then of blur, then none, float32 `(m, size, size)`: `F @ face @ F.T` applies it.
 
@@ -202,6 +210,7 @@ class AugmentedTraining(keras.Model):
         ema_momentum: of `averaged`.
         seed: of every random choice.
         cut: put a square of the other face into each (CutMix; Yun et al., 2019) instead of blending them.
+        levels: give varied faces usual levels, as `emotion_model.faces.cropping.level` does where a network serves.
 
     Attributes:
         strength: scalar variable, of the augmentation.
@@ -220,6 +229,7 @@ class AugmentedTraining(keras.Model):
         ema_momentum: float = 0.0,
         seed: int = 0,
         cut: bool = False,
+        levels: bool = False,
     ) -> None:
         super().__init__(name="augmented_training")
         if keras.backend.backend() == "tensorflow":  # XLA, which Keras asks for on a GPU, knows no Beta there
@@ -232,7 +242,7 @@ class AugmentedTraining(keras.Model):
         self._size = network.input_shape[1]
         self._augmenter = Augmenter(augmentation, self._size)
         self._compare, self._mixup, self._distillation = loss, mixup, distillation
-        self._cut = cut
+        self._cut, self._levels = cut, levels
         self.seed_generator = keras.random.SeedGenerator(seed % 2**31)  # more is none that PyTorch can hold
         self.strength = self.add_weight((), initializer="ones", trainable=False, name="strength", dtype="float32")
         self.mixing = self.add_weight((), initializer="ones", trainable=False, name="mixing", dtype="float32")
@@ -253,6 +263,8 @@ class AugmentedTraining(keras.Model):
         if training and self.averaged is not None:
             self._follow()
         varied = self._augmenter(faces, ops.convert_to_tensor(self.strength), self.seed_generator)
+        if self._levels:
+            varied = _levelled(varied)
         count = ops.shape(varied)[0]
         share = ops.ones((count, 1), "float32")
         if self._mixup:

@@ -142,6 +142,7 @@ class Networks:
             config.ema_momentum,
             config.seed,
             config.mixing == "cutmix",
+            config.levels,
         )
 
     @property

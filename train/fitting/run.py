@@ -13,7 +13,7 @@ from typing import NoReturn
 import keras
 import numpy as np
 
-from emotion_model.faces.cropping import network_input
+from emotion_model.faces.cropping import network_input, served_input
 from emotion_model.files import whole_file, write_json
 from emotion_model.interrupts import Interruption
 from emotion_model.network.architecture import ArchitectureConfig
@@ -74,7 +74,7 @@ class Run:
         # take longer than a whole run saves.
         self._batches = max(1, drawn // size) if self._config.device_augmentation else -(-drawn // size)
         set_seed(self._config.seed)
-        self._validation_inputs = network_input(validation.images, self._architecture.image_size)
+        self._validation_inputs = self._input(validation.images)
         self.targets = soft_targets(train, self._config.ferplus_weight, self._config.label_smoothing)
         weights = class_weights(train.labels, len(train.emotions), self._config.class_weight_power)
         self._sample_weights = weights[train.labels] if self._config.class_weight_power else None
@@ -92,6 +92,10 @@ class Run:
         self._recorded = time.monotonic()  # when curves, weights and checkpoint were last written
         self._counted = time.monotonic()  # up to when an epoch has its seconds
         self._best: list[np.ndarray] | None = None  # weights of the best epoch while they are not written yet
+
+    def _input(self, faces: np.ndarray) -> np.ndarray:
+        """What the network is given of faces, uint8 grey `(n, height, width)`, varied or not."""
+        return (served_input if self._config.levels else network_input)(faces, self._architecture.image_size)
 
     @property
     def _step(self) -> int:
@@ -207,7 +211,7 @@ class Run:
         rng = np.random.default_rng([self._config.seed, position.epoch, position.batch, VARIATIONS])
         variations = self._config.augmentation.scaled(GENTLE) if gentle else self._config.augmentation
         faces = augment(self._train_faces.images[chosen], variations, rng)
-        inputs, targets = network_input(faces, self._architecture.image_size), self.targets[chosen]
+        inputs, targets = self._input(faces), self.targets[chosen]
         weights = None if self._sample_weights is None else self._sample_weights[chosen]
         if self._config.mixup and not gentle:
             shares, partners = mixup_partners(len(chosen), self._config.mixup, rng)
@@ -294,7 +298,7 @@ class Run:
     def finish(self) -> None:
         """Measure the kept weights and write the records of a complete run.
 
-        As after each epoch, they are measured on faces with the levels that training leaves them.
+        As after each epoch, they are measured on faces with the levels that they have in training.
         """
         history = self._position.history
         self._save_checkpoint()  # an interruption from here on costs no epoch
