@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from train.evaluation.scores import single_view_scores
 
 Weights = Sequence[np.ndarray]  # of a network, as `keras.Model.get_weights` gives them
 
+SCORES = ("accuracy", "macro_f1")  # whose sum says how good weights are
 SHARES = tuple(round(share, 1) for share in np.linspace(0, 1, 11).tolist())
 
 
@@ -76,30 +78,36 @@ def mean_weights(several: Sequence[Weights]) -> list[np.ndarray]:
 
 
 def greedy_soup(
-    candidates: Mapping[str, Weights], accuracy: Callable[[Weights], float]
+    candidates: Mapping[str, Weights], scores: Callable[[Weights], Mapping[str, Any]]
 ) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
     """The mean of those weights that do not make it worse (Wortsman et al., "Model soups", 2022).
 
-    The best candidate is taken, then each next one where the mean with it is no less accurate than the mean before.
+    The best candidate is taken, then each next one where the mean with it is no worse than the mean before. Weights are
+    as good as the sum of accuracy and macro-F1 is high, as for `train.exporting.correction`.
 
     Args:
         candidates: name -> weights of networks of one kind.
-        accuracy: of weights, on faces that nothing learned from.
+        scores: `accuracy` and `macro_f1` of weights, on faces that nothing learned from.
 
     Returns:
-        The mean, and an entry per candidate in the order of trying, JSON-ready: `run`, its name; its `accuracy`; the
-        `mean_accuracy` of it and those taken before it; whether it was `taken`.
+        The mean, and an entry per candidate in the order of trying, JSON-ready: `run`, its name; its `accuracy` and
+        `macro_f1`; `mean_accuracy` and `mean_macro_f1` of it and those taken before it; whether it was `taken`.
     """
-    alone = {name: accuracy(weights) for name, weights in candidates.items()}
+    alone = {name: scores(weights) for name, weights in candidates.items()}
     taken: list[Weights] = []
     tried, best = [], 0.0
-    for name in sorted(alone, key=lambda name: -alone[name]):
-        together = accuracy(mean_weights([*taken, candidates[name]])) if taken else alone[name]
-        better = together >= best
+    for name in sorted(alone, key=lambda name: -_worth(alone[name])):
+        together = scores(mean_weights([*taken, candidates[name]])) if taken else alone[name]
+        better = _worth(together) >= best
         if better:
-            best, taken = together, [*taken, candidates[name]]
-        tried.append({"run": name, "accuracy": alone[name], "mean_accuracy": together, "taken": better})
+            best, taken = _worth(together), [*taken, candidates[name]]
+        entry = {of + score: value[score] for of, value in (("", alone[name]), ("mean_", together)) for score in SCORES}
+        tried.append({"run": name, **entry, "taken": better})
     return mean_weights(taken), tried
+
+
+def _worth(scores: Mapping[str, Any]) -> float:
+    return math.fsum(scores[name] for name in SCORES)
 
 
 def began_with(model: EmotionClassifier) -> str | None:

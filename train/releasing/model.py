@@ -97,7 +97,7 @@ def _soup(folders: Sequence[Path], faces: FaceDataset) -> tuple[keras.Model, dic
 
     weights, soup = greedy_soup(
         {folder.name: run.model.get_weights() for folder, run in zip(folders, runs, strict=True)},
-        lambda weights: float(scores_of(weights)["accuracy"]),
+        scores_of,
     )
     return network, scores_of(weights), soup
 
