@@ -201,15 +201,17 @@ def test_the_presets_table_states_the_real_sizes():
 
 
 def test_the_scores_of_the_released_models_are_those_on_record():
-    plan, bundled = (
+    plan, before, bundled = (
         json.loads(path.read_text(encoding="utf-8"))[key]["test"]
         for path, key in (
+            (ROOT / "train" / "results" / "cpu-plan-levels" / "release.json", "scores"),
             (ROOT / "train" / "results" / "cpu-plan" / "release.json", "scores"),
             (BUNDLED_DIR / CONFIG_FILE, "metrics"),
         )
     )
     told = " ".join(PAGES["training.md"].split())
     assert f"[{100 * plan['accuracy']:.2f} % on the test split]" in told
+    assert f"in its last stage {100 * before['accuracy']:.2f} % and {before['macro_f1']:.3f})" in told
     assert f"the bundled model has {100 * bundled['accuracy']:.2f} % and {bundled['macro_f1']:.3f}." in told
 
 
