@@ -182,6 +182,15 @@ def test_a_greedy_soup_is_no_worse_than_its_best_member(macro_f1, mean, taken):
     assert macro_f1(weight) >= max(one["macro_f1"] for one in tried)
 
 
+def test_a_soup_weighs_accuracy_and_macro_f1_alike():
+    known = {1.0: (0.70, 0.60), 3.0: (0.60, 0.65), 2.0: (0.68, 0.63)}  # the mean: less accurate, and worth more
+    candidates = {"accurate": [np.float64([1])], "fair": [np.float64([3])]}
+    [[weight]], tried = greedy_soup(
+        candidates, lambda weights: dict(zip(("accuracy", "macro_f1"), known[float(weights[0][0])], strict=True))
+    )
+    assert weight == 2 and [(one["run"], one["taken"]) for one in tried] == [("accurate", True), ("fair", True)]
+
+
 def _weights(folder):
     return load_model(folder).model.get_weights()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ from train.evaluation.scores import single_view_scores
 
 Weights = Sequence[np.ndarray]  # of a network, as `keras.Model.get_weights` gives them
 
-SCORES = ("accuracy", "macro_f1")  # whose sum says how good weights are
 SHARES = tuple(round(share, 1) for share in np.linspace(0, 1, 11).tolist())
 
 
@@ -101,13 +99,22 @@ def greedy_soup(
         better = _worth(together) >= best
         if better:
             best, taken = _worth(together), [*taken, candidates[name]]
-        entry = {of + score: value[score] for of, value in (("", alone[name]), ("mean_", together)) for score in SCORES}
-        tried.append({"run": name, **entry, "taken": better})
+        tried.append(
+            {
+                "run": name,
+                "accuracy": alone[name]["accuracy"],
+                "macro_f1": alone[name]["macro_f1"],
+                "mean_accuracy": together["accuracy"],
+                "mean_macro_f1": together["macro_f1"],
+                "taken": better,
+            }
+        )
     return mean_weights(taken), tried
 
 
 def _worth(scores: Mapping[str, Any]) -> float:
-    return math.fsum(scores[name] for name in SCORES)
+    """How good weights are, by what `single_view_scores` says of them."""
+    return float(scores["accuracy"] + scores["macro_f1"])
 
 
 def began_with(model: EmotionClassifier) -> str | None:
