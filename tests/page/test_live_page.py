@@ -408,6 +408,30 @@ def test_pause_clear_undo_and_stop(live_page, films):
         assert times == sorted(times) and len(times) >= kept + 3
 
 
+# What waits for a second or longer waits for a twentieth of that.
+HASTY = "const wait = setTimeout; window.setTimeout = (act, ms) => wait(act, ms >= 1000 ? ms / 20 : ms);"
+
+
+def test_undo_stays_as_long_as_somebody_is_at_the_button(live_page, films):
+    with live_page(films["smile"], script=HASTY) as page:
+        start(page)
+        wait_for_rows(page, 3)
+        page.get_by_role("button", name="Pause").click()
+        held = settled_rows(page)
+        page.locator(".button.clear").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function(ROWS_ARE, arg=0)
+        page.wait_for_timeout(1500)
+        page.keyboard.press("Enter")  # much later
+        page.wait_for_function(ROWS_ARE, arg=held)
+        page.locator(".button.csv").focus()
+        page.get_by_role("button", name="Clear").click()
+        page.wait_for_timeout(1500)
+        expect(page.get_by_role("button", name="Undo")).to_be_visible()
+        page.mouse.move(0, 0)
+        expect(page.get_by_role("button", name="Clear")).to_be_visible()
+
+
 LATER = """
 const now = performance.now.bind(performance);
 let ahead = 0;

@@ -489,7 +489,7 @@ def test_what_is_said_for_a_while_only_gives_way_to_how_things_stand_unless_some
     globalThis.clearTimeout = action => timers.delete(action);
     globalThis.document = {};
     const {Panel} = await import('./live/panel.js');
-    const parts = {strong: {textContent: ''}, span: {textContent: ''}}, button = new Proxy({}, {get: () => ({})});
+    const parts = {strong: {textContent: ''}, span: {textContent: ''}}, button = new Proxy({}, {get: () => ({matches: () => false})});
     const place = {dataset: {}, querySelector: name => parts[name], setAttribute() {}};
     const record = {rows: [], clear() {}, restore() {}}, told = [];
     const panel = new Panel({$: () => place, button}, record, () => panel.say('Paused.', ''));
@@ -1041,7 +1041,7 @@ def test_the_focus_leaves_undo_before_it_can_no_longer_be_pressed(node):
     const {Panel} = await import('./live/panel.js');
     const {Record} = await import('./live/record.js');
     const thing = name => ({name, dataset: {}, setAttribute() {}, querySelector: thing, contains: () => false,
-      focus() { document.activeElement = this; }});
+      matches: () => false, focus() { document.activeElement = this; }});
     const names = ['start', 'stop', 'pause', 'snapshot', 'share', 'csv', 'json', 'picture', 'clear'];
     const button = Object.fromEntries(names.map(name => [name, thing(name)]));
     const record = new Record(['time', 'frame', 'face_id']), panel = new Panel({$: thing, button}, record), told = [];

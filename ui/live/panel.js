@@ -3,6 +3,7 @@
 import {put} from './numbers.js';
 
 const UNDO_PERIOD = 10000; // ms in which a cleared timeline comes back
+const UNDO_CHECK = 1000;   // ms between looks whether somebody is still at the button
 export const READ = 4000;  // ms in which a sentence is read
 const STEADY = 1500;       // ms for which a number of faces holds before it is told: some flicker without end
 
@@ -85,9 +86,15 @@ export class Panel {
       return;
     }
     this.sayForNow('Cleared.', 'For ten seconds “Undo” brings the timeline back.', '', UNDO_PERIOD);
-    this.cleared = {rows: this.record.clear(), timer: setTimeout(() => this.forgetCleared(), UNDO_PERIOD)};
+    this.cleared = {rows: this.record.clear(), timer: setTimeout(() => this.endUndo(), UNDO_PERIOD)};
     button.clear.textContent = 'Undo';
     for (const name of ['csv', 'json', 'picture', 'share']) button[name].disabled = true;
+  }
+
+  // Under a keyboard's focus or a pointer the button stays what it is: whoever pressed it late would clear once more.
+  endUndo() {
+    if (!this.tab.button.clear.matches(':hover, :focus-visible')) this.forgetCleared();
+    else this.cleared.timer = setTimeout(() => this.endUndo(), UNDO_CHECK);
   }
 
   // The button is for Clear again.
