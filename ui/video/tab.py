@@ -26,7 +26,7 @@ from ui.video.handlers import (
     show,
 )
 from ui.video.runs import CLIPS, Analysis, VideoLimits
-from ui.video.words import stopping_line, waiting_line
+from ui.video.words import FIELDS, stopping_line, waiting_line
 
 SCRIPT = Path(__file__).with_name("video.js")
 # The line of a timeline that is new stands where the clip does.
@@ -86,8 +86,8 @@ def _settings() -> dict[str, Any]:
     with gr.Accordion("Settings, and other kinds of clips", open=False):
         with gr.Row():
             parts["rate"] = gr.Dropdown(list(RATES), value="10 per second", label="Frames to analyse", min_width=160)
-            parts["start"] = gr.Number(0, label="From second", min_width=120)
-            parts["end"] = gr.Number(0, label="To second", info="0: to the end", min_width=120)
+            parts["start"] = gr.Number(0, label=FIELDS["start"], min_width=120)
+            parts["end"] = gr.Number(0, label=FIELDS["end"], info="0: to the end", min_width=120)
             parts["strip"] = gr.Checkbox(True, label="Timeline along the bottom of the clip", min_width=200)
         parts["pictures"] = files_input(
             label="A GIF, or the pictures of a sequence", height=130, elem_id="video-pictures"

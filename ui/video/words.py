@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from emotion_model import MediaError
 from emotion_model.clips.run import VideoProgress
 from emotion_model.timelines.clock import clock
 from ui.cards import status, under_way
 from ui.refusals import Refusal
 from ui.video.runs import Step
+
+FIELDS = {"start": "From second", "end": "To second"}  # what the page calls them; programs know the names
 
 
 def waiting_line(at_once: int) -> str:
@@ -46,14 +50,18 @@ def end_line(step: Step) -> str:
 
 
 def for_visitors(error: Exception) -> str:
-    """The error's sentence, but for one that would name a path on this machine."""
+    """The error's sentence, with the page's word for a field, and without a path on this machine."""
+    return re.sub(r"^(start|end)=", lambda name: f"“{FIELDS[name[1]]}” ", _without_paths(error))
+
+
+def refused(error: ValueError) -> Refusal:
+    """The same for programs, with a code and the names of their parameters."""
+    return Refusal(error.code if isinstance(error, MediaError) else "bad_value", _without_paths(error))
+
+
+def _without_paths(error: Exception) -> str:
     if getattr(error, "code", "") == "unreadable":
         return "The clip is no longer on the server: send it once more."
     if getattr(error, "code", "") in ("disk_full", "unwritable"):
         return "The server has no room for the result at the moment: try a shorter clip, or later."
     return str(error)
-
-
-def refused(error: ValueError) -> Refusal:
-    """The same for programs, with a code."""
-    return Refusal(error.code if isinstance(error, MediaError) else "bad_value", for_visitors(error))
