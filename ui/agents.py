@@ -80,7 +80,7 @@ class Tools:
             raise Refusal("empty", "No clip was sent: give its address.")
         session = f"agent {secrets.token_hex(8)}"
         try:
-            steps = self._analysis.steps(clip, part(rate, start, end), False, session)
+            steps = self._analysis.steps(clip, part(rate, start, end), (), session)
             # An agent that has hung up, or no longer wants this, waits for no step.
             last = await to_thread.run_sync(_read, steps, abandon_on_cancel=True)
             return json.dumps(last.summary.to_dict() | {"notice": last.notice}, ensure_ascii=False)

@@ -76,8 +76,8 @@ def fine_print(config: ModelConfig, host: str) -> str:
     asked = f"What runs networks in browsers comes from {escape(host)}, which so learns of your visit. " if host else ""
     return (
         '<div class="fineprint"><p><strong>Privacy.</strong> Live says under its picture who reads it: your browser or '
-        f"the server. {asked}Photos and clips are processed in memory and not kept: the temporary copy that your page "
-        f"shows is deleted from the server within {minutes} minutes, and nothing of it is logged. "
+        f"the server. {asked}Photos and clips go to the server: what your page shows of them is deleted there "
+        f"within {minutes} minutes, the numbers of a page that was closed within an hour, and nothing of it is logged. "
         "Your browser keeps which camera you chose last, who was to read Live, and the networks that it has fetched, "
         "until you clear this site’s data; and, until this tab is closed, the numbers of a Live timeline that was not "
         "saved (Clear removes them).</p>"

@@ -437,7 +437,7 @@ def test_whoever_cancels_does_not_wait_until_the_run_has_ended(analysis, clip, m
     monkeypatch.setattr(VideoRun, "_leave", slowly)
     monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    steps = analysis.steps(str(clip), VideoConfig(), False, "me")
+    steps = analysis.steps(str(clip), VideoConfig(), FILES, "me")
     assert [next(steps), next(steps)][1].progress
     steps.close()
     assert list(tmp_path.rglob("clip-*"))
@@ -462,7 +462,7 @@ def test_how_long_a_clip_may_be_is_told_in_minutes_or_seconds():
 
 def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, clip):
     analysis = Analysis(detector, VideoLimits(at_once=1))
-    taken = analysis.steps(str(clip), VideoConfig(), False, "somebody else")
+    taken = analysis.steps(str(clip), VideoConfig(), FILES, "somebody else")
     next(taken)
     with ThreadPoolExecutor(2) as pool:
         for session in ("me", "gone"):
@@ -484,7 +484,7 @@ def test_where_all_places_are_taken_a_clip_waits_and_may_be_taken_out(detector, 
 def test_so_many_wait_for_a_place_and_who_comes_then_is_told(detector, clip, monkeypatch):
     monkeypatch.setattr(runs, "WAITING", 1)
     analysis = Analysis(detector, VideoLimits(at_once=1))
-    taken, waits, too_late = (analysis.steps(str(clip), VideoConfig(), False, name) for name in "abc")
+    taken, waits, too_late = (analysis.steps(str(clip), VideoConfig(), FILES, name) for name in "abc")
     next(taken)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, waits)
@@ -496,7 +496,7 @@ def test_so_many_wait_for_a_place_and_who_comes_then_is_told(detector, clip, mon
         taken.close()
         assert waiting.result(60).progress is None
     waits.close()
-    assert next(analysis.steps(str(clip), VideoConfig(), False, "d")).progress is None
+    assert next(analysis.steps(str(clip), VideoConfig(), FILES, "d")).progress is None
 
 
 def test_what_is_being_read_is_not_read_again_for_an_answer_that_was_late(analysis, clip):
@@ -637,3 +637,12 @@ def test_a_live_frame_is_answered_and_a_bad_one_refused_with_a_code(detector: Em
     assert live.detect(frame | {"image": "nonsense", "session": "the-other"})["error"]
     unfolding = data_url(".png", np.zeros((2001, 2000), np.uint8))
     assert live.detect(frame | {"image": unfolding, "session": "the-other"})["error"] == "too_many_pixels"
+
+
+def test_where_no_file_is_wanted_no_picture_of_a_face_is_kept(analysis, clip, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for wanted in (("summary",), ()):
+        *_, last = analysis.steps(str(clip), VideoConfig(), wanted, "me")
+        pictures = [moment.thumbnail for one in last.summary.people for moment in one.moments]
+        assert [picture is not None for picture in pictures] == [bool(wanted)] * len(pictures) and pictures
+        assert len(list(tmp_path.rglob("clip-*/*"))) == 1, "that of the first alone"

@@ -16,7 +16,7 @@ from ui import cards
 from ui.refusals import Refusal
 from ui.video.figure import timeline_figure
 from ui.video.people import summary_html
-from ui.video.runs import FILES, Analysis, Replaced, Step, VideoLimits
+from ui.video.runs import ALL_FILES, FILES, Analysis, Replaced, Step, VideoLimits
 from ui.video.words import end_line, for_visitors, progress_line, refused, writing_line
 
 RATES = {"every frame": 0.0, "10 per second": 10.0, "5 per second": 5.0, "2 per second": 2.0, "1 per second": 1.0}
@@ -68,7 +68,7 @@ def show(
         return
     try:
         config = VideoConfig(RATES[rate] or None, start or 0.0, end or None, strip)
-        steps = analysis.steps(source, config, True, session)
+        steps = analysis.steps(source, config, ALL_FILES, session)
         yield nothing  # the status goes on saying that it waits
         for step in steps:
             if not analysis.wants(session, number):
@@ -134,7 +134,8 @@ def answers(
     try:
         config = part(rate, start, end)
         answer: dict[str, Any]
-        for step in analysis.steps(video, config, annotated, f"api {caller} {threading.get_ident()}"):
+        wanted = ALL_FILES if annotated else FILES
+        for step in analysis.steps(video, config, wanted, f"api {caller} {threading.get_ident()}"):
             if step.outputs:
                 answer = {"done": True, "progress": 1.0, "seconds_left": 0.0, "rows": step.rows}
                 answer |= {"summary": step.summary.to_dict(), "notice": step.notice}

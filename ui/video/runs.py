@@ -7,8 +7,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ _ENDINGS = {
     "zip": "all.zip",
     "annotated": "annotated.mp4",
 }
-FILES = tuple(name for name in _ENDINGS if name != "annotated")
+ALL_FILES = tuple(_ENDINGS)
+FILES = tuple(name for name in ALL_FILES if name != "annotated")
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,15 @@ class Analysis:
         self._turns = Turns()
         self._lock = threading.Lock()
 
-    def steps(self, source: Any, config: VideoConfig, annotated: bool, session: str) -> Generator[Step, None, None]:
+    def steps(
+        self, source: Any, config: VideoConfig, wanted: Iterable[str], session: str
+    ) -> Generator[Step, None, None]:
         """What a run has come to, again and again while it goes on; it can be stopped or dropped from now on.
 
         Args:
             source: a clip's path, or those of the pictures of a sequence.
             config: how the clip is looked at.
-            annotated: whether the annotated copy is wanted too.
+            wanted: names of the files to write, of `ALL_FILES`; without any no picture of a face is kept either.
             session: name of the visitor; another run of the same takes the place of this one.
 
         Raises:
@@ -129,14 +132,14 @@ class Analysis:
         with self._lock:
             self._drop(session)
             halt = self._runs[session] = threading.Event()
-        return _closed_aside(self._steps(source, config, annotated, session, halt))
+        return _closed_aside(self._steps(source, config, tuple(wanted), session, halt))
 
     def _steps(
-        self, source: Any, config: VideoConfig, annotated: bool, session: str, halt: threading.Event
+        self, source: Any, config: VideoConfig, wanted: tuple[str, ...], session: str, halt: threading.Event
     ) -> Generator[Step, None, None]:
         try:
-            with _folder() as folder:
-                last = yield from self._read(source, config, _outputs(source, folder, annotated), session, halt)
+            with _folder() if wanted else nullcontext(Path()) as folder:
+                last = yield from self._read(source, config, _outputs(source, folder, wanted), session, halt)
                 self._check(session, halt)  # to finish the files took a while
             yield last
         except Exception:
@@ -161,7 +164,11 @@ class Analysis:
         rows: list[dict[str, Any]] = []
         with self._place(session, halt):
             yield Step(None, [], ClipSummary(0.0))
-            with VideoReader(source, limits) as reader, VideoRun(reader, self._detector, outputs, config) as run:
+            pictured = bool(outputs.written())
+            with (
+                VideoReader(source, limits) as reader,
+                VideoRun(reader, self._detector, outputs, config, thumbnails=pictured) as run,
+            ):
                 told = time.monotonic()
                 for progress in run:
                     rows += progress.rows
@@ -277,8 +284,7 @@ def _folder() -> Iterator[Path]:
         yield folder
 
 
-def _outputs(source: Any, folder: Path, annotated: bool) -> VideoOutputs:
+def _outputs(source: Any, folder: Path, wanted: tuple[str, ...]) -> VideoOutputs:
     first = str(source) if isinstance(source, str | Path) else str(source[0])
     stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(first).stem)[:40] or "clip"
-    wanted = (*FILES, "annotated") if annotated else FILES
     return VideoOutputs(**{name: folder / f"{stem}_{_ENDINGS[name]}" for name in wanted})
