@@ -41,7 +41,6 @@ _TURNS = {  # what makes a picture of each EXIF orientation upright
 }
 _opening = Lock()
 _ADDRESS = re.compile(r"https?:/", re.IGNORECASE)  # a path has one slash in the place of several
-_FROM_URLS = str.maketrans("-_", "+/")  # base64 for URLs has two characters of its own
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 
 
@@ -132,7 +131,8 @@ def read_base64_image(text: str, max_pixels: int = MAX_PIXELS, max_bytes: int = 
     _check_size(len(text) * 7 // 10, max_bytes)  # roughly, before decoding: line breaks and the head do not count
     text = text.strip()
     match = _DATA_URL.match(text)
-    text = "".join((text[match.end() :] if match else text).split()).translate(_FROM_URLS)
+    text = "".join((text[match.end() :] if match else text).split())
+    text = text.replace("-", "+").replace("_", "/")  # base64 for URLs has two characters of its own
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError as error:
