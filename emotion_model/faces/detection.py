@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -193,10 +194,11 @@ class FaceDetector:
         return _merge(found + self._detect_at(image_rgb, min(1.0, WIDE_SIDE / longest)))
 
     def _way_up(self, image_rgb: np.ndarray) -> tuple[int, list[Detection]]:
-        glance = min(1.0, GLANCE_SIDE / max(image_rgb.shape[:2]))
+        scale = min(1.0, GLANCE_SIDE / max(image_rgb.shape[:2]))
+        small = cache(lambda: _resized(image_rgb, scale))  # once for all turns, and only where they are looked at
         return way_up(
             lambda turn: self._looked(turned(image_rgb, turn)),
-            lambda turn: self._detect_at(turned(_resized(image_rgb, glance), turn), 1.0),
+            lambda turn: self._detect_at(turned(small(), turn), 1.0),
         )
 
     def _looked(self, image_rgb: np.ndarray) -> list[Detection]:

@@ -19,7 +19,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from emotion_model.errors import CodedError
 from emotion_model.processes import Lock
 
-STRIP = 32  # rows that are converted at a time: the whole picture at once takes several times its memory, and longer
+STRIP = 2**16  # pixels that are converted at a time: a large picture at once takes several times its memory, and longer
+STRIP_ROWS = 32  # at least
 MAX_FILE_BYTES = 300 * 1024 * 1024  # a photo of the most pixels as PNG; a page sets closer limits
 MAX_PIXELS = 200_000_000  # of the largest phones' photos
 MAX_SIDE = 30_000  # pixels; OpenCV and JPEG end at 32,767 and 65,500
@@ -41,7 +42,6 @@ _TURNS = {  # what makes a picture of each EXIF orientation upright
 }
 _opening = Lock()
 _ADDRESS = re.compile(r"https?:/", re.IGNORECASE)  # a path has one slash in the place of several
-_FROM_URLS = str.maketrans("-_", "+/")  # base64 for URLs has two characters of its own
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 
 
@@ -132,7 +132,8 @@ def read_base64_image(text: str, max_pixels: int = MAX_PIXELS, max_bytes: int = 
     _check_size(len(text) * 7 // 10, max_bytes)  # roughly, before decoding: line breaks and the head do not count
     text = text.strip()
     match = _DATA_URL.match(text)
-    text = "".join((text[match.end() :] if match else text).split()).translate(_FROM_URLS)
+    text = "".join((text[match.end() :] if match else text).split())
+    text = text.replace("-", "+").replace("_", "/")  # base64 for URLs has two characters of its own
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError as error:
@@ -293,10 +294,15 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
     if picture.mode in ("I", "F"):
         return as_rgb(_stretched(np.asarray(picture)))
     rgb = np.empty((picture.height, picture.width, 3), np.uint8)
-    for top in range(0, picture.height, STRIP):
-        bottom = min(top + STRIP, picture.height)
-        rgb[top:bottom] = np.asarray(_opaque(picture.crop((0, top, picture.width, bottom))))
+    for rows in _strips(picture.width, picture.height):
+        rgb[rows] = np.asarray(_opaque(picture.crop((0, rows.start, picture.width, rows.stop))))
     return rgb
+
+
+def _strips(width: int, height: int) -> list[slice]:
+    """The rows that are converted at a time: few, as the limit that Pillow has for all of a program holds for crops."""
+    step = max(STRIP_ROWS, STRIP // width)
+    return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
@@ -317,7 +323,7 @@ def _stretched(values: np.ndarray) -> np.ndarray:
     Values that are no numbers are black; infinite ones count as the darkest or the brightest.
     """
     grey = np.empty(values.shape, np.uint8)
-    strips = [slice(top, top + STRIP) for top in range(0, len(values), STRIP)]
+    strips = _strips(values.shape[1], len(values))
     finite = (values[rows][np.isfinite(values[rows])] for rows in strips)
     bounds = [(float(known.min()), float(known.max())) for known in finite if known.size]
     low, high = min((low for low, _ in bounds), default=0.0), max((high for _, high in bounds), default=0.0)

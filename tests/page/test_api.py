@@ -1,6 +1,7 @@
 """The API over HTTP, on the app as `python app.py` starts it."""
 
 import base64
+import gzip
 import json
 import signal
 import time
@@ -8,6 +9,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -200,6 +202,19 @@ def test_damage_that_nobody_thought_of_shows_no_inner_workings(files, detector, 
         assert "division" not in str(refusal.value)
     finally:
         page.close()
+
+
+def test_the_page_goes_compressed_to_browsers_that_take_it_so_and_answers_go_as_they_come(app):
+    packed, plain = ({"Accept-Encoding": coding} for coding in ("gzip, deflate, br", "identity"))
+    with httpx.stream("GET", f"{app.url}/?tab=video", headers=packed) as answer:
+        sent = b"".join(answer.iter_raw())
+    whole = httpx.get(f"{app.url}/?tab=video", headers=plain)
+    assert answer.headers["content-encoding"] == "gzip" and len(sent) < len(whole.content) / 2
+    assert "content-encoding" not in whole.headers and gzip.decompress(sent) == whole.content
+    assert all("accept-encoding" in one.headers["vary"].lower() for one in (answer, whole))  # to caches in between
+    event = httpx.post(f"{app.url}/gradio_api/call/model_info", json={"data": []}).json()["event_id"]
+    told = httpx.get(f"{app.url}/gradio_api/call/model_info/{event}", headers=packed)
+    assert "complete" in told.text and "content-encoding" not in told.headers
 
 
 def test_an_upload_over_the_servers_limit_is_refused(app):

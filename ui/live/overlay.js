@@ -108,10 +108,10 @@ export class Overlay {
     put(box.querySelector('span'), this.text(row));
   }
 
-  // Only where it has changed: measuring makes the browser lay out the page.
+  // Only where it has changed: measuring makes the browser lay out the page. All digits are equally wide in it.
   measureTag(shown, wide, inCompany) {
-    const {box, row, size} = shown, tag = box.firstChild;
-    const small = row[this.tab.at.w] * wide / size.width < 64 && inCompany, look = [tag.textContent, small, wide].join();
+    const {box, row, size} = shown, tag = box.firstChild, text = tag.textContent.replace(/\d/g, '0');
+    const small = row[this.tab.at.w] * wide / size.width < 64 && inCompany, look = [text, small, wide].join();
     box.classList.toggle('small', small);
     if (shown.look !== look) Object.assign(shown, {look, tagWide: tag.offsetWidth, tagHigh: tag.offsetHeight});
   }
