@@ -261,14 +261,28 @@ def kinds_of_pictures(grey):
     return [*modes, *keyed, *map(Image.fromarray, deeper)]
 
 
+def image_code():
+    """What the published code for pictures defines."""
+    return runpy.run_path(str(CODE_DIR / f"{IMAGE_CODE}.py"))
+
+
 def test_pictures_of_every_kind_are_made_grey_as_the_package_makes_them(converters):
-    published = runpy.run_path(CODE_DIR / f"{IMAGE_CODE}.py")["to_grey"]
+    published = image_code()["to_grey"]
     for picture in kinds_of_pictures(np.random.default_rng(4).integers(0, 256, (300, 30), np.uint8)):
         assert np.array_equal(published(picture), to_grey(picture)), (picture.mode, picture.info)
 
 
+def test_values_of_8_bits_in_an_array_of_16_are_refused_as_the_package_does(converters):
+    published = image_code()["to_grey"]
+    for picture in (np.full((48, 48), 255, np.uint16), np.full((48, 48, 3), 1, ">u2")):
+        for read in (published, to_grey):
+            with pytest.raises(ValueError, match=r"values of 0\.\.65,535 .*image\.astype\(np\.uint8\)"):
+                read(picture)
+    assert not published(np.zeros((48, 48), np.uint16)).any(), "black is black in both"
+
+
 def test_a_picture_is_made_grey_and_small_in_little_memory(converters):
-    published = runpy.run_path(CODE_DIR / f"{IMAGE_CODE}.py")
+    published = image_code()
     blank = np.zeros((2000, 1000), np.uint8)
     for picture in (Image.fromarray(blank), Image.fromarray(blank.astype(np.float32)), np.dstack([blank] * 3)):
         tracemalloc.start()

@@ -35,7 +35,7 @@ class EmotionCNNImageProcessor(BaseImageProcessor):
             `pixel_values`, float32 `(n, 1, height, width)` in 0..255.
 
         Raises:
-            ValueError: not a picture.
+            ValueError: not a picture, or one of 16 bits that holds values of 8.
         """
         if not isinstance(images, (list, tuple)):
             images = list(images) if isinstance(images, np.ndarray) and images.ndim == 4 else [images]
@@ -51,6 +51,11 @@ def to_grey(image: Any) -> np.ndarray:
     """
     if isinstance(image, Image.Image) and image.mode in ("I", "F"):
         image = _stretched(np.asarray(image))
+    if isinstance(image, np.ndarray) and image.dtype.newbyteorder("=") == np.uint16 and 0 < image.max(initial=0) < 256:
+        raise ValueError(  # it would be black
+            f"expected values of 0..65,535 in a uint16 array, got {image.max()} at most: convert values of 0..255 "
+            "with image.astype(np.uint8)"
+        )
     if isinstance(image, Image.Image):
         strips = [(0, top, image.width, min(top + STRIP, image.height)) for top in range(0, image.height, STRIP)]
         if len(strips) > 1:
