@@ -489,7 +489,8 @@ def test_what_is_said_for_a_while_only_gives_way_to_how_things_stand_unless_some
     globalThis.clearTimeout = action => timers.delete(action);
     globalThis.document = {};
     const {Panel} = await import('./live/panel.js');
-    const parts = {strong: {textContent: ''}, span: {textContent: ''}}, button = new Proxy({}, {get: () => ({matches: () => false})});
+    const parts = {strong: {textContent: ''}, span: {textContent: ''}};
+    const button = new Proxy({}, {get: () => ({matches: () => false})});
     const place = {dataset: {}, querySelector: name => parts[name], setAttribute() {}};
     const record = {rows: [], clear() {}, restore() {}}, told = [];
     const panel = new Panel({$: () => place, button}, record, () => panel.say('Paused.', ''));

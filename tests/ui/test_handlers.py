@@ -546,9 +546,11 @@ def test_pictures_that_are_no_longer_on_the_server_are_said_to_be_and_no_path_is
 def test_visitors_are_told_of_a_part_that_cannot_be_by_the_names_of_its_fields(analysis, clip):
     for start, end, said in ((5, 3, "“To second” 3: must lie behind the start"), (-1, 0, "“From second” -1: use 0")):
         analysis.want("me", str(clip), 1)
-        status = list(handlers.show(analysis, str(clip), None, "1 per second", start, end, False, "me", 1))[-1]["status"]
+        status = list(handlers.show(analysis, str(clip), None, "1 per second", start, end, False, "me", 1))[-1][
+            "status"
+        ]
         assert said in status and "=" not in status.split("<span>")[1]
-        with pytest.raises(gr.Error, match="^(start|end)="):  # programs know these names
+        with pytest.raises(gr.Error, match=r"^(start|end)="):  # programs know these names
             list(handlers.answers(analysis, str(clip), 1, start, end, False, "caller"))
 
 
