@@ -47,6 +47,13 @@ class Label:
         """The colour as (red, green, blue), each 0..255."""
         return rgb(self.colour)
 
+    @property
+    def ink(self) -> str:
+        """Black or white, `#000000` or `#ffffff`: what is read better on the colour, by the contrast of WCAG 2.2."""
+        shares = [part / 255 for part in self.rgb]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in shares)
+        return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "#ffffff"
+
 
 def _is_text(value: object) -> bool:
     """Whether it can be written as UTF-8: half a character, which JSON may hold as `\\ud83d`, cannot."""

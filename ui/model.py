@@ -36,9 +36,7 @@ def look(detector: EmotionDetector, path: str | None) -> tuple[str, str]:
         return path, cards.problem(for_visitors(error))
     if not faces:
         return "", cards.summary(faces, 0, detector.faces.name)
-    heat = attention_map(detector.classifier, crops[0])
-    looked_at = None if heat is None else draw_heat(crops[0], heat)
-    return "", attention(crops[0], looked_at, faces[0])
+    return "", attention(crops[0], attention_map(detector.classifier, crops[0]), faces[0])
 
 
 def build_tab(detector: EmotionDetector) -> None:
@@ -149,16 +147,30 @@ def _score_table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def attention(crop: np.ndarray, looked_at: np.ndarray | None, face: Face) -> str:
-    """A face as the network is given it and, uint8 RGB, with what its attention lets through; None: it has none."""
-    seen = _figure_of(cv2.resize(crop, (240, 240), interpolation=cv2.INTER_CUBIC), "What the network is given")
+def attention(crop: np.ndarray, heat: np.ndarray | None, face: Face) -> str:
+    """A face, uint8 grey, as the network is given it, and with what its attention lets through; None: it has none.
+
+    `heat` is float `(height, width)`, of any size.
+    """
+    given = cv2.resize(crop, (240, 240), interpolation=cv2.INTER_CUBIC)
+    seen = _figure_of(given, "What the network is given", f"A face, {face.word}, small and grey")
     said = f"{face.emotion}, {face.confidence:.0%}" if face.clear else f"{face.word}, {cards.likeliest(face)}"
     answer = f"Its answer: {said}."
-    if looked_at is None:
+    if heat is None:
         return f'<div class="looks">{seen}</div>' + status(answer, "This model has no attention to show.")
-    looks = _figure_of(looked_at[..., ::-1], "Bright: what its attention lets through")
+    said = f"The same face; brightest in the {_brightest(heat)} of the picture"
+    looks = _figure_of(draw_heat(crop, heat)[..., ::-1], "Bright: what its attention lets through", said)
     return f'<div class="looks">{seen}{looks}</div>' + status(answer, "The map is the same for every emotion.")
 
 
-def _figure_of(image: np.ndarray, caption: str) -> str:
-    return f'<figure><img src="{data_url(".png", image)}" alt=""><figcaption>{escape(caption)}</figcaption></figure>'
+def _brightest(heat: np.ndarray) -> str:
+    """Which ninth of a map is the brightest, in words."""
+    ninths = cv2.resize(heat.astype(np.float32), (3, 3), interpolation=cv2.INTER_AREA)
+    row, column = divmod(int(ninths.argmax()), 3)
+    words = ("upper", "", "lower")[row], ("left", "middle", "right")[column]
+    return " ".join(word for word in words if word)
+
+
+def _figure_of(image: np.ndarray, caption: str, described: str) -> str:
+    picture = f'<img src="{data_url(".png", image)}" alt="{escape(described)}">'
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"

@@ -95,9 +95,10 @@ def _items(photo: Read, labels: Sequence[Label]) -> Iterator[str]:
     for row, picture in zip_longest(photo.faces, _pictures(photo), fillvalue=""):
         word, name = _word(row), escape(str(row[0]))
         said = escape(word.capitalize()) + ("" if word == UNCLEAR.name else f" {row[3]:.0%}")
+        told = f"Face {row[1]}, {name}" if len(photo.faces) > 1 else name
         yield (
             f"<li>{who(picture, word, labels)}"
-            f'<span>{said}</span><span class="number" title="{name}, face {row[1]}">{name}</span></li>'
+            f'<span>{said}</span><span class="number" title="{name}, face {row[1]}">{told}</span></li>'
         )
 
 

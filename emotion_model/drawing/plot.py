@@ -20,6 +20,7 @@ MAX_PEOPLE = 40  # drawn, those seen longest; more would not fit a picture
 _WIDTH = 12.0  # inches
 _PANEL = 1.25  # inches per person
 _DPI = 110
+_LETTER = 0.09  # inches of a small one, rather too many
 
 
 def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
@@ -37,9 +38,7 @@ def save_timeline(summary: ClipSummary, path: Path | BinaryIO) -> None:
         areas, band = grid[2 * i], grid[2 * i + 1]
         _draw_areas(areas, summary, person)
         areas.set_ylabel(f"Person {person.number}", rotation=0, ha="right", va="center")
-        spans = [(one.start, max(one.end - one.start, 1e-3)) for one in person.segments]
-        colours = [label_of(one.emotion, summary.labels).colour for one in person.segments]
-        band.broken_barh(spans, (0, 1), facecolors=colours)
+        _draw_band(band, summary, person)
     if not people:
         grid[0].text(0.5, 0.5, "No face was seen.", ha="center", va="center", transform=grid[0].transAxes)
     grid[-1].set_xlim(summary.start, max(summary.end, summary.start + 1e-3))
@@ -71,6 +70,17 @@ def _draw_areas(axes: Axes, summary: ClipSummary, person: Person) -> None:
         edge = np.concatenate([[times[piece[0]] - half], times[piece], [times[piece[-1]] + half]])
         tops = values[np.concatenate([[piece[0]], piece, [piece[-1]]])]
         axes.stackplot(edge, tops.T, colors=[label.colour for label in summary.labels], linewidth=0)
+
+
+def _draw_band(axes: Axes, summary: ClipSummary, person: Person) -> None:
+    """What somebody shows as time goes on, in colours and, where there is room, in words for who cannot tell those."""
+    labels = [label_of(one.emotion, summary.labels) for one in person.segments]
+    spans = [(one.start, max(one.end - one.start, 1e-3)) for one in person.segments]
+    axes.broken_barh(spans, (0, 1), facecolors=[label.colour for label in labels])
+    for label, (start, seconds) in zip(labels, spans, strict=True):
+        if seconds / (summary.end - summary.start) * _WIDTH > _LETTER * (len(label.name) + 2):
+            word = axes.text(start + seconds / 2, 0.45, label.name, fontsize=8, ha="center", va="center")
+            word.set(color=label.ink, in_layout=False)
 
 
 def _label(seconds: float, summary: ClipSummary) -> str:

@@ -9,6 +9,7 @@ from emotion_model.face import Face
 from emotion_model.labels import Label, label_of, person_colour, rgb
 
 STRIP_ROWS = 4  # people at a time in the strip along the bottom
+GROUND = (20, 21, 26)  # so dark that each emotion's and each person's colour has three times its brightness
 
 
 class Strip:
@@ -19,7 +20,7 @@ class Strip:
         self._height = min(max(round(height / 12), 12), height)
         self._start, self._seconds = start, max(end - start, 1e-9)
         self._labels = labels
-        self._rows = np.full((STRIP_ROWS, self._width, 3), (38, 40, 48), np.uint8)
+        self._rows = np.full((STRIP_ROWS, self._width, 3), GROUND, np.uint8)
         self._slots: dict[int, int] = {}  # person -> row
         self._column = 0
         self._shown: dict[int, tuple[int, int, int]] = {}  # row -> its colour from `_column` on
@@ -51,5 +52,5 @@ class Strip:
             mark = rgb(person_colour(person))
             strip[top : top + self._height // self._used, max(column - 6, 0) : column] = mark
         strip[:, max(column - 1, 0) : column + 1] = 255
-        strip[:2] = (20, 21, 26)
+        strip[:2] = GROUND
         image_rgb[-self._height :] = strip

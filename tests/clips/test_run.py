@@ -932,6 +932,23 @@ def test_of_too_many_people_plot_and_page_show_those_seen_longest_as_they_came_a
     assert re.findall(r"Person (\d+)", written) == ["2", "3"] and f"<p>{said[0]}</p>" in written
 
 
+def test_a_timeline_has_words_where_there_is_room_for_who_cannot_tell_the_colours(monkeypatch, tmp_path):
+    from matplotlib.axes import Axes
+
+    from emotion_model.drawing.plot import save_timeline
+
+    words, write = [], Axes.text
+    monkeypatch.setattr(Axes, "text", lambda *given, **how: words.append(given[3]) or write(*given, **how))
+    summary = ClipSummary(0.0)
+    for tenth in range(300):
+        emotion = "happy" if tenth < 200 else "fear" if tenth < 205 else "neutral"
+        summary.add(tenth / 10, [face(emotion=emotion)])
+    summary.finish(30.0)
+    save_timeline(summary, tmp_path / "plot.png")
+    assert [one.emotion for one in summary.people[0].segments] == ["happy", "fear", "neutral"]
+    assert words == ["happy", "neutral"]
+
+
 def test_stopped_while_the_drawing_catches_up_everything_is_kept(clip, quick, tmp_path):
     outputs = VideoOutputs(annotated=tmp_path / "out.mp4", csv=tmp_path / "out.csv")
     with VideoReader(clip) as reader, VideoRun(reader, quick, outputs) as run:

@@ -5,6 +5,7 @@ import pytest
 
 from emotion_model import EMOTIONS, LABELS, Label, ModelConfig
 from emotion_model.archives.tables import faces_schema
+from emotion_model.drawing.strip import GROUND
 from emotion_model.labels import CONTEMPT, KNOWN, PERSON_COLOURS, UNCLEAR, rgb
 from emotion_model.timelines.table import columns
 
@@ -68,8 +69,17 @@ def test_colours_are_legible_on_light_and_dark(label, background):
     assert (luminances[1] + 0.05) / (luminances[0] + 0.05) >= 3  # WCAG 2.2, graphical objects
 
 
-@pytest.mark.parametrize("ground", ["#faf9f7", "#ffffff", "#14161b", "#1b1d23"])  # both in light, both in dark
-def test_colours_are_told_from_the_page_and_its_cards(ground):
+@pytest.mark.parametrize("label", [*KNOWN.values(), UNCLEAR], ids=lambda label: label.name)
+def test_what_is_written_on_a_colour_is_legible(label):
+    dark, bright = sorted(linear(rgb(colour)) @ [0.2126, 0.7152, 0.0722] + 0.05 for colour in (label.colour, label.ink))
+    assert bright / dark >= 4.5  # WCAG 2.2, text
+
+
+STRIP = "#{:02x}{:02x}{:02x}".format(*GROUND)
+
+
+@pytest.mark.parametrize("ground", ["#faf9f7", "#ffffff", "#14161b", "#1b1d23", STRIP])  # light, dark, under a clip
+def test_colours_are_told_from_what_they_lie_on(ground):
     def brightness(colour):
         return float(linear(Label("any", colour=colour).rgb) @ [0.2126, 0.7152, 0.0722]) + 0.05
 

@@ -272,6 +272,50 @@ def test_the_valence_lines_of_several_faces_are_told_apart_without_their_colours
     assert "4" not in places, "it has left the timeline"
 
 
+def test_curves_that_end_high_have_their_names_there_none_over_another(node):
+    text = """
+    globalThis.getComputedStyle = () => ({getPropertyValue: () => '', fontFamily: 'sans'});
+    const texts = [], context = new Proxy({measureText: text => ({width: 6 * String(text).length}),
+      fillText(text, x, y) { texts.push([String(text), x, y]); }},
+      {get: (one, name) => one[name] ?? (() => {})});
+    const {Record} = await import('./live/record.js');
+    const {Timeline} = await import('./live/timeline.js');
+    const names = ['happy', 'sad', 'fear', 'angry'];
+    const record = new Record(['time', 'frame', 'face_id', 'emotion', 'clear', 'valence', ...names]);
+    record.add([[0, 0, 1, 'sad', true, 0, 0, 1, 0, 0]], 1);
+    record.add([[10, 1, 1, 'happy', true, 0, 0.6, 0.18, 0.17, 0.05]], 1);
+    const tab = {at: record.at, root: {querySelectorAll: () => names.map(value => ({checked: true, value}))},
+      control: {view: {value: 'face'}, chosen: {value: ''}}, faceColour: () => '#2490fc',
+      labels: Object.fromEntries(names.map(name => [name, {colour: '#b78300'}]))};
+    new Timeline(tab, record).draw(context, 400, 200, {from: 0, to: 10, gone: 20});
+    console.log(JSON.stringify(texts.filter(([text]) => names.includes(text))));
+    """
+    (happy, right, high), (sad, _, low) = node(text)
+    assert (happy, sad, right) == ("happy", "sad", 400 - 18 - 4) and high < low, "fear's would lie over sad's"
+
+
+def test_who_does_not_see_it_is_told_that_the_chosen_face_has_left(node):
+    text = """
+    const {Reading} = await import('./live/reading.js');
+    const part = () => new Proxy({dataset: {}, style: {}, classList: {toggle() {}}, querySelector: part, animate() {}},
+      {get: (one, name) => one[name] ?? ''});
+    globalThis.matchMedia = () => ({matches: true});
+    const parts = {}, $ = name => parts[name] ??= part();
+    const at = {face_id: 0, emotion: 1, clear: 2, confidence: 3, happy: 3, intensity: 3, valence: 3, arousal: 3};
+    const tab = {$, at, emotions: ['happy'], labels: {happy: {}}, wordOf: row => row[1],
+      root: {querySelectorAll: () => [part()]}};
+    const reading = new Reading(tab), said = [];
+    $('.chosen').value = '2';
+    const other = [1, 'happy', true, 0.9], chosen = [2, 'happy', true, 0.9];
+    for (const [rows, now] of [[[other, chosen], 0], [[other], 4000]]) {
+      reading.show(rows, now);
+      said.push($('.announcer').textContent);
+    }
+    console.log(JSON.stringify(said));
+    """
+    assert node(text) == ["Face 2: happy", "Face 2: not in the picture"]
+
+
 # `draw` gives what a timeline 500 wide writes, and when each stretch of its valence begins and ends.
 DRAWN = """
     globalThis.getComputedStyle = () => ({getPropertyValue: () => '', fontFamily: 'sans'});

@@ -306,7 +306,7 @@ def test_the_page_states_privacy_and_limits_and_fetches_nothing_from_elsewhere(b
     page.goto(app.url)
     page.wait_for_selector("button[role=tab]")
     page.wait_for_timeout(3000)  # never idle: one request stays open for as long as the page does
-    expect(page.locator(".fineprint")).to_contain_text("not kept")
+    expect(page.locator(".fineprint")).to_contain_text("deleted there within 31 minutes")
     expect(page.locator(".fineprint")).to_contain_text("not what somebody feels")
     foreign = [url for url in requests if not url.startswith((app.url, "data:", "blob:"))]
     page.close()

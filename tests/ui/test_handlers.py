@@ -167,6 +167,10 @@ def test_to_show_where_the_model_looks_a_photo_is_searched_for_faces_once(detect
 def test_the_model_names_no_emotion_where_its_answer_is_unclear(detector, astronaut):
     (face,) = detector.detect(astronaut)
     assert "Its answer: happy, " in attention(astronaut[:48, :48, 0], None, face)
+    for row, column, place in ((0, 0, "upper left"), (4, 4, "middle"), (8, 4, "lower middle"), (4, 8, "right")):
+        heat = np.zeros((9, 9))
+        heat[row, column] = 1
+        assert f"brightest in the {place} of the picture" in attention(astronaut[:48, :48, 0], heat, face)
     unclear = attention(astronaut[:48, :48, 0], None, replace(face, clear_from=1.1))
     assert "Its answer: unclear, happy " in unclear and " or " in unclear
 
@@ -246,6 +250,7 @@ def test_an_album_shows_its_faces_whose_pictures_go_with_their_photo(detector, p
     assert len(rows) > portraits.OF_A_PHOTO and f'number">{len(rows)} faces<' in faces
     assert faces.count("data:image/jpeg") == 1 + portraits.OF_A_PHOTO, "of a photo with many the largest have one"
     assert "Happy 9" in faces and faces.count('title="one &amp; only.jpg, face 1"') == 1
+    assert ">one &amp; only.jpg<" in faces and ">Face 9, crowd.png<" in faces, "its number where a photo has several"
     assert len(list(files.glob("faces-*.json"))) == 2
     *_, (_, faces, _, _) = read_album(detector, [one], known)
     assert faces.count("data:image/jpeg") == 1 and "<h2>Happy</h2>" in faces and "crowd.png" not in faces
@@ -340,6 +345,9 @@ def test_of_many_people_the_cards_and_bands_are_those_of_the_ones_seen_longest()
     crowded = json.loads(timeline_figure(summary, chosen).plot)
     bands = {name for trace in crowded["data"] if trace["type"] == "bar" for name in trace["y"]}
     assert bands == {f"Person {number}" for number in [1, *longest]}, "and whoever is chosen"
+    assert all(trace["text"] == trace["name"] for trace in crowded["data"] if trace["type"] == "bar"), (
+        "not colour alone"
+    )
     assert crowded["layout"]["annotations"][0]["text"].startswith("6 more")
 
 

@@ -34,7 +34,11 @@ export class Reading {
   show(current, now) {
     const {at, $, emotions, wordOf} = this.tab, chosen = Number(this.chosen.value);
     const row = chosen ? current.find(one => one[at.face_id] === chosen) : current[0];
-    if (!row) { this.showNobody(); return; }
+    if (!row) {
+      this.showNobody();
+      if (chosen) this.announce(`Face ${chosen}: not in the picture`, now);
+      return;
+    }
     const emotion = wordOf(row);
     if (this.emoji.dataset.state !== emotion) this.change(emotion);
     put(this.title, word(emotion));

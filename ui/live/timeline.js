@@ -6,6 +6,7 @@ const MARGIN = {left: 62, right: 18, top: 20, bottom: 22, gap: 18};
 const LOWER = 0.28;     // of the height: valence
 const LANE = 18;        // pixels that a face's lane takes at least
 const MOST_LANES = 60;  // of a saved picture
+const NAMED = 0.1;      // a curve that ends as high has its name there
 const NEAR = 1.5;       // s without a value that break no line
 const MISSED = 2;       // so many frames on, neither
 
@@ -135,7 +136,19 @@ class Sheet {
     this.clip();
     for (const emotion of emotions) this.path(points, at[emotion], y, labels[emotion].colour, 2);
     this.path(points, at.valence, value => this.valenceY(value), this.ink, 1.6);
+    if (points.length) this.drawNames(points.at(-1), emotions, y);
     this.text(name, left, top - 11, 'left', this.ink);
+  }
+
+  // The names of the curves that end high: whoever cannot tell the colours apart knows which they are.
+  drawNames(row, emotions, y) {
+    const {at} = this.tab, placed = [];
+    for (const emotion of [...emotions].sort((a, b) => row[at[b]] - row[at[a]])) {
+      const end = y(row[at[emotion]]), height = end - 15 < MARGIN.top ? end + 9 : end - 9;
+      if (row[at[emotion]] < NAMED || placed.some(other => Math.abs(other - height) < 13)) continue;
+      placed.push(height);
+      this.text(emotion, this.x(row[at.time]) - 4, height, 'right', this.ink);
+    }
   }
 
   // All faces: a lane each, in the colours of what they show; where they are too many, those seen most.

@@ -34,6 +34,7 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "barmode": "overlay",
         "bargap": 0.25,
+        "uniformtext": {"minsize": 10, "mode": "hide"},
         "hovermode": "x unified",
         "meta": _in_words(summary, person),  # for those who do not see it, by video.js
         "dragmode": "zoom",
@@ -104,6 +105,11 @@ def _bands(summary: ClipSummary, people: Sequence[Person]) -> list[dict[str, Any
                 "base": [round(one.start, 3) for _, one in mine],
                 "x": [round(one.end - one.start, 3) for _, one in mine],
                 "y": [f"Person {number}" for number, _ in mine],
+                "text": label.name,  # where it fits: whoever cannot tell the colours apart reads it
+                "textposition": "inside",
+                "insidetextanchor": "middle",
+                "insidetextfont": {"color": label.ink},
+                "textangle": 0,
                 "marker": {"color": label.colour, "line": {"width": 0}},
                 "hoverinfo": "skip",
             }
