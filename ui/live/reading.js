@@ -3,6 +3,7 @@
 import {percent, put, signed, word} from './numbers.js';
 
 const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
+const GONE = 1500;            // ms without a chosen face before that is told: some frames miss one that is there
 const MOST_FACES = 40;        // in the list to choose from
 const AS_LARGE = 0.75;        // of the largest face's area: from here on the main face stays the main one
 
@@ -16,6 +17,7 @@ export class Reading {
     const bars = tab.root.querySelectorAll('.live-bars li');
     this.bars = Object.fromEntries(tab.emotions.map((name, i) => [name, bars[i]]));
     this.first = null;        // that of the main face, as whoever reads the frames counts
+    this.seenAt = -Infinity;  // when whoever is shown was last there
     this.announced = '';
     this.announcedAt = -Infinity;
   }
@@ -36,9 +38,10 @@ export class Reading {
     const row = chosen ? current.find(one => one[at.face_id] === chosen) : current[0];
     if (!row) {
       this.showNobody();
-      if (chosen) this.announce(`Face ${chosen}: not in the picture`, now);
+      if (chosen && now - this.seenAt >= GONE) this.announce(`Face ${chosen}: not in the picture`, now);
       return;
     }
+    this.seenAt = now;
     const emotion = wordOf(row);
     if (this.emoji.dataset.state !== emotion) this.change(emotion);
     put(this.title, word(emotion));
