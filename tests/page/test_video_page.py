@@ -14,11 +14,12 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
 from emotion_model import Face
-from emotion_model.drawing.page import save_page
+from emotion_model.drawing.page import LISTED, save_page
 from emotion_model.labels import LABELS, label_of, person_colour, rgb
 from emotion_model.timelines.summary import ClipSummary
 from support import clips
 from support.pages import AWAKE, DESKTOP, PHONE, WAIT, opened, run_before
+from ui.video.figure import timeline_figure
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,21 @@ def test_whoever_has_no_clip_tries_a_portrait_that_smiles(page):
     assert clip["y"] >= around["y"] and ways["y"] + ways["height"] <= around["y"] + around["height"], "it is cut off"
     shares = page.locator("#video-summary .bars li").all_inner_texts()
     assert {text.split()[0] for text in shares if int(text.split()[-1].rstrip("%")) > 20} == {"Happy", "Neutral"}
+    words = page.locator("#video-timeline .bartext-inside")  # for who cannot tell the colours of the bands
+    expect(words.get_by_text("happy").first).to_be_visible()
+    summary = ClipSummary(0.0)
+    for tenth in range(100):
+        happy = np.eye(7, dtype=np.float32)[3]
+        summary.add(tenth / 10, [Face((1, 1, 9, 9), happy, track_id=number) for number in range(1, LISTED + 1)])
+    summary.finish(10.0)
+    crowded = json.loads(timeline_figure(summary, summary.people[0]).plot)
+    for width in (900, 340):  # below a narrow one the legend takes more room
+        page.evaluate(
+            """([{data, layout}, width]) => Plotly.react(
+              document.querySelector('#video-timeline .js-plotly-plot'), data, {...layout, width})""",
+            [crowded, width],
+        )
+        expect(words.filter(visible=True)).to_have_text(["happy"] * LISTED)
     for forced in ("active", "none"):  # "active": the system replaces colours
         page.emulate_media(forced_colors=forced)
         shown = [person_colour(1), label_of("angry", LABELS).colour]

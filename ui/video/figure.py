@@ -15,7 +15,7 @@ from emotion_model.timelines.summary import ClipSummary, Person, seen_longest, t
 
 MAX_SEGMENTS = 3000  # drawn in the timeline; the longest ones
 # Pixels of its parts, from the top: a band, what is left free below them, areas, free, valence; and around them all.
-BAND, BELOW_BANDS, AREAS, BELOW_AREAS, VALENCE = 19, 15, 213, 23, 91
+BAND, BELOW_BANDS, AREAS, BELOW_AREAS, VALENCE = 27, 15, 213, 23, 91
 TOP, BOTTOM, TO_LEGEND = 28, 40, 50
 
 
@@ -33,7 +33,7 @@ def timeline_figure(summary: ClipSummary, person: Person | None) -> PlotData:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "barmode": "overlay",
-        "bargap": 0.25,
+        "bargap": 0.15,  # Plotly leaves bars without their words that are less than 19 pixels high
         "uniformtext": {"minsize": 10, "mode": "hide"},
         "hovermode": "x unified",
         "meta": _in_words(summary, person),  # for those who do not see it, by video.js
