@@ -1174,3 +1174,38 @@ def test_tags_lie_on_no_other_and_do_not_jump_to_and_fro(node):
     assert ends == [0, 500] and filled == ["inside"]
     assert crowd == ["above"] * 3 and free == [False, False, True, True]
     assert jumps == 1, "a tag at the edge jumps with every tremor"
+
+
+def test_a_network_that_broke_off_is_fetched_again_but_none_that_never_came(node):
+    text = """
+    const {createHash, webcrypto} = await import('node:crypto');
+    globalThis.crypto ??= webcrypto;
+    globalThis.setTimeout = goOn => goOn();
+    const content = new Uint8Array([1, 2, 3, 4]), sha256 = createHash('sha256').update(content).digest('hex');
+    const lost = new TypeError('network error');
+    let asked = 0, fails = [];
+    const part = end => { const parts = [content.slice(0, 2), ...end];
+      return {ok: true, body: {getReader: () => ({read: async () => {
+        const value = parts.shift();
+        if (value instanceof Error) throw value;
+        return {done: !value, value};
+      }})}}; };
+    globalThis.fetch = async () => {
+      const fault = fails[asked++];
+      if (fault === 'refused') throw lost;
+      return fault === 'broken' ? part([lost]) : part([content.slice(2)]);
+    };
+    const {fetchAll} = await import('./browser/files.js');
+    async function tried(...faults) {
+      [asked, fails] = [0, faults];
+      const told = [];
+      const come = fetchAll([{address: 'a/one.onnx', sha256, bytes: 4}], [], bytes => told.push(bytes));
+      return [await come.then(([one]) => [...one], error => error.message), asked, told];
+    }
+    console.log(JSON.stringify([await tried('broken', 'refused', 'refused'), await tried('refused'),
+      await tried(...Array(9).fill('broken'))]));
+    """
+    came, never, always = node(text)
+    assert came == [[1, 2, 3, 4], 4, [2, 2, 4]]
+    assert never == ["network error", 1, []], "nobody waits for what something keeps away"
+    assert always[:2] == ["network error", 6]

@@ -56,6 +56,8 @@ export class Panel {
   // Whether the camera runs, or is to.
   get on() { return this.stage.dataset.state !== 'off'; }
 
+  get live() { return this.stage.dataset.state === 'live'; }
+
   setState(state) {
     const {button} = this.tab;
     this.stage.dataset.state = state;
