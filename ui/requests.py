@@ -1,4 +1,7 @@
-"""Requests that Gradio would answer without saying what to do, or read further than this server can afford."""
+"""Requests that Gradio would answer without saying what to do, or read further than this server can afford.
+
+And answers that would go out larger, or more often, than slow connections can bear.
+"""
 
 from __future__ import annotations
 

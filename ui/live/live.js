@@ -462,8 +462,9 @@ class Live {
     this.overlay.fit(reply);
     this.overlay.place(faces, reply);
     this.overlay.remove(FACE_GRACE);
-    if (now - this.lastFaceTime > 1000 * Math.max(1, 2.5 * Math.max(this.interval, this.period))) this.current = [];
-    this.reading.show(this.current, now);
+    const patience = 1000 * Math.max(1, 2.5 * Math.max(this.interval, this.period));
+    if (now - this.lastFaceTime > patience) this.current = [];
+    this.reading.show(this.current, now, patience);
     if (this.paused) return;
     this.panel.tell(faces.length, now);
     requestAnimationFrame(() => this.meter.add(began, faces.length));
