@@ -14,12 +14,13 @@ import gradio as gr
 from emotion_model import EmotionDetector, ImageError
 from emotion_model.album import album_columns, album_note, album_rows, write_album
 from ui import cards, examples
-from ui.inputs import files_input, for_visitors, read_faces
+from ui.inputs import MOST_BYTES, files_input, for_visitors, read_faces
 from ui.portraits import Read, faces_html, forget_pictures, save_pictures
 from ui.sweeping import KEEP_SECONDS
 from ui.turns import NOT_TAKEN, Turns, asked, by_the_page, by_what_is_given, without_what_is_gone
 
 MAX_PHOTOS = 200
+ASKED = f"Photos, up to {MAX_PHOTOS} of {MOST_BYTES >> 20} MB each"
 INVITATION = cards.status("Add photos to begin.", "Every face in them is shown, and gets a row in a table.", "quiet")
 NO_ROOM = "The table is here, but the server has no room for its file at the moment: try again later."
 
@@ -42,7 +43,7 @@ def build_tab(detector: EmotionDetector) -> None:
 
 def _layout(detector: EmotionDetector) -> dict[str, Any]:
     """The components, by their names."""
-    photos: Any = files_input(label=f"Photos, up to {MAX_PHOTOS}", height=220, elem_id="album-photos")
+    photos: Any = files_input(label=ASKED, height=220, elem_id="album-photos")
     photos.preprocess = given
     return {
         "photos": photos,

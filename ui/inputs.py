@@ -88,7 +88,7 @@ def photo_input(**options: Any) -> gr.Image:
         min_width=300,
         buttons=[],
         webcam_options=CAMERA,
-        placeholder="Drop a photo here, or click to choose one",
+        placeholder=f"Drop a photo here, or click to choose one; up to {MOST_BYTES >> 20} MB",
         **options,
     )
     component.preprocess = lambda payload: payload.path if payload else None

@@ -21,15 +21,15 @@ for (const event of ['error', 'load']) {
 // Results are announced to screen readers; the page says its language. A tab's content comes when it is first opened.
 // Gradio's own stopwatch ticks beside a result, in the same block: what is announced is the result alone.
 document.documentElement.lang = 'en';
-const silent = new Set(['status', 'video-status', 'album-status', 'looks']);
-const long = {'video-status': 'clip', 'album-status': 'photos'};
+const given = {status: 'photo', looks: 'photo', 'video-status': 'clip', 'album-status': 'photos'};
+const silent = new Set(Object.keys(given));
 const announce = () => {
   for (const id of silent) {
     const place = document.getElementById(id), result = place?.querySelector('.html-container');
     if (!result) continue;
     result.setAttribute('role', 'status');
     result.setAttribute('aria-live', 'polite');
-    if (long[id]) keepAwake(place, long[id]);
+    keepAwake(place, given[id]);
     silent.delete(id);
   }
   if (!silent.size) watcher.disconnect();

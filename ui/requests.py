@@ -1,4 +1,7 @@
-"""Requests that Gradio would answer without saying what to do, or read further than this server can afford."""
+"""Requests that Gradio would answer without saying what to do, or read further than this server can afford.
+
+And answers that would go out larger, or more often, than slow connections can bear.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,14 @@ from gradio.route_utils import API_PREFIX, FileUploadProgress, FnIndexInferError
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
 from gradio_client.utils import handle_file, is_http_url_like
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ui.browser.networks import FOR_EVER
 from ui.fetching import has_room, unpack
 from ui.refusals import (
     BAD_BASE64,
@@ -362,6 +366,27 @@ class CompressedPage:
         await (self.compressed if page else self.app)(scope, receive, send)
 
 
+class KeptScripts:
+    """ASGI middleware: browsers keep Gradio's scripts and styles, in whose names is the digest of their content.
+
+    Gradio says nothing of that, nor does it ever answer that one has not changed.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on."""
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                MutableHeaders(scope=message)["Cache-Control"] = FOR_EVER
+            await send(message)
+
+        script = scope["type"] == "http" and _route(scope).startswith("/assets/")
+        await self.app(scope, receive, told if script else send)
+
+
 # For FastAPI, as `launch(app_kwargs=...)` takes them.
 APP_OPTIONS: dict[str, Any] = {
     "exception_handlers": {
@@ -375,6 +400,7 @@ APP_OPTIONS: dict[str, Any] = {
     "middleware": [
         Middleware(Numbered),
         Middleware(CompressedPage),
+        Middleware(KeptScripts),
         Middleware(RefusedUploads),
         Middleware(RefusedInOneStep),
         Middleware(AnswerableRequests),

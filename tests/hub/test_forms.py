@@ -268,7 +268,7 @@ def image_code():
 
 def test_pictures_of_every_kind_are_made_grey_as_the_package_makes_them(converters):
     published = image_code()["to_grey"]
-    for picture in kinds_of_pictures(np.random.default_rng(4).integers(0, 256, (300, 30), np.uint8)):
+    for picture in kinds_of_pictures(np.random.default_rng(4).integers(0, 256, (300, 300), np.uint8)):
         assert np.array_equal(published(picture), to_grey(picture)), (picture.mode, picture.info)
 
 

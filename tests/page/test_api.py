@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 import signal
 import time
 import urllib.error
@@ -215,6 +216,16 @@ def test_the_page_goes_compressed_to_browsers_that_take_it_so_and_answers_go_as_
     event = httpx.post(f"{app.url}/gradio_api/call/model_info", json={"data": []}).json()["event_id"]
     told = httpx.get(f"{app.url}/gradio_api/call/model_info/{event}", headers=packed)
     assert "complete" in told.text and "content-encoding" not in told.headers
+
+
+def test_browsers_keep_scripts_whose_names_hold_their_digest(app):
+    scripts = re.findall(r'(?:src|href)="\.?/?(assets/[^"]+)"', httpx.get(app.url).text)
+    assert scripts
+    for script in scripts:
+        answer = httpx.get(f"{app.url}/{script}")
+        assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"], script
+    missing = httpx.get(f"{app.url}/assets/none-such.js")
+    assert missing.status_code >= 400 and "immutable" not in missing.headers.get("cache-control", "")
 
 
 def test_an_upload_over_the_servers_limit_is_refused(app):

@@ -308,14 +308,18 @@ def test_who_does_not_see_it_is_told_that_the_chosen_face_has_left(node):
     $('.chosen').value = '2';
     const other = [1, 'happy', true, 0.9], chosen = [2, 'happy', true, 0.9];
     const both = [other, chosen];
-    const frames = [[both, 0], [both, 4000], [[other], 4100], [both, 4200], [[other], 5000], [[other], 6000]];
-    for (const [rows, now] of frames) {
-      reading.show(rows, now);
+    const frames = [[both, 0, 1000], [both, 4000, 1000], [[other], 4100, 1000], [both, 4200, 1000],
+      [[other], 5000, 1000],
+      [[other], 7000, 5000], [[]], [[other], 7100, 1000]];
+    for (const [rows, now = 7050, patience] of frames) {
+      reading.show(rows, now, patience);
       said.push($('.announcer').textContent);
     }
     console.log(JSON.stringify(said));
     """
-    assert node(text) == ["Face 2: happy"] * 5 + ["Face 2: not in the picture"], "one missed frame is not enough"
+    assert node(text) == ["Face 2: happy"] * 7 + ["Face 2: not in the picture"], (
+        "of frames that come seldom one is not enough"
+    )
 
 
 # `draw` gives what a timeline 500 wide writes, and when each stretch of its valence begins and ends.
@@ -534,6 +538,7 @@ def test_what_is_said_for_a_while_only_gives_way_to_how_things_stand_unless_some
     globalThis.setTimeout = action => { timers.add(action); return action; };
     globalThis.clearTimeout = action => timers.delete(action);
     globalThis.document = {};
+    globalThis.matchMedia = () => ({matches: true});
     const {Panel} = await import('./live/panel.js');
     const parts = {strong: {textContent: ''}, span: {textContent: ''}};
     const button = new Proxy({}, {get: () => ({matches: () => false})});
@@ -1080,11 +1085,35 @@ def test_the_focus_goes_to_start_only_from_what_can_no_longer_be_pressed(node):
     assert node(text) == [["select", "select"], ["body", "start"], ["pressed", "start"]]
 
 
+def test_undo_waits_under_a_mouse_but_not_for_what_was_touched(node):
+    text = """
+    let lapse;
+    globalThis.document = {body: {}};
+    globalThis.setTimeout = action => { lapse = action; };
+    globalThis.clearTimeout = () => {};
+    const {Panel} = await import('./live/panel.js');
+    const thing = () => ({dataset: {}, setAttribute() {}, querySelector: thing, contains: () => false,
+      matches: held => held.includes(':hover')});
+    const told = [];
+    for (const mouse of [true, false]) {
+      globalThis.matchMedia = () => ({matches: mouse});
+      const button = Object.fromEntries(['csv', 'json', 'picture', 'share', 'clear'].map(name => [name, thing()]));
+      const panel = new Panel({$: thing, button}, {rows: [], clear: () => [1]});
+      panel.clear();
+      lapse();
+      told.push(button.clear.textContent);
+    }
+    console.log(JSON.stringify(told));
+    """
+    assert node(text) == ["Undo", "Clear"]
+
+
 def test_the_focus_leaves_undo_before_it_can_no_longer_be_pressed(node):
     text = """
     let lapse;
     globalThis.document = {body: {}};
     globalThis.setTimeout = action => { lapse = action; };
+    globalThis.matchMedia = () => ({matches: true});
     const {Panel} = await import('./live/panel.js');
     const {Record} = await import('./live/record.js');
     const thing = name => ({name, dataset: {}, setAttribute() {}, querySelector: thing, contains: () => false,
@@ -1174,3 +1203,38 @@ def test_tags_lie_on_no_other_and_do_not_jump_to_and_fro(node):
     assert ends == [0, 500] and filled == ["inside"]
     assert crowd == ["above"] * 3 and free == [False, False, True, True]
     assert jumps == 1, "a tag at the edge jumps with every tremor"
+
+
+def test_a_network_that_broke_off_is_fetched_again_but_none_that_never_came(node):
+    text = """
+    const {createHash, webcrypto} = await import('node:crypto');
+    globalThis.crypto ??= webcrypto;
+    globalThis.setTimeout = goOn => goOn();
+    const content = new Uint8Array([1, 2, 3, 4]), sha256 = createHash('sha256').update(content).digest('hex');
+    const lost = new TypeError('network error');
+    let asked = 0, fails = [];
+    const part = end => { const parts = [content.slice(0, 2), ...end];
+      return {ok: true, body: {getReader: () => ({read: async () => {
+        const value = parts.shift();
+        if (value instanceof Error) throw value;
+        return {done: !value, value};
+      }})}}; };
+    globalThis.fetch = async () => {
+      const fault = fails[asked++];
+      if (fault === 'refused') throw lost;
+      return fault === 'broken' ? part([lost]) : part([content.slice(2)]);
+    };
+    const {fetchAll} = await import('./browser/files.js');
+    async function tried(...faults) {
+      [asked, fails] = [0, faults];
+      const told = [];
+      const come = fetchAll([{address: 'a/one.onnx', sha256, bytes: 4}], [], bytes => told.push(bytes));
+      return [await come.then(([one]) => [...one], error => error.message), asked, told];
+    }
+    console.log(JSON.stringify([await tried('broken', 'refused', 'refused'), await tried('refused'),
+      await tried(...Array(9).fill('broken'))]));
+    """
+    came, never, always = node(text)
+    assert came == [[1, 2, 3, 4], 4, [2, 2, 4]]
+    assert never == ["network error", 1, []], "nobody waits for what something keeps away"
+    assert always[:2] == ["network error", 6]

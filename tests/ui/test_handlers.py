@@ -363,9 +363,20 @@ def test_of_a_clip_that_breaks_off_page_and_programs_are_told(analysis, film, tm
 def test_a_clip_can_be_stopped_by_whatever_step_the_page_sees(analysis, clip, monkeypatch):
     monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
     steps = list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1))
-    on_the_way = [step for step in steps if "summary" in step and "annotated" not in step]
+    on_the_way = [step for step in steps if "<progress" in step.get("status", "") and "value=" in step["status"]]
     assert len(on_the_way) > 3
     assert all(step["stop"]["interactive"] is True for step in on_the_way)
+
+
+@pytest.mark.parametrize(("seconds", "all_have_them"), [(0, True), (1000, False)])
+def test_of_a_clip_that_is_read_the_cards_travel_more_seldom_than_the_progress(
+    analysis, clip, monkeypatch, seconds, all_have_them
+):
+    monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(handlers, "CARDS_SECONDS", seconds)
+    steps = list(handlers.show(analysis, str(clip), None, "5 per second", 0, 0, False, "me", 1))
+    carded = ["summary" in step for step in steps if "value=" in step.get("status", "")]
+    assert carded == [True, *[all_have_them] * (len(carded) - 1)] and len(carded) > 3
 
 
 def test_a_person_chosen_after_the_server_has_forgotten_the_clip_gets_a_sentence(detector):

@@ -33,6 +33,10 @@ def test_every_file_is_what_the_page_is_told_and_may_be_kept_for_ever(networks):
         assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
         assert len(answer.content) == file["bytes"] < 30_000_000
         assert hashlib.sha256(answer.content).hexdigest() == file["sha256"]
+        runs = file["address"].endswith((".mjs", ".wasm"))
+        assert ("content-encoding" in answer.headers) == runs, "what runs is a quarter as large compressed"
+        whole = client.get("/" + file["address"], headers={"Accept-Encoding": "identity"})
+        assert whole.content == answer.content and "content-encoding" not in whole.headers
         assert client.get("/" + file["address"].replace(file["sha256"], "0" * 64)).status_code == 404
 
 

@@ -2,12 +2,13 @@
 // browser, whose ordinary cache does not keep files as large as these in every window.
 
 const STORE = 'emotion-lens-networks';
+const WAITS = [1, 2, 4, 8, 16];  // s before each further try of a file that broke off, as where a phone loses its network
 
 // `files`: [{address, sha256, bytes}]; `kept`: addresses of all that may stay in the browser; `onprogress` is called with
 // the bytes that are here. Gives their contents.
 export async function fetchAll(files, kept, onprogress) {
   const store = await openStore(), here = files.map(() => 0);
-  const contents = await Promise.all(files.map((file, i) => fetchOne(file, store, bytes => {
+  const contents = await Promise.all(files.map((file, i) => fetchPatiently(file, store, bytes => {
     here[i] = bytes;
     onprogress(here.reduce((sum, one) => sum + one, 0));
   })));
@@ -18,6 +19,19 @@ export async function fetchAll(files, kept, onprogress) {
 
 async function openStore() {
   try { return await caches.open(STORE); } catch { return null; }  // a window that keeps nothing
+}
+
+// A file that never begins to come is not waited for: something keeps it away.
+async function fetchPatiently(file, store, onprogress) {
+  let began = false;
+  const note = bytes => { began = true; onprogress(bytes); };
+  for (const seconds of WAITS) {
+    try { return await fetchOne(file, store, note); } catch (error) {
+      if (!began || !(error instanceof TypeError)) throw error;  // what `fetch` throws where the network is at fault
+    }
+    await new Promise(goOn => setTimeout(goOn, 1000 * seconds));
+  }
+  return fetchOne(file, store, note);
 }
 
 async function fetchOne(file, store, onprogress) {

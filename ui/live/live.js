@@ -116,6 +116,7 @@ class Live {
     // A phone discards a page in the background without another word to it.
     document.addEventListener('visibilitychange', () => { if (document.hidden) this.keepUnsaved(); this.tick(); });
     document.addEventListener('camera-wanted', () => this.giveWay());
+    document.addEventListener('tab-changed', () => this.keepScreen());
     window.addEventListener('pagehide', () => { this.leave(); this.keepUnsaved(); });
     window.addEventListener('beforeunload', event => {
       if (!this.unsaved) return;
@@ -180,8 +181,11 @@ class Live {
 
   setState(state) {
     this.panel.setState(state);
-    keepScreenOn(this, state === 'live');
+    this.keepScreen();
   }
+
+  // Not behind another tab, where nothing is read.
+  keepScreen() { keepScreenOn(this, this.panel.live && this.tab.root.offsetParent !== null); }
 
   // Frames are read from here on by whoever was chosen, once that one is ready.
   async prepare() {
@@ -458,8 +462,9 @@ class Live {
     this.overlay.fit(reply);
     this.overlay.place(faces, reply);
     this.overlay.remove(FACE_GRACE);
-    if (now - this.lastFaceTime > 1000 * Math.max(1, 2.5 * Math.max(this.interval, this.period))) this.current = [];
-    this.reading.show(this.current, now);
+    const patience = 1000 * Math.max(1, 2.5 * Math.max(this.interval, this.period));
+    if (now - this.lastFaceTime > patience) this.current = [];
+    this.reading.show(this.current, now, patience);
     if (this.paused) return;
     this.panel.tell(faces.length, now);
     requestAnimationFrame(() => this.meter.add(began, faces.length));
@@ -484,11 +489,13 @@ class Live {
     if (this.current.length && now - this.seenAt > patience) this.showNobody();
   }
 
-  // A frame is asked for only where something is to be drawn: for each one the browser goes over the whole page.
+  // A frame is asked for only where something moves: for each one the browser goes over the whole page.
   animate(now) {
-    if (!this.tab.root.isConnected) return;
-    setTimeout(() => requestAnimationFrame(later => this.animate(later)), DRAW_PERIOD);
-    if (this.tab.root.offsetParent === null) return;
+    const {root} = this.tab, seen = root.offsetParent !== null;
+    if (!root.isConnected) return;
+    if (seen && this.panel.live) setTimeout(() => requestAnimationFrame(later => this.animate(later)), DRAW_PERIOD);
+    else setTimeout(() => this.animate(performance.now()), DRAW_PERIOD);
+    if (!seen) return;
     if (!this.paused) this.forgetStale(performance.now());
     this.meter.show(now, Boolean(this.camera.stream), this.interval);
     this.chart.draw(now, this.clock, this.lineOptions);

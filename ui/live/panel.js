@@ -56,6 +56,8 @@ export class Panel {
   // Whether the camera runs, or is to.
   get on() { return this.stage.dataset.state !== 'off'; }
 
+  get live() { return this.stage.dataset.state === 'live'; }
+
   setState(state) {
     const {button} = this.tab;
     this.stage.dataset.state = state;
@@ -85,15 +87,18 @@ export class Panel {
       this.sayForNow('The timeline is back.', '');
       return;
     }
-    this.sayForNow('Cleared.', 'For ten seconds “Undo” brings the timeline back.', '', UNDO_PERIOD);
+    const until = 'For ten seconds, or as long as you are at the button, “Undo” brings the timeline back.';
+    this.sayForNow('Cleared.', until, '', UNDO_PERIOD);
     this.cleared = {rows: this.record.clear(), timer: setTimeout(() => this.endUndo(), UNDO_PERIOD)};
     button.clear.textContent = 'Undo';
     for (const name of ['csv', 'json', 'picture', 'share']) button[name].disabled = true;
   }
 
-  // Under a keyboard's focus or a pointer the button stays what it is: whoever pressed it late would clear once more.
+  // Under a keyboard's focus or a mouse the button stays what it is: whoever pressed it late would clear once more. What
+  // was touched counts as hovered until something else is.
   endUndo() {
-    if (!this.tab.button.clear.matches(':hover, :focus-visible')) this.forgetCleared();
+    const held = matchMedia('(hover: hover)').matches ? ':hover, :focus-visible' : ':focus-visible';
+    if (!this.tab.button.clear.matches(held)) this.forgetCleared();
     else this.cleared.timer = setTimeout(() => this.endUndo(), UNDO_CHECK);
   }
 

@@ -3,7 +3,6 @@
 import {percent, put, signed, word} from './numbers.js';
 
 const ANNOUNCE_PERIOD = 3000; // ms between announcements to screen readers
-const GONE = 1500;            // ms without a chosen face before that is told: some frames miss one that is there
 const MOST_FACES = 40;        // in the list to choose from
 const AS_LARGE = 0.75;        // of the largest face's area: from here on the main face stays the main one
 
@@ -32,13 +31,14 @@ export class Reading {
     return [main, ...rows.filter(row => row !== main)];
   }
 
-  // `current`: rows of the newest frame with faces, the main face first.
-  show(current, now) {
+  // `current`: rows of the newest frame with faces, the main face first; `patience`: ms without a chosen face before that
+  // is told, as some frames miss one that is there.
+  show(current, now, patience = Infinity) {
     const {at, $, emotions, wordOf} = this.tab, chosen = Number(this.chosen.value);
     const row = chosen ? current.find(one => one[at.face_id] === chosen) : current[0];
     if (!row) {
       this.showNobody();
-      if (chosen && now - this.seenAt >= GONE) this.announce(`Face ${chosen}: not in the picture`, now);
+      if (chosen && now - this.seenAt > patience) this.announce(`Face ${chosen}: not in the picture`, now);
       return;
     }
     this.seenAt = now;

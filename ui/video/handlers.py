@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from ui.video.runs import ALL_FILES, FILES, Analysis, Replaced, Step, VideoLimit
 from ui.video.words import end_line, for_visitors, progress_line, refused, writing_line
 
 RATES = {"every frame": 0.0, "10 per second": 10.0, "5 per second": 5.0, "2 per second": 2.0, "1 per second": 1.0}
+CARDS_SECONDS = (
+    2.0  # between two looks at the cards while a clip is read: each has a picture, for slow connections too much
+)
 
 INVITATION = cards.status("Add a clip to begin.", "Upload or record one.", "quiet")
 
@@ -70,6 +75,7 @@ def show(
         config = VideoConfig(RATES[rate] or None, start or 0.0, end or None, strip)
         steps = analysis.steps(source, config, ALL_FILES, session)
         yield nothing  # the status goes on saying that it waits
+        carded = -math.inf
         for step in steps:
             if not analysis.wants(session, number):
                 yield UNCHANGED  # taken out just before the run began
@@ -77,8 +83,10 @@ def show(
             if step.outputs:
                 yield _results(step)
             elif step.progress:
-                summary = summary_html(step.summary, brief=True)
-                yield STOP | {"status": progress_line(step.progress), "summary": summary}
+                told = STOP | {"status": progress_line(step.progress)}
+                if time.monotonic() - carded >= CARDS_SECONDS:
+                    told["summary"], carded = summary_html(step.summary, brief=True), time.monotonic()
+                yield told
             elif step.writing:
                 yield NO_STOP | {"status": writing_line()}
             else:
