@@ -1,4 +1,4 @@
-"""Pictures as data URLs."""
+"""Pictures for the page: as data URLs, or as the files that travel by themselves."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def emoji_url(emotion: str, labels: Sequence[Label] = LABELS, size: int = 88) ->
     It is our drawing; where the model's config names another emoji than the one that we drew, the browser's picture of
     that one.
     """
-    wanted = next((label.emoji for label in labels if label.name == emotion), Label.emoji)
-    if wanted == Label.emoji or (emotion in KNOWN and wanted == KNOWN[emotion].emoji):
-        return _drawing_url(emotion, size)
+    wanted = _wanted(emotion, labels)
+    if _is_ours(emotion, wanted):
+        return _url(".webp", _drawing(emotion, size))
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 10 10">'
         f'<text x="5" y="8.2" font-size="8" text-anchor="middle">{escape(wanted)}</text></svg>'
@@ -34,10 +34,23 @@ def emoji_url(emotion: str, labels: Sequence[Label] = LABELS, size: int = 88) ->
     return f"data:image/svg+xml,{quote(svg)}"
 
 
+def emoji_file(emotion: str, labels: Sequence[Label], size: int) -> bytes | None:
+    """The emoji of an emotion as a WebP, `size` pixels wide and high; None where it is not our drawing."""
+    return _drawing(emotion, size) if _is_ours(emotion, _wanted(emotion, labels)) else None
+
+
+def _wanted(emotion: str, labels: Sequence[Label]) -> str:
+    return next((label.emoji for label in labels if label.name == emotion), Label.emoji)
+
+
+def _is_ours(emotion: str, emoji: str) -> bool:
+    return emoji == Label.emoji or (emotion in KNOWN and emoji == KNOWN[emotion].emoji)
+
+
 @lru_cache(maxsize=64)
-def _drawing_url(emotion: str, size: int) -> str:
+def _drawing(emotion: str, size: int) -> bytes:
     pixels = cv2.cvtColor(draw_emoji(emotion, size), cv2.COLOR_RGBA2BGRA)
-    return data_url(".webp", pixels, cv2.IMWRITE_WEBP_QUALITY, LOSSLESS)
+    return encoded(".webp", pixels, cv2.IMWRITE_WEBP_QUALITY, LOSSLESS)
 
 
 def picture_url(image_rgb: np.ndarray, quality: int = 95) -> str:
@@ -47,6 +60,14 @@ def picture_url(image_rgb: np.ndarray, quality: int = 95) -> str:
 
 def data_url(suffix: str, image: Any, *how: int) -> str:
     """A picture, uint8 grey, BGR or BGRA, as a data URL of that format: `.png`, `.jpg` or `.webp`; `how`: of OpenCV."""
-    _, data = cv2.imencode(suffix, image, how)
+    return _url(suffix, encoded(suffix, image, *how))
+
+
+def encoded(suffix: str, image: Any, *how: int) -> bytes:
+    """A picture, uint8 grey, BGR or BGRA, in that format, as for `data_url`."""
+    return cv2.imencode(suffix, image, how)[1].tobytes()
+
+
+def _url(suffix: str, data: bytes) -> str:
     kind = {".jpg": "jpeg"}.get(suffix, suffix[1:])
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import httpx
 import pytest
@@ -216,6 +217,16 @@ def test_the_page_goes_compressed_to_browsers_that_take_it_so_and_answers_go_as_
     event = httpx.post(f"{app.url}/gradio_api/call/model_info", json={"data": []}).json()["event_id"]
     told = httpx.get(f"{app.url}/gradio_api/call/model_info/{event}", headers=packed)
     assert "complete" in told.text and "content-encoding" not in told.headers
+
+
+def test_the_pictures_of_live_travel_by_themselves_and_are_kept(app):
+    page = httpx.get(app.url).text
+    pictures = set(re.findall(r"browser/[0-9a-f]{64}/[a-z]+\.(?:webp|jpg)", page))
+    assert len(pictures) == 9, "seven emotions, unclear, and what stands where the camera's picture comes"
+    for picture in pictures:
+        answer = httpx.get(f"{app.url}/{picture}")
+        assert answer.headers["content-type"].startswith("image/") and "immutable" in answer.headers["cache-control"]
+        Image.open(BytesIO(answer.content)).load()
 
 
 def test_browsers_keep_scripts_whose_names_hold_their_digest(app):

@@ -49,7 +49,7 @@ RUNTIMES = {
 FOLDER = "browser"  # of the addresses
 FOR_EVER = "public, max-age=31536000, immutable"  # an address holds the digest of its content
 PACKED = (".mjs", ".wasm")  # sent compressed, in a quarter of the bytes; networks are hardly smaller so
-TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
+TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm", ".webp": "image/webp", ".jpg": "image/jpeg"}
 
 _log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ const FACE_GRACE = 400;       // ms that a box stays when frames miss the face
 const STALE = 3000;           // ms that it stays when no results come at all
 const ASK_FROM = 60;          // s of a timeline in no file from which on the browser asks before the page goes
 const STAYED = 1000;          // ms after which a page that was asked about is taken to stay
+const CLEAR = 'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';  // one clear pixel
 const DRAW_PERIOD = 125;      // ms between two drawings of the timeline
 
 export function start(element, server, worker) { new Live(tabOf(element), server, worker); }
@@ -47,6 +48,7 @@ function tabOf(element) {
     control: named(['interval', 'reader', 'largest', 'hide', 'smoothing', 'view', 'chosen'], '.'),
     pictures: Object.fromEntries(shown.map(label => {
       const image = new Image();
+      image.onerror = () => { image.src = CLEAR; };  // one that did not come cannot be drawn
       image.src = label.picture;
       return [label.name, image];
     })),

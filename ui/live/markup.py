@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 
+import cv2
 import numpy as np
 
 from emotion_model import Label, TrackingConfig
@@ -12,7 +13,7 @@ from emotion_model.drawing.sharing import AROUND, BLOCKS
 from emotion_model.labels import PERSON_COLOURS, UNCLEAR
 from emotion_model.timelines.table import columns
 from ui.browser.networks import Networks
-from ui.pictures import emoji_url, picture_url
+from ui.pictures import emoji_file, emoji_url, encoded
 
 INTERVALS = (0, 0.25, 0.5, 1, 1.5, 2, 3)  # seconds between frames; 0 is as fast as possible
 MAX_SMOOTHING = 4.0  # seconds
@@ -26,14 +27,17 @@ def page_html(labels: tuple[Label, ...], networks: Networks, preview: np.ndarray
 
     Args:
         labels: of the model.
-        networks: what a browser reads faces with.
+        networks: what a browser reads faces with; gets the pictures of the page too, which it hands out.
         preview: what stands where the camera's picture comes, uint8 RGB.
         model: its name.
     """
-    still = f'<img class="still" src="{picture_url(preview, STILL_QUALITY)}" alt="">' if preview is not None else ""
+    still = ""
+    if preview is not None:
+        jpeg = encoded(".jpg", preview[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, STILL_QUALITY)
+        still = f'<img class="still" src="{networks.add("still.jpg", jpeg)["address"]}" alt="">'
     settings = {
-        "labels": [vars(label) | {"picture": emoji_url(label.name, labels, EMOJI_SIDE)} for label in labels],
-        "unclear": vars(UNCLEAR) | {"picture": emoji_url(UNCLEAR.name, labels, EMOJI_SIDE)},
+        "labels": [vars(label) | {"picture": _emoji(label.name, labels, networks)} for label in labels],
+        "unclear": vars(UNCLEAR) | {"picture": _emoji(UNCLEAR.name, labels, networks)},
         "columns": columns([label.name for label in labels]),
         "colours": PERSON_COLOURS,
         "seconds": TIMELINE_SECONDS,
@@ -50,6 +54,12 @@ def page_html(labels: tuple[Label, ...], networks: Networks, preview: np.ndarray
   {_timeline(labels)}
   <div class="announcer" aria-live="polite"></div>
 </section>"""
+
+
+def _emoji(emotion: str, labels: tuple[Label, ...], networks: Networks) -> str:
+    """The address of an emoji: eight large ones inside the page would stand before its first script."""
+    ours = emoji_file(emotion, labels, EMOJI_SIDE)
+    return networks.add("emoji.webp", ours)["address"] if ours else emoji_url(emotion, labels, EMOJI_SIDE)
 
 
 def _camera(still: str) -> str:
